@@ -1,0 +1,145 @@
+"""MiniStack, the embedded emulator: started in a process of its own, functions as zips run by this interpreter.
+
+The zip's `bootstrap` runs the same runtime client (awslambdaric) as the images do.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.stack import (
+    CREDENTIALS,
+    INGEST_TIMEOUT_SECONDS,
+    TRANSFORM_TIMEOUT_SECONDS,
+    Clients,
+    Names,
+    Resources,
+    connect,
+    connect_functions,
+    create_function,
+    create_resources,
+    function_environment,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+EMULATOR = ROOT / ".venv-emulator" / "bin" / "ministack"
+
+
+@contextmanager
+def ministack(state: Path | None = None, log: Path | None = None) -> Iterator[str]:
+    """Run MiniStack for the time of the block; gives its endpoint. With `state`, objects and tables outlive it.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+        RuntimeError: it did not start.
+    """
+    if not EMULATOR.exists():
+        raise FileNotFoundError(f"MiniStack is not installed at {EMULATOR}; run `make setup`")
+    port = _free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    environment = os.environ | CREDENTIALS | {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "local",
+        "LOG_LEVEL": "WARNING",
+    }
+    if state:
+        state.mkdir(parents=True, exist_ok=True)
+        environment |= {
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state / "s3"),
+        }
+    with (log or Path(os.devnull)).open("ab") as output:
+        process = subprocess.Popen(
+            [EMULATOR], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            _await_health(endpoint, process, log)
+            yield endpoint
+        finally:
+            _stop(process)
+
+
+def deploy(endpoint: str, names: Names | None = None) -> tuple[Clients, Resources]:
+    """Bring the whole pipeline up on a running MiniStack."""
+    names = names or Names()
+    clients = connect(endpoint)
+    resources = create_resources(clients, names)
+    extra = {"AWS_ENDPOINT_URL": endpoint, "CONTRACTS_DIR": str(ROOT / "contracts")}
+
+    def function(name: str, service: str, timeout: int) -> str:
+        return create_function(
+            clients,
+            name,
+            _bootstrap_zip(),
+            f"services.{service}.app.handler",
+            "provided.al2023",
+            timeout,
+            function_environment(names, resources, service, extra),  # type: ignore[arg-type]
+        )
+
+    ingest_arn = function(names.ingest, "ingest", INGEST_TIMEOUT_SECONDS)
+    function(names.transform, "transform", TRANSFORM_TIMEOUT_SECONDS)
+    connect_functions(clients, names, resources, ingest_arn)
+    return clients, resources
+
+
+def _bootstrap_zip() -> bytes:
+    """A zip with only a `bootstrap` that runs the handler out of this checkout."""
+    script = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, script)
+    return buffer.getvalue()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_health(endpoint: str, process: subprocess.Popen[bytes], log: Path | None) -> None:
+    for _ in range(300):
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2).close()  # noqa: S310 (our own address)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"MiniStack did not start at {endpoint}; its log: {log or 'not kept'}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to stop, so that it saves its state; its functions' processes end with its process group."""
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

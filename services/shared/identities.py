@@ -1,0 +1,147 @@
+"""Names that are written and read in more than one place, each as one type with `parse` and `__str__`.
+
+Nobody formats or splits an object id, a unit id, a lot id or an S3 key anywhere else. This module knows the
+layout of Bronze, Silver and quarantine; it does no I/O and judges no row.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, date, datetime
+from typing import NamedTuple, Self
+
+from services.shared.errors import Terminal
+
+SILVER_ROOT = "silver"
+QUARANTINE_ROOT = "quarantine"
+UNKNOWN_RECORD_TYPE = "_unknown"
+
+_CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+_FORMATS = (".jsonl", ".ndjson", ".json")
+
+
+class UnacceptableKey(Terminal):
+    """A key that smelt does not turn into work. `reason` is the code that the ledger records."""
+
+    def __init__(self, key: str, reason: str, advice: str) -> None:
+        super().__init__(f"{key!r}: {reason}: {advice}")
+        self.reason = reason
+
+
+class ObjectId(NamedTuple):
+    """One version of one Bronze key. `version` is the version id, or the etag where the bucket has none."""
+
+    bucket: str
+    key: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}#{self.version}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"s3://([^/]+)/(.*)#([^#]*)", text, re.DOTALL)
+        if match is None:
+            raise ValueError(f"not an object id: {text!r} (expected s3://bucket/key#version)")
+        return cls(*match.groups())
+
+
+class UnitId(NamedTuple):
+    """A byte range `[start, end)` of one object."""
+
+    object: ObjectId
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{self.object}@{self.start}-{self.end}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"(.*)@(\d+)-(\d+)", text, re.DOTALL)
+        if match is None:
+            raise ValueError(f"not a unit id: {text!r} (expected <object id>@start-end)")
+        return cls(ObjectId.parse(match[1]), int(match[2]), int(match[3]))
+
+
+class LotId(NamedTuple):
+    """A lot: the UTC second of its first claim, and 64 random bits."""
+
+    claimed: str  # YYYYMMDDTHHMMSSZ
+    token: str  # 16 hex digits
+
+    def __str__(self) -> str:
+        return f"{self.claimed}-{self.token}"
+
+    @property
+    def day(self) -> date:
+        """The UTC day of the first claim: the partition of the lot's quarantine, whoever executes it."""
+        return datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).date()
+
+    @classmethod
+    def new(cls, now: datetime) -> Self:
+        return cls(now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"), secrets.token_hex(8))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})", text)
+        if match is None:
+            raise ValueError(f"not a lot id: {text!r}")
+        return cls(match[1], match[2])
+
+
+class BronzeKey(NamedTuple):
+    """A key that smelt accepts: `bronze/<dataset>/...`, or a replay's copy of one.
+
+    `codec` is what the suffix says of compression (`gzip`, `zstd`, `bz2`) or None. Whether the object holds
+    JSON lines, an array or one document is for its content to say.
+    """
+
+    dataset: str
+    codec: str | None
+
+    @classmethod
+    def parse(cls, key: str) -> BronzeKey:
+        path = re.sub(r"^(?:bronze/replay/[^/]+/)+(?=bronze/)", "", key)
+        parts = path.split("/")
+        if parts[0] != "bronze" or len(parts) < 3 or parts[1] in ("", "replay"):
+            raise UnacceptableKey(key, "outside_bronze", "upload to bronze/<dataset>/<name>")
+        name = parts[-1].lower()
+        if not name:
+            raise UnacceptableKey(key, "directory_marker", "nothing to do, it holds no rows")
+        codec = next((codec for suffix, codec in _CODECS.items() if name.endswith(suffix)), None)
+        if codec:
+            name = name.rsplit(".", 1)[0]
+        if not name.endswith(_FORMATS):
+            raise UnacceptableKey(
+                key, "unsupported_format", "upload .jsonl, .ndjson or .json, plain or with .gz, .zst or .bz2"
+            )
+        return cls(parts[1], codec)
+
+
+class LakeKey(NamedTuple):
+    """A Parquet file that a lot writes: `<root>/<record_type>/dt=YYYY-MM-DD/<lot>[-<part>].parquet`.
+
+    A lot whose rows do not fit in memory at once is written in parts; the first part carries no number.
+    """
+
+    root: str  # SILVER_ROOT or QUARANTINE_ROOT
+    record_type: str
+    dt: str
+    lot: LotId
+    part: int = 0
+
+    def __str__(self) -> str:
+        part = f"-{self.part:04d}" if self.part else ""
+        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}{part}.parquet"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        match = re.fullmatch(
+            r"(silver|quarantine)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/(\d{8}T\d{6}Z-[0-9a-f]{16})(?:-(\d{4,}))?\.parquet",
+            key,
+        )
+        if match is None:
+            raise ValueError(f"not a file that smelt writes: {key!r}")
+        return cls(match[1], match[2], match[3], LotId.parse(match[4]), int(match[5] or 0))

@@ -1,0 +1,86 @@
+"""Settings from the environment: each exists because a deployment needs to change it.
+
+A missing or wrong one fails at start-up with its name, its value and what is expected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from services.shared.errors import Terminal
+
+MIB = 1024 * 1024
+
+
+class SettingsError(Terminal):
+    """A setting that is missing or cannot be used."""
+
+
+def _text(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"the environment variable {name} is missing; set it on the function")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise SettingsError(f"{name}={text!r} is not a whole number") from None
+    if value < least:
+        raise SettingsError(f"{name}={value} is too small; it must be at least {least}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """What the ingest function needs to know."""
+
+    bronze_bucket: str
+    queue_url: str
+    ledger_table: str
+    unit_bytes: int  # bytes of a plain object that one worker reads
+    ledger_ttl_days: int  # must outlive dead-letter retention (14 days) and the replay horizon
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            bronze_bucket=_text(env, "BRONZE_BUCKET"),
+            queue_url=_text(env, "QUEUE_URL"),
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            unit_bytes=_number(env, "UNIT_BYTES", 64 * MIB, least=1024),
+            ledger_ttl_days=_number(env, "LEDGER_TTL_DAYS", 90, least=15),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TransformSettings:
+    """What the transform function needs to know."""
+
+    bronze_bucket: str
+    silver_bucket: str
+    ledger_table: str
+    contracts_dir: Path
+    lot_bytes: int  # raw bytes of rows held in memory at once: the size of a lot, or of one part of it
+    max_row_bytes: int  # a longer row is quarantined
+    ledger_ttl_days: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            bronze_bucket=_text(env, "BRONZE_BUCKET"),
+            silver_bucket=_text(env, "SILVER_BUCKET"),
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
+            lot_bytes=_number(env, "LOT_BYTES", 128 * MIB, least=MIB),
+            max_row_bytes=_number(env, "MAX_ROW_BYTES", 8 * MIB, least=1024),
+            ledger_ttl_days=_number(env, "LEDGER_TTL_DAYS", 90, least=15),
+        )

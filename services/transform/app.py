@@ -1,0 +1,92 @@
+"""The transform function: units from SQS in, Silver and quarantine Parquet out.
+
+It answers with a partial batch response: the messages named in it come again, the others are done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from services.shared.contract import load_contracts
+from services.shared.lake import S3Lake
+from services.shared.ledger import Ledger
+from services.shared.settings import TransformSettings
+from services.shared.telemetry import aws_client, count, logger, metrics, seconds, size, tracer
+from services.transform.batch import BatchProcessor, BatchResult
+from services.transform.lots import Deadline, LotReport, LotWorker
+from services.transform.reader import UnitReader
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@cache
+def _processor() -> BatchProcessor:
+    settings = TransformSettings.from_env()
+    lake = S3Lake(aws_client("s3"), settings.silver_bucket)
+    ledger = Ledger(aws_client("dynamodb"), settings.ledger_table, settings.ledger_ttl_days)
+    contracts = load_contracts(settings.contracts_dir)
+    reader = UnitReader(lake, settings.max_row_bytes)
+    worker = LotWorker(lake, ledger, contracts, settings.lot_bytes, reader)
+    return BatchProcessor(worker, ledger, settings.bronze_bucket)
+
+
+if os.environ.get("AWS_LAMBDA_RUNTIME_API"):  # start-up in Lambda: a broken contract or setting fails now
+    _processor()
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    """Turn a delivery of units into lots.
+
+    Returns:
+        `{"batchItemFailures": [{"itemIdentifier": message id}, ...]}`.
+    """
+    deadline = Deadline.of(lambda: context.get_remaining_time_in_millis() / 1000)
+    result = _processor().process(event["Records"], deadline, _tell_lot)
+    _tell_batch(result)
+    return result.response
+
+
+def _tell_lot(report: LotReport) -> None:
+    """One line a lot that tells its story, and its metrics."""
+    oldest = min(unit.object.created.timestamp() for unit in report.units)
+    lag = time.time() - oldest
+    raw_bytes = sum(unit.bytes for unit in report.units)
+    logger.info(
+        "lot committed",
+        lot=str(report.lot),
+        units=[str(unit.id) for unit in report.units],
+        taken_over=report.taken_over,
+        rows_read=report.counts.read,
+        rows_silver=dict(report.silver_rows),
+        rows_quarantined=dict(report.reasons),
+        rows_rescued=report.rescued,
+        files=len(report.files),
+        bytes_read=raw_bytes,
+        bytes_written=sum(file.bytes for file in report.files),
+        seconds=round(report.seconds, 3),
+        lag_seconds=round(lag, 3),
+    )
+    count("RowsRead", report.counts.read)
+    count("RowsSilver", report.counts.silver)
+    count("RowsQuarantined", report.counts.quarantined)
+    count("RowsRescued", report.rescued)
+    count("UnitsCommitted", len(report.units))
+    count("LotsCommitted")
+    count("LotsTakenOver", int(report.taken_over))
+    count("FilesWritten", len(report.files))
+    size("BytesRead", raw_bytes)
+    seconds("SilverLag", lag)
+
+
+def _tell_batch(result: BatchResult) -> None:
+    for message, error in result.failed.items():
+        logger.warning("message goes back", message_id=message, error=str(error), kind=type(error).__name__)
+    count("MessagesReturned", len(result.failed))
+    count("DuplicatesSkipped", result.duplicates)
