@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local.stack import (
@@ -49,14 +49,18 @@ def ministack(state: Path | None = None, log: Path | None = None) -> Iterator[st
         raise FileNotFoundError(f"MiniStack is not installed at {EMULATOR}; run `make setup`")
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    environment = os.environ | CREDENTIALS | {
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "MINISTACK_HOST": "127.0.0.1",
-        "IOT_MTLS_ENABLED": "0",
-        "LAMBDA_EXECUTOR": "local",
-        "LOG_LEVEL": "WARNING",
-    }
+    environment = (
+        os.environ
+        | CREDENTIALS
+        | {
+            "GATEWAY_PORT": str(port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "IOT_MTLS_ENABLED": "0",
+            "LAMBDA_EXECUTOR": "local",
+            "LOG_LEVEL": "WARNING",
+        }
+    )
     if state:
         state.mkdir(parents=True, exist_ok=True)
         environment |= {
@@ -66,9 +70,7 @@ def ministack(state: Path | None = None, log: Path | None = None) -> Iterator[st
             "S3_DATA_DIR": str(state / "s3"),
         }
     with (log or Path(os.devnull)).open("ab") as output:
-        process = subprocess.Popen(
-            [EMULATOR], env=environment, stdout=output, stderr=output, start_new_session=True
-        )
+        process = subprocess.Popen([EMULATOR], env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
             _await_health(endpoint, process, log)
             yield endpoint
@@ -139,7 +141,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

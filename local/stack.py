@@ -66,9 +66,7 @@ class Resources:
 
 def connect(endpoint: str, dynamodb_endpoint: str | None = None) -> Clients:
     """Clients of the emulator at `endpoint`; its DynamoDB may live elsewhere."""
-    config = Config(
-        retries={"mode": "standard", "max_attempts": 3}, s3={"addressing_style": "path"}, read_timeout=120
-    )
+    config = Config(retries={"mode": "standard", "max_attempts": 3}, s3={"addressing_style": "path"}, read_timeout=120)
 
     def client(service: Any) -> Any:
         url = dynamodb_endpoint if service == "dynamodb" and dynamodb_endpoint else endpoint
@@ -89,7 +87,9 @@ def create_resources(clients: Clients, names: Names, transform_timeout: int = TR
     for bucket in (names.bronze_bucket, names.silver_bucket):
         _unless_there(lambda bucket=bucket: clients.s3.create_bucket(Bucket=bucket))  # type: ignore[misc]
     create_ledger(clients.dynamodb, names.ledger_table)
-    dlq_url = clients.sqs.create_queue(QueueName=names.dlq, Attributes={"MessageRetentionPeriod": "1209600"})["QueueUrl"]
+    dlq_url = clients.sqs.create_queue(QueueName=names.dlq, Attributes={"MessageRetentionPeriod": "1209600"})[
+        "QueueUrl"
+    ]
     redrive = {"deadLetterTargetArn": _queue_arn(clients, dlq_url), "maxReceiveCount": MAX_RECEIVE_COUNT}
     queue_url = clients.sqs.create_queue(
         QueueName=names.queue,

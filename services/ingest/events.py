@@ -43,7 +43,9 @@ def created_objects(event: Mapping[str, Any]) -> Iterator[BronzeObject]:
                 created=_utc(record["eventTime"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MalformedEvent(f"an S3 record without what S3 always sends ({error!r}): {str(record)[:500]}") from error
+            raise MalformedEvent(
+                f"an S3 record without what S3 always sends ({error!r}): {str(record)[:500]}"
+            ) from error
 
 
 def _utc(text: str) -> datetime:

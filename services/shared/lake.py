@@ -88,9 +88,7 @@ class S3Lake:
         return _Body(answer["Body"], source, end - start)
 
     def put(self, key: str, data: bytes) -> None:
-        self._client.put_object(
-            Bucket=self._bucket, Key=key, Body=data, ContentType="application/vnd.apache.parquet"
-        )
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType="application/vnd.apache.parquet")
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -119,4 +117,3 @@ class _Body:
 
     def close(self) -> None:
         self._body.close()
-

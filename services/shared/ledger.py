@@ -85,9 +85,7 @@ class Counts:
     quarantined: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.read + other.read, self.silver + other.silver, self.quarantined + other.quarantined
-        )
+        return Counts(self.read + other.read, self.silver + other.silver, self.quarantined + other.quarantined)
 
     @property
     def conserved(self) -> bool:
@@ -232,7 +230,10 @@ class Ledger:
                 Item=item,
                 ConditionExpression="attribute_not_exists(pk) OR (#state = :planning AND lease_until < :now)",
                 ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":planning": {"S": ObjectState.PLANNING}, ":now": {"N": str(self._now_ms())}},
+                ExpressionAttributeValues={
+                    ":planning": {"S": ObjectState.PLANNING},
+                    ":now": {"N": str(self._now_ms())},
+                },
             )
         except ClientError as error:
             if not _condition_failed(error):
@@ -280,9 +281,7 @@ class Ledger:
             "unit_bytes": {"N": "0"},
         }
         try:
-            self._client.put_item(
-                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
-            )
+            self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
         except ClientError as error:
             if not _condition_failed(error):
                 raise
@@ -402,9 +401,7 @@ class Ledger:
         if recorded == lot.outputs:
             return lot
         self._update_own_lot(lot, "SET outputs = :outputs", {":outputs": {"B": _pack(sorted(recorded))}})
-        return Lot(
-            lot.id, lot.state, lot.units, recorded, lot.contracts, lot.lease_token, lot.lease_until
-        )
+        return Lot(lot.id, lot.state, lot.units, recorded, lot.contracts, lot.lease_token, lot.lease_until)
 
     def commit_lot(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> None:
         """The lot's files are all written: record them with their rows and close the lot.
@@ -505,9 +502,7 @@ class Ledger:
             "expires_at": {"N": str(self._expiry())},
         }
 
-    def _update_own_lot(
-        self, lot: Lot, expression: str, values: Item, names: Mapping[str, str] | None = None
-    ) -> None:
+    def _update_own_lot(self, lot: Lot, expression: str, values: Item, names: Mapping[str, str] | None = None) -> None:
         try:
             self._client.update_item(
                 TableName=self._table,

@@ -27,7 +27,7 @@ from services.shared.contract import Contract
 from services.shared.errors import FAILURES, Failure, SmeltError, Terminal, Transient
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, UNKNOWN_RECORD_TYPE, LakeKey, LotId, UnitId
 from services.shared.lake import Lake
-from services.shared.ledger import MAX_UNITS_PER_LOT, Counts, Ledger, LeaseLost, Lot, LotFile
+from services.shared.ledger import MAX_UNITS_PER_LOT, Counts, LeaseLost, Ledger, Lot, LotFile
 from services.shared.units import Unit
 from services.transform.parse import Parsed, RowParser, overlong_row
 from services.transform.reader import OverlongRow, UnitReader
@@ -70,7 +70,7 @@ class LotReport:
 
     lot: LotId
     units: tuple[Unit, ...] = ()
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     files: list[LotFile] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)  # quarantined rows by reason code
     silver_rows: Counter[str] = field(default_factory=Counter)  # by dataset

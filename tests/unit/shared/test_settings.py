@@ -1,0 +1,28 @@
+"""A setting that is missing or wrong fails at start-up with its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.shared.settings import IngestSettings, SettingsError, TransformSettings
+
+INGEST = {"BRONZE_BUCKET": "b", "QUEUE_URL": "q", "LEDGER_TABLE": "t"}
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    ingest = IngestSettings.from_env(INGEST)
+    assert (ingest.unit_bytes, ingest.ledger_ttl_days) == (64 * 1024 * 1024, 90)
+    transform = TransformSettings.from_env({"BRONZE_BUCKET": "b", "SILVER_BUCKET": "s", "LEDGER_TABLE": "t"})
+    assert (transform.lot_bytes, transform.max_row_bytes) == (128 * 1024 * 1024, 8 * 1024 * 1024)
+
+
+@pytest.mark.parametrize("name", sorted(INGEST))
+def test_a_missing_setting_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        IngestSettings.from_env(INGEST | {name: " "})
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "1023"])
+def test_a_wrong_number_is_named_with_its_value(value: str) -> None:
+    with pytest.raises(SettingsError, match="UNIT_BYTES"):
+        IngestSettings.from_env(INGEST | {"UNIT_BYTES": value})
