@@ -121,8 +121,8 @@ class LotWorker:
     def start(self, candidates: Sequence[Unit], deadline: Deadline) -> Attempt:
         """Make one lot of as many of these free units as fit, in order, and commit it.
 
-        Before the claim, a unit that cannot be read fails alone. After it, all units of the lot fail together, and
-        where trying again cannot help, the lot is dissolved.
+        A unit that cannot be read fails alone, unless some of its lot has been written already: then all units of
+        the lot fail together, and where trying again cannot help, the lot is dissolved.
         """
         run = _Run(self, deadline)
         attempt = Attempt()
@@ -133,7 +133,7 @@ class LotWorker:
                 try:
                     run.read(unit)
                 except SmeltError as error:
-                    if run.lot:
+                    if run.sealed:
                         raise
                     attempt.failed[unit.id] = error
                     if isinstance(error, OutOfTime):
@@ -177,18 +177,19 @@ class _Run:
         self._unit_counts: Counter[tuple[int, str]] = Counter()
         self._report = LotReport(self._id, taken_over=lot is not None)
         self.lot = lot
+        self.sealed = lot is not None  # the units are settled: rows have been written, or are about to be
         self.units: list[Unit] = []
 
     def is_full_for(self, unit: Unit) -> bool:
         """Whether a further unit belongs in another lot."""
-        if self.lot or len(self.units) == MAX_UNITS_PER_LOT:
+        if self.sealed or len(self.units) == MAX_UNITS_PER_LOT:
             return True
         return bool(self.units) and self._rows.bytes + unit.bytes > self._worker.lot_bytes
 
     def read(self, unit: Unit) -> None:
         """Read a unit's rows into memory; once memory is full, write them out as a part of the lot.
 
-        Before the claim, a unit that fails leaves no trace.
+        Until then, a unit that fails leaves no trace; afterwards the whole run has failed.
         """
         mark = self._rows.mark()
         self.units.append(unit)
@@ -199,7 +200,7 @@ class _Run:
                     self._write_part()
                 self._rows.add(len(self.units) - 1, parsed, size)
         except SmeltError:
-            if not self.lot:
+            if not self.sealed:
                 self.units.pop()
                 self._rows.roll_back(mark)
             raise
@@ -226,6 +227,7 @@ class _Run:
             self._worker.ledger.dissolve_lot(self.lot)
 
     def _write_part(self) -> Lot:
+        self.sealed = True
         files = list(self._encode())
         self.lot = lot = self._own_lot([key for key, _, _ in files])
         for key, data, rows in files:

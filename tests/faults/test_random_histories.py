@@ -1,0 +1,116 @@
+"""Random histories: groupings, duplicates, crashes, leases that end, two workers at once, on a real DynamoDB API."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from local.stack import Clients
+from services.shared.contract import Contract
+from services.shared.ledger import Ledger, LotState
+from services.shared.units import Unit
+from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
+from tests.support import Interrupter
+
+# Thousands in CI, where `.ci/run` asks for them; a quick look elsewhere.
+CASES = int(os.environ.get("SMELT_FAULT_CASES", "150"))
+
+LINES = st.one_of(
+    st.builds(shipment, st.integers(0, 99), st.integers(1, 4)),
+    st.sampled_from([b"{broken", b"\xff", b'{"event_time": 5}', b'{"record_type": "nothing"}', b"", b"x" * 4200]),
+)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One invocation: which messages (with repeats), whether it is cut off and how, and what happens meanwhile."""
+
+    picks: list[int]
+    lot_bytes: int
+    step: int  # which of its calls is interrupted; 0: none
+    before: bool
+    crashes: bool  # otherwise a second worker runs in between, on `others`
+    others: list[int]
+    pause: float  # seconds that pass during the interruption, before the second worker
+    rest: float  # seconds that pass afterwards
+
+
+PICKS = st.lists(st.integers(0, 30), min_size=1, max_size=6)
+DELIVERIES = st.builds(
+    Delivery,
+    picks=PICKS,
+    lot_bytes=st.sampled_from([700, 3000, 1 << 20]),
+    step=st.integers(0, 25),
+    before=st.booleans(),
+    crashes=st.booleans(),
+    others=PICKS,
+    pause=st.sampled_from([0.0, 30.0, 2 * INVOCATION_SECONDS]),
+    rest=st.sampled_from([0.0, 30.0, 2 * INVOCATION_SECONDS]),
+)
+
+
+def chosen(rig: Rig, picks: list[int]) -> list[Unit]:
+    return [rig.units[pick % len(rig.units)] for pick in picks]
+
+
+def play(rig: Rig, delivery: Delivery) -> None:
+    def second_worker() -> None:
+        rig.clock.advance(delivery.pause)
+        rig.deliver(chosen(rig, delivery.others), lot_bytes=delivery.lot_bytes)
+
+    action = crash if delivery.crashes else second_worker
+    interrupter = Interrupter(delivery.step, delivery.before, action)
+    result = rig.deliver(chosen(rig, delivery.picks), interrupter, delivery.lot_bytes)
+    event("crashed" if result is None else "answered")
+    rig.clock.advance(delivery.rest)
+
+
+@settings(
+    max_examples=CASES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    files=st.lists(st.lists(LINES, min_size=1, max_size=12), min_size=1, max_size=3),
+    deliveries=st.lists(DELIVERIES, max_size=6),
+    unit_bytes=st.sampled_from([256, 1024, 1 << 20]),
+)
+def test_every_row_stands_exactly_once_after_any_history(
+    clients: Clients,
+    ledger_table: str,
+    contracts: dict[str, Contract],
+    files: list[list[bytes]],
+    deliveries: list[Delivery],
+    unit_bytes: int,
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes)
+    for lines in files:
+        rig.upload("shipments", lines)
+    for delivery in deliveries:
+        play(rig, delivery)
+    rig.drain(rig.units)
+    rig.check_exactly_once()
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_unit_that_vanishes_frees_the_others_of_its_lot(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], step: int
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
+    lasting = rig.upload("shipments", [shipment(n, 1 + n % 3) for n in range(6)])
+    vanishing = rig.upload("shipments", [shipment(n) for n in range(5)])
+    rig.deliver(rig.units, Interrupter(step, before=False, action=crash))
+    found = Ledger(clients.dynamodb, ledger_table).look_up([unit.id for unit in rig.units])
+    committed = any(lot.state is LotState.COMMITTED for lot in found.lots.values())
+    rig.clock.advance(2 * INVOCATION_SECONDS)
+    del rig.lake.objects[str(vanishing.id)]
+    for _ in range(3):
+        rig.deliver(rig.units)
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+    if not committed:
+        rig.forget(vanishing)
+    rig.check_exactly_once()
