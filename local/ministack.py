@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,12 +78,14 @@ def ministack(state: Path | None = None, log: Path | None = None) -> Iterator[st
             _stop(process)
 
 
-def deploy(endpoint: str, names: Names | None = None) -> tuple[Clients, Resources]:
-    """Bring the whole pipeline up on a running MiniStack."""
+def deploy(
+    endpoint: str, names: Names | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Clients, Resources]:
+    """Bring the whole pipeline up on a running MiniStack; `environment` overrides settings of its functions."""
     names = names or Names()
     clients = connect(endpoint)
     resources = create_resources(clients, names)
-    extra = {"AWS_ENDPOINT_URL": endpoint, "CONTRACTS_DIR": str(ROOT / "contracts")}
+    extra = {"AWS_ENDPOINT_URL": endpoint, "CONTRACTS_DIR": str(ROOT / "contracts"), **(environment or {})}
 
     def function(name: str, service: str, timeout: int) -> str:
         return create_function(

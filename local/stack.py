@@ -117,6 +117,7 @@ def function_environment(
         "BRONZE_BUCKET": names.bronze_bucket,
         "LEDGER_TABLE": names.ledger_table,
         "POWERTOOLS_SERVICE_NAME": function,
+        "POWERTOOLS_LOG_LEVEL": "INFO",
         "POWERTOOLS_METRICS_NAMESPACE": "smelt",
         "POWERTOOLS_TRACE_DISABLED": "true",
         **CREDENTIALS,

@@ -101,8 +101,6 @@ class UnitReader:
             stream = _Lookahead(raw, first)
             if unit.start:
                 stream.skip_line()
-            else:
-                stream.skip_byte_order_mark()
             yield from self._lines(stream, unit)
 
     def _lines(self, stream: _Lookahead, unit: Unit | None = None) -> Rows:
@@ -169,8 +167,9 @@ class UnitReader:
             yield from self._emit(carry, [0], [len(carry)], base)  # the array was cut short
 
     def _line_rows(self, data: bytes, base: int) -> Rows:
-        block = lines_block(data, base)
-        yield from self._without_overlong(block)
+        if base == 0 and data.startswith(codecs.BOM_UTF8):
+            data, base = data[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
+        yield from self._without_overlong(lines_block(data, base))
 
     def _emit(self, text: bytes, starts: list[int], ends: list[int], base: int) -> Rows:
         begins = [_LEADING_BLANKS.match(text, start, end).end() for start, end in zip(starts, ends, strict=True)]  # type: ignore[union-attr]
