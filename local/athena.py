@@ -27,7 +27,10 @@ class LocalAthena:
     def __init__(self, lake: Path) -> None:
         self._connection = duckdb.connect()
         self._connection.execute("SET TimeZone = 'UTC'; SET integer_division = true")
-        columns = {"silver": "split_part(filename, '/', -3) AS record_type, * EXCLUDE (filename)", "quarantine": "* EXCLUDE (filename)"}
+        columns = {
+            "silver": "split_part(filename, '/', -3) AS record_type, * EXCLUDE (filename)",
+            "quarantine": "* EXCLUDE (filename)",
+        }
         for root, selected in columns.items():
             if any(lake.glob(f"{root}/*/dt=*/*.parquet")):
                 files = str(lake / root / "*" / "dt=*" / "*.parquet").replace("'", "''")
@@ -39,5 +42,5 @@ class LocalAthena:
     def query(self, sql: str) -> Answer:
         """Run one query in Athena's SQL."""
         translated = sqlglot.transpile(sql, read="athena", write="duckdb")[0]
-        cursor = self._connection.execute(translated)
-        return Answer([column[0] for column in cursor.description or ()], cursor.fetchall())
+        table = self._connection.sql(translated).to_arrow_table()
+        return Answer(table.column_names, [tuple(row.values()) for row in table.to_pylist()])

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
-TRANSFORM_TIMEOUT_SECONDS = 300
+TRANSFORM_TIMEOUT_SECONDS = 60
 INGEST_TIMEOUT_SECONDS = 60
 MAX_RECEIVE_COUNT = 5
 BATCH_SIZE = 100
@@ -85,7 +86,7 @@ def connect(endpoint: str, dynamodb_endpoint: str | None = None) -> Clients:
 def create_resources(clients: Clients, names: Names, transform_timeout: int = TRANSFORM_TIMEOUT_SECONDS) -> Resources:
     """Buckets, ledger, queue and dead-letter queue. The visibility timeout is six times the function's timeout."""
     for bucket in (names.bronze_bucket, names.silver_bucket):
-        _unless_there(lambda bucket=bucket: clients.s3.create_bucket(Bucket=bucket))  # type: ignore[misc]
+        _unless_there(partial(clients.s3.create_bucket, Bucket=bucket))
     create_ledger(clients.dynamodb, names.ledger_table)
     dlq_url = clients.sqs.create_queue(QueueName=names.dlq, Attributes={"MessageRetentionPeriod": "1209600"})[
         "QueueUrl"

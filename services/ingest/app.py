@@ -92,7 +92,7 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
         object=str(source.id),
         bytes=source.size,
         units=planned.units,
-        **({"reason": planned.reason} if planned.reason else {}),
+        reason=planned.reason or None,
     )
     if planned.outcome is Outcome.PLANNED:
         count("ObjectsPlanned")

@@ -50,6 +50,7 @@ class Field:
     precision: int | None = None
     scale: int | None = None
     description: str = ""
+    examples: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +147,7 @@ class _Reading:
             raise ContractError(f"{self._path}: " + "; ".join(self._problems))
         version = str(document["version"])
         description = str(schema.get("description", ""))
-        return Contract(
-            dataset, version, fields, event_time, keys, earliest, max_ahead, description, str(self._path)
-        )
+        return Contract(dataset, version, fields, event_time, keys, earliest, max_ahead, description, str(self._path))
 
     def _problem(self, where: str, what: str) -> None:
         self._problems.append(f"{where}: {what}")
@@ -189,7 +188,12 @@ class _Reading:
         if not isinstance(required, bool):
             self._problem(name, f"required is {required!r}, not true or false")
         type_, precision, scale = self._type(name, entry)
-        return Field(name, type_, required is True, precision, scale, str(entry.get("description", "")))
+        examples = entry.get("examples", [])
+        if not isinstance(examples, list):
+            self._problem(name, f"examples is {_kind(examples)}, not a list")
+            examples = []
+        description = str(entry.get("description", ""))
+        return Field(name, type_, required is True, precision, scale, description, tuple(examples))
 
     def _type(self, name: str, entry: dict[Any, Any]) -> tuple[FieldType, int | None, int | None]:
         logical, physical = entry.get("logicalType"), str(entry.get("physicalType", ""))

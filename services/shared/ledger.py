@@ -349,11 +349,10 @@ class Ledger:
             }
             for unit in units
         ]
+        writes: list[Any] = [{"Put": put_lot}, *({"Update": update} for update in bind_units)]
         try:
             # botocore adds one ClientRequestToken per call, so its own retries of this call are idempotent.
-            self._client.transact_write_items(
-                TransactItems=[{"Put": put_lot}, *({"Update": update} for update in bind_units)]  # type: ignore[typeddict-item]
-            )
+            self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
             reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
             raise LostRace(f"lot {lot_id} was not claimed ({reasons}); its messages go back to the queue") from error
@@ -456,10 +455,9 @@ class Ledger:
             }
             for unit in lot.units
         ]
+        writes: list[Any] = [{"Delete": delete} for delete in (delete_lot, *free_units)]
         try:
-            self._client.transact_write_items(
-                TransactItems=[{"Delete": delete} for delete in (delete_lot, *free_units)]  # type: ignore[typeddict-item]
-            )
+            self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
             raise LeaseLost(f"lot {lot.id} is no longer ours and was not dissolved") from error
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from services.shared.errors import FAILURES, Failure, Terminal
 from services.shared.identities import UnitId
-from services.shared.ledger import Ledger, Lookup, LotState
+from services.shared.ledger import Ledger, Lookup, LostRace, LotState
 from services.shared.units import MalformedMessage, Unit
 from services.transform.lots import Deadline, LotReport, LotWorker, OutOfTime
+
+_ROUNDS = 3  # a race is lost to a worker with one of our units; another look at the ledger settles it
 
 
 @dataclass(slots=True)
@@ -48,10 +50,17 @@ class BatchProcessor:
         """Process one delivery; `on_lot` hears of each lot as soon as it is committed."""
         delivery = _Delivery(on_lot)
         self._read_messages(records, delivery)
-        found = self._ledger.look_up(delivery.units)
-        self._finish_known(found, delivery, deadline)
-        free = [unit for id_, unit in delivery.units.items() if id_ not in found.lot_of]
-        self._start_lots(free, delivery, deadline)
+        units = dict(delivery.units)
+        for _ in range(_ROUNDS):
+            if not units:
+                break
+            found = self._ledger.look_up(units)
+            self._finish_known(found, delivery, deadline)
+            free = [unit for id_, unit in units.items() if id_ not in found.lot_of]
+            units = self._start_lots(free, delivery, deadline)
+        for unit, error in delivery.lost_races.items():
+            if unit in units:
+                delivery.fail([unit], error)
         return delivery.result
 
     def _read_messages(self, records: Sequence[Mapping[str, Any]], delivery: _Delivery) -> None:
@@ -79,21 +88,28 @@ class BatchProcessor:
             except FAILURES as error:
                 delivery.fail(units, error)
 
-    def _start_lots(self, free: list[Unit], delivery: _Delivery, deadline: Deadline) -> None:
+    def _start_lots(self, free: list[Unit], delivery: _Delivery, deadline: Deadline) -> dict[UnitId, Unit]:
+        """Make lots of these units. Returns those that lost a race: most of them are still free, so look again."""
+        lost: dict[UnitId, Unit] = {}
         while free:
             try:
                 deadline.check()
             except OutOfTime as error:
                 delivery.fail((unit.id for unit in free), error)
-                return
+                break
             attempt = self._worker.start(free, deadline)
             if attempt.report:
                 delivery.commit(attempt.report)
-            for unit, error in attempt.failed.items():
-                delivery.fail([unit], error)
-                if isinstance(error, Terminal):
-                    self._ledger.note_failure(unit, str(error))
+            for unit, failure in attempt.failed.items():
+                if isinstance(failure, LostRace):
+                    delivery.lost_races[unit] = failure
+                    lost[unit] = delivery.units[unit]
+                    continue
+                delivery.fail([unit], failure)
+                if isinstance(failure, Terminal):
+                    self._ledger.note_failure(unit, str(failure))
             free = attempt.left
+        return lost
 
 
 class _Delivery:
@@ -102,6 +118,7 @@ class _Delivery:
     def __init__(self, on_lot: Callable[[LotReport], None]) -> None:
         self.units: dict[UnitId, Unit] = {}
         self.messages: dict[UnitId, list[str]] = {}
+        self.lost_races: dict[UnitId, LostRace] = {}
         self.result = BatchResult()
         self._on_lot = on_lot
 

@@ -101,7 +101,7 @@ def test_a_unit_that_vanishes_frees_the_others_of_its_lot(
     clients: Clients, ledger_table: str, contracts: dict[str, Contract], step: int
 ) -> None:
     rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
-    lasting = rig.upload("shipments", [shipment(n, 1 + n % 3) for n in range(6)])
+    rig.upload("shipments", [shipment(n, 1 + n % 3) for n in range(6)])
     vanishing = rig.upload("shipments", [shipment(n) for n in range(5)])
     rig.deliver(rig.units, Interrupter(step, before=False, action=crash))
     found = Ledger(clients.dynamodb, ledger_table).look_up([unit.id for unit in rig.units])

@@ -17,11 +17,11 @@ from services.shared.ledger import (
     LeaseLost,
     Ledger,
     LedgerObject,
+    LostRace,
     Lot,
     LotFile,
     LotState,
     LotTooWide,
-    LostRace,
     ObjectState,
 )
 from services.shared.units import BronzeObject, Unit, plan

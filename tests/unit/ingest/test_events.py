@@ -48,7 +48,9 @@ def test_a_versioned_object_is_identified_by_its_version() -> None:
     assert source.id.version == "v1"
 
 
-@pytest.mark.parametrize("name", ["ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Post"])
+@pytest.mark.parametrize(
+    "name", ["ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Put"]
+)
 def test_every_kind_of_creation_counts(name: str) -> None:
     assert len(list(created_objects({"Records": [record(eventName=name)]}))) == 1
 

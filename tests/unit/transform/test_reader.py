@@ -177,12 +177,15 @@ def test_members_of_a_gzip_file_are_all_read() -> None:
 @pytest.mark.parametrize("suffix", CODECS)
 @pytest.mark.parametrize(
     "damage",
-    [lambda packed: packed[:-6], lambda packed: packed[: len(packed) // 2], lambda _: b"no archive", lambda p: p + b"x"],
+    [
+        lambda packed: packed[:-6],
+        lambda packed: packed[: len(packed) // 2],
+        lambda _: b"no archive",
+        lambda p: p + b"x",
+    ],
     ids=["cut by six bytes", "cut in half", "no archive", "followed by garbage"],
 )
-def test_damaged_compressed_bytes_are_an_error_and_no_early_end(
-    suffix: str, damage: Callable[[bytes], bytes]
-) -> None:
+def test_damaged_compressed_bytes_are_an_error_and_no_early_end(suffix: str, damage: Callable[[bytes], bytes]) -> None:
     packed = CODECS[suffix](np.random.default_rng(1).bytes(5000).hex().encode())
     with pytest.raises(UnreadableUnit, match="damaged or cut short"):
         rows_of(f"bronze/a/b.jsonl{suffix}", damage(packed))
