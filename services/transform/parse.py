@@ -6,7 +6,7 @@ bytes come from nor where the tables go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from services.shared.contract import Contract
 from services.transform.parse_columns import quarantine_table, silver_table
+from services.transform.parse_fast import accept
+from services.transform.parse_layout import learn_layouts
+from services.transform.parse_text import BlockText, Positions
 from services.transform.rows import Accepted, Reason, Rejected, RowJudge, shown
 
 
@@ -26,8 +29,8 @@ class RowBlock(NamedTuple):
     """
 
     data: bytes
-    starts: np.ndarray
-    ends: np.ndarray
+    starts: Positions
+    ends: Positions
     base: int
 
 
@@ -35,7 +38,8 @@ class Parsed(NamedTuple):
     """What became of rows: `rows_read` = rows of all `silver` tables + rows of `quarantine`.
 
     `silver` holds for each dataset a table of `parse_columns.silver_schema`, `quarantine` one of
-    `parse_columns.QUARANTINE_SCHEMA`. Rows keep their order within a table.
+    `parse_columns.QUARANTINE_SCHEMA`. Rows need not stand in a table in the block's order, but in the same whenever
+    the block is parsed.
     """
 
     rows_read: int
@@ -72,8 +76,16 @@ def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
     return Parsed(1, {}, quarantine_table([(offset, rejected, shown(head))]))
 
 
+_FEWEST_ROWS = 64  # fewer are judged one by one sooner than they are learned from
+_SAMPLES = 16
+_WORTHWHILE = 8  # layouts are tried again while they take at least one row in so many
+
+
 class RowParser:
-    """Parses blocks by the contracts of all datasets; made once, used for every block."""
+    """Parses blocks by the contracts of all datasets; made once, used for every block.
+
+    Rows that share a layout are taken together (`parse_fast`); what is left goes one by one to the reference (`rows`).
+    """
 
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
         self._contracts = dict(contracts)
@@ -85,23 +97,72 @@ class RowParser:
         `default_dataset` applies to rows without a `record_type`; `latest_base` is the object's creation time (UTC),
         from which the end of the accepted event times is counted.
         """
-        rows = range(len(block.starts))
-        silver, quarantine = self._judge_rows(block, rows, default_dataset, latest_base)
-        tables = {dataset: silver_table(self._contracts[dataset], found) for dataset, found in silver.items()}
-        return Parsed(len(rows), tables, quarantine_table(quarantine))
+        parsing = _Parsing(self._contracts, self._judge, block, default_dataset, latest_base)
+        rows = np.arange(len(block.starts))
+        if len(rows) >= _FEWEST_ROWS:
+            rows = parsing.take_by_layout(rows)
+        quarantine = parsing.judge_one_by_one(rows)
+        silver = {dataset: pa.concat_tables(parts) for dataset, parts in parsing.tables.items()}
+        return Parsed(len(block.starts), silver, quarantine)
 
-    def _judge_rows(
-        self, block: RowBlock, rows: Iterable[int], default_dataset: str, latest_base: datetime
-    ) -> tuple[dict[str, list[tuple[int, Accepted]]], list[tuple[int, Rejected, str]]]:
-        """The reference's answer for these rows, each with its offset in the object."""
-        silver: dict[str, list[tuple[int, Accepted]]] = {}
-        quarantine: list[tuple[int, Rejected, str]] = []
-        for row in rows:
-            start = int(block.starts[row])
-            text = block.data[start : int(block.ends[row])]
-            verdict = self._judge.judge(text, default_dataset, latest_base)
+
+class _Parsing:
+    """One block on its way into `tables`, by dataset."""
+
+    def __init__(
+        self,
+        contracts: Mapping[str, Contract],
+        judge: RowJudge,
+        block: RowBlock,
+        default_dataset: str,
+        latest_base: datetime,
+    ) -> None:
+        self._contracts, self._judge, self._block = contracts, judge, block
+        self._default_dataset, self._latest_base = default_dataset, latest_base
+        self.tables: dict[str, list[pa.Table]] = {}
+
+    def take_by_layout(self, rows: Positions) -> Positions:
+        """Take the rows of which it is certain that they are right, and return the others."""
+        block = self._block
+        text = BlockText(block.data, block.starts, block.ends, block.base)
+        broken = text.rows_of_bad_utf8()
+        rows = np.setdiff1d(rows, broken, assume_unique=True)
+        while len(rows) >= _FEWEST_ROWS:
+            left = self._take_round(text, rows)
+            is_worthwhile = (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
+            rows = left
+            if not is_worthwhile:
+                break
+        return np.sort(np.append(rows, broken))
+
+    def _take_round(self, text: BlockText, rows: Positions) -> Positions:
+        """Learn the layouts of some of the rows, and take the rows that have them."""
+        block = self._block
+        samples = rows[np.linspace(0, len(rows) - 1, _SAMPLES).astype(np.int64)]
+        for layout in learn_layouts(block.data[block.starts[row] : block.ends[row]] for row in samples.tolist()):
+            dataset = self._default_dataset if layout.record_type is None else layout.record_type
+            contract = self._contracts.get(dataset)
+            if contract is None:
+                continue
+            found = accept(text, rows, layout, contract, dataset == self._default_dataset, self._latest_base)
+            if len(found.rows):
+                self.tables.setdefault(dataset, []).append(found.table)
+                rows = np.setdiff1d(rows, found.rows, assume_unique=True)
+        return rows
+
+    def judge_one_by_one(self, rows: Positions) -> pa.Table:
+        """Ask the reference about each row; returns the quarantine."""
+        block = self._block
+        accepted: dict[str, list[tuple[int, Accepted]]] = {}
+        rejected: list[tuple[int, Rejected, str]] = []
+        bounds = zip(block.starts[rows].tolist(), block.ends[rows].tolist(), strict=True)
+        for start, end in bounds:
+            row = block.data[start:end]
+            verdict = self._judge.judge(row, self._default_dataset, self._latest_base)
             if isinstance(verdict, Accepted):
-                silver.setdefault(verdict.dataset, []).append((block.base + start, verdict))
+                accepted.setdefault(verdict.dataset, []).append((block.base + start, verdict))
             else:
-                quarantine.append((block.base + start, verdict, shown(text)))
-        return silver, quarantine
+                rejected.append((block.base + start, verdict, shown(row)))
+        for dataset, found in accepted.items():
+            self.tables.setdefault(dataset, []).append(silver_table(self._contracts[dataset], found))
+        return quarantine_table(rejected)

@@ -83,12 +83,17 @@ class _Number(str):
     __slots__ = ()
 
 
-class _Item(NamedTuple):
-    """One key of a row with its value, both also as they stand in the row."""
+class Item(NamedTuple):
+    """One key of a row with its value, both also as they stand in the row.
+
+    `start` and `end` say which characters of the row's text are the value.
+    """
 
     key_text: str
     value: Any
     value_text: str
+    start: int
+    end: int
 
 
 class RowJudge:
@@ -106,7 +111,8 @@ class RowJudge:
         record_type = default_dataset
         try:
             items = _read_row(row)
-            record_type = _record_type(items, default_dataset)
+            own = _record_type(items)
+            record_type = default_dataset if own is None else own
             contract = self._contracts.get(record_type)
             if contract is None:
                 raise _Rejection(Reason.UNKNOWN_RECORD_TYPE, f"no contract is named {record_type!r}", RECORD_TYPE)
@@ -115,6 +121,16 @@ class RowJudge:
         except _Rejection as why:
             return Rejected(record_type, why.reason, why.field, why.detail)
         return Accepted(record_type, values, _rescued(items, contract))
+
+
+def read_items(row: bytes) -> dict[str, Item] | None:
+    """A row's keys and values in its order, or None where it is no row that could be accepted."""
+    try:
+        items = _read_row(row)
+        _record_type(items)
+    except _Rejection:
+        return None
+    return items
 
 
 def event_window(contract: Contract, latest_base: datetime) -> tuple[datetime, datetime]:
@@ -142,14 +158,14 @@ _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPES = re.compile(rf"{_HIGH}{_LOW}|({_HIGH}|{_LOW})|\\.", re.DOTALL)
 
 
-def _read_row(row: bytes) -> dict[str, _Item]:
+def _read_row(row: bytes) -> dict[str, Item]:
     try:
         text = row.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _Rejection(Reason.BAD_UTF8, f"byte {error.start} of the row: {error.reason}") from error
     _check_depth(text)
     at = _skip_blanks(text, 0)
-    items: list[tuple[str, _Item]] = []
+    items: list[tuple[str, Item]] = []
     try:
         is_object = text[at : at + 1] == "{"
         at = _read_object(text, at, items) if is_object else _scan_value(text, at)[1]
@@ -172,7 +188,7 @@ def _skip_blanks(text: str, at: int) -> int:
     return blanks.end() if blanks else at
 
 
-def _read_object(text: str, at: int, items: list[tuple[str, _Item]]) -> int:
+def _read_object(text: str, at: int, items: list[tuple[str, Item]]) -> int:
     """Read the object whose brace is at `at`, one level deep, and return where it ends."""
     at = _skip_blanks(text, at + 1)
     if text[at : at + 1] == "}":
@@ -186,7 +202,7 @@ def _read_object(text: str, at: int, items: list[tuple[str, _Item]]) -> int:
             raise ValueError(f"no colon at character {colon}")
         start = _skip_blanks(text, colon + 1)
         value, end = _scan_value(text, start)
-        items.append((key, _Item(text[at:key_end], value, text[start:end])))
+        items.append((key, Item(text[at:key_end], value, text[start:end], start, end)))
         at = _skip_blanks(text, end)
         separator = text[at : at + 1]
         if separator == "}":
@@ -213,7 +229,7 @@ def _check_surrogates(text: str) -> None:
             raise _Rejection(Reason.BAD_UNICODE, detail)
 
 
-def _by_key(items: list[tuple[str, _Item]]) -> dict[str, _Item]:
+def _by_key(items: list[tuple[str, Item]]) -> dict[str, Item]:
     row = dict(items)
     if len(row) != len(items):
         keys = [key for key, _ in items]
@@ -225,16 +241,16 @@ def _by_key(items: list[tuple[str, _Item]]) -> dict[str, _Item]:
 # Its dataset, and what the contract does not know
 
 
-def _record_type(items: dict[str, _Item], default_dataset: str) -> str:
+def _record_type(items: dict[str, Item]) -> str | None:
     item = items.get(RECORD_TYPE)
     if item is None or item.value is None:
-        return default_dataset
+        return None
     if not isinstance(item.value, str) or isinstance(item.value, _Number):
         raise _Rejection(Reason.WRONG_TYPE, f"is {_kind(item.value)}, not a string", RECORD_TYPE)
     return item.value
 
 
-def _rescued(items: dict[str, _Item], contract: Contract) -> str | None:
+def _rescued(items: dict[str, Item], contract: Contract) -> str | None:
     known = {RECORD_TYPE, *(field.name for field in contract.fields)}
     unknown = [f"{item.key_text}:{item.value_text}" for key, item in items.items() if key not in known]
     return "{" + ",".join(unknown) + "}" if unknown else None
@@ -243,7 +259,7 @@ def _rescued(items: dict[str, _Item], contract: Contract) -> str | None:
 # Its fields
 
 
-def _field_value(field: Field, item: _Item | None) -> Value:
+def _field_value(field: Field, item: Item | None) -> Value:
     if item is None or item.value is None:
         if field.required:
             raise _Rejection(Reason.MISSING_REQUIRED, "is absent" if item is None else "is null", field.name)
@@ -255,19 +271,19 @@ def _field_value(field: Field, item: _Item | None) -> Value:
         raise
 
 
-def _text(field: Field, item: _Item) -> str:
+def _text(field: Field, item: Item) -> str:
     if not isinstance(item.value, str) or isinstance(item.value, _Number):
         raise _wrong_type(field, item)
     return item.value
 
 
-def _number_text(field: Field, item: _Item) -> _Number:
+def _number_text(field: Field, item: Item) -> _Number:
     if not isinstance(item.value, _Number):
         raise _wrong_type(field, item)
     return item.value
 
 
-def _integer(field: Field, item: _Item) -> int:
+def _integer(field: Field, item: Item) -> int:
     token = _number_text(field, item)
     if not token.lstrip("-").isdigit():
         raise _Rejection(Reason.WRONG_TYPE, f"{_short(token)} is not written as an integer")
@@ -277,7 +293,7 @@ def _integer(field: Field, item: _Item) -> int:
     return value
 
 
-def _double(field: Field, item: _Item) -> float:
+def _double(field: Field, item: Item) -> float:
     token = _number_text(field, item)
     value = float(token)
     if not math.isfinite(value):
@@ -285,7 +301,7 @@ def _double(field: Field, item: _Item) -> float:
     return value
 
 
-def _decimal(field: Field, item: _Item) -> Decimal:
+def _decimal(field: Field, item: Item) -> Decimal:
     token = _number_text(field, item)
     precision, scale = field.precision or 0, field.scale or 0
     try:
@@ -309,7 +325,7 @@ def _significant(value: Decimal) -> tuple[int, int]:
     return len(stripped), int(exponent) + len(text) - len(stripped)
 
 
-def _boolean(field: Field, item: _Item) -> bool:
+def _boolean(field: Field, item: Item) -> bool:
     if not isinstance(item.value, bool):
         raise _wrong_type(field, item)
     return item.value
@@ -322,7 +338,7 @@ _TIMESTAMP = re.compile(
 )
 
 
-def _date(field: Field, item: _Item) -> date:
+def _date(field: Field, item: Item) -> date:
     text = _text(field, item)
     match = _DATE.fullmatch(text)
     try:
@@ -333,7 +349,7 @@ def _date(field: Field, item: _Item) -> date:
     raise _Rejection(Reason.BAD_DATE, f"{_short(text)!r} is no day written as YYYY-MM-DD")
 
 
-def _timestamp(field: Field, item: _Item) -> datetime:
+def _timestamp(field: Field, item: Item) -> datetime:
     text = _text(field, item)
     match = _TIMESTAMP.fullmatch(text)
     try:
@@ -358,8 +374,8 @@ def _instant(match: re.Match[str]) -> datetime:
     return local + offset if match[8] == "-" else local - offset
 
 
-def _nested(kind: type) -> Callable[[Field, _Item], str]:
-    def convert(field: Field, item: _Item) -> str:
+def _nested(kind: type) -> Callable[[Field, Item], str]:
+    def convert(field: Field, item: Item) -> str:
         if not isinstance(item.value, kind):
             raise _wrong_type(field, item)
         return item.value_text
@@ -367,7 +383,7 @@ def _nested(kind: type) -> Callable[[Field, _Item], str]:
     return convert
 
 
-_CONVERT: dict[FieldType, Callable[[Field, _Item], Value]] = {
+_CONVERT: dict[FieldType, Callable[[Field, Item], Value]] = {
     FieldType.STRING: _text,
     FieldType.INTEGER: _integer,
     FieldType.NUMBER: _double,
@@ -395,7 +411,7 @@ def _check_window(contract: Contract, values: tuple[Value, ...], latest_base: da
         raise _Rejection(Reason.OUT_OF_WINDOW, detail, contract.event_time)
 
 
-def _wrong_type(field: Field, item: _Item) -> _Rejection:
+def _wrong_type(field: Field, item: Item) -> _Rejection:
     return _Rejection(Reason.WRONG_TYPE, f"is {_kind(item.value)}, not {field.type.value}")
 
 
