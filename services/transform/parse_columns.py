@@ -37,16 +37,30 @@ _ARROW_TYPES = {
 }
 
 
+_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
+
+
 def arrow_type(field: Field) -> pa.DataType:
-    """The type of a field's column in Silver."""
+    """The type of a field's values in Silver."""
     if field.type is FieldType.DECIMAL:
         return pa.decimal128(field.precision, field.scale)
     return _ARROW_TYPES[field.type]
 
 
 def silver_schema(contract: Contract) -> pa.Schema:
-    """The contract's columns in order, then `_offset` and `_rescued`."""
-    columns = [pa.field(field.name, arrow_type(field)) for field in contract.fields]
+    """The contract's columns in order, then `_offset` and `_rescued`.
+
+    Strings that are no keys are dictionaries in memory: most of them repeat, and numbers are sorted faster than text.
+    """
+    columns = [
+        pa.field(
+            field.name,
+            _REPEATED_STRING
+            if field.type is FieldType.STRING and field.name not in contract.keys
+            else arrow_type(field),
+        )
+        for field in contract.fields
+    ]
     return pa.schema([*columns, pa.field(OFFSET, pa.int64()), pa.field(RESCUED, pa.string())])
 
 

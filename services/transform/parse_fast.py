@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.shared.contract import Contract
-from services.transform.parse_columns import arrow_type, silver_schema
+from services.transform.parse_columns import silver_schema
 from services.transform.parse_fields import Column, Computed, Constant, Cursor, read_field, read_unknown
 from services.transform.parse_layout import Layout
 from services.transform.parse_text import BlockText, Mask, Positions
@@ -115,15 +115,16 @@ class _Walk:
         rows = self._rows[chosen]
         if not len(rows):
             return Certain(rows, silver_schema(self._contract).empty_table())
-        columns = [
-            self._columns[field.name].build(chosen)
-            if field.name in self._columns
-            else pa.nulls(len(rows), arrow_type(field))
-            for field in self._contract.fields
-        ]
+        schema = silver_schema(self._contract)
+        columns = [self._column(schema.field(name), chosen) for name in self._fields]
         offsets = pa.array(self._text.starts[rows] + self._text.base)
-        arrays = [*columns, offsets, self._rescued(chosen)]
-        return Certain(rows, pa.Table.from_arrays(arrays, schema=silver_schema(self._contract)))
+        return Certain(rows, pa.Table.from_arrays([*columns, offsets, self._rescued(chosen)], schema=schema))
+
+    def _column(self, field: pa.Field, chosen: Positions) -> pa.Array:
+        if field.name not in self._columns:
+            return pa.nulls(len(chosen), field.type)
+        column = self._columns[field.name].build(chosen)
+        return column.dictionary_encode() if pa.types.is_dictionary(field.type) else column
 
     def _rescued(self, chosen: Positions) -> pa.Array:
         """The unknown keys of each row as one JSON object; null where there are none."""

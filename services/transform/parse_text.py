@@ -23,6 +23,9 @@ _QUOTE, _BACKSLASH, _FIRST_PRINTABLE = ord('"'), ord("\\"), 0x20
 _OPEN, _CLOSE, _BRACKET_CASE = ord("{"), ord("}"), ord("{") - ord("[")
 
 
+_ALL_BYTES = np.uint64(2**64 - 1)
+
+
 class Literal:
     """Bytes that rows are compared with, eight at a time. `quotes` is how many of them open or close a string."""
 
@@ -48,7 +51,7 @@ class BlockText:
         self.starts, self.ends = starts, ends
         self._words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
         self._last_word = len(data) - 8
-        self._quotes = np.append(_quotes(data), len(data))
+        self._quotes = _quotes(data)
 
     def rows_of_bad_utf8(self) -> Positions:
         """Which rows (indices) are not UTF-8."""
@@ -75,9 +78,11 @@ class BlockText:
 
     def matches(self, at: Positions, literal: Literal) -> Mask:
         """Where the bytes from `at` on are the literal."""
+        at = np.minimum(at, len(self._words) - max(literal.size, 8))
         found = np.ones(len(at), dtype=bool)
         for start, word, mask in literal.words:
-            found &= (self.word(at + start if start else at) & mask) == word
+            words = self._words[start:][at]
+            found &= (words if mask == _ALL_BYTES else words & mask) == word
         return found
 
     def quotes_before(self, at: Positions) -> Positions:
@@ -86,7 +91,7 @@ class BlockText:
 
     def quote(self, number: Positions) -> Positions:
         """Where the quotes with these numbers are."""
-        return self._quotes.take(number, mode="clip")
+        return self._quotes.take(number, mode="clip") if len(self._quotes) else number
 
     def has_escapes(self, start: Positions, end: Positions) -> Mask | None:
         """Which slices hold a backslash; None means none of them."""
