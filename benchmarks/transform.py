@@ -1,0 +1,221 @@
+"""How fast JSON lines become Parquet by day: smelt beside what one would use otherwise, on one core.
+
+    python -m benchmarks.transform [--json] [--rows N] [--repeat N]
+
+Each engine turns the same file into zstd Parquet partitioned by day (the baseline into snappy), in a process of its
+own that is pinned to one core, several times; the median counts. Seconds do not include the interpreter, imports and
+a first run over 200 rows ("start"), in which every engine loads what it loads lazily.
+
+smelt runs the real delivery: messages, look-up, reading in blocks, validation, lineage columns, quarantine, claim,
+files, commit. Only the ledger is in memory and the buckets are folders. The others just convert.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROWS = {"shipments": 420_000, "wide": 55_000}
+VARIANTS = ("shipments", "bad", "drift")
+CACHE = Path(tempfile.gettempdir()) / "smelt-benchmark"
+WARM_UP_ROWS = 200
+
+Engine = Callable[[Path, str, Path], int]  # source, dataset, folder for the files -> rows written
+
+
+def smelt(source: Path, dataset: str, out: Path) -> int:
+    from benchmarks.pipeline import deliver
+
+    return deliver(source, dataset, out)
+
+
+def baseline(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001
+    """One message per record, as functions are usually written; here at least all records share one batch."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    days: dict[str, list[dict[str, Any]]] = {}
+    with source.open("rb") as messages:
+        for body in messages:
+            record = json.loads(body)
+            days.setdefault(record["event_time"][:10], []).append(record)
+    for day, records in days.items():
+        pq.write_table(pa.Table.from_pylist(records), _file(out, day), compression="snappy")
+    return sum(map(len, days.values()))
+
+
+def pandas(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001
+    import pandas as pd
+
+    frame = pd.read_json(source, lines=True)
+    frame["event_time"] = pd.to_datetime(frame["event_time"])
+    for day, rows in frame.groupby(frame["event_time"].dt.strftime("%Y-%m-%d")):
+        rows.to_parquet(_file(out, str(day)), compression="zstd", index=False)
+    return len(frame)
+
+
+def pyarrow(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.json as pj
+    import pyarrow.parquet as pq
+
+    table = pj.read_json(source, read_options=pj.ReadOptions(use_threads=False))
+    times = table["event_time"].cast(pa.timestamp("us", tz="UTC"))
+    table = table.set_column(table.schema.get_field_index("event_time"), "event_time", times)
+    days = pc.strftime(times, "%Y-%m-%d")
+    for day in pc.unique(days).to_pylist():
+        pq.write_table(table.filter(pc.equal(days, day)), _file(out, day), compression="zstd")
+    return int(table.num_rows)
+
+
+def polars(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001
+    import polars as pl
+
+    frame = pl.read_ndjson(source).with_columns(pl.col("event_time").str.to_datetime(time_zone="UTC"))
+    parts = frame.with_columns(pl.col("event_time").dt.date().alias("dt")).partition_by("dt", as_dict=True)
+    for (day,), rows in parts.items():
+        rows.drop("dt").write_parquet(_file(out, str(day)), compression="zstd")
+    return frame.height
+
+
+def duckdb(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001
+    import duckdb as db
+
+    with db.connect(config={"threads": 1}) as connection:
+        copied = connection.execute(
+            f"""COPY (SELECT *, strftime(event_time, '%Y-%m-%d') AS dt
+                      FROM read_json('{source}', format = 'newline_delimited'))
+                TO '{out}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (dt), OVERWRITE_OR_IGNORE)"""  # noqa: S608
+        ).fetchone()
+    return int(copied[0]) if copied else 0
+
+
+ENGINES: dict[str, Engine] = {
+    "smelt": smelt,
+    "duckdb": duckdb,
+    "polars": polars,
+    "pyarrow": pyarrow,
+    "pandas": pandas,
+    "baseline": baseline,
+}
+
+
+def _file(out: Path, day: str) -> str:
+    folder = out / f"dt={day}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / "part.parquet")
+
+
+# One engine, in its own process
+
+
+def run_here(engine: str, source: Path, warm_up: Path, dataset: str) -> dict[str, float]:
+    """Run an engine in this process, pinned to one core, and measure it."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory(prefix="smelt-benchmark-") as folder:
+        begun = time.perf_counter()
+        ENGINES[engine](warm_up, dataset, Path(folder) / "warm-up")
+        started = time.perf_counter()
+        rows = ENGINES[engine](source, dataset, Path(folder) / "out")
+        seconds = time.perf_counter() - started
+        written = sum(file.stat().st_size for file in Path(folder, "out").rglob("*.parquet"))
+    return {
+        "seconds": seconds,
+        "start_seconds": started - begun,
+        "rows_per_s": rows / seconds,
+        "mb_per_s": source.stat().st_size / 1e6 / seconds,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "written_mb": written / 1e6,
+        "rows": rows,
+    }
+
+
+# All of them
+
+
+def measure(engine: str, variant: str, rows: int, repeat: int) -> dict[str, float]:
+    """The median run of an engine over a variant of the data, each run in a new process."""
+    from benchmarks.data import jsonl
+
+    dataset = "wide" if variant == "wide" else "shipments"
+    source, warm_up = jsonl(variant, rows, CACHE), jsonl(variant, WARM_UP_ROWS, CACHE)
+    command = [sys.executable, "-m", "benchmarks.transform", "--run", engine, dataset, str(source), str(warm_up)]
+    runs = [
+        json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        for _ in range(repeat)
+    ]
+    middle = statistics.median_low(run["seconds"] for run in runs)
+    return next(run for run in runs if run["seconds"] == middle)
+
+
+def measure_all(datasets: list[str], engines: list[str], scale: float, repeat: int) -> dict[str, Any]:
+    """Every engine on every dataset, and smelt on the variants of shipments."""
+    found: dict[str, Any] = {
+        dataset: {engine: measure(engine, dataset, int(ROWS[dataset] * scale), repeat) for engine in engines}
+        for dataset in datasets
+    }
+    if "shipments" in datasets and "smelt" in engines:
+        rows = int(ROWS["shipments"] * scale)
+        found["variants"] = {variant: measure("smelt", variant, rows, repeat) for variant in VARIANTS}
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the figures as tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for name, runs in found.items():
+        table = Table(title="smelt on shipments: clean, 1 % bad rows, an unknown field" if name == "variants" else name)
+        first = next(iter(runs.values()))["seconds"]
+        for column in ("", "seconds", "start s", "rows/s", "MB/s", "peak MB", "Parquet MB", "time, first row = 1"):
+            table.add_column(column, justify="right" if column else "left")
+        for engine, run in runs.items():
+            table.add_row(
+                engine,
+                f"{run['seconds']:.2f}",
+                f"{run['start_seconds']:.2f}",
+                f"{run['rows_per_s']:,.0f}",
+                f"{run['mb_per_s']:.0f}",
+                f"{run['peak_mb']:.0f}",
+                f"{run['written_mb']:.1f}",
+                f"{run['seconds'] / first:.2f}",
+            )
+        console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Transform's speed beside other engines, each on one core.")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON: shipments by engine, wide, variants")
+    parser.add_argument("--datasets", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows (1 = 77 MB of shipments)")
+    parser.add_argument("--repeat", type=int, default=3, help="processes per engine and file; the median counts")
+    parser.add_argument("--run", nargs=4, metavar=("ENGINE", "DATASET", "FILE", "WARM_UP"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        engine, dataset, source, warm_up = options.run
+        print(json.dumps(run_here(engine, Path(source), Path(warm_up), dataset)))
+        return
+    found = measure_all(options.datasets, options.engines, options.scale, options.repeat)
+    if options.json:
+        print(json.dumps({**found.pop("shipments", {}), **found}, indent=2))
+    else:
+        show(found)
+
+
+if __name__ == "__main__":
+    main()
