@@ -5,7 +5,6 @@ The zip's `bootstrap` runs the same runtime client (awslambdaric) as the images 
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
@@ -14,7 +13,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +24,7 @@ from local.stack import (
     Clients,
     Names,
     Resources,
+    bootstrap_zip,
     connect,
     connect_functions,
     create_function,
@@ -34,6 +33,8 @@ from local.stack import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+# Runs the handler out of this checkout.
+BOOTSTRAP = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
 EMULATOR = ROOT / ".venv-emulator" / "bin" / "ministack"
 
 
@@ -91,28 +92,17 @@ def deploy(
         return create_function(
             clients,
             name,
-            _bootstrap_zip(),
+            bootstrap_zip(BOOTSTRAP),
             f"services.{service}.app.handler",
             "provided.al2023",
             timeout,
-            function_environment(names, resources, service, extra),  # type: ignore[arg-type]
+            function_environment(names, resources, service, extra),
         )
 
     ingest_arn = function(names.ingest, "ingest", INGEST_TIMEOUT_SECONDS)
     function(names.transform, "transform", TRANSFORM_TIMEOUT_SECONDS)
     connect_functions(clients, names, resources, ingest_arn)
     return clients, resources
-
-
-def _bootstrap_zip() -> bytes:
-    """A zip with only a `bootstrap` that runs the handler out of this checkout."""
-    script = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, script)
-    return buffer.getvalue()
 
 
 def _free_port() -> int:

@@ -6,12 +6,14 @@ does this. How a function's code is packaged is the caller's business.
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -110,9 +112,7 @@ def create_ledger(dynamodb: DynamoDBClient, table: str) -> None:
     )
 
 
-def function_environment(
-    names: Names, resources: Resources, function: Literal["ingest", "transform"], extra: Mapping[str, str]
-) -> dict[str, str]:
+def function_environment(names: Names, resources: Resources, function: str, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment that a function runs with; `extra` says where the emulator is."""
     common = {
         "BRONZE_BUCKET": names.bronze_bucket,
@@ -125,6 +125,16 @@ def function_environment(
     }
     own = {"QUEUE_URL": resources.queue_url} if function == "ingest" else {"SILVER_BUCKET": names.silver_bucket}
     return {**common, **own, **extra}
+
+
+def bootstrap_zip(script: str) -> bytes:
+    """A function's zip that holds only an executable `bootstrap`: its code is in the image, or on this disk."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, script)
+    return buffer.getvalue()
 
 
 def create_function(
