@@ -123,10 +123,18 @@ def _wide_row(chance: random.Random) -> dict[str, Any]:
     row["updated_at"] = _time(chance)
     row["note"] = " ".join(chance.choices(_CITIES, k=8))
     row["email"] = f"user{chance.randrange(10**7)}@example.com"
-    row["customer"] = {"id": chance.randrange(10**6), "name": chance.choice(_CITIES), "tier": {"level": chance.randrange(5)}}
+    row["customer"] = {
+        "id": chance.randrange(10**6),
+        "name": chance.choice(_CITIES),
+        "tier": {"level": chance.randrange(5)},
+    }
     row["address"] = {"street": f"{chance.randrange(200)} Main St", "city": chance.choice(_CITIES), "geo": [5.25, 52.5]}
     row["lines"] = [
-        {"sku": f"SKU{chance.randrange(10**4)}", "quantity": chance.randrange(1, 9), "price": round(chance.uniform(1, 99), 2)}
+        {
+            "sku": f"SKU{chance.randrange(10**4)}",
+            "quantity": chance.randrange(1, 9),
+            "price": round(chance.uniform(1, 99), 2),
+        }
         for _ in range(chance.randrange(1, 5))
     ]
     row["tags"] = chance.sample(_CARRIERS, k=chance.randrange(4))
@@ -137,3 +145,8 @@ def _wide_row(chance: random.Random) -> dict[str, Any]:
         if chance.random() < 0.1:
             del row[name]
     return row
+
+
+def _line(chance: random.Random) -> dict[str, Any]:
+    price = round(chance.uniform(1, 99), 2)
+    return {"sku": f"SKU{chance.randrange(10**4)}", "quantity": chance.randrange(1, 9), "price": price}

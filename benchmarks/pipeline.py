@@ -88,9 +88,7 @@ class MemoryLedger(Ledger):
         return self.lots[lot.id]
 
     def commit_lot(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> None:
-        self.lots[lot.id] = replace(
-            lot, state=LotState.COMMITTED, files=tuple(files), unit_counts=tuple(unit_counts)
-        )
+        self.lots[lot.id] = replace(lot, state=LotState.COMMITTED, files=tuple(files), unit_counts=tuple(unit_counts))
 
 
 def deliver(source: Path, dataset: str, out: Path) -> int:

@@ -153,8 +153,7 @@ def measure(engine: str, variant: str, rows: int, repeat: int) -> dict[str, floa
     source, warm_up = jsonl(variant, rows, CACHE), jsonl(variant, WARM_UP_ROWS, CACHE)
     command = [sys.executable, "-m", "benchmarks.transform", "--run", engine, dataset, str(source), str(warm_up)]
     runs = [
-        json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        for _ in range(repeat)
+        json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout) for _ in range(repeat)
     ]
     middle = statistics.median_low(run["seconds"] for run in runs)
     return next(run for run in runs if run["seconds"] == middle)
@@ -199,7 +198,9 @@ def show(found: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Transform's speed beside other engines, each on one core.")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON: shipments by engine, wide, variants")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: shipments by engine, wide, variants"
+    )
     parser.add_argument("--datasets", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows (1 = 77 MB of shipments)")

@@ -77,7 +77,7 @@ def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
 
 
 _FEWEST_ROWS = 64  # fewer are judged one by one sooner than they are learned from
-_SAMPLES = 16
+_SAMPLES = 8
 _WORTHWHILE = 8  # layouts are tried again while they take at least one row in so many
 
 

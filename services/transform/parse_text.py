@@ -126,22 +126,29 @@ class BlockText:
     def _closers(self) -> Positions:
         """Where each row's own arrays and objects close: the brackets that lead back to the row's first level.
 
-        Rows that are too deep have none.
+        Rows that are too deep have none. Brackets in strings are looked at like others as long as they pair up, which
+        they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
         """
         folded = self.bytes | _BRACKET_CASE
         brackets = np.flatnonzero((folded == _OPEN) | (folded == _CLOSE))
-        row = np.searchsorted(self.starts, brackets, side="right") - 1
-        in_string = (self.quotes_before(brackets) - self.quotes_before(self.starts).take(row, mode="clip")) & 1
-        kept = (in_string == 0) & (row >= 0)
-        brackets, row = brackets[kept], row[kept]
-        step = np.where(folded[brackets] == _OPEN, 1, -1)
-        depth = np.cumsum(step)
-        before_row = np.append(0, depth).take(np.searchsorted(brackets, self.starts), mode="clip")
-        level = depth - before_row.take(row, mode="clip")
-        closes = (level == 1) & (step < 0)
+        row, level, is_close = self._levels(brackets)
+        if (level[np.flatnonzero(np.diff(row, append=-1))] != 0).any():
+            before_row = self.quotes_before(self.starts).take(row, mode="clip")
+            brackets = brackets[(self.quotes_before(brackets) - before_row) % 2 == 0]
+            row, level, is_close = self._levels(brackets)
+        closes = (level == 1) & is_close
         if level.max(initial=0) > MAX_DEPTH:
             closes &= ~np.isin(row, row[level > MAX_DEPTH])
         return np.append(brackets[closes], len(self.data))
+
+    def _levels(self, brackets: Positions) -> tuple[Positions, Positions, Mask]:
+        """For each bracket its row (-1 before the first), how many are open in the row behind it, whether it closes."""
+        firsts = np.concatenate(([0], np.searchsorted(brackets, self.starts), [len(brackets)]))
+        counts = np.diff(firsts)
+        row = np.repeat(np.arange(-1, len(self.starts)), counts)
+        is_close: Mask = (self.bytes[brackets] | _BRACKET_CASE) == _CLOSE
+        depth = np.cumsum(1 - 2 * is_close.astype(np.int64))
+        return row, depth - np.repeat(np.append(0, depth)[firsts[:-1]], counts), is_close
 
 
 def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | None:

@@ -118,7 +118,8 @@ class _Pattern:
         """The values of the digits in their bytes, and which words have the pattern."""
         values = (words ^ self._xor) & self._keep
         wrong = (values & self._must_be_zero) | ((values + self._six) & self._digits)
-        return values, wrong == 0
+        ok: Mask = wrong == 0
+        return values, ok
 
 
 _DATE_START, _DATE_END = _Pattern("0000-00-"), _Pattern("00-00-00")  # YYYY-MM- and YY-MM-DD
