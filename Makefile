@@ -6,6 +6,13 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashe
 # The `smelt` command, from this checkout; everything that it needs is in the locks already.
 INSTALL_SMELT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
+# The images that ours are built from; a proxy's CA bundle, if there is one, is passed to builds as a secret.
+-include docker/images.env
+SMELT_CA_BUNDLE ?= $(or $(SSL_CERT_FILE),docker/no-ca-bundle)
+export BASE_IMAGE LOCALSTACK_IMAGE SMELT_CA_BUNDLE
+AIRGAPPED := COMPOSE_FILE=compose.yaml:docker/airgapped.compose.yaml BASE_IMAGE=smelt-base:trixie DYNAMODB_PORT=4567
+export COMPOSE_FILE DYNAMODB_PORT
+
 .DEFAULT_GOAL := help
 
 ##@ First steps
@@ -62,6 +69,17 @@ test: setup ## Set up and run all tests that need no Docker
 	@$(BIN)/python -m pytest -n 2 -m "not e2e"
 	@echo "Left to 'make e2e' (needs Docker): the images under docker compose."
 
+.PHONY: e2e
+e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
+	docker compose up --build --detach --wait
+	@status=0; $(BIN)/python -m pytest -m e2e tests/e2e || status=$$?; \
+	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes --timeout 20; exit $$status
+
+.PHONY: e2e-airgapped
+e2e-airgapped: ## The same on a bare Debian machine that reaches no image registry (as root; see docs/images.md)
+	scripts/docker_on_debian.sh
+	$(MAKE) e2e $(AIRGAPPED)
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Formatting, lint, types, layering, contracts
 	$(BIN)/ruff format --check .
@@ -76,6 +94,10 @@ format: $(VENV)/.dev ## Bring all code into shape
 	$(BIN)/ruff format .
 
 ##@ Upkeep
+.PHONY: pin-images
+pin-images: ## Pin base and emulator images to digests in docker/images.env (needs a registry)
+	@$(PYTHON) scripts/pin_images.py
+
 LOCK = $(VENV)-uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE)
 .PHONY: lock
 lock: ## Renew the hash-checked locks from requirements/*.in (UPGRADE=--upgrade for newer versions)

@@ -1,0 +1,72 @@
+"""What is in the images, and what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+IMAGES = ["smelt-ingest", "smelt-transform"]
+
+
+def run(image: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in an image as Lambda does: read-only but for /tmp."""
+    name, *arguments = command
+    as_in_lambda = ["--read-only", "--tmpfs", "/tmp", "--network", "none"]  # noqa: S108
+    settings = ["--env", "AWS_DEFAULT_REGION=us-east-1", "--env", "POWERTOOLS_TRACE_DISABLED=true"]
+    return subprocess.run(
+        ["docker", "run", "--rm", *as_in_lambda, *settings, "--entrypoint", name, image, *arguments],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_function_starts_without_root_on_a_read_only_file_system(image: str) -> None:
+    service = image.removeprefix("smelt-")
+    done = run(image, "python3", "-c", f"import os, services.{service}.app; print(os.getuid())")
+    assert (done.returncode, done.stdout.strip()) == (0, "10001"), done.stderr
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_holds_only_its_own_function(image: str) -> None:
+    services = set(run(image, "ls", "/var/task/services").stdout.split())
+    assert services == {"__init__.py", "shared", image.removeprefix("smelt-")}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_no_installer_compiler_or_cache_is_left(image: str) -> None:
+    looked_for = (
+        "for tool in pip pip3 gcc cc make apt-get; do command -v $tool; done; ls /root/.cache /build 2>/dev/null"
+    )
+    found = set(run(image, "sh", "-c", looked_for).stdout.split())
+    assert found <= {"/usr/bin/apt-get"}  # Debian's own package manager is part of the base image
+    assert run(image, "python3", "-c", "import pip").returncode != 0
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_shared_layer_holds_pyarrow(image: str) -> None:
+    assert run(image, "python3", "-c", "import pyarrow.parquet").returncode == 0
+
+
+def test_ingest_starts_without_pyarrow_and_pandas() -> None:
+    code = "import sys, json, services.ingest.app; print(json.dumps(sorted(sys.modules)))"
+    modules = json.loads(run("smelt-ingest", "python3", "-c", code).stdout)
+    assert not {"pyarrow", "pandas", "numpy"} & set(modules)
+
+
+def test_both_images_share_one_layer() -> None:
+    ingest, transform = (
+        json.loads(subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=True).stdout)[0]
+        for image in IMAGES
+    )
+    own = set(transform["RootFS"]["Layers"]) - set(ingest["RootFS"]["Layers"])
+    assert len(own) <= 3  # its code and its contracts
+
+
+def test_without_a_runtime_api_and_an_emulator_it_says_what_to_do() -> None:
+    done = run("smelt-ingest", "/opt/smelt/entrypoint.sh", "services.ingest.app.handler")
+    assert done.returncode == 64
+    assert "build the *-local target" in done.stderr
