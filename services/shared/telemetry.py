@@ -1,10 +1,12 @@
 """Structured logs, metrics and traces, by AWS Lambda Powertools.
 
-The service's name comes from `POWERTOOLS_SERVICE_NAME`, the metrics' namespace from `POWERTOOLS_METRICS_NAMESPACE`.
+The service's name comes from `POWERTOOLS_SERVICE_NAME`, the metrics' namespace from `POWERTOOLS_METRICS_NAMESPACE`
+(`smelt` without it).
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import boto3
@@ -13,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
 logger = Logger()
-metrics = Metrics()
+metrics = Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "smelt"))
 tracer = Tracer()
 
 # Retries with backoff and jitter are botocore's; the pool serves the few calls that run side by side.

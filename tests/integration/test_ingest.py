@@ -52,8 +52,6 @@ def handler(monkeypatch: pytest.MonkeyPatch, emulator: str, queue_url: str, ledg
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "POWERTOOLS_SERVICE_NAME": "ingest",
-        "POWERTOOLS_METRICS_NAMESPACE": "smelt",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
