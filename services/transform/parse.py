@@ -18,7 +18,7 @@ from services.transform.parse_columns import quarantine_table, silver_table
 from services.transform.parse_fast import accept
 from services.transform.parse_layout import learn_layouts
 from services.transform.parse_text import BlockText, Positions
-from services.transform.rows import Accepted, Reason, Rejected, RowJudge, shown
+from services.transform.rows import JSON_BLANKS, Accepted, Reason, Rejected, RowJudge, shown
 
 
 class RowBlock(NamedTuple):
@@ -56,16 +56,17 @@ def lines_block(data: bytes, base: int) -> RowBlock:
     """The lines of `data` as rows. Blank lines are no rows; the last line needs no newline."""
     text = np.frombuffer(data, dtype=np.uint8)
     ends = np.flatnonzero(text == _NEWLINE)
-    if not data.endswith(b"\n"):
+    if data and not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
     starts = np.empty_like(ends)
     starts[:1] = 0
     starts[1:] = ends[:-1] + 1
     kept = starts < ends
-    for row in np.flatnonzero(kept & _IS_BLANK[text[np.minimum(starts, max(len(data) - 1, 0))]]):
-        kept[row] = bool(data[starts[row] : ends[row]].strip(b" \t\r"))
-    if not kept.all():
-        starts, ends = starts[kept], ends[kept]
+    starts, ends = (starts, ends) if kept.all() else (starts[kept], ends[kept])
+    maybe_blank = np.flatnonzero(_IS_BLANK[text[starts]])
+    blank = [row for row in maybe_blank.tolist() if not data[starts[row] : ends[row]].strip(JSON_BLANKS)]
+    if blank:
+        starts, ends = np.delete(starts, blank), np.delete(ends, blank)
     return RowBlock(data, starts, ends, base)
 
 

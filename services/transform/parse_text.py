@@ -77,9 +77,10 @@ class BlockText:
         return self._words[np.minimum(at, self._last_word)]
 
     def matches(self, at: Positions, literal: Literal) -> Mask:
-        """Where the bytes from `at` on are the literal."""
-        at = np.minimum(at, len(self._words) - max(literal.size, 8))
-        found = np.ones(len(at), dtype=bool)
+        """Where the bytes from `at` on are the literal; never in the block's last bytes, which make no whole word."""
+        last = max(self._last_word - max(literal.size - 8, 0), 0)
+        found: Mask = at <= last
+        at = np.minimum(at, last)
         for start, word, mask in literal.words:
             words = self._words[start:][at]
             found &= (words if mask == _ALL_BYTES else words & mask) == word

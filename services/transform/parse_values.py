@@ -84,8 +84,8 @@ def number_tokens(text: BlockText, at: Positions) -> Tokens:
 
 def is_int64(tokens: Tokens, at: Positions) -> Mask:
     """Which tokens are integers that surely fit in 64 bits."""
-    is_short: Mask = tokens.end - at <= _MAX_INTEGER
-    return tokens.ok & tokens.is_integer & is_short
+    fits: Mask = tokens.end - at <= _MAX_INTEGER
+    return tokens.ok & tokens.is_integer & fits
 
 
 def is_decimal(text: BlockText, tokens: Tokens, at: Positions, precision: int, scale: int) -> Mask:
@@ -93,7 +93,8 @@ def is_decimal(text: BlockText, tokens: Tokens, at: Positions, precision: int, s
     first = at + (text.byte(at) == ord("-"))
     whole = tokens.point - first - (text.byte(first) == ord("0"))
     fraction = np.maximum(tokens.end - tokens.point - 1, 0)
-    return tokens.ok & ~tokens.has_exponent & (whole <= precision - scale) & (fraction <= scale)
+    fits: Mask = (whole <= precision - scale) & (fraction <= scale)
+    return tokens.ok & ~tokens.has_exponent & fits
 
 
 # Times and days. Eight bytes are looked at as one number: XOR with a pattern such as "0000-00-" leaves each digit's

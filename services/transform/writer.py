@@ -101,4 +101,4 @@ def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
 
 
 def _is_int64(type_: pa.DataType) -> bool:
-    return pa.types.is_int64(type_) or pa.types.is_timestamp(type_)
+    return bool(pa.types.is_int64(type_) or pa.types.is_timestamp(type_))

@@ -200,6 +200,18 @@ def test_any_block_gives_what_the_reference_gives(data: bytes, default: str) -> 
     assert outcome(parsed) == by_reference(data, default)
 
 
+@pytest.mark.parametrize("field", [*GOOD, "record_type", "unknown"])
+def test_any_value_in_any_field_gives_what_the_reference_gives(field: str) -> None:
+    right = {key: values[0] for key, values in GOOD.items()} | {"record_type": '"all"'}
+    rows = []
+    for value in [*ANYTHING, *ODD]:
+        for row in (right, right | {field: value}):
+            rows.append("{" + ", ".join(f'"{key}": {text}' for key, text in row.items()) + "}")
+    data = "\n".join(rows).encode()
+    parsed = RowParser(CONTRACTS).parse(lines_block(data, 1000), "all", CREATED)
+    assert outcome(parsed) == by_reference(data, "all")
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet='{}[]":,\\ntruefalse0123456789.-+eE \t\r\n\x01ü', max_size=200), st.booleans())
 def test_any_text_between_good_rows_gives_what_the_reference_gives(noise: str, is_nested: bool) -> None:
