@@ -104,7 +104,7 @@ class LotWorker:
         self.ledger = ledger
         self.contracts = contracts
         self.versions = {name: contract.version for name, contract in contracts.items()}
-        self.lot_bytes = lot_bytes
+        self.memory_budget = lot_bytes + lot_bytes // 64  # units' last rows end a little beyond their ranges
         self.clock = clock
         self._parser = RowParser(contracts)
         self._reader = reader
@@ -184,7 +184,7 @@ class _Run:
         """Whether a further unit belongs in another lot."""
         if self.sealed or len(self.units) == MAX_UNITS_PER_LOT:
             return True
-        return bool(self.units) and self._rows.bytes + unit.bytes > self._worker.lot_bytes
+        return bool(self.units) and self._rows.bytes + unit.bytes > self._worker.memory_budget
 
     def read(self, unit: Unit) -> None:
         """Read a unit's rows into memory; once memory is full, write them out as a part of the lot.
@@ -196,7 +196,7 @@ class _Run:
         try:
             for parsed, size in self._worker.parse(unit):
                 self._deadline.check()
-                if self._rows.bytes and self._rows.bytes + size > self._worker.lot_bytes:
+                if self._rows.bytes and self._rows.bytes + size > self._worker.memory_budget:
                     self._write_part()
                 self._rows.add(len(self.units) - 1, parsed, size)
         except SmeltError:
