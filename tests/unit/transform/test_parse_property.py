@@ -79,7 +79,7 @@ ODD_TIMES = [
     '"2026-05-01T10:00:00+0530"', '"0000-01-01T00:00:00Z"', '"0001-01-01T00:00:00+00:01"',
     '"9999-12-31T23:59:59-00:01"', '"1999-12-31T23:59:59Z"', '"2099-01-01T00:00:00Z"', '"2026-05-01T10:00Z"',
     '"2026-05-0aT10:00:00Z"', '"\\u0032026-05-01T10:00:00Z"', '"\uff12026-05-01T10:00:00Z"',
-    '"2026-05-01T10:00:00Zjunk"', "1767225600",
+    '"2026-05-01T10:00:00Zjunk"', "1767225600", '"2026-05-01_10:00:00Z"',
 ]
 DAYS = ['"2026-05-01"', '"2024-02-29"', '"2000-01-01"', '"2026-06-02"']
 ODD_DAYS = [
@@ -95,7 +95,8 @@ ODD_NESTED = [
     "[" * 100 + "]" * 100, "[1] [2]", '{"a" 1}',
 ]
 ANYTHING = [*STRINGS, *NUMBERS, *TIMES, *DAYS, *NESTED, "null", "true", "false"]
-ODD = [*ODD_STRINGS, *ODD_NUMBERS, *ODD_TIMES, *ODD_DAYS, *ODD_NESTED, "nul", "nulls", "truex", "True", ""]
+BEYOND = ["nul", "nulls", "truex", "True", "", "1}x", '"a"}{}', "null}}", "[]},"]
+ODD = [*ODD_STRINGS, *ODD_NUMBERS, *ODD_TIMES, *ODD_DAYS, *ODD_NESTED, *BEYOND]
 
 GOOD = {
     "at": TIMES, "name": STRINGS, "text": [*STRINGS, "null"],
