@@ -101,17 +101,45 @@ def load_contract(file: Path | str) -> Contract:
         ContractError: the file cannot be read or is no contract that smelt can use; all its problems are named.
     """
     path = Path(file)
+    return _Reading(path, read_document(path)).contract()
+
+
+def read_document(file: Path | str) -> Any:
+    """A contract file's YAML as plain values. Stricter than YAML: a key that stands twice is an error.
+
+    Raises:
+        ContractError: the file cannot be read, is not UTF-8 or no YAML.
+    """
+    path = Path(file)
     try:
-        document = yaml.load(path.read_text("utf-8"), Loader=_SafeLoader)  # noqa: S506 (it is a safe loader)
+        return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (it is a safe loader)
     except OSError as error:
         raise ContractError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2000-13-01
         raise ContractError(f"{path}: is not YAML: {error}") from error
-    return _Reading(path, document).contract()
 
 
 _SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc] (C's loader where there is one)
+    """YAML's safe loader, which would take the last of two equal keys silently; here they are an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            if isinstance(key.value, str):
+                seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
 _DURATION = re.compile(r"P(\d+)D|PT(\d+)H")
 _RESERVED = {"dt"}  # the partition key beside record_type, which a contract may declare as a column of its own
@@ -170,8 +198,8 @@ class _Reading:
         version = document.get("apiVersion")
         if not isinstance(version, str) or not version.startswith("v3."):
             self._problem("apiVersion", f"is {version!r}; smelt reads v3 of the Open Data Contract Standard")
-        if not isinstance(document.get("version"), str):
-            self._problem("version", f"is {document.get('version')!r}; write it as a quoted text such as '1.0.0'")
+        if not isinstance(document.get("version"), str) or not _VERSION.fullmatch(document["version"]):
+            self._problem("version", f"is {document.get('version')!r}; write three numbers, as in 1.0.0")
 
     def _name(self, value: Any, where: str) -> str:
         if not isinstance(value, str):
