@@ -193,7 +193,7 @@ def layouts_are_used_even_for_few_rows() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(blocks(), st.sampled_from(["all", "all", "all", "daily", "elsewhere"]))
 @example(b'{"at":"2026-05-01T10:00:00Z","name":"a"}\n{"name":"b","at":"2026-05-01T10:00:00Z"}', "all")
 def test_any_block_gives_what_the_reference_gives(data: bytes, default: str) -> None:
@@ -213,7 +213,7 @@ def test_any_value_in_any_field_gives_what_the_reference_gives(field: str) -> No
     assert outcome(parsed) == by_reference(data, "all")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet='{}[]":,\\ntruefalse0123456789.-+eE \t\r\n\x01ü', max_size=200), st.booleans())
 def test_any_text_between_good_rows_gives_what_the_reference_gives(noise: str, is_nested: bool) -> None:
     good = {"at": "2026-05-01T10:00:00Z", "name": "a", "tags": [1, {"b": "]"}], "count": 1}
