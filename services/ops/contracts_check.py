@@ -171,12 +171,11 @@ def _fits(example: Any, field: Field) -> bool:
 
 def _quality_problems(contract: Contract) -> Iterator[str]:
     names = {field.name for field in contract.fields}
-    for rule in read_document(contract.file)["schema"][0].get("quality", []):
-        if not isinstance(rule, dict):
-            continue  # the official schema reports it
-        arguments = rule.get("arguments")
-        properties = arguments.get("properties", []) if isinstance(arguments, dict) else []
-        for name in properties:
+    rules = read_document(contract.file)["schema"][0].get("quality")
+    for rule in rules if isinstance(rules, list) else []:  # any other shape is reported by the official schema
+        arguments = rule.get("arguments") if isinstance(rule, dict) else None
+        properties = arguments.get("properties") if isinstance(arguments, dict) else None
+        for name in properties if isinstance(properties, list) else []:
             if name not in names:
                 yield f"quality: {rule.get('metric')} names {name!r}, which is no field"
 

@@ -77,11 +77,16 @@ def load_contracts(directory: Path | str) -> dict[str, Contract]:
     """All contracts of a folder (`*.yaml`), by dataset.
 
     Raises:
-        ContractError: the folder holds none, one is broken, or two describe the same dataset.
+        ContractError: the folder is missing or holds none, one is broken, or two describe the same dataset.
     """
-    files = sorted(Path(directory).glob("*.yaml"))
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise ContractError(f"{folder}: is no folder; set CONTRACTS_DIR to the folder that holds the contracts")
+    if misnamed := sorted(folder.glob("*.yml")):
+        raise ContractError(f"{misnamed[0]}: would be overlooked; rename it to {misnamed[0].stem}.yaml")
+    files = sorted(folder.glob("*.yaml"))
     if not files:
-        raise ContractError(f"{directory}: no contract here (*.yaml); set CONTRACTS_DIR to the folder that holds them")
+        raise ContractError(f"{folder}: no contract here (*.yaml); set CONTRACTS_DIR to the folder that holds them")
     contracts: dict[str, Contract] = {}
     for file in files:
         contract = load_contract(file)
@@ -117,31 +122,32 @@ def read_document(file: Path | str) -> Any:
         raise ContractError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ContractError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2000-13-01
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # a date such as 2000-13-01; a list as a key
         raise ContractError(f"{path}: is not YAML: {error}") from error
 
 
 _SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_SafeLoader):  # type: ignore[misc] (C's loader where there is one)
+class _Loader(_SafeLoader):  # type: ignore[misc]  # C's loader where there is one
     """YAML's safe loader, which would take the last of two equal keys silently; here they are an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key in keys:
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
-            if isinstance(key.value, str):
-                seen.add(key.value)
+            seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-_DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
-_DURATION = re.compile(r"P(\d+)D|PT(\d+)H")
+_DECIMAL = re.compile(r"decimal\((\d{1,3}),\s*(\d{1,3})\)", re.IGNORECASE)
+_DECIMAL_ALIKE = re.compile(r"(decimal|dec|numeric)\b.*|number\(.*", re.IGNORECASE)  # would lose its exactness silently
+_DURATION = re.compile(r"P(\d{1,4})D|PT(\d{1,5})H")
 _RESERVED = {"dt"}  # the partition key beside record_type, which a contract may declare as a column of its own
 
 
@@ -154,17 +160,16 @@ class _Reading:
         self._problems: list[str] = []
 
     def contract(self) -> Contract:
-        document = self._mapping(self._document, "the file")
+        if not isinstance(self._document, dict):
+            raise ContractError(f"{self._path}: is {_kind(self._document)}, not a mapping; is it a contract?")
+        document = self._document
         self._check_kind(document)
         schemas = self._list(document.get("schema"), "schema")
-        if len(schemas) != 1:
+        if len(schemas) > 1:
             self._problem("schema", f"holds {len(schemas)} datasets; a file describes exactly one")
         schema = self._mapping(schemas[0] if schemas else {}, "schema")
         dataset = self._name(schema.get("name"), "schema.name")
-        properties = [
-            self._mapping(entry, "schema.properties")
-            for entry in self._list(schema.get("properties"), "schema.properties")
-        ]
+        properties = self._properties(schema)
         fields = tuple(self._field(entry) for entry in properties)
         self._check_twice([field.name for field in fields])
         custom = self._custom(schema)
@@ -174,7 +179,7 @@ class _Reading:
         if self._problems:
             raise ContractError(f"{self._path}: " + "; ".join(self._problems))
         version = str(document["version"])
-        description = str(schema.get("description", ""))
+        description = _text(schema.get("description"))
         return Contract(dataset, version, fields, event_time, keys, earliest, max_ahead, description, str(self._path))
 
     def _problem(self, where: str, what: str) -> None:
@@ -208,6 +213,11 @@ class _Reading:
             self._problem(where, f"{value!r} must be lower-case letters, digits and _, beginning with a letter")
         return str(value)
 
+    def _properties(self, schema: dict[Any, Any]) -> list[dict[Any, Any]]:
+        entries = self._list(schema.get("properties"), "schema.properties")
+        mappings = [self._mapping(entry, f"schema.properties[{at}]") for at, entry in enumerate(entries)]
+        return [mapping for mapping in mappings if mapping]
+
     def _field(self, entry: dict[Any, Any]) -> Field:
         name = self._name(entry.get("name"), "schema.properties.name")
         if name in _RESERVED:
@@ -220,7 +230,7 @@ class _Reading:
         if not isinstance(examples, list):
             self._problem(name, f"examples is {_kind(examples)}, not a list")
             examples = []
-        description = str(entry.get("description", ""))
+        description = _text(entry.get("description"))
         return Field(name, type_, required is True, precision, scale, description, tuple(examples))
 
     def _type(self, name: str, entry: dict[Any, Any]) -> tuple[FieldType, int | None, int | None]:
@@ -232,9 +242,9 @@ class _Reading:
             if not (1 <= precision <= 38 and scale <= precision):
                 self._problem(name, f"{physical}: precision is 1 to 38, and scale no more than precision")
             return FieldType.DECIMAL, precision, scale
-        if physical.startswith("decimal"):
-            self._problem(name, f"physicalType {physical!r} is no decimal(precision,scale)")
-        if logical not in _LOGICAL_TYPES:
+        if _DECIMAL_ALIKE.fullmatch(physical):
+            self._problem(name, f"physicalType {physical!r}: write an exact number as decimal(precision,scale)")
+        if not isinstance(logical, str) or logical not in _LOGICAL_TYPES:
             self._problem(name, f"logicalType is {logical!r}, not one of {', '.join(sorted(_LOGICAL_TYPES))}")
             return FieldType.STRING, None, None
         return FieldType(logical), None, None
@@ -249,7 +259,10 @@ class _Reading:
             self._problem("schema.customProperties", f"is {_kind(entries)}, not a list")
             return {}
         pairs = [self._mapping(entry, "schema.customProperties") for entry in entries]
-        custom = {str(pair.get("property")): pair.get("value") for pair in pairs}
+        names = [str(pair.get("property")) for pair in pairs]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._problem(f"customProperties.{name}", "stands twice")
+        custom = {name: pair.get("value") for name, pair in zip(names, pairs, strict=True)}
         for unknown in sorted(custom.keys() - {"eventTime", "earliest", "maxAhead"}):
             self._problem(f"customProperties.{unknown}", "is not known; there are eventTime, earliest and maxAhead")
         return custom
@@ -264,6 +277,9 @@ class _Reading:
         return str(name)
 
     def _keys(self, properties: list[dict[Any, Any]]) -> tuple[str, ...]:
+        for entry in properties:
+            if not isinstance(entry.get("primaryKey", False), bool):
+                self._problem(str(entry.get("name")), f"primaryKey is {entry['primaryKey']!r}, not true or false")
         keys = [entry for entry in properties if entry.get("primaryKey") is True]
         for entry in keys:
             if entry.get("required") is not True:
@@ -280,17 +296,23 @@ class _Reading:
         earliest, ahead = custom.get("earliest"), custom.get("maxAhead")
         match = _DURATION.fullmatch(str(ahead))
         if not match:
-            self._problem("customProperties.maxAhead", f"is {ahead!r}, not whole days or hours such as P1D or PT6H")
+            what = f"is {ahead!r}, not whole days or hours such as P1D or PT6H (at most P9999D)"
+            self._problem("customProperties.maxAhead", what)
         days, hours = (int(group or 0) for group in match.groups()) if match else (0, 0)
         try:
-            moment = datetime.fromisoformat(str(earliest))
-        except ValueError:
+            written = datetime.fromisoformat(str(earliest))
+            moment = written.astimezone(UTC) if written.tzinfo else written.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
             self._problem("customProperties.earliest", f"is {earliest!r}, not a day such as '2000-01-01'")
-            moment = datetime.min
-        return moment.replace(tzinfo=moment.tzinfo or UTC), timedelta(days=days, hours=hours)
+            moment = datetime.min.replace(tzinfo=UTC)
+        return moment, timedelta(days=days, hours=hours)
 
 
 _LOGICAL_TYPES = {type_.value for type_ in FieldType} - {FieldType.DECIMAL.value}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _kind(value: Any) -> str:
