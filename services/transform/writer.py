@@ -39,7 +39,7 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
     ticks, ticks_per_day = _ticks(table[contract.event_time])
     order = _stable_order(ticks)
     days = ticks[order] // ticks_per_day
-    ordered = _plain_where_distinct(table).combine_chunks().take(pa.array(order))
+    ordered = _in_order(_plain_where_distinct(table), pa.array(order))
     cuts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
     for first, last in pairwise(cuts):
         if first < last:
@@ -70,6 +70,12 @@ def _stable_order(ticks: Ints) -> Ints:
         order: Ints = np.sort((ticks - low) * rows + np.arange(rows)) % rows
         return order
     return np.argsort(ticks, kind="stable")
+
+
+def _in_order(table: pa.Table, order: pa.Array) -> pa.Table:
+    """The table's rows in this order, one column after the other: memory never holds a third copy of all of them."""
+    columns = [column.combine_chunks().take(order) for column in table.itercolumns()]
+    return pa.Table.from_arrays(columns, names=table.column_names)
 
 
 def _plain_where_distinct(table: pa.Table) -> pa.Table:
