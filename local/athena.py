@@ -26,6 +26,7 @@ class LocalAthena:
 
     def __init__(self, lake: Path) -> None:
         self._connection = duckdb.connect()
+        self.tables: set[str] = set()  # those that have any file
         self._connection.execute("SET TimeZone = 'UTC'; SET integer_division = true")
         columns = {
             "silver": "split_part(filename, '/', -3) AS record_type, * EXCLUDE (filename)",
@@ -33,6 +34,7 @@ class LocalAthena:
         }
         for root, selected in columns.items():
             if any(lake.glob(f"{root}/*/dt=*/*.parquet")):
+                self.tables.add(root)
                 files = str(lake / root / "*" / "dt=*" / "*.parquet").replace("'", "''")
                 self._connection.execute(
                     f"CREATE VIEW {root} AS SELECT {selected} FROM read_parquet('{files}', "  # noqa: S608 (our own folder)

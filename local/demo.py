@@ -161,6 +161,8 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
 
 def _print_reasons(sources: set[str], lake: LocalAthena) -> None:
     """This run's quarantined rows by reason, counted in the quarantine's files."""
+    if "quarantine" not in lake.tables:
+        return
     answer = lake.query(
         "SELECT reason, _source, COUNT(*) AS n, MIN(detail) AS example FROM quarantine GROUP BY reason, _source"
     )

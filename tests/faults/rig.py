@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.shared.contract import Contract
+from services.shared.identities import LakeKey
 from services.shared.ledger import Ledger, LotState
 from services.shared.units import BronzeObject, Unit, plan
 from services.transform.batch import BatchProcessor, BatchResult
@@ -108,6 +109,8 @@ class Rig:
         found = Ledger(self.dynamodb, self.table, clock=self.clock).look_up([unit.id for unit in self.units])
         assert len(found.lot_of) == len({unit.id for unit in self.units})
         assert {lot.state for lot in found.lots.values()} <= {LotState.COMMITTED}
+        for lot in found.lots.values():
+            assert {LakeKey.parse(file.key).lot for file in lot.files} <= {lot.id}
         listed = {file.key: file.rows for lot in found.lots.values() for file in lot.files}
         assert set(listed) == set(self.lake.files)
         assert all(lot.counts.conserved for lot in found.lots.values())
