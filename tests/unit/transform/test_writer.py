@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -145,6 +147,16 @@ class TestTheFiles:
         assert metadata[b"smelt.contract_version"] == b"1.2.0"
         assert metadata[b"smelt.lot"] == b"lot-1"
         assert b"ARROW:schema" not in metadata
+
+    def test_another_engine_reads_the_same_rows(self, tmp_path: Path) -> None:
+        rows = table([moment(1, micro=7)] * 9)
+        ((_, data, _),) = silver_files(rows, TIMED, {})
+        file = tmp_path / "part.parquet"
+        file.write_bytes(data)
+        found = duckdb.sql(f"SELECT id, epoch_us(\"at\"), city, count, price, tags, _offset FROM '{file}'").fetchall()  # noqa: S608
+        names = ["id", "at", "city", "count", "price", "tags", "_offset"]
+        expected = rows.set_column(1, "at", rows["at"].cast(pa.int64())).select(names).to_pylist()
+        assert found == [tuple(row.values()) for row in expected]
 
     def test_every_column_is_zstd_with_statistics(self) -> None:
         group = self.file().metadata.row_group(0)
