@@ -132,6 +132,7 @@ class Handler(BaseHTTPRequestHandler):
     """What the two servers share."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # headers and body in one packet, so that no answer waits for a delayed acknowledgement
 
     def log_message(self, *args: object) -> None:
         """Requests are no news."""
