@@ -1,0 +1,270 @@
+"""`smelt contracts check`: what is refused, and what a change between two git revisions breaks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.ops.cli import app
+from services.ops.contracts_check import CheckError, Level, Report, check
+from tests.unit.contracts.conftest import Change
+
+ROOT = Path(__file__).resolve().parents[3]
+MAJOR = ("version: 1.0.0", "version: 2.0.0")
+MINOR = ("version: 1.0.0", "version: 1.1.0")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def committed(write: Change, tmp_path: Path) -> Change:
+    """The contract of parcels, committed to a repository; changes to it are then written beside that."""
+    write()
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "Describe parcels")
+    return write
+
+
+def told(report: Report) -> list[tuple[Level, str]]:
+    return [(finding.level, finding.what) for finding in report.findings]
+
+
+class TestAFolderByItself:
+    @pytest.mark.parametrize("folder", ["contracts", "examples/flights"])
+    def test_that_ships_is_accepted_without_findings(self, folder: str) -> None:
+        report = check(ROOT / folder)
+        assert report.findings == ()
+        assert report.accepted
+        assert report.datasets
+
+    def test_with_a_broken_contract_is_refused_and_the_others_still_checked(
+        self, write: Change, tmp_path: Path
+    ) -> None:
+        write(("PT6H", "soon"))
+        write(("name: parcels", "name: letters"), ("description: When.", "description:"), name="letters.yaml")
+        report = check(tmp_path)
+        assert not report.accepted
+        assert {finding.where for finding in report.findings} == {"parcels.yaml", "letters"}
+
+    def test_that_is_empty_is_refused(self, tmp_path: Path) -> None:
+        assert not check(tmp_path).accepted
+
+    @pytest.mark.parametrize(
+        ("old", "new", "reason"),
+        [
+            ("description: When.", "descripton: When.", "'descripton' was unexpected"),
+            ("id: test-parcels\n", "", "ODCS schema: $: 'id' is a required property"),
+            (
+                "    properties:",
+                "    quality: all\n    properties:",
+                "ODCS schema: $.schema[0].quality: 'all' is not of",
+            ),
+            ("description: When.", "description: ", "at: has no description"),
+            ("description: One row for each parcel.", "description: ", "the dataset has no description"),
+            ("description: When.", "examples: [yesterday]", "at: the example 'yesterday' is no timestamp"),
+            ("description: Which.", "examples: [1]", "parcel_id: the example 1 is no string"),
+            ("description: Which.", "examples: [on]", "parcel_id: the example True is no string"),
+            (
+                "    properties:",
+                "    quality: [{metric: duplicateValues, mustBe: 0, arguments: {properties: [id]}}]\n    properties:",
+                "quality: duplicateValues names 'id', which is no field",
+            ),
+        ],
+    )
+    def test_is_refused_with_its_reason(self, write: Change, tmp_path: Path, old: str, new: str, reason: str) -> None:
+        write((old, new))
+        report = check(tmp_path)
+        assert not report.accepted
+        assert any(reason in finding.what for finding in report.findings), report.findings
+
+    def test_a_file_that_is_named_otherwise_than_its_dataset_is_refused(self, write: Change, tmp_path: Path) -> None:
+        write(name="packets.yaml")
+        assert "call it parcels.yaml" in check(tmp_path).findings[0].what
+
+
+CITY = "      - name: city\n        logicalType: string\n        description: Where.\n      - name: tags"
+
+# What is changed in the file, and what it is called.
+BREAKING = {
+    "removed": (
+        "      - name: tags\n        logicalType: array\n        description: What is written on it.\n",
+        "",
+        "tags: is removed",
+    ),
+    "renamed": ("name: tags", "name: labels", "tags: is removed"),
+    "another type": ("logicalType: array", "logicalType: string", "tags: changes from array to string"),
+    "no decimal any more": ("        physicalType: decimal(8,2)\n", "", "price: changes from decimal to number"),
+    "fewer digits": ("decimal(8,2)", "decimal(7,2)", "price: narrows from decimal(8,2) to decimal(7,2)"),
+    "fewer places": ("decimal(8,2)", "decimal(8,1)", "price: narrows from decimal(8,2) to decimal(8,1)"),
+    "places at the cost of digits": (
+        "decimal(8,2)",
+        "decimal(8,3)",
+        "price: narrows from decimal(8,2) to decimal(8,3)",
+    ),
+    "required": ("logicalType: array", "logicalType: array\n        required: true", "tags: becomes required"),
+    "new and required": (
+        "      - name: tags",
+        CITY.replace("Where.\n", "Where.\n        required: true\n"),
+        "city: is new, and required",
+    ),
+    "another key": (
+        "description: When.",
+        "primaryKey: true\n        primaryKeyPosition: 2\n        description: When.",
+        "the key changes from (parcel_id) to (parcel_id, at)",
+    ),
+    "a later start": (
+        '"2020-01-01"',
+        '"2021-01-01"',
+        "the window narrows: earliest goes from 2020-01-01 to 2021-01-01",
+    ),
+    "a nearer end": ("PT6H", "PT5H", "the window narrows: maxAhead goes from 6:00:00 to 5:00:00"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "what"), BREAKING.values(), ids=BREAKING.keys())
+class TestABreakingChange:
+    def test_is_refused(self, committed: Change, tmp_path: Path, old: str, new: str, what: str) -> None:
+        committed((old, new))
+        report = check(tmp_path, "HEAD")
+        assert (Level.BREAKING, f"{what} (needs version 2.0.0)") in told(report)
+        assert not report.accepted
+
+    def test_is_still_refused_under_a_minor_version(
+        self, committed: Change, tmp_path: Path, old: str, new: str, what: str
+    ) -> None:
+        committed((old, new), MINOR)
+        assert not check(tmp_path, "HEAD").accepted
+
+    def test_is_accepted_under_a_major_version(
+        self, committed: Change, tmp_path: Path, old: str, new: str, what: str
+    ) -> None:
+        committed((old, new), MAJOR)
+        report = check(tmp_path, "HEAD")
+        assert (Level.ANNOUNCED, what) in told(report)
+        assert report.accepted
+
+
+def test_another_event_time_is_breaking(committed: Change, tmp_path: Path) -> None:
+    seen = CITY.replace("city", "seen").replace("string", "date").replace("Where.\n", "When.\n        required: true\n")
+    committed(("      - name: tags", seen), ("value: at", "value: seen"))
+    assert "the event time changes from at to seen (needs version 2.0.0)" in [
+        what for _, what in told(check(tmp_path, "HEAD"))
+    ]
+
+
+COMPATIBLE = {
+    "new and optional": (
+        "      - name: tags",
+        CITY,
+        "city: is new, and optional",
+    ),
+    "more digits": ("decimal(8,2)", "decimal(10,2)", "price: widens from decimal(8,2) to decimal(10,2)"),
+    "an earlier start": ('"2020-01-01"', '"2019-01-01"', "the window widens"),
+    "a later end": ("PT6H", "P1D", "the window widens"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "what"), COMPATIBLE.values(), ids=COMPATIBLE.keys())
+class TestACompatibleChange:
+    def test_is_accepted_under_a_minor_version(
+        self, committed: Change, tmp_path: Path, old: str, new: str, what: str
+    ) -> None:
+        committed((old, new), MINOR)
+        report = check(tmp_path, "HEAD")
+        assert told(report) == [(Level.COMPATIBLE, what)]
+        assert report.accepted
+
+    def test_under_the_same_version_is_refused(
+        self, committed: Change, tmp_path: Path, old: str, new: str, what: str
+    ) -> None:
+        committed((old, new))
+        report = check(tmp_path, "HEAD")
+        assert (Level.PROBLEM, "changed, but its version is still 1.0.0; make it 1.1.0") in told(report)
+        assert not report.accepted
+
+
+class TestAgainstARevision:
+    def test_nothing_is_told_where_only_words_changed(self, committed: Change, tmp_path: Path) -> None:
+        committed(("description: When.", "description: When it was handed in."))
+        assert check(tmp_path, "HEAD").findings == ()
+
+    def test_a_version_that_goes_back_is_refused(self, committed: Change, tmp_path: Path) -> None:
+        committed(("version: 1.0.0", "version: 0.9.0"))
+        assert told(check(tmp_path, "HEAD")) == [(Level.PROBLEM, "version goes back from 1.0.0 to 0.9.0")]
+
+    def test_a_dataset_that_is_gone_is_breaking(self, committed: Change, tmp_path: Path) -> None:
+        committed(("name: parcels", "name: letters"), name="letters.yaml")
+        (tmp_path / "parcels.yaml").unlink()
+        report = check(tmp_path, "HEAD")
+        assert [(finding.where, finding.level) for finding in report.findings] == [("parcels", Level.BREAKING)]
+        assert not report.accepted
+
+    def test_a_dataset_that_was_retired_may_go(self, committed: Change, tmp_path: Path) -> None:
+        committed(("status: active", "status: retired"))
+        git(tmp_path, "commit", "-q", "-a", "-m", "Retire parcels")
+        committed(("name: parcels", "name: letters"), name="letters.yaml")
+        (tmp_path / "parcels.yaml").unlink()
+        assert check(tmp_path, "HEAD").accepted
+        assert not check(tmp_path, "HEAD~1").accepted
+
+    def test_a_contract_that_is_broken_now_is_not_called_removed(self, committed: Change, tmp_path: Path) -> None:
+        committed(("PT6H", "soon"))
+        assert [finding.level for finding in check(tmp_path, "HEAD").findings] == [Level.PROBLEM]
+
+    def test_a_contract_that_was_broken_then_can_be_mended(self, committed: Change, tmp_path: Path) -> None:
+        committed(("PT6H", "soon"))
+        git(tmp_path, "commit", "-q", "-a", "-m", "Break parcels")
+        committed()
+        report = check(tmp_path, "HEAD")
+        assert "was no usable contract at HEAD" in report.findings[0].what
+        assert report.accepted
+
+    def test_a_folder_below_the_repository_s_root_is_found(self, write: Change, tmp_path: Path) -> None:
+        (tmp_path / "deep").mkdir()
+        write(name="deep/parcels.yaml")
+        git(tmp_path, "init", "-q")
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-q", "-m", "Describe parcels")
+        write(("name: tags", "name: labels"), name="deep/parcels.yaml")
+        assert not check(tmp_path / "deep", "HEAD").accepted
+
+    @pytest.mark.parametrize("revision", ["nowhere", "--output=oops"])
+    def test_an_unknown_revision_is_named(self, committed: Change, tmp_path: Path, revision: str) -> None:
+        with pytest.raises(CheckError, match=f"{revision}.*no such revision"):
+            check(tmp_path, revision)
+        assert not (tmp_path / "oops").exists()
+
+
+class TestTheCommandLine:
+    def test_accepts_with_0_and_shows_the_datasets(self) -> None:
+        result = CliRunner().invoke(app, ["contracts", "check", str(ROOT / "contracts")])
+        assert result.exit_code == 0
+        assert all(name in result.output for name in ("shipments", "tracking_events", "invoice_lines", "accepted"))
+
+    def test_refuses_with_1_and_says_why(self, committed: Change, tmp_path: Path) -> None:
+        committed(("name: tags", "name: labels"))
+        result = CliRunner().invoke(
+            app, ["contracts", "check", str(tmp_path), "--against", "HEAD"], env={"COLUMNS": "200"}
+        )
+        assert result.exit_code == 1
+        assert "tags: is removed" in result.output
+        assert "refused" in result.output
+
+    def test_ends_with_1_and_a_sentence_where_git_does_not_know_the_revision(
+        self, committed: Change, tmp_path: Path
+    ) -> None:
+        result = CliRunner().invoke(app, ["contracts", "check", str(tmp_path), "--against", "nowhere"])
+        assert result.exit_code == 1
+        assert "Traceback" not in result.output
+
+    def test_checks_the_folder_contracts_where_none_is_named(self) -> None:
+        command = [sys.executable, "-m", "services.ops.cli", "contracts", "check"]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
