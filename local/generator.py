@@ -1,7 +1,8 @@
 """Fake events for any contract: good rows, bad rows of every kind, and duplicates, all repeatable by seed.
 
 Rows come one at a time, so ten million need no more memory than ten. What a good row is comes from the contract
-alone; a field's `examples` there make its values plausible.
+alone; a field's `examples` there make its values plausible. Fields are independent of each other: a total is not the
+sum of its parts.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from services.shared.contract import Contract, Field, FieldType
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+NULL_RATE = 0.02  # of each optional field
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class WrongRequest(ValueError):
@@ -26,7 +26,10 @@ class WrongRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How many events of what kind. Rates are shares of `count`, from 0 to 1; event times lie in `[start, end)`."""
+    """How many events of what kind.
+
+    Rates are shares of `count`, from 0 to 1. Event times lie in `[start, end)`, in whole milliseconds.
+    """
 
     count: int
     start: datetime
@@ -76,7 +79,7 @@ def json_safe_events(contract: Contract, request: Request) -> Iterator[bytes]:
 
 def _events(contract: Contract, request: Request, json_only: bool = False) -> Iterator[bytes]:
     rng = random.Random(request.seed)
-    make = _Rows(contract, request, rng)
+    make_row = _row_maker(contract, request, rng)
     spoil = _Spoiler(contract, rng)
     spoilers = spoil.json_kinds if json_only else spoil.kinds
     previous = b""
@@ -85,65 +88,85 @@ def _events(contract: Contract, request: Request, json_only: bool = False) -> It
         if previous and request.duplicate_rate and rng.random() < request.duplicate_rate:
             yield previous
             continue
-        row = make.row(number)
+        row = make_row(number).encode()
         if request.bad_rate and rng.random() < request.bad_rate:
-            yield spoilers[bad % len(spoilers)](row)
+            yield spoilers[bad % len(spoilers)](json.loads(row))
             bad += 1
             continue
-        previous = json.dumps(row, ensure_ascii=False).encode()
-        yield previous
+        previous = row
+        yield row
 
 
-class _Rows:
-    """Good rows of one contract."""
+# Good rows. Values are made as JSON text: a decimal keeps its digits, and no encoder stands in a hot loop.
 
-    def __init__(self, contract: Contract, request: Request, rng: random.Random) -> None:
-        self._rng = rng
-        self._request = request
-        self._span = (request.end - request.start) // _MICROSECOND
-        keys = {*contract.keys}
-        self._makers = [(field.name, self._maker(field, field.name in keys)) for field in contract.fields]
-        self._optional = {field.name for field in contract.fields if not field.required}
-
-    def row(self, number: int) -> dict[str, Any]:
-        row = {name: make(number) for name, make in self._makers}
-        for name in self._optional:
-            if self._rng.random() < 0.02:
-                row[name] = None
-        return row
-
-    def _maker(self, field: Field, is_key: bool) -> Callable[[int], Any]:
-        rng = self._rng
-        if field.examples:
-            examples = field.examples
-            return lambda _: examples[int(rng.random() * len(examples))]
-        if field.type is FieldType.STRING and is_key:
-            prefix, run = field.name.removesuffix("_id")[:3].upper(), f"{self._request.seed & 0xFFFFFF:06X}"
-            return lambda number: f"{prefix}-{run}-{number:09d}"
-        if field.type is FieldType.DECIMAL:
-            scale = field.scale or 0
-            largest = 10 ** min((field.precision or 1), 7) - 1
-            return lambda _: _exact(rng.randrange(largest), scale)
-        makers: dict[FieldType, Callable[[int], Any]] = {
-            FieldType.STRING: lambda _: f"{field.name}-{int(rng.random() * 1000):03d}",
-            FieldType.INTEGER: lambda _: int(rng.random() * 100) + 1,
-            FieldType.NUMBER: lambda _: round(rng.random() * 1000, 2),
-            FieldType.BOOLEAN: lambda _: rng.random() < 0.5,
-            FieldType.DATE: lambda _: self._moment()[:10],
-            FieldType.TIMESTAMP: lambda _: self._moment(),
-            FieldType.ARRAY: lambda _: [int(rng.random() * 10) for _ in range(int(rng.random() * 4))],
-            FieldType.OBJECT: lambda _: {"note": f"n{int(rng.random() * 1000)}", "rank": int(rng.random() * 10)},
-        }
-        return makers[field.type]
-
-    def _moment(self) -> str:
-        moment = self._request.start + timedelta(microseconds=int(self._rng.random() * self._span))
-        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+_Maker = Callable[[int], str]  # takes the row's number
 
 
-def _exact(unscaled: int, scale: int) -> float:
-    """A number whose shortest JSON form has no more than `scale` digits after the point."""
-    return float(Decimal(unscaled).scaleb(-scale))
+def _row_maker(contract: Contract, request: Request, rng: random.Random) -> _Maker:
+    makers = [(f'"{field.name}": ', _maker(field, contract, request, rng)) for field in contract.fields]
+    return lambda number: "{" + ", ".join([label + make(number) for label, make in makers]) + "}"
+
+
+def _maker(field: Field, contract: Contract, request: Request, rng: random.Random) -> _Maker:
+    make, chance = _value_maker(field, contract, request, rng), rng.random
+    if field.required:
+        return make
+    return lambda number: "null" if chance() < NULL_RATE else make(number)
+
+
+def _value_maker(field: Field, contract: Contract, request: Request, rng: random.Random) -> _Maker:
+    chance = rng.random
+    if field.examples and field.name != contract.event_time:
+        texts = [json.dumps(example, ensure_ascii=False, default=str) for example in field.examples]
+        return lambda _: texts[int(chance() * len(texts))]
+    if field.type in (FieldType.DATE, FieldType.TIMESTAMP):
+        return _moments(field, request, rng)
+    if field.type is FieldType.DECIMAL:
+        return _decimals(field, rng)
+    if field.type is FieldType.STRING and field.name in contract.keys:
+        prefix = f'"{field.name.removesuffix("_id")[:3].upper()}-{request.seed & 0xFFFFFF:06X}-'
+        return lambda number: f'{prefix}{number:09d}"'
+    return _plain_maker(field, chance)
+
+
+def _plain_maker(field: Field, chance: Callable[[], float]) -> _Maker:
+    makers: dict[FieldType, _Maker] = {
+        FieldType.STRING: lambda _: f'"{field.name}-{int(chance() * 1000):03d}"',
+        FieldType.INTEGER: lambda _: str(int(chance() * 100) + 1),
+        FieldType.NUMBER: lambda _: f"{chance() * 1000:.2f}",
+        FieldType.BOOLEAN: lambda _: "true" if chance() < 0.5 else "false",
+        FieldType.ARRAY: lambda _: str([int(chance() * 10) for _ in range(int(chance() * 4))]),
+        FieldType.OBJECT: lambda _: f'{{"note": "n{int(chance() * 1000)}", "rank": {int(chance() * 10)}}}',
+    }
+    return makers[field.type]
+
+
+def _moments(field: Field, request: Request, rng: random.Random) -> _Maker:
+    chance, span = rng.random, (request.end - request.start) // _MILLISECOND
+    start = request.start.astimezone(UTC).replace(tzinfo=None)
+    length = 10 if field.type is FieldType.DATE else 23
+    end = '"' if field.type is FieldType.DATE else 'Z"'
+
+    def make(_: int) -> str:
+        moment = start + timedelta(milliseconds=int(chance() * span))
+        return f'"{moment.isoformat(timespec="milliseconds")[:length]}{end}'
+
+    return make
+
+
+def _decimals(field: Field, rng: random.Random) -> _Maker:
+    """Numbers with exactly the field's scale, and at most five digits before the point."""
+    precision, scale = field.precision or 1, field.scale or 0
+    chance, most, unit = rng.random, 10 ** min(precision, scale + 5), 10**scale
+
+    def make(_: int) -> str:
+        whole, part = divmod(int(chance() * most), unit)
+        return f"{whole}.{part:0{scale}d}" if scale else str(whole)
+
+    return make
+
+
+# Bad rows
 
 
 class _Spoiler:
@@ -152,47 +175,60 @@ class _Spoiler:
     def __init__(self, contract: Contract, rng: random.Random) -> None:
         self._contract = contract
         self._rng = rng
+        self._event_time = next(field for field in contract.fields if field.name == contract.event_time)
+        self._integers = [field for field in contract.fields if field.type is FieldType.INTEGER]
         self.json_kinds: list[Callable[[dict[str, Any]], bytes]] = [
-            self._without_event_time,
+            self._without_required,
             self._wrong_type,
-            self._bad_timestamp,
+            self._bad_time,
             self._out_of_window,
             self._unknown_record_type,
             self._not_an_object,
         ]
-        self.kinds = [self._cut_short, *self.json_kinds, self._bad_utf8, self._duplicate_key]
+        if self._integers:
+            self.json_kinds.append(self._out_of_range)
+        self.kinds = [self._cut_short, *self.json_kinds, self._bad_utf8, self._bad_unicode, self._duplicate_key]
+
+    def _any_of(self, fields: list[Field]) -> Field:
+        return fields[int(self._rng.random() * len(fields))]
 
     def _changed(self, row: dict[str, Any], **changes: Any) -> bytes:
         return json.dumps(row | changes, ensure_ascii=False).encode()
 
     def _cut_short(self, row: dict[str, Any]) -> bytes:
-        text = self._changed(row)
-        return text[: len(text) * 2 // 3]
+        text = json.dumps(row)  # as ASCII, so that the cut leaves no half character
+        return text[: len(text) * 2 // 3].encode()
 
-    def _without_event_time(self, row: dict[str, Any]) -> bytes:
-        return json.dumps({name: value for name, value in row.items() if name != self._contract.event_time}).encode()
+    def _without_required(self, row: dict[str, Any]) -> bytes:
+        absent = self._any_of([field for field in self._contract.fields if field.required]).name
+        return json.dumps({name: value for name, value in row.items() if name != absent}, ensure_ascii=False).encode()
 
     def _wrong_type(self, row: dict[str, Any]) -> bytes:
-        field = self._contract.fields[int(self._rng.random() * len(self._contract.fields))]
+        field = self._any_of(list(self._contract.fields))
         wrong: Any = {"not": "this"} if field.type is not FieldType.OBJECT else 5
         return self._changed(row, **{field.name: wrong})
 
-    def _bad_timestamp(self, row: dict[str, Any]) -> bytes:
-        return self._changed(row, **{self._contract.event_time: "the day before yesterday"})
+    def _bad_time(self, row: dict[str, Any]) -> bytes:
+        return self._changed(row, **{self._event_time.name: "the day before yesterday"})
 
     def _out_of_window(self, row: dict[str, Any]) -> bytes:
-        long_ago = (self._contract.earliest - timedelta(days=400)).isoformat()
-        is_date = next(f for f in self._contract.fields if f.name == self._contract.event_time).type is FieldType.DATE
-        return self._changed(row, **{self._contract.event_time: long_ago[:10] if is_date else long_ago})
+        is_date = self._event_time.type is FieldType.DATE
+        return self._changed(row, **{self._event_time.name: "9999-12-31" if is_date else "9999-12-31T00:00:00Z"})
+
+    def _out_of_range(self, row: dict[str, Any]) -> bytes:
+        return self._changed(row, **{self._any_of(self._integers).name: 2**63})
 
     def _unknown_record_type(self, row: dict[str, Any]) -> bytes:
         return self._changed(row, record_type=f"not_{self._contract.dataset}")
 
     def _not_an_object(self, row: dict[str, Any]) -> bytes:
-        return json.dumps(list(row.values())).encode()
+        return json.dumps(list(row.values()), ensure_ascii=False).encode()
 
     def _bad_utf8(self, row: dict[str, Any]) -> bytes:
         return self._changed(row).replace(b'"', b'"\xff\xfe', 1)
+
+    def _bad_unicode(self, row: dict[str, Any]) -> bytes:
+        return self._changed(row)[:-1] + rb', "note": "\ud83d"}'
 
     def _duplicate_key(self, row: dict[str, Any]) -> bytes:
         name = self._contract.fields[0].name

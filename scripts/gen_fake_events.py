@@ -82,6 +82,9 @@ def main(
             raise WrongRequest(
                 f"there is no contract for {type_!r} in {contracts}; there are {', '.join(sorted(known))}"
             )
+        latest = datetime.now(UTC) + known[type_].max_ahead
+        if until > latest:
+            raise WrongRequest(f"end ({until:%Y-%m-%dT%H:%M:%S}Z) is later than the contract of {type_} accepts today")
         request = Request(count, since, until, seed, bad_rate, duplicate_rate)
         make = events if format_ is Format.jsonl else json_safe_events
         rows: Iterable[bytes] = make(known[type_], request)
@@ -90,10 +93,10 @@ def main(
         with opened(out) as file:
             (write_lines if format_ is Format.jsonl else write_array)(rows, file)
     except (WrongRequest, ContractError) as error:
-        errors.print(str(error), style="red", highlight=False)
+        errors.print(str(error), style="red", highlight=False, markup=False)
         raise typer.Exit(2) from error
     except OSError as error:
-        errors.print(f"cannot write {out}: {error.strerror}", style="red", highlight=False)
+        errors.print(f"cannot write {out}: {error.strerror}", style="red", highlight=False, markup=False)
         raise typer.Exit(2) from error
 
 
