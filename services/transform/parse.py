@@ -127,7 +127,7 @@ class _Parsing:
         block = self._block
         text = BlockText(block.data, block.starts, block.ends, block.base)
         broken = text.rows_of_bad_utf8()
-        rows = np.setdiff1d(rows, broken, assume_unique=True)
+        rows = self._without(rows, broken)
         while len(rows) >= _FEWEST_ROWS:
             left = self._take_round(text, rows)
             is_worthwhile = (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
@@ -148,8 +148,15 @@ class _Parsing:
             found = accept(text, rows, layout, contract, dataset == self._default_dataset, self._latest_base)
             if len(found.rows):
                 self.tables.setdefault(dataset, []).append(found.table)
-                rows = np.setdiff1d(rows, found.rows, assume_unique=True)
+                rows = self._without(rows, found.rows)
         return rows
+
+    def _without(self, rows: Positions, others: Positions) -> Positions:
+        if not len(others):
+            return rows
+        kept = np.ones(len(self._block.starts), dtype=bool)
+        kept[others] = False
+        return rows[kept[rows]]
 
     def judge_one_by_one(self, rows: Positions) -> pa.Table:
         """Ask the reference about each row; returns the quarantine."""

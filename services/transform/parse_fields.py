@@ -163,7 +163,7 @@ def read_field(text: BlockText, field: Field, cursor: Cursor) -> Read:
 def read_unknown(text: BlockText, cursor: Cursor) -> Read:
     """The values at the cursor, whatever they are, as text just as it stands there."""
     at, live = cursor.at, cursor.live
-    first = text.byte(at)
+    first = np.where(live, text.byte(at), 0)
     is_string = first == _QUOTE
     is_number = (first == _MINUS) | ((first >= _ZERO) & (first <= _NINE))
     is_nested = np.isin(first, _ANY_OPENER)
