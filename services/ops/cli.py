@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import boto3
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.ops.audit import Audit, audit
 from services.ops.contracts_check import CheckError, Level, Report, check
+from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT
+from services.shared.ledger import Ledger
 
 console = Console()
 errors = Console(stderr=True)
@@ -40,6 +44,44 @@ def check_contracts(
         raise typer.Exit(1) from error
     _show(report)
     raise typer.Exit(0 if report.accepted else 1)
+
+
+@app.command("audit")
+def audit_ledger(
+    table: Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledger's table.")],
+    bucket: Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")],
+    unfinished: Annotated[bool, typer.Option(help="List only objects that are not done.")] = False,
+) -> None:
+    """Account for every object in the ledger, and hold the ledger against the files. Reads only.
+
+    Exits with 1 if an object is not done or something does not add up.
+    """
+    s3 = boto3.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    listed = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+    files = [key for key in listed if key.startswith((f"{SILVER_ROOT}/", f"{QUARANTINE_ROOT}/"))]
+    found = audit(Ledger(boto3.client("dynamodb"), table), files)
+    _show_audit(found, unfinished)
+    raise typer.Exit(1 if found.findings or not all(account.is_done for account in found.objects.values()) else 0)
+
+
+def _show_audit(found: Audit, unfinished: bool) -> None:
+    objects = Table("object", "state", "units", "rows", "Silver", "quarantined", title="Objects", title_justify="left")
+    for account in sorted(found.objects.values(), key=lambda account: str(account.id)):
+        if unfinished and account.is_done:
+            continue
+        counts = account.counts
+        numbers = (f"{number:,}" for number in (counts.read, counts.silver, counts.quarantined))
+        state = f"{account.state} {account.reason}".strip()
+        style = None if account.is_done else "yellow"
+        objects.add_row(escape(str(account.id)), state, f"{account.committed}/{account.units}", *numbers, style=style)
+        for error in account.errors:
+            objects.add_row(escape(error), style="red")
+    console.print(objects)
+    for finding in found.findings:
+        console.print(escape(finding), style="red")
+    total = found.counts
+    console.print(f"{total.read:,} rows = {total.silver:,} in Silver + {total.quarantined:,} in quarantine")
 
 
 def _show(report: Report) -> None:

@@ -1,0 +1,78 @@
+"""The audit tells done from not done, and finds files that no lot names."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.stack import Clients
+from services.ops.audit import audit
+from services.shared.contract import Contract
+from services.shared.ledger import Counts, Ledger
+from services.shared.units import BronzeObject, unit_count
+from tests.faults.rig import Rig, crash, shipment
+from tests.support import BRONZE, CREATED, Interrupter
+
+
+@pytest.fixture
+def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
+    return Rig(clients.dynamodb, ledger_table, contracts)
+
+
+@pytest.fixture
+def ledger(rig: Rig) -> Ledger:
+    return Ledger(rig.dynamodb, rig.table, clock=rig.clock)
+
+
+def plan(ledger: Ledger, source: BronzeObject, unit_bytes: int) -> None:
+    """What ingest does, without a queue."""
+    token = ledger.begin_planning(source, unit_count(source, unit_bytes), unit_bytes, 60)
+    assert token
+    ledger.finish_planning(source, token)
+
+
+def test_an_object_is_done_when_all_its_units_are_committed(rig: Rig, ledger: Ledger) -> None:
+    source = rig.upload("shipments", [shipment(n) for n in range(20)] + [b"{"])
+    plan(ledger, source, rig.unit_bytes)
+    assert len(rig.units) > 2
+    rig.deliver(rig.units[:2])
+    assert not audit(ledger, rig.lake.files).objects[source.id].is_done
+    rig.deliver(rig.units)
+    found = audit(ledger, rig.lake.files)
+    assert found.findings == []
+    assert found.objects[source.id].is_done
+    assert found.counts == Counts(21, 20, 1)
+
+
+def test_a_rejected_object_is_done_and_a_unit_that_fails_is_not(rig: Rig, ledger: Ledger) -> None:
+    rejected = BronzeObject(BRONZE, "bronze/a.csv", 10, "e", None, CREATED)
+    ledger.reject_object(rejected, "unsupported_format")
+    vanished = rig.upload("shipments", [shipment(1)])
+    plan(ledger, vanished, rig.unit_bytes)
+    del rig.lake.objects[str(vanished.id)]
+    rig.deliver(rig.units)
+    found = audit(ledger, rig.lake.files)
+    assert found.objects[rejected.id].is_done
+    assert not found.objects[vanished.id].is_done
+    assert "deleted" in found.objects[vanished.id].errors[0]
+
+
+def test_files_of_a_lot_that_is_still_open_are_no_finding(rig: Rig, ledger: Ledger) -> None:
+    source = rig.upload("shipments", [shipment(1)])
+    plan(ledger, source, rig.unit_bytes)
+    rig.deliver(rig.units, Interrupter(4, before=False, action=crash))
+    assert len(rig.lake.files) == 1
+    found = audit(ledger, rig.lake.files)
+    assert found.findings == []
+    assert not found.objects[source.id].is_done
+
+
+def test_a_file_that_no_lot_names_and_a_lot_whose_file_is_missing_are_found(rig: Rig, ledger: Ledger) -> None:
+    plan(ledger, rig.upload("shipments", [shipment(1)]), rig.unit_bytes)
+    rig.deliver(rig.units)
+    (key,) = rig.lake.files
+    orphan = "silver/shipments/dt=2026-01-01/20260101T000000Z-0123456789abcdef.parquet"
+    assert ["not in the lake" in finding for finding in audit(ledger, []).findings] == [True]
+    (finding,) = audit(ledger, [key, orphan]).findings
+    assert orphan in finding and "no lot names it" in finding
+    (finding,) = audit(ledger, [key, "silver/by-hand.parquet"]).findings
+    assert "not a file that smelt writes" in finding
