@@ -15,7 +15,7 @@ IMAGES = Path(__file__).resolve().parent.parent / "docker" / "images.env"
 _SETTING = re.compile(r"(?P<name>[A-Z_]+)=(?P<tag>[^@\s]+)(?:@sha256:[0-9a-f]{64})?")
 
 
-class RegistryUnreachable(Exception):  # noqa: N818 (it is what happened)
+class RegistryUnreachable(Exception):
     """The registry gave no digest for an image."""
 
 
