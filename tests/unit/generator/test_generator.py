@@ -1,198 +1,221 @@
-"""Fake events: good rows are accepted, bad rows are rejected for every reason, and a seed repeats them all.
-
-The judge is the transform's own `RowJudge`, so generator and pipeline cannot come to disagree unseen.
-"""
+"""Fake events: good rows that every contract accepts, bad rows of every kind, and the script that users type."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from itertools import pairwise
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from local.generator import Request, WrongRequest, events, json_safe_events
-from services.shared.contract import Contract, Field, FieldType
-from services.transform.rows import Accepted, Reason, Rejected, RowJudge
+from services.shared.contract import Contract, Field, FieldType, load_contracts
+from services.transform.parse import Parsed, RowParser, lines_block
+from services.transform.rows import Reason
 
-START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC)
-REQUEST = Request(count=400, start=START, end=END, seed=7)
+ROOT = Path(__file__).resolve().parents[3]
 EVERY_TYPE = Contract(
-    dataset="parcels",
+    dataset="everything",
     version="1.0.0",
     fields=(
-        Field("at", FieldType.TIMESTAMP, required=True, examples=("1999-01-01T00:00:00Z",)),
-        Field("parcel_id", FieldType.STRING, required=True),
-        Field("name", FieldType.STRING, examples=('Zoë "Z"', "Ålesund", "李")),
-        Field("count", FieldType.INTEGER),
-        Field("ratio", FieldType.NUMBER),
-        Field("price", FieldType.DECIMAL, precision=6, scale=2),
-        Field("share", FieldType.DECIMAL, precision=20, scale=20),
-        Field("pieces", FieldType.DECIMAL, precision=3, scale=0),
+        Field("on_day", FieldType.DATE, required=True),
+        Field("id", FieldType.INTEGER, required=True),
+        Field("share", FieldType.NUMBER),
+        Field("price", FieldType.DECIMAL, precision=9, scale=4),
         Field("flag", FieldType.BOOLEAN),
-        Field("day", FieldType.DATE, examples=(date(2026, 1, 1),)),
-        Field("seen", FieldType.TIMESTAMP),
         Field("tags", FieldType.ARRAY),
         Field("more", FieldType.OBJECT),
     ),
-    event_time="at",
-    keys=("parcel_id",),
+    event_time="on_day",
+    keys=("id",),
     earliest=datetime(2000, 1, 1, tzinfo=UTC),
     max_ahead=timedelta(days=1),
 )
-BY_DAY = replace(
-    EVERY_TYPE,
-    fields=(Field("at", FieldType.DATE, required=True), *EVERY_TYPE.fields[1:]),
-    earliest=datetime(1, 1, 1, tzinfo=UTC),
+CONTRACTS = (
+    load_contracts(ROOT / "contracts") | load_contracts(ROOT / "examples" / "flights") | {"everything": EVERY_TYPE}
 )
+SHIPMENTS = CONTRACTS["shipments"]
+START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
+GOOD = Request(count=300, start=START, end=END, seed=7)
 
 
-@pytest.fixture(params=["shipments", "tracking_events", "invoice_lines", "every type", "by day"])
-def contract(request: pytest.FixtureRequest, contracts: dict[str, Contract]) -> Contract:
-    return (contracts | {"every type": EVERY_TYPE, "by day": BY_DAY})[request.param]
+def parse(contract: Contract, rows: Iterable[bytes]) -> Parsed:
+    return RowParser({contract.dataset: contract}).parse(lines_block(b"\n".join(rows), 0), contract.dataset, END)
 
 
-def judged(contract: Contract, rows: Iterator[bytes]) -> list[Accepted | Rejected]:
-    judge = RowJudge({contract.dataset: contract})
-    return [judge.judge(row, contract.dataset, END) for row in rows]
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.keys())
+class TestAnyContract:
+    def test_accepts_its_good_rows_all_of_them(self, contract: Contract) -> None:
+        parsed = parse(contract, events(contract, GOOD))
+        assert parsed.quarantine.to_pylist() == []
+        assert parsed.silver[contract.dataset].num_rows == 300
+
+    def test_knows_all_columns_of_its_good_rows(self, contract: Contract) -> None:
+        silver = parse(contract, events(contract, GOOD)).silver[contract.dataset]
+        assert silver["_rescued"].null_count == 300
+
+    def test_has_event_times_from_start_to_before_end(self, contract: Contract) -> None:
+        silver = parse(contract, events(contract, GOOD)).silver[contract.dataset]
+        days = {f"{moment:%Y-%m-%d}" for moment in silver[contract.event_time].to_pylist()}
+        assert days == {"2026-03-01", "2026-03-02", "2026-03-03"}
+
+    def test_rejects_its_bad_rows_all_of_them(self, contract: Contract) -> None:
+        parsed = parse(contract, events(contract, replace(GOOD, bad_rate=1.0)))
+        assert parsed.quarantine.num_rows == 300
+
+    def test_gives_the_same_bytes_for_the_same_seed_and_others_for_another(self, contract: Contract) -> None:
+        request = replace(GOOD, bad_rate=0.1, duplicate_rate=0.1)
+        assert list(events(contract, request)) == list(events(contract, request))
+        assert list(events(contract, request)) != list(events(contract, replace(request, seed=8)))
 
 
-def value(contract: Contract, row: Accepted, name: str) -> Any:
-    return row.values[[field.name for field in contract.fields].index(name)]
-
-
-def accepted(contract: Contract, request: Request = REQUEST) -> list[Accepted]:
-    rows = judged(contract, events(contract, request))
-    return [row for row in rows if isinstance(row, Accepted)]
-
-
-class TestGoodRows:
-    def test_the_contract_accepts_every_one_and_knows_all_its_fields(self, contract: Contract) -> None:
-        rows = accepted(contract)
-        assert len(rows) == REQUEST.count
-        assert not [row for row in rows if row.rescued]
-
-    def test_event_times_lie_between_start_and_end(self, contract: Contract) -> None:
-        times = [value(contract, row, contract.event_time) for row in accepted(contract)]
-        is_day = not isinstance(times[0], datetime)
-        first, end = (START.date(), END.date()) if is_day else (START, END)
-        assert first <= min(times) <= max(times) < end
-        assert len({f"{time:%Y-%m-%d}" for time in times}) == 2, "both days of the range have events"
-
-    def test_keys_do_not_repeat(self, contract: Contract) -> None:
-        keys = [tuple(value(contract, row, key) for key in contract.keys) for row in accepted(contract)]
-        assert len(set(keys)) == REQUEST.count
-
-    def test_optional_fields_are_null_now_and_then_and_required_ones_never(self, contract: Contract) -> None:
-        rows = accepted(contract, replace(REQUEST, count=2000))
-        for field in contract.fields:
-            nulls = sum(value(contract, row, field.name) is None for row in rows)
-            assert nulls == 0 if field.required else 0 < nulls < 200, field.name
-
-    def test_examples_are_the_values(self) -> None:
-        names = {value(EVERY_TYPE, row, "name") for row in accepted(EVERY_TYPE)}
-        assert names == {'Zoë "Z"', "Ålesund", "李", None}
-
-    def test_decimals_are_written_with_their_scale(self) -> None:
-        rows = [json.loads(row, parse_float=str) for row in events(EVERY_TYPE, REQUEST)]
-        prices = [row["price"] for row in rows if row["price"] is not None]
-        assert {len(price.partition(".")[2]) for price in prices} == {2}
-        shares = [Decimal(row["share"]) for row in rows if row["share"] is not None]
-        assert all(0 <= share < 1 for share in shares)
-        assert len(set(shares)) > 300
-
-    def test_orders_of_one_seed_share_their_shipments(self, contracts: dict[str, Contract]) -> None:
-        ids = [
-            {json.loads(row)["shipment_id"] for row in events(contracts[dataset], REQUEST)}
-            for dataset in ("shipments", "tracking_events")
-        ]
-        assert ids[0] == ids[1]
+def test_nullable_fields_are_null_now_and_then_and_required_ones_never() -> None:
+    silver = parse(SHIPMENTS, events(SHIPMENTS, GOOD)).silver["shipments"]
+    nulls = {name: silver[name].null_count for name in ("shipment_id", "origin", "carrier", "weight_kg")}
+    assert nulls["shipment_id"] == nulls["origin"] == 0
+    assert 0 < nulls["carrier"] < 30
+    assert 0 < nulls["weight_kg"] < 30
 
 
 class TestBadRows:
-    def test_the_contract_rejects_every_one(self, contract: Contract) -> None:
-        asked = replace(REQUEST, bad_rate=1.0)
-        assert not accepted(contract, asked)
+    def test_come_in_every_kind_in_turn(self) -> None:
+        parsed = parse(SHIPMENTS, events(SHIPMENTS, replace(GOOD, count=100, bad_rate=1.0)))
+        assert Counter(parsed.quarantine["reason"].to_pylist()) == {
+            Reason.MALFORMED_JSON: 10,
+            Reason.MISSING_REQUIRED: 10,
+            Reason.WRONG_TYPE: 10,
+            Reason.BAD_TIMESTAMP: 10,
+            Reason.OUT_OF_WINDOW: 10,
+            Reason.UNKNOWN_RECORD_TYPE: 10,
+            Reason.NOT_AN_OBJECT: 10,
+            Reason.BAD_UTF8: 10,
+            Reason.BAD_UNICODE: 10,
+            Reason.DUPLICATE_KEY: 10,
+        }
 
-    def test_every_reason_occurs_that_a_row_of_ordinary_size_can_have(self) -> None:
-        rows = judged(EVERY_TYPE, events(EVERY_TYPE, replace(REQUEST, bad_rate=1.0)))
-        reasons = {row.reason for row in rows if isinstance(row, Rejected)}
-        assert reasons == set(Reason) - {Reason.TOO_DEEP, Reason.ROW_TOO_LONG, Reason.BAD_DATE}
+    def test_are_still_json_where_they_stand_in_an_array(self) -> None:
+        rows = list(json_safe_events(SHIPMENTS, replace(GOOD, bad_rate=1.0)))
+        assert len([json.loads(row) for row in rows]) == 300
+        assert parse(SHIPMENTS, rows).quarantine.num_rows == 300
 
-    def test_a_bad_day_is_among_them_where_the_event_time_is_a_day(self) -> None:
-        rows = judged(BY_DAY, events(BY_DAY, replace(REQUEST, bad_rate=1.0)))
-        assert Reason.BAD_DATE in {row.reason for row in rows if isinstance(row, Rejected)}
-
-    def test_their_share_is_about_what_was_asked_for(self, contract: Contract) -> None:
-        good = len(accepted(contract, replace(REQUEST, count=5000, bad_rate=0.1)))
-        assert 4350 < good < 4650
-
-    def test_none_holds_a_newline(self, contract: Contract) -> None:
-        assert not [row for row in events(contract, replace(REQUEST, bad_rate=1.0)) if b"\n" in row]
-
-    def test_in_an_array_each_is_still_a_json_value(self, contract: Contract) -> None:
-        rows = list(json_safe_events(contract, replace(REQUEST, bad_rate=1.0)))
-        assert len(json.loads(b"[" + b",".join(rows) + b"]")) == REQUEST.count
-        reasons = Counter(row.reason for row in judged(contract, iter(rows)) if isinstance(row, Rejected))
-        assert reasons.total() == REQUEST.count
-        assert len(reasons) >= 6
+    def test_never_hold_a_newline(self) -> None:
+        assert not any(b"\n" in row for row in events(SHIPMENTS, replace(GOOD, bad_rate=1.0)))
 
 
-class TestDuplicates:
-    def test_they_repeat_the_row_before_byte_for_byte(self, contract: Contract) -> None:
-        rows = list(events(contract, replace(REQUEST, count=2000, duplicate_rate=0.2)))
-        repeated = sum(row == before for before, row in pairwise(rows))
-        assert len(rows) == 2000
-        assert 300 < repeated < 500
-        assert len(set(rows)) == 2000 - repeated
+class TestRates:
+    def test_give_about_that_share_of_bad_rows(self) -> None:
+        parsed = parse(SHIPMENTS, events(SHIPMENTS, replace(GOOD, count=5_000, bad_rate=0.2)))
+        assert parsed.quarantine.num_rows == pytest.approx(1_000, rel=0.15)
 
-    def test_a_bad_row_is_never_repeated(self) -> None:
-        rows = list(events(EVERY_TYPE, replace(REQUEST, count=2000, bad_rate=0.5, duplicate_rate=0.2)))
-        judge = RowJudge({"parcels": EVERY_TYPE})
-        twice = [row for row, times in Counter(rows).items() if times > 1]
-        assert twice
-        assert all(isinstance(judge.judge(row, "parcels", END), Accepted) for row in twice)
+    def test_give_about_that_share_of_repeated_rows(self) -> None:
+        rows = list(events(SHIPMENTS, replace(GOOD, count=5_000, duplicate_rate=0.2)))
+        assert len(rows) - len(set(rows)) == pytest.approx(1_000, rel=0.15)
+
+    def test_of_nought_give_only_distinct_keys(self) -> None:
+        keys = [json.loads(row)["shipment_id"] for row in events(SHIPMENTS, replace(GOOD, count=5_000))]
+        assert len(set(keys)) == 5_000
 
 
-class TestRepeatability:
-    def test_a_seed_gives_the_same_rows_again_and_another_seed_others(self, contract: Contract) -> None:
-        asked = replace(REQUEST, bad_rate=0.2, duplicate_rate=0.2)
-        rows = list(events(contract, asked))
-        assert rows == list(events(contract, asked))
-        assert not {*rows} & {*events(contract, replace(asked, seed=8, bad_rate=0.0))}
-
-    def test_memory_does_not_grow_with_the_count(self) -> None:
-        def peak(count: int) -> int:
-            tracemalloc.start()
-            for _ in events(EVERY_TYPE, replace(REQUEST, count=count, bad_rate=0.1, duplicate_rate=0.1)):
-                pass
-            _, most = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-            return most
-
-        peak(100)  # whatever is made once is made now
-        assert peak(20_000) < peak(1_000) + 20_000  # bytes: not one more for each row
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (replace(GOOD, count=-1), "count is -1; it must be 0 or more"),
+        (replace(GOOD, bad_rate=1.5), "bad_rate is 1.5; it must be from 0 to 1"),
+        (replace(GOOD, duplicate_rate=-0.1), "duplicate_rate is -0.1; it must be from 0 to 1"),
+        (replace(GOOD, end=START), "is not after start"),
+        (replace(GOOD, start=datetime(1999, 12, 31, tzinfo=UTC)), "is before 2000-01-01"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_the_first_row(request_: Request, reason: str) -> None:
+    with pytest.raises(WrongRequest, match=reason):
+        events(SHIPMENTS, request_)
+    with pytest.raises(WrongRequest, match=reason):
+        json_safe_events(SHIPMENTS, request_)
 
 
-class TestWrongRequests:
+def peak_bytes(count: int) -> int:
+    tracemalloc.start()
+    try:
+        for _ in events(SHIPMENTS, replace(GOOD, count=count, bad_rate=0.1, duplicate_rate=0.1)):
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_ten_times_the_rows_need_no_more_memory() -> None:
+    peak_bytes(100)  # what is cached on first use
+    assert peak_bytes(10_000) < peak_bytes(1_000) + 64 * 1024
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "scripts/gen_fake_events.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+
+
+def shipments(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return script("--type", "shipments", "--count", "50", *arguments)
+
+
+class TestTheScript:
+    def test_writes_lines(self, tmp_path: Path) -> None:
+        file = tmp_path / "shipments.jsonl"
+        done = shipments("--format", "jsonl", "--out", str(file))
+        assert done.returncode == 0, done.stderr
+        lines = file.read_bytes().splitlines()
+        assert len(lines) == 50
+        assert all(json.loads(line)["shipment_id"].startswith("SHI-") for line in lines)
+
+    @pytest.mark.parametrize("more", [["--bad-rate", "0.5"], ["--count", "0"], ["--count", "1"]])
+    def test_writes_an_array_that_is_json(self, tmp_path: Path, more: list[str]) -> None:
+        file = tmp_path / "shipments.json"
+        done = shipments("--format", "json", "--out", str(file), *more)
+        assert done.returncode == 0, done.stderr
+        expected = int(more[1]) if "--count" in more else 50
+        assert len(json.loads(file.read_bytes())) == expected
+
+    def test_writes_compressed_what_is_called_gz(self, tmp_path: Path) -> None:
+        file = tmp_path / "shipments.jsonl.gz"
+        assert shipments("--out", str(file)).returncode == 0
+        assert len(gzip.decompress(file.read_bytes()).splitlines()) == 50
+
+    def test_writes_to_standard_output_rows_that_the_contract_accepts_today_and_nothing_else(self) -> None:
+        done = shipments("--out", "-")
+        parsed = RowParser(CONTRACTS).parse(lines_block(done.stdout, 0), "shipments", datetime.now(UTC))
+        assert done.returncode == 0
+        assert (parsed.rows_read, parsed.quarantine.num_rows) == (50, 0)
+
+    def test_knows_other_folders_of_contracts(self) -> None:
+        done = script("--type", "flights", "--contracts", "examples/flights", "--count", "3", "--out", "-")
+        assert all("tailnum" in json.loads(line) for line in done.stdout.splitlines())
+        assert len(done.stdout.splitlines()) == 3
+
     @pytest.mark.parametrize(
-        ("wrong", "named"),
+        ("arguments", "reason"),
         [
-            ({"count": -1}, "count is -1"),
-            ({"bad_rate": 1.1}, "bad_rate is 1.1"),
-            ({"duplicate_rate": -0.1}, "duplicate_rate is -0.1"),
-            ({"bad_rate": float("nan")}, "bad_rate is nan"),
-            ({"end": START}, "is not after start"),
-            ({"start": datetime(1999, 1, 1, tzinfo=UTC)}, "is before 2000-01-01"),
+            (["--type", "parcels"], "no contract for 'parcels'"),
+            (["--bad-rate", "2"], "bad_rate is 2.0; it must be from 0 to 1"),
+            (["--start", "2026-03-02", "--end", "2026-03-01"], "is not after start"),
+            (["--contracts", "nowhere"], "nowhere: is no folder"),
         ],
     )
-    def test_are_refused_before_the_first_row(self, wrong: dict[str, Any], named: str) -> None:
-        for make in (events, json_safe_events):
-            with pytest.raises(WrongRequest, match=named):
-                make(EVERY_TYPE, replace(REQUEST, **wrong))
+    def test_refuses_with_2_a_sentence_and_no_file(self, tmp_path: Path, arguments: list[str], reason: str) -> None:
+        file = tmp_path / "out.jsonl"
+        done = shipments("--out", str(file), *arguments)
+        message = " ".join(done.stderr.decode().split())
+        assert done.returncode == 2
+        assert reason in message
+        assert "Traceback" not in message
+        assert not file.exists()
+
+    def test_says_where_it_cannot_write(self, tmp_path: Path) -> None:
+        done = shipments("--out", str(tmp_path / "missing" / "out.jsonl"))
+        assert done.returncode == 2
+        assert b"No such file or directory" in done.stderr
