@@ -148,7 +148,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DECIMAL = re.compile(r"decimal\((\d{1,3}),\s*(\d{1,3})\)", re.IGNORECASE)
 _DECIMAL_ALIKE = re.compile(r"(decimal|dec|numeric)\b.*|number\(.*", re.IGNORECASE)  # would lose its exactness silently
 _DURATION = re.compile(r"P(\d{1,4})D|PT(\d{1,5})H")
-_RESERVED = {"dt", "record_type"}  # Silver's partition keys: Athena allows no column of the same name
+_RESERVED = {"dt"}  # the partition key beside record_type, which a contract may declare as a column of its own
 
 
 class _Reading:
@@ -221,7 +221,7 @@ class _Reading:
     def _field(self, entry: dict[Any, Any]) -> Field:
         name = self._name(entry.get("name"), "schema.properties.name")
         if name in _RESERVED:
-            self._problem(name, "is the name of a partition key of Silver; call the field something else")
+            self._problem(name, "is the name of a partition key; call the field something else")
         required = entry.get("required", False)
         if not isinstance(required, bool):
             self._problem(name, f"required is {required!r}, not true or false")
