@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -174,16 +174,18 @@ def _print_reasons(sources: set[str], lake: LocalAthena) -> None:
             examples[reason] = example
     table = _table("Why rows are in quarantine", "reason", "rows", "for example")
     for reason, number in rows.most_common():
-        table.add_row(reason, f"{number:,}", examples[reason])
+        table.add_row(reason, f"{number:,}", examples[reason][:60])
     if rows:
         console.print(table)
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
-    texts = {"uploaded to", "reason", "for example"}
     for column in columns:
-        table.add_column(column, justify="left" if column in texts else "right", overflow="ellipsis", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if column in {"uploaded to", "reason", "for example"} else "right"
+        shrinks = column == "for example"
+        table.add_column(column, justify=justify, no_wrap=True, min_width=None if shrinks else len(column))
+        table.columns[-1].overflow = "ellipsis"
     return table
 
 

@@ -22,7 +22,7 @@ from services.shared.units import Unit
 from services.transform.json_array import ArrayScanner
 from services.transform.parse import RowBlock, lines_block
 
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 OVERLONG_HEAD_BYTES = 64 * 1024  # how much of an over-long row goes to quarantine; Bronze keeps the rest
 _TAIL_BYTES = 1024 * 1024  # step in which the end of a unit's last row is looked for
 _HEAD_BYTES = 4096
@@ -109,7 +109,7 @@ class UnitReader:
         while block := stream.read(self._block):
             cut = block.rfind(b"\n") + 1
             if cut:
-                yield from self._line_rows(carry + block[:cut], base)
+                yield from self._line_rows(b"".join((carry, memoryview(block)[:cut])), base)
                 base, carry = base + len(carry) + cut, block[cut:]
             else:
                 carry += block
@@ -216,7 +216,8 @@ class _Lookahead:
         while missing > 0 and (data := self._source.read(missing)):
             parts.append(data)
             missing -= len(data)
-        self._ahead = b"".join(parts) if len(parts) > 1 else self._ahead
+        if len(parts) > 1:
+            self._ahead = b"".join(parts) if self._ahead else parts[1] if len(parts) == 2 else b"".join(parts)
         return self._ahead[:size]
 
     def read(self, size: int) -> bytes:
