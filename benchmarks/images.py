@@ -141,7 +141,7 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "function" else "right")
     for service, result in results.items():
         table.add_row(service, *(f"{result[column]:,.0f}" for column in columns))
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

@@ -46,19 +46,18 @@ def baseline(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = 0
+    rows = batch = 0
     with source.open("rb") as messages:
-        for number in itertools.count():
+        while bodies := list(itertools.islice(messages, SQS_BATCH)):
             days: dict[str, list[dict[str, Any]]] = {}
-            for body in itertools.islice(messages, SQS_BATCH):
+            for body in bodies:
                 record = json.loads(body)
                 days.setdefault(record["event_time"][:10], []).append(record)
-            if not days:
-                return rows
             for day, records in days.items():
-                file = _file(out, day, f"batch-{number}.parquet")
+                file = _file(out, day, f"batch-{batch}.parquet")
                 pq.write_table(pa.Table.from_pylist(records), file, compression="snappy")
-            rows += sum(map(len, days.values()))
+            rows, batch = rows + len(bodies), batch + 1
+    return rows
 
 
 def pandas(source: Path, dataset: str, out: Path) -> int:  # noqa: ARG001

@@ -239,7 +239,7 @@ def are_json(slices: list[bytes]) -> Mask:
         found = _RAWS.decode(b"[" + b",".join(slices) + b"]")
     except _NOT_JSON:
         found = []
-    if [len(raw) for raw in found] == [len(slice_) for slice_ in slices]:
+    if list(map(len, found)) == list(map(len, slices)):
         return np.ones(len(slices), dtype=bool)
     return np.array([_is_json(slice_) for slice_ in slices], dtype=bool)
 

@@ -22,7 +22,7 @@ from services.shared.units import Unit
 from services.transform.json_array import ArrayScanner
 from services.transform.parse import RowBlock, lines_block
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 8 * 1024 * 1024
 OVERLONG_HEAD_BYTES = 64 * 1024  # how much of an over-long row goes to quarantine; Bronze keeps the rest
 _TAIL_BYTES = 1024 * 1024  # step in which the end of a unit's last row is looked for
 _HEAD_BYTES = 4096
