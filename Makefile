@@ -26,7 +26,7 @@ demo: $(VENV)/.app $(VENV)-emulator/.ready ## Run the whole pipeline here, on th
 
 .PHONY: demo-flights
 demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 336,776 flights through, from one contract file
-	@$(BIN)/python -m local.demo flights
+	@$(BIN)/python -m local.demo examples/flights
 
 .PHONY: clean-demo
 clean-demo: ## Forget what the demos have stored

@@ -48,15 +48,6 @@ QUERIES = {
                ROUND(AVG(weight_kg), 1) AS avg_kg, MAX(weight_kg) AS max_kg
         FROM silver WHERE record_type = 'shipments' GROUP BY carrier ORDER BY shipments DESC""",
 }
-FLIGHT_QUERIES = {
-    "Flights and delays by carrier": """
-        SELECT carrier, COUNT(*) AS flights, ROUND(AVG(dep_delay), 1) AS avg_dep_delay_min,
-               SUM(CASE WHEN dep_time IS NULL THEN 1 ELSE 0 END) AS not_departed
-        FROM silver WHERE record_type = 'flights' GROUP BY carrier ORDER BY flights DESC LIMIT 5""",
-    "The busiest days": """
-        SELECT dt, COUNT(*) AS flights FROM silver WHERE record_type = 'flights'
-        GROUP BY dt ORDER BY flights DESC, dt LIMIT 3""",
-}
 
 console = Console(width=None if sys.stdout.isatty() else 100)
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -147,7 +138,7 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
         numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
         table.add_row(dataset, *(f"{number:,}" for number in numbers))
     console.print(table)
-    _print_reasons({str(upload.source.id) for upload in uploads}, lake)
+    _print_reasons(uploads, lake)
     files = [(LakeKey.parse(file.key).root, file.bytes) for lot in lots for file in lot.files]
     silver_files = sum(root == SILVER_ROOT for root, _ in files)
     console.print(
@@ -159,22 +150,24 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
     return complete
 
 
-def _print_reasons(sources: set[str], lake: LocalAthena) -> None:
-    """This run's quarantined rows by reason, counted in the quarantine's files."""
+def _print_reasons(uploads: Sequence[Upload], lake: LocalAthena) -> None:
+    """This run's quarantined rows by reason and dataset, counted in the quarantine's files."""
     if "quarantine" not in lake.tables:
         return
     answer = lake.query(
         "SELECT reason, _source, COUNT(*) AS n, MIN(detail) AS example FROM quarantine GROUP BY reason, _source"
     )
-    rows: Counter[str] = Counter()
+    dataset_of = {str(upload.source.id): upload.source.bronze_key.dataset for upload in uploads}
+    rows: dict[str, Counter[str]] = {}
     examples: dict[str, str] = {}
     for reason, source, number, example in answer.rows:
-        if source in sources:
-            rows[reason] += number
+        if source in dataset_of:
+            rows.setdefault(reason, Counter())[dataset_of[source]] += number
             examples[reason] = example
-    table = _table("Why rows are in quarantine", "reason", "rows", "for example")
-    for reason, number in rows.most_common():
-        table.add_row(reason, f"{number:,}", examples[reason][:60])
+    datasets = sorted(set(dataset_of.values()))
+    table = _table("Why rows are in quarantine", "reason", *datasets, "for example")
+    for reason, numbers in sorted(rows.items(), key=lambda item: -item[1].total()):
+        table.add_row(reason, *(f"{numbers[dataset]:,}" for dataset in datasets), examples[reason])
     if rows:
         console.print(table)
 
@@ -240,17 +233,19 @@ def run_shipped() -> bool:
     return run(STATE / "demo", ROOT / "contracts", upload, QUERIES)
 
 
-def run_flights() -> bool:
-    """The flights that left New York City in 2013: a real table, onboarded by its contract alone."""
-    folder = ROOT / "examples" / "flights"
+def run_example(folder: Path) -> bool:
+    """A dataset of its own: the folder holds its contract, `export.py` (`write_jsonl(path) -> rows`), `queries.sql`."""
+    (dataset,) = load_contracts(folder)
+    texts = (folder / "queries.sql").read_text("utf-8").split(";")
+    queries = dict(text.strip().removeprefix("--").strip().split("\n", 1) for text in texts if text.strip())
 
     def upload(pipe: Pipeline) -> list[Upload]:
-        file = STATE / "flights.jsonl"
+        file = STATE / f"{dataset}.jsonl"
         rows = runpy.run_path(str(folder / "export.py"))["write_jsonl"](file)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        return [pipe.upload(f"bronze/flights/{stamp}.jsonl", file.read_bytes(), rows)]
+        return [pipe.upload(f"bronze/{dataset}/{stamp}.jsonl", file.read_bytes(), rows)]
 
-    return run(STATE / "flights", folder, upload, FLIGHT_QUERIES)
+    return run(STATE / dataset, folder, upload, queries)
 
 
 def run(state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]], queries: Mapping[str, str]) -> bool:
@@ -278,13 +273,13 @@ def run(state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]]
 
 @app.command()
 def main(
-    dataset: Annotated[str, typer.Argument(help="`shipped` for the three shipped datasets, or `flights`.")] = "shipped",
+    example: Annotated[
+        Path | None, typer.Argument(help="A folder such as examples/flights, instead of the shipped datasets.")
+    ] = None,
 ) -> None:
     """Run the pipeline on the embedded emulator."""
-    runs = {"shipped": run_shipped, "flights": run_flights}
-    if dataset not in runs:
-        raise typer.BadParameter(f"{dataset!r} is neither shipped nor flights")
-    raise typer.Exit(0 if runs[dataset]() else 1)
+    complete = run_example(example) if example else run_shipped()
+    raise typer.Exit(0 if complete else 1)
 
 
 if __name__ == "__main__":

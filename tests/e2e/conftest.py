@@ -7,7 +7,9 @@ import shutil
 import subprocess
 
 import pytest
+from testcontainers.compose import DockerCompose
 
+from local.ministack import ROOT
 from local.stack import Clients, connect
 
 ENDPOINT = f"http://127.0.0.1:{os.environ.get('LOCALSTACK_PORT', '4566')}"
@@ -28,9 +30,7 @@ def _docker() -> None:
 @pytest.fixture(scope="session")
 def stack(_docker: None) -> Clients:
     """Clients of the running compose stack."""
-    running = subprocess.run(
-        ["docker", "compose", "ps", "--services", "--status", "running"], capture_output=True, text=True, check=True
-    )
-    if "deploy" not in running.stdout.split():
+    running = {container.Service for container in DockerCompose(ROOT).get_containers()}
+    if "deploy" not in running:
         pytest.fail("the compose stack is not up: run `make e2e`, or `docker compose up` in another terminal")
     return connect(ENDPOINT, DYNAMODB)
