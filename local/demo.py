@@ -27,6 +27,7 @@ from local.athena import Answer, LocalAthena
 from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT, deploy, ministack
 from local.stack import Clients, Names, Resources
+from services.ops.audit import audit
 from services.shared.contract import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
 from services.shared.ledger import Counts, Ledger, Lot, LotState
@@ -69,6 +70,10 @@ class Pipeline:
         self._clients = clients
         self._resources = resources
         self.ledger = Ledger(clients.dynamodb, NAMES.ledger_table)
+
+    def files(self) -> list[str]:
+        """The keys of all files in Silver and quarantine, as they lie on disk."""
+        return [str(file.relative_to(self.lake)) for file in self.lake.rglob("*.parquet")]
 
     def upload(self, key: str, data: bytes, rows: int) -> Upload:
         """Put a file into Bronze, as a producer would."""
@@ -259,6 +264,7 @@ def run(state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]]
             console.print(f"  {file.source.key}  {size / 1e6:.1f} MB, {file.rows:,} rows, units: {units}")
         lots = pipe.wait_for(uploads)
         seconds = time.monotonic() - started
+        audited = audit(pipe.ledger, pipe.files())
     athena = LocalAthena(pipe.lake)
     complete = account(uploads, lots, athena, seconds)
     for title, sql in queries.items():
@@ -267,8 +273,16 @@ def run(state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]]
         "SELECT COUNT(*), COUNT(DISTINCT _source), COUNT(DISTINCT (_source, _offset)) FROM silver"
     ).rows[0]
     console.print(f"All runs so far: {rows:,} Silver rows from {objects} objects, {rows - distinct} of them doubled")
+    unfinished = [account for account in audited.objects.values() if not account.is_done]
+    for finding in audited.findings:
+        console.print(finding, style="red")
+    console.print(
+        f"Audit of ledger and files: {len(audited.objects)} objects, {len(unfinished)} unfinished, "
+        f"{len(audited.findings)} findings; {audited.counts.read:,} rows = {audited.counts.silver:,} in Silver + "
+        f"{audited.counts.quarantined:,} in quarantine"
+    )
     console.print(f"The files lie in {pipe.lake.relative_to(ROOT)} (make clean-demo forgets them)")
-    return complete and rows == distinct
+    return complete and rows == distinct == audited.counts.silver and not unfinished and not audited.findings
 
 
 @app.command()
