@@ -69,6 +69,7 @@ def play(rig: Rig, delivery: Delivery) -> None:
     rig.clock.advance(delivery.rest)
 
 
+@pytest.mark.timeout(3600)  # thousands of cases on a slow machine
 @settings(
     max_examples=CASES,
     deadline=None,
