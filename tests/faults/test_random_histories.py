@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from local.stack import Clients
 from services.shared.contract import Contract
 from services.shared.ledger import Ledger, LotState
-from services.shared.units import Unit
+from services.shared.units import Unit, plan
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support import Interrupter
 
@@ -114,4 +115,24 @@ def test_a_unit_that_vanishes_frees_the_others_of_its_lot(
         rig.clock.advance(2 * INVOCATION_SECONDS)
     if not committed:
         rig.forget(vanishing)
+    rig.check_exactly_once()
+
+
+def test_a_race_lost_while_memory_is_full_loses_no_rows_of_the_units_before(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
+    rig.upload("shipments", [shipment(n) for n in range(3)])
+    lines = [shipment(n) for n in range(40)]
+    packed = rig.lake.upload("bronze/shipments/unpacks-to-more.jsonl.gz", gzip.compress(b"\n".join(lines)))
+    rig.units += plan(packed, 1 << 20)
+    for number in range(len(lines)):
+        rig.expected[str(packed.id), sum(len(line) + 1 for line in lines[:number])] += 1
+
+    def second_worker() -> None:
+        rig.deliver(rig.units[1:])
+
+    after_the_look_up = Interrupter(at=1, before=False, action=second_worker)
+    rig.deliver(rig.units, after_the_look_up, lot_bytes=2000)
+    rig.drain(rig.units)
     rig.check_exactly_once()
