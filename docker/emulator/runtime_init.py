@@ -68,13 +68,23 @@ class Function:
         for line in process.stdout or ():
             self._log.append(line)
         status = process.wait()
+        if not self._is_ready:
+            report(f"/status/{RUNTIME_ID}/error", error_body("Runtime.ExitError", "".join(self._log)[-4000:]))
+            return
         invocation = self._take_current()
         if invocation:
             message = f"RequestId: {invocation['invoke-id']} Error: Runtime exited with error: exit status {status}"
             self._finish(invocation, "error", error_body("Runtime.ExitError", message))
-            self._process = self._start()
-        elif not self._is_ready:
-            report(f"/status/{RUNTIME_ID}/error", error_body("Runtime.ExitError", "".join(self._log)[-4000:]))
+        self._process = self._start()
+
+    def next_invocation(self) -> dict | None:
+        """Wait for work; None if the process that asked for it is gone by then."""
+        process = self._process
+        invocation = self.invocations.get()
+        if process.returncode is None:
+            return invocation
+        self.invocations.put(invocation)
+        return None
 
     def ready(self) -> None:
         """The function asked for its first invocation."""
@@ -108,7 +118,6 @@ class Function:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         message = f"{now} {invocation['invoke-id']} Task timed out after {TIMEOUT_SECONDS}.00 seconds"
         self._finish(invocation, "error", json.dumps({"errorMessage": message}).encode())
-        self._process = self._start()
 
     def _take_current(self) -> dict | None:
         with self._lock:
@@ -161,7 +170,10 @@ class RuntimeApi(Handler):
 
     def do_GET(self) -> None:
         FUNCTION.ready()
-        invocation = FUNCTION.invocations.get()
+        invocation = FUNCTION.next_invocation()
+        if invocation is None:
+            self.close_connection = True
+            return
         FUNCTION.begin(invocation)
         headers = {
             "Content-Type": "application/json",
