@@ -1,0 +1,14 @@
+# The development environment. Every variable, its meaning and its default: variables.tf; toggles and their cost: ../../README.md.
+project = "smelt-dev"
+region  = "us-east-2"
+
+# Restricted accounts: role names that are allowed, and whether IAM roles and SQS queues may be tagged.
+iam_name_prefix = ""
+tag_iam_and_sqs = false
+
+# Alarms and dashboard (needs cloudwatch:PutMetricAlarm, cloudwatch:PutDashboard).
+observability_enabled        = false
+alarm_notification_topic_arn = "" # empty: a topic is created, subscribe to output alarm_topic_arn
+
+# A development ledger may be destroyed; leave this out in production.
+ledger_deletion_protection = false

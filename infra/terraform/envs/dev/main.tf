@@ -1,0 +1,56 @@
+# The pipeline in an AWS account. Values: dev.tfvars; images.auto.tfvars.json and queue.auto.tfvars.json are written by
+# `make push-images` and scripts/create_sqs_queue.py.
+
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "5.100.0"
+    }
+  }
+}
+
+# No default_tags: they would reach IAM roles and SQS queues, which restricted accounts refuse to tag.
+provider "aws" {
+  region = var.region
+}
+
+module "pipeline" {
+  source = "../../modules/pipeline"
+
+  project                            = var.project
+  bronze_bucket_name                 = var.bronze_bucket_name
+  silver_bucket_name                 = var.silver_bucket_name
+  tags                               = var.tags
+  tag_iam_and_sqs                    = var.tag_iam_and_sqs
+  images                             = var.images
+  architecture                       = var.architecture
+  ingest_memory_mb                   = var.ingest_memory_mb
+  ingest_timeout_seconds             = var.ingest_timeout_seconds
+  transform_memory_mb                = var.transform_memory_mb
+  transform_timeout_seconds          = var.transform_timeout_seconds
+  reserved_concurrency               = var.reserved_concurrency
+  environment                        = var.environment
+  tracing_enabled                    = var.tracing_enabled
+  log_retention_days                 = var.log_retention_days
+  iam_name_prefix                    = var.iam_name_prefix
+  permissions_boundary_arn           = var.permissions_boundary_arn
+  batch_size                         = var.batch_size
+  batching_window_seconds            = var.batching_window_seconds
+  maximum_concurrency                = var.maximum_concurrency
+  max_receive_count                  = var.max_receive_count
+  existing_queue_url                 = var.existing_queue_url
+  existing_queue_arn                 = var.existing_queue_arn
+  existing_dlq_url                   = var.existing_dlq_url
+  existing_dlq_arn                   = var.existing_dlq_arn
+  existing_ingest_failures_queue_url = var.existing_ingest_failures_queue_url
+  existing_ingest_failures_queue_arn = var.existing_ingest_failures_queue_arn
+  bronze_noncurrent_days             = var.bronze_noncurrent_days
+  silver_noncurrent_days             = var.silver_noncurrent_days
+  quarantine_expiry_days             = var.quarantine_expiry_days
+  ledger_deletion_protection         = var.ledger_deletion_protection
+  observability_enabled              = var.observability_enabled
+  alarm_notification_topic_arn       = var.alarm_notification_topic_arn
+}

@@ -1,0 +1,214 @@
+# The pipeline's own variables (modules/pipeline has their defaults and checks them), and where it is deployed.
+# What is left out of dev.tfvars has its default.
+
+variable "region" {
+  description = "The AWS region."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be an AWS region, such as us-east-2."
+  }
+}
+
+# ---- names
+variable "project" {
+  description = "Begins every resource's name and is the metrics' namespace. Another project in the same account is another pipeline."
+  type        = string
+}
+
+variable "bronze_bucket_name" {
+  description = "The Bronze bucket's name; empty for `<project>-bronze-<account>-<region>`."
+  type        = string
+  default     = null
+}
+
+variable "silver_bucket_name" {
+  description = "The Silver bucket's name; empty for `<project>-silver-<account>-<region>`."
+  type        = string
+  default     = null
+}
+
+variable "tags" {
+  description = "Tags of every resource, but of IAM roles and SQS queues only with tag_iam_and_sqs."
+  type        = map(string)
+  default     = null
+}
+
+variable "tag_iam_and_sqs" {
+  description = "Whether IAM roles and SQS queues are tagged too. Restricted accounts deny iam:TagRole and sqs:TagQueue."
+  type        = bool
+  default     = null
+}
+
+# ---- functions
+variable "images" {
+  description = "Function (ingest, transform) -> its image by digest. `make push-images` writes it to images.auto.tfvars.json."
+  type        = map(string)
+  default     = null
+}
+
+variable "architecture" {
+  description = "The processor architecture that the images were built for: x86_64 or arm64."
+  type        = string
+  default     = null
+}
+
+variable "ingest_memory_mb" {
+  description = "Memory of ingest in MB. It reads no objects, so little is enough."
+  type        = number
+  default     = null
+}
+
+variable "ingest_timeout_seconds" {
+  description = "Timeout of ingest in seconds."
+  type        = number
+  default     = null
+}
+
+variable "transform_memory_mb" {
+  description = "Memory of transform in MB: 1769 is one whole core, which is what one invocation uses."
+  type        = number
+  default     = null
+}
+
+variable "transform_timeout_seconds" {
+  description = "Timeout of transform in seconds. A compressed object must be read within it; a failed message comes back after six times as long."
+  type        = number
+  default     = null
+}
+
+variable "reserved_concurrency" {
+  description = "Function (ingest, transform) -> its reserved concurrency. Functions that are not named share the account's."
+  type        = map(number)
+  default     = null
+}
+
+variable "environment" {
+  description = "More environment variables of all functions, such as UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES or LEDGER_TTL_DAYS."
+  type        = map(string)
+  default     = null
+}
+
+variable "tracing_enabled" {
+  description = "Whether the functions are traced by X-Ray."
+  type        = bool
+  default     = null
+}
+
+variable "log_retention_days" {
+  description = "Days that the functions' logs are kept."
+  type        = number
+  default     = null
+}
+
+variable "iam_name_prefix" {
+  description = "Prefix of role names, for accounts that allow only certain names."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary_arn" {
+  description = "Permissions boundary of the roles, where the account demands one; empty for none."
+  type        = string
+  default     = null
+}
+
+# ---- queue
+variable "batch_size" {
+  description = "The most units that one invocation of transform gets."
+  type        = number
+  default     = null
+}
+
+variable "batching_window_seconds" {
+  description = "How long the queue waits for a fuller batch: fewer, larger Silver files, later."
+  type        = number
+  default     = null
+}
+
+variable "maximum_concurrency" {
+  description = "The most invocations of transform at once, 2 to 1000; null for the account's limit."
+  type        = number
+  default     = null
+}
+
+variable "max_receive_count" {
+  description = "How often a unit is tried before it moves to the dead-letter queue."
+  type        = number
+  default     = null
+}
+
+variable "existing_queue_url" {
+  description = "A queue that exists already; Terraform then manages no queue at all. See scripts/create_sqs_queue.py."
+  type        = string
+  default     = null
+}
+
+variable "existing_queue_arn" {
+  description = "The ARN of the queue in existing_queue_url."
+  type        = string
+  default     = null
+}
+
+variable "existing_dlq_url" {
+  description = "The dead-letter queue of the existing queue, for outputs and alarms."
+  type        = string
+  default     = null
+}
+
+variable "existing_dlq_arn" {
+  description = "The ARN of the queue in existing_dlq_url."
+  type        = string
+  default     = null
+}
+
+variable "existing_ingest_failures_queue_url" {
+  description = "With an existing queue: the queue for S3 events that ingest failed on three times."
+  type        = string
+  default     = null
+}
+
+variable "existing_ingest_failures_queue_arn" {
+  description = "Its ARN. Without it, such events go to the existing dead-letter queue."
+  type        = string
+  default     = null
+}
+
+# ---- what is kept
+variable "bronze_noncurrent_days" {
+  description = "Days that overwritten or deleted Bronze versions are kept; 0 for ever."
+  type        = number
+  default     = null
+}
+
+variable "silver_noncurrent_days" {
+  description = "Days that overwritten or deleted Silver versions are kept; 0 for ever."
+  type        = number
+  default     = null
+}
+
+variable "quarantine_expiry_days" {
+  description = "Days after which quarantined rows expire; 0 (the default) keeps them."
+  type        = number
+  default     = null
+}
+
+variable "ledger_deletion_protection" {
+  description = "Whether the ledger's table refuses to be deleted."
+  type        = bool
+  default     = null
+}
+
+# ---- observability
+variable "observability_enabled" {
+  description = "Whether alarms and a dashboard are created. Restricted accounts deny cloudwatch:PutMetricAlarm and cloudwatch:PutDashboard."
+  type        = bool
+  default     = null
+}
+
+variable "alarm_notification_topic_arn" {
+  description = "The SNS topic that alarms go to; empty to create one."
+  type        = string
+  default     = null
+}

@@ -1,0 +1,4 @@
+project = "smelt-local"
+region  = "us-east-1"
+
+observability_enabled = true

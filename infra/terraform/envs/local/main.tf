@@ -1,0 +1,43 @@
+# The same pipeline on MiniStack, with the real images: `make tf-test`. The emulator's address comes from
+# AWS_ENDPOINT_URL; without it the credentials below are refused by AWS.
+
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "5.100.0"
+    }
+  }
+}
+
+provider "aws" {
+  region                      = var.region
+  access_key                  = "test"
+  secret_key                  = "test"
+  s3_use_path_style           = true
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = false # resources' ARNs are built from it
+}
+
+module "pipeline" {
+  source = "../../modules/pipeline"
+
+  project                            = var.project
+  images                             = var.images
+  existing_queue_url                 = var.existing_queue_url
+  existing_queue_arn                 = var.existing_queue_arn
+  existing_dlq_url                   = var.existing_dlq_url
+  existing_dlq_arn                   = var.existing_dlq_arn
+  existing_ingest_failures_queue_url = var.existing_ingest_failures_queue_url
+  existing_ingest_failures_queue_arn = var.existing_ingest_failures_queue_arn
+  observability_enabled              = var.observability_enabled
+  tag_iam_and_sqs                    = true
+  quarantine_expiry_days             = 30
+  ledger_deletion_protection         = false
+  transform_timeout_seconds          = 60
+  batching_window_seconds            = 1
+  tracing_enabled                    = false # the runtime interface emulator has no X-Ray daemon
+}

@@ -1,0 +1,49 @@
+output "bronze_bucket" {
+  description = "Upload to `bronze/<dataset>/` in this bucket."
+  value       = module.pipeline.bronze_bucket
+}
+
+output "silver_bucket" {
+  description = "Silver and quarantine are here."
+  value       = module.pipeline.silver_bucket
+}
+
+output "queue_url" {
+  description = "The queue between ingest and transform."
+  value       = module.pipeline.queue_url
+}
+
+output "dlq_url" {
+  description = "Where units go that failed too often; empty with an existing queue whose dead-letter queue is not named."
+  value       = module.pipeline.dlq_url
+}
+
+output "ingest_failures_queue_url" {
+  description = "Where S3 events go that ingest failed on three times."
+  value       = module.pipeline.ingest_failures_queue_url
+}
+
+output "ledger_table" {
+  description = "The ledger's table."
+  value       = module.pipeline.ledger_table
+}
+
+output "ingest_function" {
+  description = "The ingest function's name."
+  value       = module.pipeline.ingest_function
+}
+
+output "transform_function" {
+  description = "The transform function's name."
+  value       = module.pipeline.transform_function
+}
+
+output "transform_event_source" {
+  description = "The id of the mapping from queue to transform, for pausing it."
+  value       = module.pipeline.transform_event_source
+}
+
+output "region" {
+  description = "The region that all of it is in."
+  value       = module.pipeline.region
+}

@@ -1,0 +1,121 @@
+# A function from an image, with a role of its own that allows what it does and nothing else.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  log_group_arn = format(
+    "arn:%s:logs:%s:%s:log-group:/aws/lambda/%s",
+    data.aws_partition.current.partition,
+    data.aws_region.current.name,
+    data.aws_caller_identity.current.account_id,
+    var.name,
+  )
+
+  logs = {
+    Sid      = "OwnLogs"
+    Effect   = "Allow"
+    Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    Resource = ["${local.log_group_arn}:log-stream:*"] # streams are named by Lambda
+  }
+
+  # X-Ray knows no resources: AWS accepts "*" only (Service Authorization Reference, AWS X-Ray).
+  traces = {
+    Sid      = "Traces"
+    Effect   = "Allow"
+    Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+    Resource = ["*"]
+  }
+
+  own = [for sid, statement in var.statements : {
+    Sid      = sid
+    Effect   = "Allow"
+    Action   = statement.actions
+    Resource = statement.resources
+  }]
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_retention_days
+  tags              = var.tags
+}
+
+resource "aws_iam_role" "this" {
+  name                 = "${var.iam_name_prefix}${var.name}"
+  permissions_boundary = var.permissions_boundary_arn == "" ? null : var.permissions_boundary_arn
+  tags                 = var.role_tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+
+  lifecycle {
+    precondition {
+      condition     = length("${var.iam_name_prefix}${var.name}") <= 64
+      error_message = "The role's name ${var.iam_name_prefix}${var.name} is longer than 64 characters: shorten iam_name_prefix or project."
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "this" {
+  name = "function"
+  role = aws_iam_role.this.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [local.logs],
+      [for statement in [local.traces] : statement if var.tracing_enabled],
+      local.own,
+    )
+  })
+}
+
+resource "aws_lambda_function" "this" {
+  function_name                  = var.name
+  description                    = var.description
+  role                           = aws_iam_role.this.arn
+  package_type                   = "Image"
+  image_uri                      = var.image_uri
+  architectures                  = [var.architecture]
+  memory_size                    = var.memory_mb
+  timeout                        = var.timeout_seconds
+  reserved_concurrent_executions = var.reserved_concurrency
+  tags                           = var.tags
+
+  environment {
+    variables = var.environment
+  }
+
+  tracing_config {
+    mode = var.tracing_enabled ? "Active" : "PassThrough"
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.this.name
+  }
+
+  # Without its rights the function's first start would fail; destroyed before them, too.
+  depends_on = [aws_iam_role_policy.this]
+}
+
+resource "aws_lambda_function_event_invoke_config" "this" {
+  count = var.on_failure == null ? 0 : 1
+
+  function_name                = aws_lambda_function.this.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+
+  destination_config {
+    on_failure {
+      destination = var.on_failure.queue_arn
+    }
+  }
+}

@@ -1,0 +1,41 @@
+# The table of objects, units and lots. Its keys are those of TABLE_SCHEMA in services/shared/ledger.py; a test compares them.
+
+resource "aws_dynamodb_table" "this" {
+  name                        = var.name
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "pk"
+  deletion_protection_enabled = var.deletion_protection
+  tags                        = var.tags
+
+  attribute {
+    name = "pk"
+    type = "S"
+  }
+
+  attribute {
+    name = "open"
+    type = "S"
+  }
+
+  attribute {
+    name = "lease_until"
+    type = "N"
+  }
+
+  # Sparse: only unfinished work carries `open`.
+  global_secondary_index {
+    name            = "open_work"
+    hash_key        = "open"
+    range_key       = "lease_until"
+    projection_type = "KEYS_ONLY"
+  }
+
+  ttl {
+    attribute_name = "expires_at"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}

@@ -1,0 +1,296 @@
+# What the toggles create, alone and together; and what is refused before anything exists.
+
+mock_provider "aws" {
+  override_data {
+    target = data.aws_caller_identity.current
+    values = { account_id = "123456789012" }
+  }
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws" }
+  }
+  override_data {
+    target = data.aws_region.current
+    values = { name = "us-east-2" }
+  }
+}
+
+variables {
+  project = "smelt-test"
+  images = {
+    ingest    = "123456789012.dkr.ecr.us-east-2.amazonaws.com/smelt-test/ingest@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    transform = "123456789012.dkr.ecr.us-east-2.amazonaws.com/smelt-test/transform@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+  }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = local.bronze_bucket == "smelt-test-bronze-123456789012-us-east-2" && local.silver_bucket == "smelt-test-silver-123456789012-us-east-2"
+    error_message = "Bucket names must be unique by account and region."
+  }
+
+  assert {
+    condition     = length(module.queue) == 1 && length(module.ingest_failures) == 1
+    error_message = "Terraform manages the queues by default."
+  }
+
+  assert {
+    condition     = length(module.observability) == 0
+    error_message = "Alarms and dashboard are off by default."
+  }
+
+  assert {
+    condition     = length(local.restricted_tags) == 0 && local.tags.project == "smelt-test"
+    error_message = "IAM roles and SQS queues are not tagged by default, the others are."
+  }
+
+  assert {
+    condition     = local.keeps_failed_events
+    error_message = "S3 events that fail must be kept."
+  }
+}
+
+run "everything_on" {
+  command = plan
+
+  variables {
+    observability_enabled        = true
+    alarm_notification_topic_arn = "arn:aws:sns:us-east-2:123456789012:on-call"
+    tag_iam_and_sqs              = true
+    tags                         = { team = "data" }
+    quarantine_expiry_days       = 90
+    maximum_concurrency          = 10
+    reserved_concurrency         = { ingest = 5, transform = 20 }
+    iam_name_prefix              = "team-a-"
+    architecture                 = "arm64"
+  }
+
+  assert {
+    condition     = length(module.observability) == 1
+    error_message = "observability_enabled must create alarms and dashboard."
+  }
+
+  assert {
+    condition     = local.restricted_tags == { project = "smelt-test", team = "data" }
+    error_message = "tag_iam_and_sqs must tag roles and queues too."
+  }
+
+  assert {
+    condition     = module.ingest.role_name == "team-a-smelt-test-ingest"
+    error_message = "Roles must carry the prefix."
+  }
+}
+
+run "observability_with_a_topic_of_its_own" {
+  command = plan
+
+  variables {
+    observability_enabled = true
+  }
+
+  assert {
+    condition     = length(module.observability) == 1
+    error_message = "Without a topic one is created."
+  }
+}
+
+run "existing_queues" {
+  command = plan
+
+  variables {
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+    observability_enabled              = true
+  }
+
+  assert {
+    condition     = length(module.queue) == 0 && length(module.ingest_failures) == 0
+    error_message = "With an existing queue Terraform manages no queue."
+  }
+
+  assert {
+    condition     = output.queue_url == "https://sqs.us-east-2.amazonaws.com/123456789012/mine" && output.dlq_url == "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    error_message = "The outputs must name the existing queues."
+  }
+
+  assert {
+    condition     = local.queue.name == "mine" && local.dlq.name == "mine-dlq" && local.ingest_failures.name == "mine-ingest-failures"
+    error_message = "Alarms must watch the existing queues."
+  }
+}
+
+run "existing_queue_without_a_failures_queue" {
+  command = plan
+
+  variables {
+    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+  }
+
+  assert {
+    condition     = local.ingest_failures.arn == "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    error_message = "Failed S3 events must go to the existing dead-letter queue then, not be lost."
+  }
+}
+
+run "existing_queue_alone_warns_that_failed_events_would_be_lost" {
+  command = plan
+
+  variables {
+    existing_queue_url    = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn    = "arn:aws:sqs:us-east-2:123456789012:mine"
+    observability_enabled = true
+  }
+
+  expect_failures = [check.failed_events_are_kept]
+}
+
+run "existing_queue_elsewhere_warns" {
+  command = plan
+
+  variables {
+    existing_queue_url = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine"
+    existing_queue_arn = "arn:aws:sqs:eu-west-1:123456789012:mine"
+    existing_dlq_url   = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn   = "arn:aws:sqs:eu-west-1:123456789012:mine-dlq"
+  }
+
+  expect_failures = [check.region_of_the_existing_queue]
+}
+
+run "own_bucket_names" {
+  command = plan
+
+  variables {
+    bronze_bucket_name = "our-raw-data"
+    silver_bucket_name = "our-tables"
+  }
+
+  assert {
+    condition     = local.bronze_bucket == "our-raw-data" && local.silver_bucket == "our-tables"
+    error_message = "Given bucket names must be used."
+  }
+}
+
+run "no_tracing" {
+  command = plan
+
+  variables {
+    tracing_enabled = false
+  }
+
+  assert {
+    condition     = local.environment.POWERTOOLS_TRACE_DISABLED == "true"
+    error_message = "Without tracing Powertools must not trace either."
+  }
+}
+
+run "refuses_missing_images" {
+  command = plan
+
+  variables {
+    images = {}
+  }
+
+  expect_failures = [var.images]
+}
+
+run "refuses_images_by_tag" {
+  command = plan
+
+  variables {
+    images = { ingest = "repository/ingest:latest", transform = "repository/transform:latest" }
+  }
+
+  expect_failures = [var.images]
+}
+
+run "refuses_a_project_that_no_bucket_could_be_named_after" {
+  command = plan
+
+  variables {
+    project = "Smelt_Dev"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "refuses_half_an_existing_queue" {
+  command = plan
+
+  variables {
+    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+  }
+
+  expect_failures = [var.existing_queue_url]
+}
+
+run "refuses_an_existing_dead_letter_queue_without_its_queue" {
+  command = plan
+
+  variables {
+    existing_dlq_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+  }
+
+  expect_failures = [var.existing_dlq_url]
+}
+
+run "refuses_an_arn_that_is_no_queue" {
+  command = plan
+
+  variables {
+    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn = "arn:aws:sns:us-east-2:123456789012:mine"
+  }
+
+  expect_failures = [var.existing_queue_arn]
+}
+
+run "refuses_a_topic_that_is_none" {
+  command = plan
+
+  variables {
+    alarm_notification_topic_arn = "on-call@example.com"
+  }
+
+  expect_failures = [var.alarm_notification_topic_arn]
+}
+
+run "refuses_a_ledger_that_forgets_too_soon" {
+  command = plan
+
+  variables {
+    environment = { LEDGER_TTL_DAYS = "7" }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "refuses_less_memory_than_a_lot_needs" {
+  command = plan
+
+  variables {
+    transform_memory_mb = 256
+  }
+
+  expect_failures = [var.transform_memory_mb]
+}
+
+run "refuses_concurrency_of_an_unknown_function" {
+  command = plan
+
+  variables {
+    reserved_concurrency = { transforms = 5 }
+  }
+
+  expect_failures = [var.reserved_concurrency]
+}

@@ -1,0 +1,322 @@
+# ---- names
+variable "project" {
+  description = "Begins every resource's name and is the metrics' namespace. Another project in the same account is another pipeline."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.project))
+    error_message = "project must have 3 to 24 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen (bucket names are built from it)."
+  }
+}
+
+variable "bronze_bucket_name" {
+  description = "The Bronze bucket's name; empty for `<project>-bronze-<account>-<region>`."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "silver_bucket_name" {
+  description = "The Silver bucket's name; empty for `<project>-silver-<account>-<region>`."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "tags" {
+  description = "Tags of every resource, but of IAM roles and SQS queues only with tag_iam_and_sqs."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "tag_iam_and_sqs" {
+  description = "Whether IAM roles and SQS queues are tagged too. Restricted accounts deny iam:TagRole and sqs:TagQueue."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+# ---- functions
+variable "images" {
+  description = "Function (ingest, transform) -> its image by digest. `make push-images` writes it to images.auto.tfvars.json."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for function in ["ingest", "transform"] : contains(keys(var.images), function)])
+    error_message = "images must name the images of ingest and transform. Run `make push-images` first: it builds and pushes them and writes images.auto.tfvars.json."
+  }
+
+  validation {
+    condition     = alltrue([for image in values(var.images) : can(regex("^[^@ ]+@sha256:[0-9a-f]{64}$", image))])
+    error_message = "Every image must be named by digest (`<repository>@sha256:<64 hex digits>`), as `make push-images` writes it; a tag could change under a running function."
+  }
+}
+
+variable "architecture" {
+  description = "The processor architecture that the images were built for: x86_64 or arm64."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+}
+
+variable "ingest_memory_mb" {
+  description = "Memory of ingest in MB. It reads no objects, so little is enough."
+  type        = number
+  default     = 512
+  nullable    = false
+}
+
+variable "ingest_timeout_seconds" {
+  description = "Timeout of ingest in seconds."
+  type        = number
+  default     = 120
+  nullable    = false
+}
+
+variable "transform_memory_mb" {
+  description = "Memory of transform in MB: 1769 is one whole core, which is what one invocation uses."
+  type        = number
+  default     = 1769
+  nullable    = false
+
+  validation {
+    condition     = var.transform_memory_mb >= 512
+    error_message = "transform_memory_mb must be at least 512: a lot's rows (128 MiB) and their Parquet need up to 431 MiB (docs/benchmarks.md)."
+  }
+}
+
+variable "transform_timeout_seconds" {
+  description = "Timeout of transform in seconds. A compressed object must be read within it; a failed message comes back after six times as long."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.transform_timeout_seconds >= 30 && var.transform_timeout_seconds <= 900
+    error_message = "transform_timeout_seconds must lie between 30 and 900, Lambda's limit."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Function (ingest, transform) -> its reserved concurrency. Functions that are not named share the account's."
+  type        = map(number)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.reserved_concurrency), ["ingest", "transform"])) == 0
+    error_message = "reserved_concurrency takes the functions ingest and transform."
+  }
+}
+
+variable "environment" {
+  description = "More environment variables of all functions, such as UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES or LEDGER_TTL_DAYS."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = tonumber(lookup(var.environment, "LEDGER_TTL_DAYS", "90")) >= 15
+    error_message = "LEDGER_TTL_DAYS must be at least 15: the ledger must outlive the dead-letter queue's 14 days."
+  }
+}
+
+variable "tracing_enabled" {
+  description = "Whether the functions are traced by X-Ray."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "log_retention_days" {
+  description = "Days that the functions' logs are kept."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
+variable "iam_name_prefix" {
+  description = "Prefix of role names, for accounts that allow only certain names."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "permissions_boundary_arn" {
+  description = "Permissions boundary of the roles, where the account demands one; empty for none."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.permissions_boundary_arn == "" || can(regex("^arn:[a-z-]+:iam::[0-9a-z]+:policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of an IAM policy, or empty."
+  }
+}
+
+# ---- queue
+variable "batch_size" {
+  description = "The most units that one invocation of transform gets."
+  type        = number
+  default     = 100
+  nullable    = false
+}
+
+variable "batching_window_seconds" {
+  description = "How long the queue waits for a fuller batch: fewer, larger Silver files, later."
+  type        = number
+  default     = 20
+  nullable    = false
+}
+
+variable "maximum_concurrency" {
+  description = "The most invocations of transform at once, 2 to 1000; null for the account's limit."
+  type        = number
+  default     = null
+}
+
+variable "max_receive_count" {
+  description = "How often a unit is tried before it moves to the dead-letter queue."
+  type        = number
+  default     = 5
+  nullable    = false
+}
+
+variable "existing_queue_url" {
+  description = "A queue that exists already; Terraform then manages no queue at all. See scripts/create_sqs_queue.py."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.existing_queue_url == "" || can(regex("^https?://.+/[A-Za-z0-9_-]+$", var.existing_queue_url))
+    error_message = "existing_queue_url must be a queue's URL, such as https://sqs.<region>.amazonaws.com/<account>/<name>."
+  }
+
+  validation {
+    condition     = (var.existing_queue_url == "") == (var.existing_queue_arn == "")
+    error_message = "existing_queue_url and existing_queue_arn go together: set both or neither (scripts/create_sqs_queue.py writes both)."
+  }
+}
+
+variable "existing_queue_arn" {
+  description = "The ARN of the queue in existing_queue_url."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.existing_queue_arn == "" || can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.existing_queue_arn))
+    error_message = "existing_queue_arn must be a queue's ARN: arn:aws:sqs:<region>:<account>:<name>."
+  }
+}
+
+variable "existing_dlq_url" {
+  description = "The dead-letter queue of the existing queue, for outputs and alarms."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.existing_dlq_url == "" || var.existing_queue_url != ""
+    error_message = "existing_dlq_url belongs to an existing queue: set existing_queue_url and existing_queue_arn too."
+  }
+
+  validation {
+    condition     = (var.existing_dlq_url == "") == (var.existing_dlq_arn == "")
+    error_message = "existing_dlq_url and existing_dlq_arn go together: set both or neither."
+  }
+}
+
+variable "existing_dlq_arn" {
+  description = "The ARN of the queue in existing_dlq_url."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.existing_dlq_arn == "" || can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.existing_dlq_arn))
+    error_message = "existing_dlq_arn must be a queue's ARN: arn:aws:sqs:<region>:<account>:<name>."
+  }
+}
+
+variable "existing_ingest_failures_queue_url" {
+  description = "With an existing queue: the queue for S3 events that ingest failed on three times."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = (var.existing_ingest_failures_queue_url == "") == (var.existing_ingest_failures_queue_arn == "")
+    error_message = "existing_ingest_failures_queue_url and existing_ingest_failures_queue_arn go together: set both or neither."
+  }
+}
+
+variable "existing_ingest_failures_queue_arn" {
+  description = "Its ARN. Without it, such events go to the existing dead-letter queue."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.existing_ingest_failures_queue_arn == "" || var.existing_queue_arn != ""
+    error_message = "existing_ingest_failures_queue_arn belongs to an existing queue: set existing_queue_url and existing_queue_arn too."
+  }
+}
+
+# ---- what is kept
+variable "bronze_noncurrent_days" {
+  description = "Days that overwritten or deleted Bronze versions are kept; 0 for ever."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
+variable "silver_noncurrent_days" {
+  description = "Days that overwritten or deleted Silver versions are kept; 0 for ever."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
+variable "quarantine_expiry_days" {
+  description = "Days after which quarantined rows expire; 0 (the default) keeps them."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.quarantine_expiry_days >= 0 && floor(var.quarantine_expiry_days) == var.quarantine_expiry_days
+    error_message = "quarantine_expiry_days must be a whole number of days, or 0 to keep quarantined rows."
+  }
+}
+
+variable "ledger_deletion_protection" {
+  description = "Whether the ledger's table refuses to be deleted."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+# ---- observability
+variable "observability_enabled" {
+  description = "Whether alarms and a dashboard are created. Restricted accounts deny cloudwatch:PutMetricAlarm and cloudwatch:PutDashboard."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "alarm_notification_topic_arn" {
+  description = "The SNS topic that alarms go to; empty to create one."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.alarm_notification_topic_arn == "" || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:.+$", var.alarm_notification_topic_arn))
+    error_message = "alarm_notification_topic_arn must be an SNS topic's ARN: arn:aws:sns:<region>:<account>:<name>; or empty."
+  }
+}

@@ -1,0 +1,65 @@
+variable "name" {
+  description = "The queue's name."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,76}$", var.name))
+    error_message = "A queue's name has up to 76 letters, digits, hyphens or underscores (AWS allows 80; `-dlq` is appended)."
+  }
+}
+
+variable "visibility_timeout_seconds" {
+  description = "Seconds that a received message stays hidden. AWS asks for six times the consumer's timeout."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.visibility_timeout_seconds >= 0 && var.visibility_timeout_seconds <= 43200
+    error_message = "visibility_timeout_seconds must lie between 0 and 43200 (12 hours)."
+  }
+}
+
+variable "retention_seconds" {
+  description = "Seconds that a message is kept."
+  type        = number
+  default     = 1209600
+
+  validation {
+    condition     = var.retention_seconds >= 60 && var.retention_seconds <= 1209600
+    error_message = "retention_seconds must lie between 60 and 1209600 (14 days)."
+  }
+}
+
+variable "max_message_bytes" {
+  description = "The largest message. SQS takes 1 MiB since August 2025, the AWS provider from 6.x on; 5.x refuses more than 256 KiB. A unit needs about 1 KiB."
+  type        = number
+  default     = 262144
+
+  validation {
+    condition     = var.max_message_bytes >= 1024 && var.max_message_bytes <= 1048576
+    error_message = "max_message_bytes must lie between 1024 and 1048576."
+  }
+}
+
+variable "dead_letter" {
+  description = "Whether a dead-letter queue takes the messages that failed max_receive_count times."
+  type        = bool
+  default     = false
+}
+
+variable "max_receive_count" {
+  description = "How often a message is received before it moves to the dead-letter queue."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.max_receive_count >= 1 && var.max_receive_count <= 1000
+    error_message = "max_receive_count must lie between 1 and 1000."
+  }
+}
+
+variable "tags" {
+  description = "Tags of the queues. Empty by default: restricted accounts deny sqs:TagQueue."
+  type        = map(string)
+  default     = {}
+}

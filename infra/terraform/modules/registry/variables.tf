@@ -1,0 +1,32 @@
+variable "name" {
+  description = "The repository's name, such as `smelt/ingest`."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.name)) && length(var.name) <= 256
+    error_message = "A repository's name has lower-case letters and digits, with single `.`, `_`, `-` or `/` between them."
+  }
+}
+
+variable "keep_images" {
+  description = "How many tagged images are kept; older ones expire. Keep more than you would ever roll back."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.keep_images >= 2
+    error_message = "keep_images must be at least 2: the image that runs and the one to roll back to."
+  }
+}
+
+variable "force_delete" {
+  description = "Whether destroying the repository also deletes the images in it."
+  type        = bool
+  default     = false
+}
+
+variable "tags" {
+  description = "Tags of the repository."
+  type        = map(string)
+  default     = {}
+}
