@@ -1,0 +1,108 @@
+"""What Terraform would create fits what the code expects, and the toggles of envs/dev do what their names say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.shared.ledger import TABLE_SCHEMA
+from services.shared.settings import IngestSettings, TransformSettings
+from tests.support_terraform import IMAGES, of_type, plan, resources
+
+QUEUE = "https://sqs.us-east-2.amazonaws.com/000000000000/mine"
+QUEUE_ARN = "arn:aws:sqs:us-east-2:000000000000:mine"
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plans")
+
+
+@pytest.fixture(scope="module")
+def planned(emulator: str, scratch: Path) -> dict[str, Any]:
+    """envs/dev as it ships."""
+    return plan("envs/dev", "dev.tfvars", {"images": IMAGES}, emulator, scratch)
+
+
+@pytest.fixture(scope="module")
+def restricted(emulator: str, scratch: Path) -> dict[str, Any]:
+    """envs/dev in an account that gave us queues, with everything else turned on."""
+    variables = {
+        "images": IMAGES,
+        "existing_queue_url": QUEUE,
+        "existing_queue_arn": QUEUE_ARN,
+        "existing_dlq_url": f"{QUEUE}-dlq",
+        "existing_dlq_arn": f"{QUEUE_ARN}-dlq",
+        "tag_iam_and_sqs": True,
+        "observability_enabled": True,
+    }
+    return plan("envs/dev", "dev.tfvars", variables, emulator, scratch)
+
+
+def function(planned: dict[str, Any], service: str) -> dict[str, Any]:
+    return resources(planned)[f"module.pipeline.module.{service}.aws_lambda_function.this"]
+
+
+def test_the_ledger_has_the_keys_that_the_code_writes(planned: dict[str, Any]) -> None:
+    (table,) = of_type(planned, "aws_dynamodb_table").values()
+    (index,) = TABLE_SCHEMA["GlobalSecondaryIndexes"]
+    assert {attribute["name"]: attribute["type"] for attribute in table["attribute"]} == {
+        attribute["AttributeName"]: attribute["AttributeType"] for attribute in TABLE_SCHEMA["AttributeDefinitions"]
+    }
+    assert [table["hash_key"], table["range_key"]] == [TABLE_SCHEMA["KeySchema"][0]["AttributeName"], None]
+    (planned_index,) = table["global_secondary_index"]
+    assert planned_index["name"] == index["IndexName"]
+    keys = [planned_index["hash_key"], planned_index["range_key"]]
+    assert keys == [key["AttributeName"] for key in index["KeySchema"]]
+    assert planned_index["projection_type"] == index["Projection"]["ProjectionType"]
+    assert table["billing_mode"] == TABLE_SCHEMA["BillingMode"]
+
+
+def test_functions_get_every_setting_that_they_ask_for(restricted: dict[str, Any]) -> None:
+    # With a queue of its own Terraform knows the queue's URL, and so the environment, only once it exists.
+    ingest = function(restricted, "ingest")["environment"][0]["variables"]
+    transform = function(restricted, "transform")["environment"][0]["variables"]
+    assert IngestSettings.from_env(ingest).queue_url == QUEUE
+    assert TransformSettings.from_env(transform).silver_bucket == "smelt-dev-silver-000000000000-us-east-2"
+    assert [ingest["POWERTOOLS_SERVICE_NAME"], transform["POWERTOOLS_SERVICE_NAME"]] == ["ingest", "transform"]
+
+
+def test_a_message_stays_hidden_for_six_timeouts(planned: dict[str, Any]) -> None:
+    queue = resources(planned)["module.pipeline.module.queue[0].aws_sqs_queue.this"]
+    assert queue["visibility_timeout_seconds"] >= 6 * function(planned, "transform")["timeout"]
+
+
+def test_iam_roles_and_queues_are_not_tagged_by_default(planned: dict[str, Any]) -> None:
+    restricted_types = of_type(planned, "aws_iam_role") | of_type(planned, "aws_sqs_queue")
+    assert len(restricted_types) == 5
+    assert {address for address, values in restricted_types.items() if values.get("tags")} == set()
+    assert function(planned, "ingest")["tags"] == {"project": "smelt-dev"}
+
+
+def test_one_variable_tags_them(restricted: dict[str, Any]) -> None:
+    assert {str(role["tags"]) for role in of_type(restricted, "aws_iam_role").values()} == {"{'project': 'smelt-dev'}"}
+
+
+def test_alarms_and_dashboard_come_only_when_asked_for(planned: dict[str, Any], restricted: dict[str, Any]) -> None:
+    kinds = ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_dashboard", "aws_sns_topic")
+    assert [len(of_type(planned, kind)) for kind in kinds] == [0, 0, 0]
+    assert all(of_type(restricted, kind) for kind in kinds)
+
+
+def test_with_existing_queues_terraform_manages_none(restricted: dict[str, Any]) -> None:
+    assert {address for address in resources(restricted) if "aws_sqs" in address} == set()
+    (source,) = of_type(restricted, "aws_lambda_event_source_mapping").values()
+    assert source["event_source_arn"] == QUEUE_ARN
+
+
+def test_everything_is_named_after_the_project(planned: dict[str, Any]) -> None:
+    named = ("aws_s3_bucket", "aws_sqs_queue", "aws_dynamodb_table", "aws_lambda_function", "aws_iam_role")
+    names = [
+        values.get("bucket") if kind == "aws_s3_bucket" else values.get("name", values.get("function_name"))
+        for kind in named
+        for values in of_type(planned, kind).values()
+    ]
+    assert len(names) == 10
+    assert all(name.startswith("smelt-dev-") for name in names)
