@@ -6,6 +6,15 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashe
 # The `smelt` command, from this checkout; everything that it needs is in the locks already.
 INSTALL_SMELT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
+# Terraform works in infra/terraform/envs/$(ENV), with the variables of $(ENV).tfvars there.
+ENV ?= dev
+TF_ENV := infra/terraform/envs/$(ENV)
+TERRAFORM := scripts/terraform.sh
+TF_BOOTSTRAP := $(TERRAFORM) infra/terraform/bootstrap
+TF_VARS := -var-file=$(ENV).tfvars
+BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
+APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
+
 # The images that ours are built from; a proxy's CA bundle, if there is one, is passed to builds as a secret.
 -include docker/images.env
 SMELT_CA_BUNDLE ?= $(or $(SSL_CERT_FILE),docker/no-ca-bundle)
@@ -31,6 +40,54 @@ demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 3
 .PHONY: clean-demo
 clean-demo: ## Forget what the demos have stored
 	rm -rf .smelt
+
+##@ Deployment to AWS (ENV=dev names the folder in infra/terraform/envs)
+.PHONY: tf-bootstrap
+tf-bootstrap: tf-bootstrap-init ## Create the ECR repositories; STATE_BUCKET=name also creates a bucket for Terraform's state
+	@$(TF_BOOTSTRAP) apply -input=false $(APPROVED) $(BOOTSTRAP_VARS) $(if $(STATE_BUCKET),-var state_bucket=$(STATE_BUCKET))
+
+.PHONY: tf-bootstrap-init
+tf-bootstrap-init:
+	@$(TF_BOOTSTRAP) init -input=false >/dev/null
+	@$(TF_BOOTSTRAP) workspace select -or-create $(ENV) >/dev/null
+
+.PHONY: push-images
+push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committed revision, push them to ECR, write their digests for Terraform
+	@$(BIN)/python scripts/push_images.py --env $(ENV) --check 2>/dev/null || $(MAKE) tf-bootstrap
+	@$(BIN)/python scripts/push_images.py --env $(ENV) $(PUSH_OPTIONS)
+
+.PHONY: tf-init
+tf-init: ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bucket of infra/terraform/backend/backend.hcl
+ifeq ($(TF_BACKEND),s3)
+	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
+	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=smelt/$(ENV).tfstate
+else
+	@rm -f $(TF_ENV)/backend_override.tf
+	@$(TERRAFORM) $(TF_ENV) init
+endif
+
+.PHONY: tf-plan
+tf-plan: $(VENV)/.app ## Show what would be created, and check what can be known before: taken names, missing images
+	@$(TERRAFORM) $(TF_ENV) plan $(TF_VARS) -out=$(ENV).tfplan
+	@$(TERRAFORM) $(TF_ENV) show -json $(ENV).tfplan > $(TF_ENV)/$(ENV).tfplan.json
+	@$(BIN)/python scripts/preflight.py $(TF_ENV)/$(ENV).tfplan.json
+
+.PHONY: tf-apply
+tf-apply: tf-plan ## Create or change it; asks first (TF_AUTO_APPROVE=1: does not)
+	@[ "$(TF_AUTO_APPROVE)" = 1 ] || { printf 'Apply this plan? Only "yes" is taken: '; read -r answer; [ "$$answer" = yes ]; }
+	@$(TERRAFORM) $(TF_ENV) apply $(ENV).tfplan
+
+.PHONY: empty-buckets
+empty-buckets: $(VENV)/.app ## Delete all objects of both buckets, every version of them; asks first (YES=1: does not)
+	@$(BIN)/python scripts/empty_buckets.py --terraform-dir $(TF_ENV) $(if $(filter 1,$(YES)),--yes)
+
+.PHONY: tf-destroy
+tf-destroy: ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
+	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) $(APPROVED)
+
+.PHONY: tf-output
+tf-output: ## Show the names of what was created
+	@$(TERRAFORM) $(TF_ENV) output
 
 ##@ Set-up
 .PHONY: setup
@@ -66,8 +123,8 @@ $(VENV)-emulator/.ready: requirements/emulator.txt
 ##@ Checks
 .PHONY: test
 test: setup ## Set up and run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 2 -m "not e2e"
-	@echo "Left to 'make e2e' (needs Docker): the images under docker compose."
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform"
+	@echo "Left to 'make e2e' and 'make tf-test' (they need Docker): the images under docker compose, and as Terraform deploys them."
 
 .PHONY: e2e
 e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
@@ -79,6 +136,19 @@ e2e: setup ## Build the images, run them on LocalStack under compose, send event
 e2e-airgapped: ## The same on a bare Debian machine that reaches no image registry (as root; see docs/images.md)
 	scripts/docker_on_debian.sh
 	$(MAKE) e2e $(AIRGAPPED)
+
+.PHONY: tf-test
+tf-test: setup ## Apply the same modules to MiniStack with the real images, send events through, destroy (needs Docker)
+	$(BIN)/python -m pytest -m terraform tests/terraform
+
+.PHONY: tf-test-airgapped
+tf-test-airgapped: ## The same on a bare Debian machine that reaches no image registry (as root)
+	scripts/docker_on_debian.sh
+	$(MAKE) tf-test $(AIRGAPPED)
+
+.PHONY: lint-terraform
+lint-terraform: ## Format, validity, and what Terraform would create with each toggle on and off
+	scripts/lint_terraform.sh
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Formatting, lint, types, layering, contracts

@@ -39,8 +39,10 @@ EMULATOR = ROOT / ".venv-emulator" / "bin" / "ministack"
 
 
 @contextmanager
-def ministack(state: Path | None = None, log: Path | None = None) -> Iterator[str]:
+def ministack(state: Path | None = None, log: Path | None = None, docker: bool = False) -> Iterator[str]:
     """Run MiniStack for the time of the block; gives its endpoint. With `state`, objects and tables outlive it.
+
+    With `docker`, functions run in containers, which reach it through the machine's other addresses too.
 
     Raises:
         FileNotFoundError: it is not installed.
@@ -55,10 +57,10 @@ def ministack(state: Path | None = None, log: Path | None = None) -> Iterator[st
         | CREDENTIALS
         | {
             "GATEWAY_PORT": str(port),
-            "BIND_HOST": "127.0.0.1",
+            "BIND_HOST": "0.0.0.0" if docker else "127.0.0.1",  # noqa: S104 (see above)
             "MINISTACK_HOST": "127.0.0.1",
             "IOT_MTLS_ENABLED": "0",
-            "LAMBDA_EXECUTOR": "local",
+            "LAMBDA_EXECUTOR": "docker" if docker else "local",
             "LOG_LEVEL": "WARNING",
         }
     )
