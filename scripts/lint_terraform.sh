@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Terraform's own checks: format, validity of every root, and the plans of tests/*.tftest.hcl. Needs no AWS account.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+repository=$(cd "$(dirname "$0")/.." && pwd)
+cd "$repository"
 
 if ! command -v terraform >/dev/null; then
   echo "terraform is not installed: get 1.10 or newer from your package manager or HashiCorp's site" >&2
@@ -10,14 +11,16 @@ if ! command -v terraform >/dev/null; then
   exit 0
 fi
 
-terraform() { "$PWD/scripts/terraform.sh" "$@"; }
+terraform() { "$repository/scripts/terraform.sh" "$@"; }
 
 terraform infra/terraform fmt -check -diff -recursive
-for root in bootstrap envs/dev envs/local; do
-  export TF_DATA_DIR="$PWD/.smelt/terraform/lint/$root"  # so that a configured backend is left alone
+cd infra/terraform
+for root in bootstrap envs/* modules/*; do
+  export TF_DATA_DIR="$repository/.smelt/terraform/lint/$root"  # so that a configured backend is left alone
+  echo "== $root"
   terraform "infra/terraform/$root" init -backend=false -input=false >/dev/null
-  terraform "infra/terraform/$root" validate
-  if [ -d "infra/terraform/$root/tests" ]; then
-    terraform "infra/terraform/$root" test
+  terraform "infra/terraform/$root" validate -no-color
+  if [ -d "$root/tests" ]; then
+    terraform "infra/terraform/$root" test -no-color
   fi
 done

@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from local.ministack import ROOT, ministack
@@ -44,6 +46,11 @@ class Deployment:
     def terraform(self, *arguments: str) -> str:
         command = [ROOT / "scripts/terraform.sh", "infra/terraform/envs/local", *arguments]
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
+
+    def registry(self) -> Any:
+        """A client of the emulator's ECR."""
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client("ecr", endpoint_url=self.endpoint, region_name="us-east-1", **keys)
 
     def addresses(self) -> set[str]:
         """What Terraform manages right now."""

@@ -13,6 +13,8 @@ import pytest
 from local.generator import Request
 from local.ministack import ROOT
 from local.stack import Names
+from scripts.draw_architecture import draw
+from scripts.push_images import ACCEPTED_MANIFESTS
 from services.shared.contract import Contract
 from tests.running import KINDS, Running, request
 from tests.terraform.conftest import ENV, Deployment
@@ -79,6 +81,30 @@ def test_an_event_that_ingest_fails_on_is_kept(deployment: Deployment) -> None:
         FunctionName=running.names.ingest, InvocationType="Event", Payload=json.dumps({"no": "S3 event", "mark": mark})
     )
     running.await_message(deployment.outputs()["ingest_failures_queue_url"], mark)
+
+
+def test_the_readme_draws_what_was_created(deployment: Deployment) -> None:
+    assert draw(json.loads(deployment.terraform("show", "-json"))) in (ROOT / "README.md").read_text()
+
+
+def test_images_are_single_manifests_that_say_where_they_come_from(deployment: Deployment) -> None:
+    images = json.loads((ENV / "images.auto.tfvars.json").read_text())["images"]
+    for image in images.values():
+        inspected = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=True).stdout
+        labels = json.loads(inspected)[0]["Config"]["Labels"]
+        commit = ["git", "log", "-1", "--format=%H %cI", labels["org.opencontainers.image.revision"]]
+        asked = subprocess.run(commit, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+        assert asked == [
+            labels["org.opencontainers.image.revision"],
+            labels["org.opencontainers.image.created"],
+        ]
+        repository, digest = image.split("/", 1)[1].split("@")
+        (kind,) = (
+            found["imageManifestMediaType"]
+            for found in deployment.registry().describe_images(repositoryName=repository)["imageDetails"]
+            if found["imageDigest"] == digest
+        )
+        assert kind in ACCEPTED_MANIFESTS
 
 
 def test_a_second_push_of_the_same_revision_builds_nothing(deployment: Deployment) -> None:

@@ -73,7 +73,7 @@ run "everything_on" {
   }
 
   assert {
-    condition     = local.restricted_tags == { project = "smelt-test", team = "data" }
+    condition     = local.restricted_tags == tomap({ project = "smelt-test", team = "data" })
     error_message = "tag_iam_and_sqs must tag roles and queues too."
   }
 

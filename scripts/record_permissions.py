@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Records which API calls Terraform makes to create and destroy the pipeline, toggle by toggle, and writes the IAM
+actions that they need to infra/terraform/permissions.json: what a deployer's role must allow.
+
+Terraform applies to the embedded emulator and logs each call; nothing is guessed. What AWS asks for without a call of
+its own (iam:PassRole, tags on creation, pulling the image) is added from the AWS documentation, see IMPLIED.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from rich.console import Console  # noqa: E402
+
+from local.ministack import ministack  # noqa: E402
+
+OUT = ROOT / "infra/terraform/permissions.json"
+PREFIXES = {"CloudWatch Logs": "logs", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb", "ECR": "ecr", "IAM": "iam"}
+PREFIXES |= {"Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
+# Where an action is not called like its operation (AWS Service Authorization Reference, Amazon S3).
+ACTIONS = {
+    "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
+    "s3:DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
+    "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "s3:GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration",
+    "s3:GetBucketCors": "s3:GetBucketCORS",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+}
+# Asked for without a call of a first apply: handing the role over, pulling the image for Lambda, tags that come with a
+# creation; and what a later apply calls where a variable was changed.
+IMPLIED = {
+    "lambda:CreateFunction": {
+        "iam:PassRole",
+        "lambda:TagResource",
+        "lambda:UpdateFunctionCode",
+        "lambda:UpdateFunctionConfiguration",
+        "lambda:PutFunctionConcurrency",
+        "lambda:DeleteFunctionConcurrency",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+    },
+    "lambda:CreateEventSourceMapping": {"lambda:UpdateEventSourceMapping"},
+    "iam:CreateRole": {"iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary"},
+    "dynamodb:CreateTable": {"dynamodb:TagResource", "dynamodb:UpdateTable"},
+    "logs:CreateLogGroup": {"logs:TagResource"},
+    "ecr:CreateRepository": {"ecr:TagResource"},
+    "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource"},
+    "sns:CreateTopic": {"sns:TagResource"},
+}
+IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in ("ingest", "transform")}
+PROJECT = {"project": "smelt-local", "region": "us-east-1"}
+
+
+class Recorder:
+    """Terraform in a copy of infra/terraform, against an emulator."""
+
+    def __init__(self, copy: Path, endpoint: str) -> None:
+        self._copy = copy
+        self._environment = os.environ | {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+
+    def actions(self, root: str, variables: Mapping[str, Any]) -> set[str]:
+        """Apply and destroy; gives the IAM actions that both need."""
+        (self._copy / root / "recorded.tfvars.json").write_text(json.dumps(dict(variables)))
+        self._terraform(root, "init")
+        log = self._copy / "log"
+        for command in ("apply", "destroy"):
+            options = ["-auto-approve", "-var-file=recorded.tfvars.json"]
+            self._terraform(root, command, *options, TF_LOG="JSON", TF_LOG_PATH=str(log))
+        called = set(_operations(log))
+        log.unlink()
+        actions = {ACTIONS.get(operation, operation) for operation in called}
+        return actions.union(*(IMPLIED.get(action, set()) for action in actions))
+
+    def _terraform(self, root: str, *arguments: str, **environment: str) -> None:
+        directory = os.path.relpath(self._copy / root, ROOT)
+        subprocess.run(
+            [ROOT / "scripts/terraform.sh", directory, *arguments],
+            env=self._environment | environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def _operations(log: Path) -> Iterator[str]:
+    """The calls in a log of Terraform's, such as `s3:CreateBucket`; other programs' lines are no JSON."""
+    with log.open(errors="replace") as lines:
+        for line in lines:
+            if '"rpc.method"' in line and line.startswith("{"):
+                entry = json.loads(line)
+                yield f"{PREFIXES[entry['rpc.service']]}:{entry['rpc.method']}"
+
+
+def main() -> None:
+    console = Console(stderr=True)
+    queue = "arn:aws:sqs:us-east-1:000000000000:given"
+    url = "http://localhost/000000000000/given"
+    given = {"existing_queue_arn": queue, "existing_queue_url": url}
+    given |= {"existing_dlq_arn": f"{queue}-dlq", "existing_dlq_url": f"{url}-dlq"}
+    pipeline = PROJECT | {"images": IMAGES, "observability_enabled": False}
+    with ministack() as endpoint, tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        copy = Path(folder) / "terraform"
+        kept_out = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.auto.tfvars.json", "*_override.tf")
+        shutil.copytree(ROOT / "infra/terraform", copy, ignore=kept_out)
+        recorder = Recorder(copy, endpoint)
+        with console.status("tf-bootstrap ..."):
+            bootstrap = recorder.actions("bootstrap", PROJECT | {"s3_path_style": True})
+        with console.status("the pipeline, in a copy of envs/local ... (3 minutes)"):
+            base = recorder.actions("envs/local", pipeline)
+        with console.status("with existing queues ..."):
+            without_queues = recorder.actions("envs/local", pipeline | given)
+        with console.status("with alarms and dashboard ..."):
+            observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
+    found = {
+        "bootstrap": bootstrap,
+        "pipeline with existing queues": without_queues,
+        "and managing the queues": base - without_queues,
+        "and observability_enabled": observed - base,
+        "and tag_iam_and_sqs": {"iam:TagRole", "sqs:TagQueue"},
+        "and push-images": {
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:CompleteLayerUpload",
+            "ecr:DescribeImages",
+            "ecr:GetAuthorizationToken",
+            "ecr:InitiateLayerUpload",
+            "ecr:PutImage",
+            "ecr:UploadLayerPart",
+        },
+    }
+    OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")
+    console.print(f"written to {OUT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
