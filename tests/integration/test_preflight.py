@@ -1,0 +1,154 @@
+"""Before anything is created, a plan's names and images are held against the account. Nothing there is changed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.ministack import ROOT
+from local.stack import CREDENTIALS, REGION, Clients
+from services.ops.preflight import Finding, Level, preflight
+
+NAME = f"taken-{uuid.uuid4().hex[:8]}"
+IMAGE = f"localhost/smelt/ingest@sha256:{'a' * 64}"
+
+
+@pytest.fixture
+def client(emulator: str) -> Callable[[str], Any]:
+    def connect(service: Any) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=emulator,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    return connect
+
+
+def plan(kind: str, after: dict[str, Any], *actions: str) -> dict[str, Any]:
+    """As much of a plan as is read."""
+    change = {"actions": list(actions or ["create"]), "after": after}
+    return {"resource_changes": [{"address": f"module.x.{kind}.this", "type": kind, "change": change}]}
+
+
+def refusing(code: str) -> Callable[[str], Any]:
+    """Clients whose every call ends in an error."""
+
+    class Refusing:
+        def __getattr__(self, operation: str) -> Any:
+            def call(**_: Any) -> Any:
+                raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+            return call
+
+    return lambda _: Refusing()
+
+
+@pytest.fixture
+def taken(clients: Clients, client: Callable[[str], Any]) -> None:
+    """One resource of every kind, under one name."""
+    clients.s3.create_bucket(Bucket=NAME)
+    clients.sqs.create_queue(QueueName=NAME)
+    key: Any = {"AttributeName": "pk", "AttributeType": "S"}
+    tables = clients.dynamodb.list_tables()["TableNames"]
+    if NAME not in tables:
+        clients.dynamodb.create_table(
+            TableName=NAME,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[key],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
+        client("logs").create_log_group(logGroupName=f"/aws/lambda/{NAME}")
+
+
+KINDS = [
+    ("aws_s3_bucket", "bucket", NAME),
+    ("aws_sqs_queue", "name", NAME),
+    ("aws_dynamodb_table", "name", NAME),
+    ("aws_iam_role", "name", NAME),
+    ("aws_cloudwatch_log_group", "name", f"/aws/lambda/{NAME}"),
+]
+
+
+@pytest.mark.usefixtures("taken")
+@pytest.mark.parametrize(("kind", "attribute", "name"), KINDS)
+def test_a_name_that_is_taken_is_a_problem_and_says_how_to_adopt_it(
+    client: Callable[[str], Any], kind: str, attribute: str, name: str
+) -> None:
+    (finding,) = preflight(plan(kind, {attribute: name}), client)
+    assert finding.level is Level.PROBLEM
+    assert f"{name} exists already" in finding.what
+    assert f"terraform import 'module.x.{kind}.this'" in finding.advice
+
+
+@pytest.mark.usefixtures("taken")
+@pytest.mark.parametrize(("kind", "attribute", "name"), KINDS)
+def test_a_free_name_is_fine(client: Callable[[str], Any], kind: str, attribute: str, name: str) -> None:
+    assert preflight(plan(kind, {attribute: name[:-1]}), client) == []  # the beginning of one that is taken
+
+
+@pytest.mark.usefixtures("taken")
+def test_what_terraform_has_already_is_not_looked_up(client: Callable[[str], Any]) -> None:
+    assert preflight(plan("aws_s3_bucket", {"bucket": NAME}, "update"), client) == []
+    assert preflight(plan("aws_s3_bucket", {"bucket": NAME}, "delete", "create"), client) == []
+
+
+def test_a_bucket_of_somebody_else_needs_another_name() -> None:
+    (finding,) = preflight(plan("aws_s3_bucket", {"bucket": NAME}), refusing("403"))
+    assert (finding.level, "taken by somebody else" in finding.what) == (Level.PROBLEM, True)
+    assert "bronze_bucket_name" in finding.advice
+
+
+def test_without_permission_to_look_it_says_so_and_goes_on() -> None:
+    (finding,) = preflight(plan("aws_iam_role", {"name": NAME}), refusing("AccessDenied"))
+    assert finding.level is Level.UNCHECKED
+
+
+def test_any_other_error_is_no_answer() -> None:
+    with pytest.raises(ClientError):
+        preflight(plan("aws_iam_role", {"name": NAME}), refusing("ExpiredToken"))
+
+
+@pytest.mark.parametrize("action", ["create", "update"])
+def test_an_image_that_is_not_in_the_registry_is_a_problem(client: Callable[[str], Any], action: str) -> None:
+    findings = preflight(plan("aws_lambda_function", {"image_uri": IMAGE}, action), client)
+    assert [(finding.level, "make push-images" in finding.advice) for finding in findings] == [(Level.PROBLEM, True)]
+
+
+def test_an_image_that_is_in_the_registry_is_fine(client: Callable[[str], Any]) -> None:
+    ecr = client("ecr")
+    repository = f"smelt/{uuid.uuid4().hex[:8]}"
+    ecr.create_repository(repositoryName=repository)
+    pushed = ecr.put_image(repositoryName=repository, imageManifest="{}", imageTag="1")["image"]["imageId"]
+    uri = f"localhost/{repository}@{pushed['imageDigest']}"
+    found: list[Finding] = preflight(plan("aws_lambda_function", {"image_uri": uri}), client)
+    assert found == []
+
+
+@pytest.mark.usefixtures("taken")
+def test_the_script_exits_with_1_and_names_the_resource(emulator: str, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(plan("aws_s3_bucket", {"bucket": NAME})))
+    environment = CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "PATH": ""}
+    command = [sys.executable, str(ROOT / "scripts/preflight.py"), str(file), "--region", REGION]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{NAME} exists already" in done.stderr
+    file.write_text(json.dumps(plan("aws_s3_bucket", {"bucket": f"{NAME}-free"})))
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
+    file.write_text("{}")
+    assert "no plan of Terraform's" in subprocess.run(command, env=environment, capture_output=True, text=True).stderr
