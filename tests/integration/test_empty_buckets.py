@@ -1,0 +1,98 @@
+"""Emptying takes every version, asks first, and says what it could not delete."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import uuid
+from typing import Any
+
+import pytest
+
+from local.ministack import ROOT
+from local.stack import CREDENTIALS, Clients
+from services.ops.buckets import Contents, Kept, contents, empty
+
+SCRIPT = [sys.executable, str(ROOT / "scripts/empty_buckets.py")]
+
+
+@pytest.fixture
+def bucket(clients: Clients) -> str:
+    """A versioned bucket with overwritten, deleted and half uploaded objects: eight versions, two of them markers."""
+    name = f"full-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=name)
+    clients.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("a", "b", "c/d e+f"):
+        for body in (b"old", b"newer"):
+            clients.s3.put_object(Bucket=name, Key=key, Body=body)
+    clients.s3.delete_object(Bucket=name, Key="a")
+    clients.s3.delete_object(Bucket=name, Key="never there")
+    clients.s3.create_multipart_upload(Bucket=name, Key="half")
+    return name
+
+
+def run(emulator: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "COLUMNS": "200"}
+    return subprocess.run([*SCRIPT, *arguments], env=environment, capture_output=True, text=True, **options)
+
+
+def test_counts_everything_that_would_go(clients: Clients, bucket: str) -> None:
+    assert contents(clients.s3, bucket) == Contents(versions=8, bytes=24, uploads=1)
+
+
+def test_with_yes_nothing_is_left_and_the_bucket_can_be_deleted(clients: Clients, emulator: str, bucket: str) -> None:
+    assert run(emulator, bucket, "--yes").returncode == 0
+    assert contents(clients.s3, bucket) == Contents()
+    clients.s3.delete_bucket(Bucket=bucket)
+
+
+def test_more_than_one_page_is_emptied(clients: Clients, bucket: str) -> None:
+    for n in range(1100):
+        clients.s3.put_object(Bucket=bucket, Key=f"many/{n}", Body=b"")
+    assert sum(len(kept) for kept in empty(clients.s3, bucket)) == 0
+    assert contents(clients.s3, bucket) == Contents()
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_deleted(clients: Clients, emulator: str, bucket: str) -> None:
+    done = run(emulator, bucket, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert "nobody is here to confirm" in done.stderr
+    assert contents(clients.s3, bucket).versions == 8
+
+
+@pytest.mark.parametrize(("typed", "left"), [("yes", 8), ("{bucket}", 0)])
+def test_only_the_bucket_s_own_name_confirms(
+    clients: Clients, emulator: str, bucket: str, typed: str, left: int
+) -> None:
+    terminal, ours = pty.openpty()
+    os.write(terminal, typed.format(bucket=bucket).encode() + b"\n")
+    done = run(emulator, bucket, stdin=ours)
+    assert (done.returncode == 0) == (left == 0)
+    assert contents(clients.s3, bucket).versions == left
+
+
+def test_a_bucket_that_is_not_there_is_fine(emulator: str) -> None:
+    done = run(emulator, "no-such-bucket-at-all", "--yes")
+    assert (done.returncode, "does not exist" in done.stderr) == (0, True)
+
+
+def test_what_s3_would_not_delete_is_told(clients: Clients, bucket: str) -> None:
+    class Refusing:
+        """S3, but one key is under a legal hold."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(clients.s3, name)
+
+        def delete_objects(self, **_: Any) -> Any:
+            return {"Errors": [{"Key": "a", "VersionId": "1", "Code": "AccessDenied", "Message": "legal hold"}]}
+
+    told: Any = list(empty(Refusing(), bucket))  # type: ignore[arg-type]
+    assert told == [[Kept("a", "1", "AccessDenied: legal hold")]]
+
+
+def test_a_folder_where_terraform_created_nothing_is_refused(emulator: str) -> None:
+    done = run(emulator, "--terraform-dir", "infra/terraform/modules/queue", "--yes")
+    assert done.returncode == 1
+    assert "Terraform" in done.stderr
