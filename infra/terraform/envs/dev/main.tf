@@ -53,4 +53,7 @@ module "pipeline" {
   ledger_deletion_protection         = var.ledger_deletion_protection
   observability_enabled              = var.observability_enabled
   alarm_notification_topic_arn       = var.alarm_notification_topic_arn
+  alarm_oldest_message_seconds       = var.alarm_oldest_message_seconds
+  alarm_quarantine_percent           = var.alarm_quarantine_percent
+  alarm_no_data_hours                = var.alarm_no_data_hours
 }

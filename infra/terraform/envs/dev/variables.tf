@@ -212,3 +212,21 @@ variable "alarm_notification_topic_arn" {
   type        = string
   default     = null
 }
+
+variable "alarm_oldest_message_seconds" {
+  description = "A unit that waits longer than this raises an alarm."
+  type        = number
+  default     = null
+}
+
+variable "alarm_quarantine_percent" {
+  description = "A larger share of an hour's rows in quarantine raises an alarm."
+  type        = number
+  default     = null
+}
+
+variable "alarm_no_data_hours" {
+  description = "So many hours without a new object raise an alarm; 0 where that is normal, 24 at most."
+  type        = number
+  default     = null
+}

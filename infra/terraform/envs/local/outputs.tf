@@ -47,3 +47,13 @@ output "region" {
   description = "The region that all of it is in."
   value       = module.pipeline.region
 }
+
+output "alarm_topic_arn" {
+  description = "The topic that alarms go to, for subscribing to it; empty without observability_enabled."
+  value       = module.pipeline.alarm_topic_arn
+}
+
+output "dashboard_url" {
+  description = "The dashboard's page in the console; empty without observability_enabled."
+  value       = module.pipeline.dashboard_url
+}

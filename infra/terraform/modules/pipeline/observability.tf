@@ -12,6 +12,9 @@ module "observability" {
   bronze_bucket              = local.bronze_bucket
   silver_bucket              = local.silver_bucket
   notification_topic_arn     = var.alarm_notification_topic_arn
+  oldest_message_seconds     = var.alarm_oldest_message_seconds
+  quarantine_percent         = var.alarm_quarantine_percent
+  no_data_hours              = var.alarm_no_data_hours
   tags                       = local.tags
 
   functions = {

@@ -47,3 +47,13 @@ output "region" {
   description = "The region that all of it is in."
   value       = local.region
 }
+
+output "alarm_topic_arn" {
+  description = "The topic that alarms go to, for subscribing to it; empty without observability_enabled."
+  value       = var.observability_enabled ? module.observability[0].topic_arn : ""
+}
+
+output "dashboard_url" {
+  description = "The dashboard's page in the console; empty without observability_enabled."
+  value       = var.observability_enabled ? module.observability[0].dashboard_url : ""
+}

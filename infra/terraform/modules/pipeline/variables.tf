@@ -320,3 +320,24 @@ variable "alarm_notification_topic_arn" {
     error_message = "alarm_notification_topic_arn must be an SNS topic's ARN: arn:aws:sns:<region>:<account>:<name>; or empty."
   }
 }
+
+variable "alarm_oldest_message_seconds" {
+  description = "A unit that waits longer than this raises an alarm."
+  type        = number
+  default     = 3600
+  nullable    = false
+}
+
+variable "alarm_quarantine_percent" {
+  description = "A larger share of an hour's rows in quarantine raises an alarm."
+  type        = number
+  default     = 5
+  nullable    = false
+}
+
+variable "alarm_no_data_hours" {
+  description = "So many hours without a new object raise an alarm; 0 where that is normal, 24 at most."
+  type        = number
+  default     = 24
+  nullable    = false
+}

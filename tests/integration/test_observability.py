@@ -1,0 +1,188 @@
+"""Alarms and dashboard watch what the code emits, under the names and dimensions that it emits them with."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.ministack import ROOT
+from tests.support_terraform import IMAGES, of_type, plan
+
+NAMESPACE = "smelt-dev"
+EMITTERS = {"count", "seconds", "size"}  # of services/shared/telemetry.py
+
+
+@pytest.fixture(scope="module")
+def planned(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    # Given queues and topic, Terraform knows everything beforehand.
+    arn, url = "arn:aws:sqs:us-east-2:000000000000:given", "https://sqs.us-east-2.amazonaws.com/000000000000/given"
+    variables = {
+        "images": IMAGES,
+        "observability_enabled": True,
+        "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:on-call",
+        "existing_queue_arn": arn,
+        "existing_queue_url": url,
+        "existing_dlq_arn": f"{arn}-dlq",
+        "existing_dlq_url": f"{url}-dlq",
+    }
+    return plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path_factory.mktemp("plan"))
+
+
+@pytest.fixture(scope="module")
+def alarms(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {values["alarm_name"]: values for values in of_type(planned, "aws_cloudwatch_metric_alarm").values()}
+
+
+def emitted() -> set[tuple[str, str]]:
+    """Service and metric name of every metric that a function can emit."""
+    found = set()
+    for service in ("ingest", "transform"):
+        for call in ast.walk(ast.parse((ROOT / "services" / service / "app.py").read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in EMITTERS:
+                found |= {(service, name) for name in _texts(call.args[0])}
+    return found
+
+
+def _texts(argument: ast.expr) -> set[str]:
+    """The texts that an argument can be; the texts of a condition decide only which."""
+    if isinstance(argument, ast.IfExp):
+        return _texts(argument.body) | _texts(argument.orelse)
+    assert isinstance(argument, ast.Constant), "name metrics by literals, so that this test can read them"
+    return {str(argument.value)}
+
+
+def watched_by_alarms(alarms: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for alarm in alarms.values():
+        queries = [metric for query in alarm.get("metric_query") or [] for metric in query.get("metric") or []]
+        for metric in [alarm, *queries]:
+            if metric.get("namespace") == NAMESPACE:
+                assert set(metric["dimensions"]) == {"service"}
+                yield metric["dimensions"]["service"], metric["metric_name"]
+
+
+@pytest.fixture(scope="module")
+def widgets(planned: dict[str, Any]) -> list[dict[str, Any]]:
+    (dashboard,) = of_type(planned, "aws_cloudwatch_dashboard").values()
+    found: list[dict[str, Any]] = json.loads(dashboard["dashboard_body"])["widgets"]
+    return found
+
+
+def shown(widgets: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Service and name of our own metrics on the dashboard."""
+    found = set()
+    for widget in widgets:
+        before: list[Any] = []
+        for line in widget["properties"].get("metrics", []):
+            parts = before if line[0] == "..." else [part for part in line if isinstance(part, str)]
+            before = parts
+            if parts and parts[0] == NAMESPACE:
+                _, metric, dimension, service = parts
+                assert dimension == "service"
+                found.add((service, metric))
+    return found
+
+
+def test_alarms_watch_metrics_that_the_code_emits(alarms: dict[str, dict[str, Any]]) -> None:
+    watched = set(watched_by_alarms(alarms))
+    assert len(watched) == 3
+    assert watched <= emitted()
+
+
+def test_the_dashboard_shows_metrics_that_the_code_emits(widgets: list[dict[str, Any]]) -> None:
+    assert len(shown(widgets)) > 10
+    assert shown(widgets) <= emitted()
+
+
+def test_no_metric_is_emitted_for_nobody(alarms: dict[str, dict[str, Any]], widgets: list[dict[str, Any]]) -> None:
+    looked_at = set(watched_by_alarms(alarms)) | shown(widgets)
+    # For Logs Insights and for comparisons by hand; they cost what a metric costs, so this list stays short.
+    by_hand = {
+        ("ingest", "BytesPlanned"),
+        ("transform", "BytesRead"),
+        ("transform", "DuplicatesSkipped"),
+        ("transform", "FilesWritten"),
+        ("transform", "LotsCommitted"),
+    }
+    assert emitted() - looked_at == by_hand
+
+
+def test_functions_emit_under_the_namespace_that_is_watched(planned: dict[str, Any]) -> None:
+    for function in of_type(planned, "aws_lambda_function").values():
+        assert function["environment"][0]["variables"]["POWERTOOLS_METRICS_NAMESPACE"] == NAMESPACE
+
+
+def test_every_question_of_the_night_has_its_alarm(alarms: dict[str, dict[str, Any]]) -> None:
+    assert {name.removeprefix("smelt-dev-") for name in alarms} == {
+        "dead-letters",
+        "ingest-failures",
+        "late",
+        "slow",
+        "events-dropped",
+        "events-not-kept",
+        "ingest-errors",
+        "ingest-throttles",
+        "transform-errors",
+        "transform-throttles",
+        "quarantine",
+        "no-data",
+    }
+
+
+def test_every_alarm_tells_somebody_what_to_do(alarms: dict[str, dict[str, Any]]) -> None:
+    runbook = (ROOT / "docs/observability.md").read_text()
+    for name, alarm in alarms.items():
+        assert alarm["alarm_actions"] == alarm["ok_actions"] == ["arn:aws:sns:us-east-2:000000000000:on-call"]
+        assert len(alarm["alarm_description"]) > 100
+        assert f"`{name.removeprefix('smelt-dev-')}`" in runbook
+
+
+def test_silence_is_an_alarm_only_where_silence_is_the_problem(alarms: dict[str, dict[str, Any]]) -> None:
+    breaching = {name for name, alarm in alarms.items() if alarm["treat_missing_data"] == "breaching"}
+    assert breaching == {"smelt-dev-no-data"}
+    assert {alarm["treat_missing_data"] for alarm in alarms.values()} == {"breaching", "notBreaching"}
+
+
+def test_alarms_name_the_queues_and_functions_that_are_there(alarms: dict[str, dict[str, Any]]) -> None:
+    queues = {
+        alarm["dimensions"]["QueueName"] for alarm in alarms.values() if "QueueName" in (alarm["dimensions"] or {})
+    }
+    assert queues == {"given", "given-dlq"}
+    functions = {
+        alarm["dimensions"]["FunctionName"]
+        for alarm in alarms.values()
+        if "FunctionName" in (alarm["dimensions"] or {})
+    }
+    assert functions == {"smelt-dev-ingest", "smelt-dev-transform"}
+
+
+def test_the_dashboard_asks_the_four_questions(widgets: list[dict[str, Any]]) -> None:
+    headings = [widget["properties"]["markdown"].splitlines()[0] for widget in widgets if widget["type"] == "text"]
+    assert headings == ["## Is data flowing?", "## Is it late?", "## Is it bad?", "## What does it cost?"]
+
+
+def test_the_dashboard_shows_every_alarm(widgets: list[dict[str, Any]], alarms: dict[str, dict[str, Any]]) -> None:
+    (status,) = (widget for widget in widgets if widget["type"] == "alarm")
+    assert {arn.rsplit(":", 1)[1] for arn in status["properties"]["alarms"]} == set(alarms)
+    assert {arn.rsplit(":", 1)[0] for arn in status["properties"]["alarms"]} == {
+        "arn:aws:cloudwatch:us-east-2:000000000000:alarm"
+    }
+
+
+def test_no_widget_of_the_dashboard_covers_another(widgets: list[dict[str, Any]]) -> None:
+    cells = [
+        (column, line)
+        for widget in widgets
+        for column in range(widget["x"], widget["x"] + widget["width"])
+        for line in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(column for column, _ in cells) == 23  # the width of CloudWatch's grid
+
+
+def test_metric_names_are_written_down() -> None:
+    text = (ROOT / "docs/observability.md").read_text()
+    assert {name for _, name in emitted() if f"`{name}`" not in text} == set()
