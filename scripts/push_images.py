@@ -39,7 +39,7 @@ ACCEPTED_MANIFESTS = {
 }
 _LABEL = "org.opencontainers.image.revision"
 
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
 
 
 class PushFailed(Exception):

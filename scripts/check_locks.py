@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Holds what the locks pin against known vulnerabilities (pip-audit), and writes an SBOM of what the images hold.
+
+Exits with 1 if a lock that ships pins something that is known as vulnerable. Where the vulnerability data cannot be
+reached, it says NOT CHECKED and exits with 0: a machine without that data has no say. Run by `make check-locks`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SBOM = ROOT / "build/sbom/runtime.cdx.json"
+# runtime goes into the images, app onto an operator's machine. The others are our own tools: told, and renewed by us.
+SHIPPED = ("runtime", "app")
+OURS = ("flights", "dev", "emulator", "localstack", "checks")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is known of one lock. `unchecked` says why nothing is known; else `found` holds what is vulnerable."""
+
+    unchecked: str = ""
+    found: list[str] = field(default_factory=list)
+
+
+def audit(lock: Path) -> Audit:
+    """Ask pip-audit about a lock; nothing is installed."""
+    command = [_tool("pip-audit"), "--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json"]
+    done = subprocess.run([*command, "--requirement", str(lock)], capture_output=True, text=True)
+    try:
+        dependencies = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        return Audit(unchecked=(done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1])
+    skipped = [dependency["skip_reason"] for dependency in dependencies if "skip_reason" in dependency]
+    found = [
+        f"{one['name']} {one['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'no version'}"
+        for one in dependencies
+        for hole in one.get("vulns", [])
+    ]
+    if skipped and not found:
+        return Audit(unchecked=f"{len(skipped)} of {len(dependencies)} packages are unknown to the data: {skipped[0]}")
+    return Audit(found=found)
+
+
+def write_sbom() -> None:
+    """A CycloneDX SBOM of the images' Python packages."""
+    SBOM.parent.mkdir(parents=True, exist_ok=True)
+    lock = str(ROOT / "requirements/runtime.txt")
+    options = ["--output-reproducible", "--of", "JSON", "-o", str(SBOM)]
+    subprocess.run([_tool("cyclonedx-py"), "requirements", *options, lock], check=True)
+
+
+def _tool(name: str) -> str:
+    """A tool of the environment that runs this."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def main() -> int:
+    write_sbom()
+    print(f"SBOM of the images' packages: {SBOM.relative_to(ROOT)}")
+    status = 0
+    for name in (*SHIPPED, *OURS):
+        result = audit(ROOT / "requirements" / f"{name}.txt")
+        if result.unchecked:
+            print(f"{name}.txt: known vulnerabilities: NOT CHECKED, {result.unchecked}")
+        else:
+            print(f"{name}.txt: {len(result.found)} known vulnerabilities")
+        for line in result.found:
+            print(f"  {line}")
+        if result.found and name in SHIPPED:
+            status = 1
+    if status:
+        print("renew the locks: make lock UPGRADE=--upgrade")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The workflows: pinned, with few rights, and made of commands that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.ministack import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def jobs(workflow: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(workflow.read_text())["jobs"]
+    return found
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    return [step for job in jobs(workflow).values() for step in job["steps"]]
+
+
+def test_there_are_ci_scanning_and_deployment() -> None:
+    assert [workflow.name for workflow in WORKFLOWS] == ["ci.yml", "deploy.yml", "scan.yml"]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_by_the_commit_of_a_named_release(workflow: Path) -> None:
+    used = re.findall(r"uses: (.*)", workflow.read_text())
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_an_action_has_the_same_pin_everywhere_and_is_written_down() -> None:
+    pins = {pin for workflow in WORKFLOWS for pin in re.findall(r"uses: (\S+ # \S+)", workflow.read_text())}
+    assert len(pins) == len({pin.split("@")[0] for pin in pins})
+    text = (ROOT / "docs/supply-chain.md").read_text()
+    for pin in pins:
+        name, sha, version = re.split("@| # ", pin)
+        assert f"| `{name}` | {version} | `{sha}` |" in text
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_make_target_exists(workflow: Path) -> None:
+    called = {target for step in steps(workflow) for target in re.findall(r"\bmake ([a-z0-9-]+)", step.get("run", ""))}
+    assert called <= TARGETS
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_jobs_have_only_the_rights_that_they_name_and_an_end(workflow: Path) -> None:
+    assert yaml.safe_load(workflow.read_text())["permissions"] == {}
+    for job in jobs(workflow).values():
+        assert job["timeout-minutes"] <= 60
+        allowed = {"contents": "read"} | ({"id-token": "write"} if workflow.name == "deploy.yml" else {})
+        assert job["permissions"] == allowed
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_nothing_from_outside_is_pasted_into_a_command(workflow: Path) -> None:
+    assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_no_token_stays_in_the_checkout(workflow: Path) -> None:
+    checkouts = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/checkout@")]
+    assert len(checkouts) == len(jobs(workflow))
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_an_apply_is_never_cancelled_and_waits_for_approval() -> None:
+    deploy = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
+    assert deploy["concurrency"]["cancel-in-progress"] is False
+    assert set(deploy[True]) == {"workflow_dispatch"}  # `on` is a truth value in YAML 1.1
+    assert all("environment" in job for job in deploy["jobs"].values())
+
+
+def test_images_are_built_without_the_index_that_lambda_refuses() -> None:
+    (build,) = (step["run"] for step in steps(ROOT / ".github/workflows/scan.yml") if "docker" in step.get("run", ""))
+    assert "--provenance=false --sbom=false" in build
