@@ -82,7 +82,8 @@ empty-buckets: $(VENV)/.app ## Delete all objects of both buckets, every version
 	@$(BIN)/python scripts/empty_buckets.py --terraform-dir $(TF_ENV) $(if $(filter 1,$(YES)),--yes)
 
 .PHONY: tf-destroy
-tf-destroy: ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
+tf-destroy: $(VENV)/.app ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
+	@$(BIN)/python scripts/empty_buckets.py --terraform-dir $(TF_ENV) --check
 	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) $(APPROVED)
 
 .PHONY: tf-output

@@ -44,8 +44,6 @@ def of_terraform(directory: Path) -> tuple[list[str], str | None]:
         raise CannotEmpty(f"Terraform gives no outputs in {directory}: {done.stderr.strip()}")
     outputs = {name: output["value"] for name, output in json.loads(done.stdout).items()}
     buckets = [outputs[name] for name in ("bronze_bucket", "silver_bucket") if name in outputs]
-    if not buckets:
-        raise CannotEmpty(f"Terraform has created no buckets in {directory}: nothing to empty")
     return buckets, outputs.get("region")
 
 
@@ -64,6 +62,7 @@ def main(
     ] = None,
     region: Annotated[str | None, typer.Option(help="The buckets' region.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Delete nothing; fail if a bucket is not empty.")] = False,
 ) -> None:
     """Exits with 1 if anything is left."""
     left = 0
@@ -72,8 +71,11 @@ def main(
         if terraform_dir:
             created, of_state = of_terraform(terraform_dir)
             names, region = [*names, *created], region or of_state
-        if not names:
+        if not names and not terraform_dir:
             raise CannotEmpty("name the buckets, or --terraform-dir")
+        if not names:
+            console.print(f"Terraform has created no buckets in {terraform_dir}: nothing to empty")
+            return
         # An emulator has its buckets' names in the path.
         config = Config(s3={"addressing_style": "path"}) if os.environ.get("AWS_ENDPOINT_URL") else None
         s3 = boto3.client("s3", region_name=region, config=config)
@@ -86,6 +88,8 @@ def main(
             console.print(f"{bucket}: {found.versions:,} versions, {megabytes}; {found.uploads} unfinished uploads")
             if not found.entries:
                 continue
+            if check:
+                raise CannotEmpty(f"{bucket} is not empty: `make empty-buckets` first. Nothing was deleted")
             if not yes:
                 confirm(bucket)
             with Progress(console=console) as progress:

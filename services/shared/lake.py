@@ -53,8 +53,9 @@ _GONE = {
     "404": "it was deleted",
     "PreconditionFailed": "it was overwritten, and the bucket keeps no versions",
     "412": "it was overwritten, and the bucket keeps no versions",
-    "AccessDenied": "the transform role may not read it",
-    "403": "the transform role may not read it",
+    # S3 tells a missing object from a forbidden one only to who may list the bucket, which the role may not.
+    "AccessDenied": "it was deleted, or the transform role may not read it",
+    "403": "it was deleted, or the transform role may not read it",
     "InvalidObjectState": "it is archived and must be restored first",
     "InvalidRange": "it is shorter than its event said",
 }

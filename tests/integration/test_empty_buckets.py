@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
 from services.ops.buckets import Contents, Kept, contents, empty
+from tests.support_terraform import need_terraform
 
 SCRIPT = [sys.executable, str(ROOT / "scripts/empty_buckets.py")]
 
@@ -92,7 +94,17 @@ def test_what_s3_would_not_delete_is_told(clients: Clients, bucket: str) -> None
     assert told == [[Kept("a", "1", "AccessDenied: legal hold")]]
 
 
-def test_a_folder_where_terraform_created_nothing_is_refused(emulator: str) -> None:
-    done = run(emulator, "--terraform-dir", "infra/terraform/modules/queue", "--yes")
-    assert done.returncode == 1
-    assert "Terraform" in done.stderr
+def test_a_check_deletes_nothing_and_fails_only_where_something_is(
+    clients: Clients, emulator: str, bucket: str
+) -> None:
+    done = run(emulator, bucket, "--check")
+    assert (done.returncode, f"{bucket} is not empty" in done.stderr) == (1, True)
+    assert contents(clients.s3, bucket).versions == 8
+    assert run(emulator, bucket, "--yes").returncode == 0
+    assert run(emulator, bucket, "--check").returncode == 0
+
+
+def test_a_folder_where_terraform_created_nothing_has_nothing_to_empty(emulator: str, tmp_path: Path) -> None:
+    need_terraform()
+    done = run(emulator, "--terraform-dir", os.path.relpath(tmp_path, ROOT), "--yes")
+    assert (done.returncode, "no buckets" in done.stderr) == (0, True)

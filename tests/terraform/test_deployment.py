@@ -150,6 +150,12 @@ def test_buckets_are_not_emptied_without_a_yes(deployment: Deployment) -> None:
     assert before == after > 0
 
 
+def test_nothing_is_destroyed_while_there_is_data(deployment: Deployment) -> None:
+    before = deployment.addresses()
+    assert "is not empty" in deployment.make("tf-destroy", fails=True)
+    assert deployment.addresses() == before
+
+
 def test_all_of_it_can_be_destroyed(deployment: Deployment) -> None:
     deployment.make("empty-buckets", "YES=1")
     deployment.make("tf-destroy")

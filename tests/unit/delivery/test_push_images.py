@@ -1,0 +1,103 @@
+"""What is refused before an image is built or taken. The way to the registry and back: tests/terraform."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import push_images
+from scripts.push_images import PushFailed, pushed_digest, revision, without_credentials, write_images
+
+DIGEST = "sha256:" + "a" * 64
+REPOSITORY = "000000000000.dkr.ecr.us-east-2.amazonaws.com/smelt-dev/ingest"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit of what goes into images."""
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services/app.py").write_text("1\n")
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=n", "-c", "user.email=e@localhost", "commit", "-qm", "one"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(push_images, "ROOT", tmp_path)
+    return tmp_path
+
+
+class Registry:
+    """As much of ECR as is asked: one image, or none."""
+
+    class exceptions:  # noqa: N801 (botocore's name)
+        class ImageNotFoundException(Exception):
+            pass
+
+    def __init__(self, media_type: str | None) -> None:
+        self._media_type = media_type
+
+    def describe_images(self, **_: Any) -> Any:
+        if self._media_type is None:
+            raise self.exceptions.ImageNotFoundException
+        return {"imageDetails": [{"imageDigest": DIGEST, "imageManifestMediaType": self._media_type}]}
+
+
+def test_a_clean_checkout_is_named_by_its_commit(checkout: Path) -> None:
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True).stdout.strip()
+    assert revision(emulated=False).sha == head
+
+
+def test_changes_that_are_not_committed_are_refused_by_name(checkout: Path) -> None:
+    (checkout / "services/app.py").write_text("2\n")
+    with pytest.raises(PushFailed, match=r"services/app\.py\ncommit them first"):
+        revision(emulated=False)
+
+
+def test_other_changes_do_not_matter(checkout: Path) -> None:
+    (checkout / "README.md").write_text("new\n")
+    assert revision(emulated=False).sha
+
+
+def test_for_an_emulator_changes_become_a_revision_of_their_own_and_stay(checkout: Path) -> None:
+    committed = revision(emulated=True).sha
+    (checkout / "services/app.py").write_text("2\n")
+    assert revision(emulated=True).sha != committed
+    assert (checkout / "services/app.py").read_text() == "2\n"
+
+
+def test_one_image_is_taken_by_its_digest() -> None:
+    assert pushed_digest(Registry("application/vnd.oci.image.manifest.v1+json"), REPOSITORY, "tag") == DIGEST
+
+
+def test_an_index_which_lambda_refuses_is_refused() -> None:
+    with pytest.raises(PushFailed, match="Lambda refuses"):
+        pushed_digest(Registry("application/vnd.oci.image.index.v1+json"), REPOSITORY, "tag")
+
+
+def test_an_image_that_is_not_there_has_no_digest() -> None:
+    assert pushed_digest(Registry(None), REPOSITORY, "tag") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:token@example.com/a/b.git", "https://example.com/a/b.git"),
+        ("https://example.com/a/b.git", "https://example.com/a/b.git"),
+        ("git@example.com:a/b.git", "git@example.com:a/b.git"),
+    ],
+)
+def test_a_label_shows_no_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
+
+
+def test_the_digests_are_written_as_terraform_reads_them(checkout: Path) -> None:
+    (checkout / "infra/terraform/envs/dev").mkdir(parents=True)
+    path = write_images("dev", {"ingest": f"{REPOSITORY}@{DIGEST}"})
+    assert path.name == "images.auto.tfvars.json"
+    assert json.loads(path.read_text()) == {"images": {"ingest": f"{REPOSITORY}@{DIGEST}"}}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
