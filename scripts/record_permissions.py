@@ -123,7 +123,7 @@ def main() -> None:
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
     given |= {"existing_dlq_arn": f"{queue}-dlq", "existing_dlq_url": f"{url}-dlq"}
     pipeline = PROJECT | {"images": IMAGES, "observability_enabled": False}
-    with ministack() as endpoint, tempfile.TemporaryDirectory(dir=ROOT) as folder:
+    with ministack() as endpoint, tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "terraform"
         kept_out = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.auto.tfvars.json", "*_override.tf")
         shutil.copytree(ROOT / "infra/terraform", copy, ignore=kept_out)
