@@ -106,3 +106,10 @@ def test_everything_is_named_after_the_project(planned: dict[str, Any]) -> None:
     ]
     assert len(names) == 10
     assert all(name.startswith("smelt-dev-") for name in names)
+
+
+def test_every_variable_of_the_pipeline_can_be_set_in_the_environment(planned: dict[str, Any]) -> None:
+    root = planned["configuration"]["root_module"]
+    call = root["module_calls"]["pipeline"]
+    assert set(call["expressions"]) == set(call["module"]["variables"])
+    assert set(root["variables"]) == {"region", *call["module"]["variables"]}

@@ -139,6 +139,12 @@ variable "max_receive_count" {
   default     = null
 }
 
+variable "max_message_bytes" {
+  description = "The largest message of a queue that Terraform makes. Up to 1048576 with version 6 of the AWS provider; version 5 refuses more than 262144. A unit needs about 1 KiB."
+  type        = number
+  default     = null
+}
+
 variable "existing_queue_url" {
   description = "A queue that exists already; Terraform then manages no queue at all. See scripts/create_sqs_queue.py."
   type        = string

@@ -74,6 +74,7 @@ module "queue" {
   visibility_timeout_seconds = 6 * var.transform_timeout_seconds
   dead_letter                = true
   max_receive_count          = var.max_receive_count
+  max_message_bytes          = var.max_message_bytes
   tags                       = local.restricted_tags
 }
 
@@ -81,8 +82,9 @@ module "ingest_failures" {
   source = "../queue"
   count  = local.manages_queues ? 1 : 0
 
-  name = "${var.project}-ingest-failures"
-  tags = local.restricted_tags
+  name              = "${var.project}-ingest-failures"
+  max_message_bytes = var.max_message_bytes
+  tags              = local.restricted_tags
 }
 
 check "failed_events_are_kept" {

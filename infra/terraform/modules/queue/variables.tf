@@ -31,7 +31,7 @@ variable "retention_seconds" {
 }
 
 variable "max_message_bytes" {
-  description = "The largest message. SQS takes 1 MiB since August 2025, the AWS provider from 6.x on; 5.x refuses more than 256 KiB. A unit needs about 1 KiB."
+  description = "The largest message. SQS takes 1 MiB (1048576) since August 2025; version 5 of the AWS provider refuses more than 256 KiB. A unit needs about 1 KiB."
   type        = number
   default     = 262144
 
