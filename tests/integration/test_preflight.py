@@ -19,7 +19,7 @@ from local.ministack import ROOT
 from local.stack import CREDENTIALS, REGION, Clients
 from services.ops.preflight import Finding, Level, preflight
 
-NAME = f"taken-{uuid.uuid4().hex[:8]}"
+NAME = "taken"
 IMAGE = f"localhost/smelt/ingest@sha256:{'a' * 64}"
 
 
