@@ -4,7 +4,7 @@ usage: python benchmarks/images.py [--json]        (needs Docker; builds the *-l
 
 Start-up is from `docker run` of a stopped image to the function's first call for work, as the runtime API sees it;
 container creation is part of it and is also measured alone. The runtime API is served by this script, so no emulator
-stands in between. Invocations: ingest gets S3's test event, transform a message that is no unit; both go through the
+stands in between. Invocations: ingest gets S3's test event, transform an empty delivery; both go through the
 whole handler.
 """
 
@@ -24,7 +24,7 @@ from rich.table import Table
 
 EVENTS: dict[str, dict[str, Any]] = {
     "ingest": {"Event": "s3:TestEvent"},
-    "transform": {"Records": [{"messageId": "m", "body": "no unit"}]},
+    "transform": {"Records": []},
 }
 ROUNDS = 5
 

@@ -116,6 +116,7 @@ def function_environment(names: Names, resources: Resources, function: str, extr
     """The environment that a function runs with; `extra` says where the emulator is."""
     common = {
         "BRONZE_BUCKET": names.bronze_bucket,
+        "QUEUE_URL": resources.queue_url,
         "LEDGER_TABLE": names.ledger_table,
         "POWERTOOLS_SERVICE_NAME": function,
         "POWERTOOLS_LOG_LEVEL": "INFO",
@@ -123,7 +124,7 @@ def function_environment(names: Names, resources: Resources, function: str, extr
         "POWERTOOLS_TRACE_DISABLED": "true",
         **CREDENTIALS,
     }
-    own = {"QUEUE_URL": resources.queue_url} if function == "ingest" else {"SILVER_BUCKET": names.silver_bucket}
+    own = {"SILVER_BUCKET": names.silver_bucket} if function == "transform" else {}
     return {**common, **own, **extra}
 
 

@@ -61,7 +61,11 @@ class LotState(StrEnum):
 
 
 class LeaseHeld(Transient):
-    """Somebody else is at work on this: come back when their lease is over."""
+    """Somebody else is at work on this: come back when their lease is over, at `until_ms` if that is known."""
+
+    def __init__(self, message: str, until_ms: int = 0) -> None:
+        super().__init__(message)
+        self.until_ms = until_ms  # epoch milliseconds
 
 
 class LostRace(Transient):
@@ -365,7 +369,7 @@ class Ledger:
             LeaseHeld: the lease is alive, or another worker was faster.
         """
         if lot.lease_until >= self._now_ms():
-            raise LeaseHeld(f"lot {lot.id} is being executed by another worker")
+            raise LeaseHeld(f"lot {lot.id} is being executed by another worker", lot.lease_until)
         token, until = secrets.token_hex(8), self._lease_end(lease_seconds)
         try:
             self._client.update_item(

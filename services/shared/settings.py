@@ -67,6 +67,7 @@ class TransformSettings:
 
     bronze_bucket: str
     silver_bucket: str
+    queue_url: str
     ledger_table: str
     contracts_dir: Path
     lot_bytes: int  # raw bytes of rows held in memory at once: the size of a lot, or of one part of it
@@ -78,6 +79,7 @@ class TransformSettings:
         return cls(
             bronze_bucket=_text(env, "BRONZE_BUCKET"),
             silver_bucket=_text(env, "SILVER_BUCKET"),
+            queue_url=_text(env, "QUEUE_URL"),
             ledger_table=_text(env, "LEDGER_TABLE"),
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
             lot_bytes=_number(env, "LOT_BYTES", 128 * MIB, least=MIB),

@@ -18,14 +18,25 @@ from services.shared.telemetry import aws_client, count, logger, metrics, second
 from services.transform.batch import BatchProcessor, BatchResult
 from services.transform.lots import Deadline, LotReport, LotWorker
 from services.transform.reader import UnitReader
+from services.transform.redelivery import send_back
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @cache
+def _settings() -> TransformSettings:
+    return TransformSettings.from_env()
+
+
+@cache
+def _sqs() -> Any:
+    return aws_client("sqs")
+
+
+@cache
 def _processor() -> BatchProcessor:
-    settings = TransformSettings.from_env()
+    settings = _settings()
     lake = S3Lake(aws_client("s3"), settings.silver_bucket)
     ledger = Ledger(aws_client("dynamodb"), settings.ledger_table, settings.ledger_ttl_days)
     contracts = load_contracts(settings.contracts_dir)
@@ -50,6 +61,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     deadline = Deadline.of(lambda: context.get_remaining_time_in_millis() / 1000)
     result = _processor().process(event["Records"], deadline, _tell_lot)
     _tell_batch(result)
+    if result.failed:
+        now_ms = int(time.time() * 1000)
+        for refusal in send_back(_sqs(), _settings().queue_url, event["Records"], result.failed, now_ms):
+            logger.warning("a message comes again only after the queue's visibility timeout", error=refusal)
     return result.response
 
 

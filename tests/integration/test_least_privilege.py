@@ -25,6 +25,7 @@ from tests.support_terraform import IMAGES, of_type, plan
 # API operation -> the IAM actions that it needs (AWS Service Authorization Reference). The others have their own name.
 ACTIONS = {
     "sqs:SendMessageBatch": {"sqs:SendMessage"},
+    "sqs:ChangeMessageVisibilityBatch": {"sqs:ChangeMessageVisibility"},
     "s3:GetObject": {"s3:GetObject", "s3:GetObjectVersion"},  # units name a version where the bucket keeps them
     "dynamodb:TransactWriteItems/Put": {"dynamodb:PutItem"},
     "dynamodb:TransactWriteItems/Update": {"dynamodb:UpdateItem"},
@@ -152,7 +153,7 @@ def test_a_run_of_both_functions_asks_for_nothing_that_the_code_did_not_show(
         "QUEUE_URL": clients.sqs.create_queue(QueueName=bucket)["QueueUrl"],
     }.items():
         monkeypatch.setenv(name, value)
-    caches = [ingest._settings, ingest._ledger, ingest._sqs, transform._processor]
+    caches = [ingest._settings, ingest._ledger, ingest._sqs, transform._settings, transform._sqs, transform._processor]
     for cached in caches:
         cached.cache_clear()
 
@@ -164,13 +165,22 @@ def test_a_run_of_both_functions_asks_for_nothing_that_the_code_did_not_show(
     units = [unit.to_message() for unit in plan_units(source, 64 * 1024 * 1024)]
     gone = BronzeObject(bucket, "bronze/shipments/gone.jsonl", 5, "e", None, CREATED)
     bodies = [*units, *units, *(unit.to_message() for unit in plan_units(gone, 64 * 1024 * 1024))]
-    records = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
+    received = {
+        "receiptHandle": "of a message that this queue does not know",
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
+    records = [{"messageId": str(n), "body": body, **received} for n, body in enumerate(bodies)]
     answer = transform.handler({"Records": records}, Context())
     for cached in caches:
         cached.cache_clear()
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert of_ingest == {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessageBatch"}
-    assert {"s3:GetObject", "s3:PutObject", "dynamodb:TransactWriteItems"} <= recorded
+    assert {
+        "s3:GetObject",
+        "s3:PutObject",
+        "dynamodb:TransactWriteItems",
+        "sqs:ChangeMessageVisibilityBatch",
+    } <= recorded
     assert of_ingest <= api_calls("ingest")
     assert recorded <= {call.split("/")[0] for call in api_calls("transform")}

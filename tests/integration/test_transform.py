@@ -258,6 +258,7 @@ def test_a_broken_contract_stops_the_function_at_start_up(
     settings = {
         "BRONZE_BUCKET": "b",
         "SILVER_BUCKET": "s",
+        "QUEUE_URL": "q",
         "LEDGER_TABLE": "t",
         "CONTRACTS_DIR": str(tmp_path),
         "AWS_ENDPOINT_URL": emulator,
@@ -267,6 +268,7 @@ def test_a_broken_contract_stops_the_function_at_start_up(
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
+    app._settings.cache_clear()
     app._processor.cache_clear()
     with pytest.raises(Exception, match=r"broken\.yaml"):
         app._processor()

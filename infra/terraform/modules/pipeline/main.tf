@@ -135,6 +135,7 @@ module "silver" {
 locals {
   environment = merge({
     BRONZE_BUCKET                = local.bronze_bucket
+    QUEUE_URL                    = local.queue.url
     LEDGER_TABLE                 = local.ledger_table
     POWERTOOLS_METRICS_NAMESPACE = var.project
     POWERTOOLS_LOG_LEVEL         = "INFO"
@@ -164,7 +165,6 @@ module "ingest" {
 
   environment = merge(local.environment, {
     POWERTOOLS_SERVICE_NAME = "ingest"
-    QUEUE_URL               = local.queue.url
   })
 
   statements = merge(local.keeps_failed_events ? {
@@ -208,7 +208,7 @@ module "transform" {
 
   statements = {
     ReceiveUnits = {
-      actions   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+      actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
       resources = [local.queue.arn]
     }
     ReadBronze = {

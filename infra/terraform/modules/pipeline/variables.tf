@@ -89,7 +89,7 @@ variable "transform_memory_mb" {
 }
 
 variable "transform_timeout_seconds" {
-  description = "Timeout of transform in seconds. A compressed object must be read within it; a failed message comes back after six times as long."
+  description = "Timeout of transform in seconds. A compressed object must be read within it; the messages of a worker that died come again after six times as long."
   type        = number
   default     = 300
   nullable    = false

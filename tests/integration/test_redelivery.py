@@ -1,0 +1,70 @@
+"""On a queue that hides messages for half an hour, what failed comes again when the function has said."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+from local.stack import Clients
+from services.transform import app
+from tests.integration.test_ingest import Context
+from tests.running import await_true
+
+
+@pytest.fixture
+def handler(monkeypatch: pytest.MonkeyPatch, emulator: str, clients: Clients, ledger_table: str) -> Any:
+    """Transform's handler on a queue of its own."""
+    queue = clients.sqs.create_queue(
+        QueueName=f"units-{uuid.uuid4().hex[:8]}", Attributes={"VisibilityTimeout": "1800"}
+    )
+    for name, value in {
+        "BRONZE_BUCKET": "bronze-bucket",
+        "SILVER_BUCKET": "silver-bucket",
+        "LEDGER_TABLE": ledger_table,
+        "QUEUE_URL": queue["QueueUrl"],
+        "AWS_ENDPOINT_URL": emulator,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    caches = (app._settings, app._sqs, app._processor)
+    for cached in caches:
+        cached.cache_clear()
+    yield app.handler
+    for cached in caches:
+        cached.cache_clear()
+
+
+def received(clients: Clients, queue_url: str) -> list[Any]:
+    return clients.sqs.receive_message(QueueUrl=queue_url, AttributeNames=["ApproximateReceiveCount"]).get(
+        "Messages", []
+    )
+
+
+def test_a_message_that_is_no_unit_comes_again_in_seconds(handler: Any, clients: Clients) -> None:
+    queue_url = app._settings().queue_url
+    clients.sqs.send_message(QueueUrl=queue_url, MessageBody="no unit")
+    (message,) = received(clients, queue_url)
+    record = {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "attributes": message["Attributes"],
+        "body": message["Body"],
+    }
+    assert received(clients, queue_url) == []  # it is hidden, for half an hour if nobody says otherwise
+    answer = handler({"Records": [record]}, Context())
+    assert answer == {"batchItemFailures": [{"itemIdentifier": message["MessageId"]}]}
+    told = time.monotonic()
+    again: list[Any] = []
+
+    def it_is_back() -> bool:
+        again.extend(received(clients, queue_url))
+        return bool(again)
+
+    await_true(it_is_back, seconds=30)
+    assert time.monotonic() - told > 3
+    assert again[0]["Attributes"]["ApproximateReceiveCount"] == "2"
