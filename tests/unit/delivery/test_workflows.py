@@ -82,3 +82,16 @@ def test_an_apply_is_never_cancelled_and_waits_for_approval() -> None:
 def test_images_are_built_without_the_index_that_lambda_refuses() -> None:
     (build,) = (step["run"] for step in steps(ROOT / ".github/workflows/scan.yml") if "docker" in step.get("run", ""))
     assert "--provenance=false --sbom=false" in build
+
+
+def test_the_image_that_is_scanned_stands_on_the_base_that_is_pushed() -> None:
+    (build,) = (step["run"] for step in steps(ROOT / ".github/workflows/scan.yml") if "docker" in step.get("run", ""))
+    assert ". docker/images.env" in build
+    assert '--build-arg BASE_IMAGE="$BASE_IMAGE"' in build
+
+
+def test_scanning_fails_on_what_is_severe_and_can_be_mended() -> None:
+    scans = [step["with"] for step in steps(ROOT / ".github/workflows/scan.yml") if "trivy" in step.get("uses", "")]
+    (verdict,) = (scan for scan in scans if "exit-code" in scan)
+    wanted = {"severity": "HIGH,CRITICAL", "ignore-unfixed": "true", "exit-code": "1"}
+    assert {name: verdict.get(name) for name in wanted} == wanted
