@@ -84,6 +84,8 @@ empty-buckets: $(VENV)/.app ## Delete all objects of both buckets, every version
 .PHONY: tf-destroy
 tf-destroy: $(VENV)/.app ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
 	@$(BIN)/python scripts/empty_buckets.py --terraform-dir $(TF_ENV) --check
+	@! $(TERRAFORM) $(TF_ENV) show -json | grep -q '"deletion_protection_enabled":true' || { \
+	  echo 'the ledger is protected: set ledger_deletion_protection = false, make tf-apply, then again. Nothing was deleted' >&2; exit 1; }
 	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) $(APPROVED)
 
 .PHONY: tf-output

@@ -1,0 +1,89 @@
+mock_provider "aws" {}
+
+variables {
+  name                       = "smelt-test"
+  region                     = "us-east-2"
+  metrics_namespace          = "smelt-test"
+  queue_name                 = "smelt-test-events"
+  dlq_name                   = "smelt-test-events-dlq"
+  ingest_failures_queue_name = "smelt-test-ingest-failures"
+  ledger_table               = "smelt-test-ledger"
+  bronze_bucket              = "smelt-test-bronze"
+  silver_bucket              = "smelt-test-silver"
+  functions = {
+    ingest    = { name = "smelt-test-ingest", timeout_seconds = 60, memory_mb = 512 }
+    transform = { name = "smelt-test-transform", timeout_seconds = 300, memory_mb = 1769 }
+  }
+}
+
+run "tells_a_topic_of_its_own" {
+  command = plan
+
+  assert {
+    condition     = aws_sns_topic.alarms[0].name == "smelt-test-alarms"
+    error_message = "Without a topic one must be created."
+  }
+}
+
+run "tells_the_topic_that_is_given" {
+  command = plan
+
+  variables {
+    notification_topic_arn = "arn:aws:sns:us-east-2:123456789012:on-call"
+  }
+
+  assert {
+    condition     = length(aws_sns_topic.alarms) == 0 && alltrue([for alarm in aws_cloudwatch_metric_alarm.simple : alarm.alarm_actions == toset(["arn:aws:sns:us-east-2:123456789012:on-call"])])
+    error_message = "A given topic must be told, and none be created."
+  }
+}
+
+run "is_silent_about_silence_where_that_is_normal" {
+  command = plan
+
+  variables {
+    no_data_hours = 0
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.no_data) == 0
+    error_message = "0 hours must turn the alarm off."
+  }
+}
+
+run "watches_no_queue_that_is_not_known" {
+  command = plan
+
+  variables {
+    dlq_name                   = ""
+    ingest_failures_queue_name = ""
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.simple), "dead-letters") && !contains(keys(aws_cloudwatch_metric_alarm.simple), "ingest-failures")
+    error_message = "Without these queues there is nothing to watch."
+  }
+}
+
+run "late_begins_at_the_given_age" {
+  command = plan
+
+  variables {
+    oldest_message_seconds = 600
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.simple["late"].threshold == 600
+    error_message = "The threshold must reach the alarm."
+  }
+}
+
+run "refuses_to_look_back_further_than_cloudwatch_does" {
+  command = plan
+
+  variables {
+    no_data_hours = 48
+  }
+
+  expect_failures = [var.no_data_hours]
+}
