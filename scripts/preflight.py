@@ -55,7 +55,7 @@ def main(
     if problems:
         console.print(f"preflight: {len(problems)} to mend before this plan can be applied; nothing was created")
         raise typer.Exit(1)
-    console.print("preflight: no name is taken, no image is missing")
+    console.print("preflight: no name is taken; images, queues and topic are there")
 
 
 if __name__ == "__main__":

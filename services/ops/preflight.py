@@ -1,7 +1,8 @@
 """What a Terraform plan would run into, asked of the account before anything is created.
 
-Terraform learns that a name is taken only when it creates the resource, with half of the others there already. This
-reads the plan (`terraform show -json`), looks every name up, and says what to do. It changes nothing.
+Terraform learns that a name is taken only when it creates the resource, with half of the others there already; and it
+never looks at the queues and the topic that it is told to use. This reads the plan (`terraform show -json`), looks all
+of them up, and says what to do. It changes nothing.
 """
 
 from __future__ import annotations
@@ -21,23 +22,27 @@ _ABSENT = {
     "404",
     "AWS.SimpleQueueService.NonExistentQueue",
     "ImageNotFoundException",
+    "InvalidAddress",  # a queue's URL that is none in this region
     "NoSuchBucket",
     "NoSuchEntity",
+    "NotFound",
     "QueueDoesNotExist",
     "RepositoryNotFoundException",
     "ResourceNotFoundException",
 }
+_KEY_FOR_ALL = "alias/aws/sqs"  # AWS's own key, which every role of the account may use through SQS
 _IMAGE = re.compile(r"[^/]+/(?P<repository>[^@]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
 class Level(StrEnum):
-    PROBLEM = "problem"  # the apply would fail
+    PROBLEM = "problem"  # the apply would fail, or no row would arrive
+    WARNING = "warning"  # it works, until something goes wrong
     UNCHECKED = "not checked"  # nobody may look
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about one resource of the plan. `advice` is what to do about it."""
+    """One thing about one resource or variable of the plan. `advice` is what to do about it."""
 
     level: Level
     address: str
@@ -46,7 +51,7 @@ class Finding:
 
 
 def preflight(plan: Mapping[str, Any], clients: Clients) -> list[Finding]:
-    """Check every resource of the plan whose name somebody may have taken, and every image.
+    """Check every name that somebody may have taken, every image, and what the plan uses but does not create.
 
     Args:
         plan: the JSON that `terraform show -json` gives for a plan.
@@ -57,7 +62,8 @@ def preflight(plan: Mapping[str, Any], clients: Clients) -> list[Finding]:
     """
     if "resource_changes" not in plan:
         raise ValueError("this is no plan of Terraform's: `terraform show -json <plan file>` writes one")
-    return [finding for change in plan["resource_changes"] for finding in _check(change, clients)]
+    of_changes = [finding for change in plan["resource_changes"] for finding in _check(change, clients)]
+    return [*of_changes, *_existing_queues(plan, clients), *_existing_topic(plan, clients)]
 
 
 def _check(change: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
@@ -166,3 +172,74 @@ def _image(address: str, uri: str, clients: Clients) -> Iterator[Finding]:
     if not images:
         advice = "`make push-images` builds and pushes it, in the region that the function is in"
         yield Finding(Level.PROBLEM, address, f"the image {uri} is not in the registry", advice)
+
+
+def _value(plan: Mapping[str, Any], variable: str) -> Any:
+    return plan.get("variables", {}).get(variable, {}).get("value")
+
+
+def _existing_queues(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    for queue in ("queue", "dlq", "ingest_failures_queue"):
+        variable, arn = f"existing_{queue}_url", f"existing_{queue}_arn"
+        url = _value(plan, variable)
+        if not url:
+            continue
+        try:
+            found = clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        except ClientError as error:
+            yield _not_found(error, variable, f"the queue {url}", "scripts/create_sqs_queue.py makes queues")
+            continue
+        if found["QueueArn"] != _value(plan, arn):
+            what = f"{variable} is the queue {found['QueueArn']}, {arn} another one: {_value(plan, arn)}"
+            advice = "ingest sends to the URL, transform reads from the ARN: name the same queue"
+            yield Finding(Level.PROBLEM, arn, what, advice)
+        key = found.get("KmsMasterKeyId", _KEY_FOR_ALL)
+        if key != _KEY_FOR_ALL:
+            what = f"{url} is encrypted with the key {key}; whether the functions may use it is not known"
+            advice = "the key's policy must allow both roles kms:GenerateDataKey and kms:Decrypt; or use SSE-SQS"
+            yield Finding(Level.UNCHECKED, variable, what, advice)
+        if queue == "queue":
+            yield from _work_queue(plan, variable, found)
+
+
+def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]) -> Iterator[Finding]:
+    """What the queue of units must be like beside the function that it feeds."""
+    after = [change["change"].get("after") or {} for change in plan["resource_changes"]]
+    timeout = max((one["timeout"] for one in after if one.get("function_name", "").endswith("-transform")), default=0)
+    visibility = int(found["VisibilityTimeout"])
+    advice = f"scripts/create_sqs_queue.py --visibility-timeout {6 * timeout} sets it"
+    if visibility < timeout:
+        what = f"its visibility timeout ({visibility} s) is below transform's timeout ({timeout} s): Lambda refuses it"
+        yield Finding(Level.PROBLEM, variable, what, advice)
+    elif visibility < 6 * timeout:
+        what = f"its visibility timeout ({visibility} s) is below six times transform's timeout ({timeout} s)"
+        yield Finding(Level.WARNING, variable, what, f"a throttled unit may become a dead letter. {advice}")
+    if "RedrivePolicy" not in found:
+        what = "it has no dead-letter queue: a unit that always fails comes again until it expires"
+        yield Finding(Level.WARNING, variable, what, "scripts/ensure_dlq_for_queue.py gives it one")
+
+
+def _existing_topic(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    variable = "alarm_notification_topic_arn"
+    topic = _value(plan, variable)
+    if not (topic and _value(plan, "observability_enabled")):
+        return
+    try:
+        found = clients("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
+    except ClientError as error:
+        yield _not_found(error, variable, f"the topic {topic}", "leave it empty and one is created")
+        return
+    if found.get("KmsMasterKeyId") == "alias/aws/sns":
+        what = f"{topic} is encrypted with AWS's own key, which CloudWatch may not use: alarms would reach nobody"
+        yield Finding(Level.PROBLEM, variable, what, "use a key of yours that allows CloudWatch, or none")
+
+
+def _not_found(error: ClientError, variable: str, thing: str, advice: str) -> Finding:
+    """What it means that something was not found. Raises the error if it does not mean that."""
+    code = error.response["Error"]["Code"]
+    if code in _DENIED:
+        advice = "if it is not there, the pipeline will not work"
+        return Finding(Level.UNCHECKED, variable, f"no permission to look up {thing}", advice)
+    if code not in _ABSENT:
+        raise error
+    return Finding(Level.PROBLEM, variable, f"{thing} does not exist in this region", advice)

@@ -1,6 +1,7 @@
 """Queues made beforehand, for accounts in which Terraform may not manage them. Safe to repeat; never sets a tag.
 
-A queue that exists is brought to the wanted attributes, but never to a shorter visibility timeout or retention.
+A queue that exists is brought to the wanted attributes, but never to a shorter visibility timeout or retention, nor
+away from its owner's key.
 """
 
 from __future__ import annotations
@@ -65,8 +66,12 @@ def ensure_queue(sqs: SQSClient, name: str, attributes: Mapping[str, str]) -> Qu
         url = sqs.create_queue(QueueName=name, Attributes=dict(attributes))["QueueUrl"]  # type: ignore[arg-type]
         created = True
     now = attributes_of(sqs, url)
-    policy = {} if "Policy" in now else {"Policy": tls_only(now["QueueArn"])}
-    return Queue(name, url, now["QueueArn"], created, _bring_to(sqs, url, now, {**attributes, **policy}))
+    wanted = dict(attributes)
+    if "Policy" not in now:
+        wanted["Policy"] = tls_only(now["QueueArn"])
+    if "KmsMasterKeyId" in now:  # SSE-SQS would replace the owner's key
+        wanted.pop("SqsManagedSseEnabled", None)
+    return Queue(name, url, now["QueueArn"], created, _bring_to(sqs, url, now, wanted))
 
 
 def _bring_to(sqs: SQSClient, url: str, now: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:

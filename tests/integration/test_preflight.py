@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, REGION, Clients
 from services.ops.preflight import Finding, Level, preflight
+from tests.support_terraform import IMAGES
+from tests.support_terraform import plan as terraform_plan
 
 NAME = "taken"
 IMAGE = f"localhost/smelt/ingest@sha256:{'a' * 64}"
@@ -137,6 +139,118 @@ def test_an_image_that_is_in_the_registry_is_fine(client: Callable[[str], Any]) 
     uri = f"localhost/{repository}@{pushed['imageDigest']}"
     found: list[Finding] = preflight(plan("aws_lambda_function", {"image_uri": uri}), client)
     assert found == []
+
+
+def using(clients: Clients, changes: dict[str, Any] | None = None, **attributes: str) -> dict[str, Any]:
+    """A plan that uses a queue made beforehand, which has these attributes."""
+    url = clients.sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}", Attributes=dict(attributes))["QueueUrl"]
+    arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    values = {"existing_queue_url": url, "existing_queue_arn": arn} | (changes or {})
+    planned = plan("aws_lambda_function", {"function_name": "smelt-transform", "timeout": 300})
+    return planned | {"variables": {name: {"value": value} for name, value in values.items()}}
+
+
+REDRIVE = json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:000000000000:{NAME}", "maxReceiveCount": 5})
+
+
+@pytest.mark.usefixtures("taken")
+def test_a_queue_made_beforehand_as_it_should_be_is_fine(clients: Clients, client: Callable[[str], Any]) -> None:
+    assert preflight(using(clients, VisibilityTimeout="1800", RedrivePolicy=REDRIVE), client) == []
+
+
+@pytest.mark.usefixtures("taken")
+@pytest.mark.parametrize(
+    ("visibility", "level"), [("299", Level.PROBLEM), ("300", Level.WARNING), ("1799", Level.WARNING)]
+)
+def test_a_queue_that_hides_messages_too_shortly_is_told_before_lambda_refuses_it(
+    clients: Clients, client: Callable[[str], Any], visibility: str, level: Level
+) -> None:
+    (finding,) = preflight(using(clients, VisibilityTimeout=visibility, RedrivePolicy=REDRIVE), client)
+    assert (finding.level, "--visibility-timeout 1800" in finding.advice) == (level, True)
+
+
+def test_a_queue_without_dead_letters_is_a_warning(clients: Clients, client: Callable[[str], Any]) -> None:
+    (finding,) = preflight(using(clients, VisibilityTimeout="1800"), client)
+    assert (finding.level, "ensure_dlq_for_queue.py" in finding.advice) == (Level.WARNING, True)
+
+
+@pytest.mark.usefixtures("taken")
+def test_a_queue_with_a_key_of_its_own_says_what_the_key_must_allow(
+    clients: Clients, client: Callable[[str], Any]
+) -> None:
+    attributes = {"VisibilityTimeout": "1800", "RedrivePolicy": REDRIVE}
+    (finding,) = preflight(using(clients, KmsMasterKeyId="alias/ours", **attributes), client)
+    assert (finding.level, "kms:Decrypt" in finding.advice) == (Level.UNCHECKED, True)
+    assert preflight(using(clients, KmsMasterKeyId="alias/aws/sqs", **attributes), client) == []
+
+
+@pytest.mark.usefixtures("taken")
+def test_a_url_and_an_arn_of_two_queues_are_a_problem(clients: Clients, client: Callable[[str], Any]) -> None:
+    other = f"arn:aws:sqs:{REGION}:000000000000:other"
+    planned = using(clients, {"existing_queue_arn": other}, VisibilityTimeout="1800", RedrivePolicy=REDRIVE)
+    (finding,) = preflight(planned, client)
+    assert (finding.level, finding.address, other in finding.what) == (Level.PROBLEM, "existing_queue_arn", True)
+
+
+@pytest.mark.usefixtures("taken")
+@pytest.mark.parametrize("queue", ["queue", "dlq", "ingest_failures_queue"])
+def test_a_queue_that_does_not_exist_is_a_problem(clients: Clients, client: Callable[[str], Any], queue: str) -> None:
+    missing = {f"existing_{queue}_url": f"https://sqs.{REGION}.amazonaws.com/000000000000/missing"}
+    planned = using(clients, missing, VisibilityTimeout="1800", RedrivePolicy=REDRIVE)
+    (finding,) = preflight(planned, client)
+    assert (finding.level, "does not exist" in finding.what) == (Level.PROBLEM, True)
+
+
+def test_queues_that_nobody_may_look_at_are_not_checked(clients: Clients) -> None:
+    planned = using(clients) | {"resource_changes": []}
+    (finding,) = preflight(planned, refusing("AccessDenied"))
+    assert (finding.level, finding.address) == (Level.UNCHECKED, "existing_queue_url")
+    with pytest.raises(ClientError):
+        preflight(planned, refusing("ExpiredToken"))
+
+
+def alarming(topic: str, enabled: bool = True) -> dict[str, Any]:
+    values = {"observability_enabled": enabled, "alarm_notification_topic_arn": topic}
+    return {"resource_changes": [], "variables": {name: {"value": value} for name, value in values.items()}}
+
+
+def test_a_topic_that_does_not_exist_is_a_problem_where_alarms_use_it(client: Callable[[str], Any]) -> None:
+    missing = f"arn:aws:sns:{REGION}:000000000000:missing"
+    (finding,) = preflight(alarming(missing), client)
+    assert (finding.level, missing in finding.what) == (Level.PROBLEM, True)
+    assert preflight(alarming(missing, enabled=False), client) == []
+
+
+def test_a_topic_that_cloudwatch_may_not_publish_to_is_a_problem(client: Callable[[str], Any]) -> None:
+    sns = client("sns")
+    topic = sns.create_topic(Name="alarms")["TopicArn"]
+    assert preflight(alarming(topic), client) == []
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns")
+    (finding,) = preflight(alarming(topic), client)
+    assert (finding.level, "CloudWatch may not use" in finding.what) == (Level.PROBLEM, True)
+
+
+def test_finds_in_a_real_plan_what_it_looks_for(emulator: str, client: Callable[[str], Any], tmp_path: Path) -> None:
+    missing = {
+        f"existing_{queue}_{kind}": f"{begin}:000000000000{separator}{queue}"
+        for queue in ("queue", "dlq", "ingest_failures_queue")
+        for kind, begin, separator in (
+            ("url", "https://sqs.us-east-2.amazonaws.com", "/"),
+            ("arn", "arn:aws:sqs:us-east-2", ":"),
+        )
+    }
+    topic = "arn:aws:sns:us-east-2:000000000000:missing"
+    variables = {"images": IMAGES, "observability_enabled": True, "alarm_notification_topic_arn": topic, **missing}
+    findings = preflight(terraform_plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path), client)
+    assert {finding.level for finding in findings} == {Level.PROBLEM}
+    assert {finding.address for finding in findings} == {
+        "module.pipeline.module.ingest.aws_lambda_function.this",
+        "module.pipeline.module.transform.aws_lambda_function.this",
+        "existing_queue_url",
+        "existing_dlq_url",
+        "existing_ingest_failures_queue_url",
+        "alarm_notification_topic_arn",
+    }
 
 
 @pytest.mark.usefixtures("taken")

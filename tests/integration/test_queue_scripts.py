@@ -97,6 +97,13 @@ def test_a_longer_visibility_timeout_and_an_own_policy_stay(run: Any, clients: C
     assert json.loads(attributes(clients, name)["Policy"]) == json.loads(policy)
 
 
+def test_a_queue_keeps_the_key_that_its_owner_gave_it(run: Any, clients: Clients, name: str) -> None:
+    clients.sqs.create_queue(QueueName=name, Attributes={"KmsMasterKeyId": "alias/ours"})
+    run("create_sqs_queue.py", "--name", name)
+    found = attributes(clients, name)
+    assert (found["KmsMasterKeyId"], found.get("SqsManagedSseEnabled", "false")) == ("alias/ours", "false")
+
+
 def test_other_values_in_the_file_stay(run: Any, name: str, tmp_path: Path) -> None:
     out = tmp_path / "queue.auto.tfvars.json"
     out.write_text('{"project": "mine", "existing_queue_arn": "old"}')
