@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from local.athena import Answer, LocalAthena
 from local.generator import Request, events, json_safe_events
@@ -156,23 +159,23 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
 
 
 def _print_reasons(uploads: Sequence[Upload], lake: LocalAthena) -> None:
-    """This run's quarantined rows by reason and dataset, counted in the quarantine's files."""
+    """This run's quarantined rows by reason, counted in the quarantine's files."""
     if "quarantine" not in lake.tables:
         return
+    sources = {str(upload.source.id) for upload in uploads}
     answer = lake.query(
-        "SELECT reason, _source, COUNT(*) AS n, MIN(detail) AS example FROM quarantine GROUP BY reason, _source"
+        "SELECT reason, _source, COUNT(*) AS n, MIN(CONCAT_WS(': ', field, detail)) AS example "
+        "FROM quarantine GROUP BY reason, _source"
     )
-    dataset_of = {str(upload.source.id): upload.source.bronze_key.dataset for upload in uploads}
-    rows: dict[str, Counter[str]] = {}
+    rows: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for reason, source, number, example in answer.rows:
-        if source in dataset_of:
-            rows.setdefault(reason, Counter())[dataset_of[source]] += number
+        if source in sources:
+            rows[reason] += number
             examples[reason] = example
-    datasets = sorted(set(dataset_of.values()))
-    table = _table("Why rows are in quarantine", "reason", *datasets, "for example")
-    for reason, numbers in sorted(rows.items(), key=lambda item: -item[1].total()):
-        table.add_row(reason, *(f"{numbers[dataset]:,}" for dataset in datasets), examples[reason])
+    table = _table("Why rows are in quarantine", "reason", "rows", "for example")
+    for reason, number in rows.most_common():
+        table.add_row(reason, f"{number:,}", Text(examples[reason], no_wrap=True, overflow="ellipsis"))
     if rows:
         console.print(table)
 
@@ -182,16 +185,16 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         justify: Literal["left", "right"] = "left" if column in {"uploaded to", "reason", "for example"} else "right"
         shrinks = column == "for example"
-        table.add_column(column, justify=justify, no_wrap=True, min_width=None if shrinks else len(column))
-        table.columns[-1].overflow = "ellipsis"
+        table.add_column(column, justify=justify, no_wrap=not shrinks)
     return table
 
 
 def show(title: str, answer: Answer) -> None:
     """Print a query's answer as a table."""
     table = Table(title=title, title_justify="left")
-    for column in answer.columns:
-        table.add_column(column)
+    for nth, column in enumerate(answer.columns):
+        numbers = all(isinstance(row[nth], (int, float, Decimal, NoneType)) for row in answer.rows)
+        table.add_column(column, justify="right" if numbers else "left")
     for row in answer.rows:
         table.add_row(*(_shown(value) for value in row))
     console.print(table)
