@@ -8,7 +8,6 @@ python scripts/empty_buckets.py --terraform-dir infra/terraform/envs/dev
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import Annotated
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import boto3  # noqa: E402
 import typer  # noqa: E402
-from botocore.config import Config  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.markup import escape  # noqa: E402
 from rich.progress import Progress  # noqa: E402
 
 from services.ops.buckets import contents, empty, exists  # noqa: E402
+from services.ops.clients import aws_client  # noqa: E402
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 _SHOWN = 20  # of the keys that could not be deleted
@@ -76,9 +74,7 @@ def main(
         if not names:
             console.print(f"Terraform has created no buckets in {terraform_dir}: nothing to empty")
             return
-        # An emulator has its buckets' names in the path.
-        config = Config(s3={"addressing_style": "path"}) if os.environ.get("AWS_ENDPOINT_URL") else None
-        s3 = boto3.client("s3", region_name=region, config=config)
+        s3 = aws_client("s3", region)
         for bucket in names:
             if not exists(s3, bucket):
                 console.print(f"{bucket} does not exist: nothing to do")

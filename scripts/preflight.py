@@ -7,22 +7,20 @@ terraform show -json dev.tfplan > dev.tfplan.json && python scripts/preflight.py
 from __future__ import annotations
 
 import json
-import os
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import boto3  # noqa: E402
 import typer  # noqa: E402
-from botocore.config import Config  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.markup import escape  # noqa: E402
 
+from services.ops.clients import aws_client  # noqa: E402
 from services.ops.preflight import Level, preflight  # noqa: E402
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -36,14 +34,7 @@ def main(
     try:
         plan = json.loads(plan_file.read_text())
         region = region or plan.get("variables", {}).get("region", {}).get("value")
-
-        @cache
-        def client(service: Any) -> Any:
-            # An emulator has its buckets' names in the path.
-            config = Config(s3={"addressing_style": "path"}) if os.environ.get("AWS_ENDPOINT_URL") else None
-            return boto3.client(service, region_name=region, config=config)
-
-        findings = preflight(plan, client)
+        findings = preflight(plan, cache(partial(aws_client, region=region)))
     except (OSError, ValueError, BotoCoreError, ClientError) as error:
         console.print(f"preflight: {plan_file} could not be checked: {escape(str(error))}", style="red")
         raise typer.Exit(1) from error

@@ -7,16 +7,16 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, REGION, Clients
+from services.ops.clients import aws_client
 from services.ops.preflight import Finding, Level, preflight
 from tests.support_terraform import IMAGES
 from tests.support_terraform import plan as terraform_plan
@@ -26,18 +26,10 @@ IMAGE = f"localhost/smelt/ingest@sha256:{'a' * 64}"
 
 
 @pytest.fixture
-def client(emulator: str) -> Callable[[str], Any]:
-    def connect(service: Any) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=emulator,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(s3={"addressing_style": "path"}),
-        )
-
-    return connect
+def client(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator}).items():
+        monkeypatch.setenv(name, value)
+    return partial(aws_client, region=REGION)
 
 
 def plan(kind: str, after: dict[str, Any], *actions: str) -> dict[str, Any]:
