@@ -92,6 +92,12 @@ tf-destroy: $(VENV)/.app ## Delete everything that Terraform created; asks first
 tf-output: ## Show the names of what was created
 	@$(TERRAFORM) $(TF_ENV) output
 
+.PHONY: audit
+audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and say why one is not done (AUDIT_OPTIONS=--unfinished)
+	@output() { $(TERRAFORM) $(TF_ENV) output -raw "$$1"; }; \
+	  ledger=$$(output ledger_table) && silver=$$(output silver_bucket) && region=$$(output region) && \
+	  AWS_DEFAULT_REGION=$$region LEDGER_TABLE=$$ledger SILVER_BUCKET=$$silver $(BIN)/smelt audit $(AUDIT_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready ## Install everything that development needs, into .venv and .venv-emulator

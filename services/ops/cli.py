@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import boto3
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from services.ops.audit import Audit, audit
+from services.ops.clients import aws_client
 from services.ops.contracts_check import CheckError, Level, Report, check
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT
 from services.shared.ledger import Ledger
@@ -54,34 +55,44 @@ def audit_ledger(
 ) -> None:
     """Account for every object in the ledger, and hold the ledger against the files. Reads only.
 
-    Exits with 1 if an object is not done or something does not add up.
+    Exits with 1 if an object is not done or something does not add up, with 2 if it cannot look.
     """
-    s3 = boto3.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    listed = (entry["Key"] for page in pages for entry in page.get("Contents", []))
-    files = [key for key in listed if key.startswith((f"{SILVER_ROOT}/", f"{QUARANTINE_ROOT}/"))]
-    found = audit(Ledger(boto3.client("dynamodb"), table), files)
+    try:
+        s3 = aws_client("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        listed = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+        files = [key for key in listed if key.startswith((f"{SILVER_ROOT}/", f"{QUARANTINE_ROOT}/"))]
+        found = audit(Ledger(aws_client("dynamodb"), table), files)
+    except (BotoCoreError, ClientError) as error:
+        what = f"the ledger {table} and the bucket {bucket} cannot be read: {error}"
+        errors.print(what, style="red", highlight=False, markup=False, soft_wrap=True)
+        errors.print("Are credentials and region (AWS_DEFAULT_REGION) those of the pipeline, and the names right?")
+        raise typer.Exit(2) from error
     _show_audit(found, unfinished)
     raise typer.Exit(1 if found.findings or not all(account.is_done for account in found.objects.values()) else 0)
 
 
 def _show_audit(found: Audit, unfinished: bool) -> None:
-    objects = Table("object", "state", "units", "rows", "Silver", "quarantined", title="Objects", title_justify="left")
-    for account in sorted(found.objects.values(), key=lambda account: str(account.id)):
-        if unfinished and account.is_done:
-            continue
+    accounts = [account for account in found.objects.values() if not (unfinished and account.is_done)]
+    accounts.sort(key=lambda account: str(account.id))
+    objects = Table(title="Objects", title_justify="left")
+    objects.add_column("state", no_wrap=True)
+    for number in ("units", "rows", "Silver", "quarantined"):
+        objects.add_column(number, justify="right", no_wrap=True)
+    objects.add_column("object", overflow="fold")
+    for account in accounts:
         counts = account.counts
         numbers = (f"{number:,}" for number in (counts.read, counts.silver, counts.quarantined))
-        state = f"{account.state} {account.reason}".strip()
-        style = None if account.is_done else "yellow"
-        objects.add_row(escape(str(account.id)), state, f"{account.committed}/{account.units}", *numbers, style=style)
-        for error in account.errors:
-            objects.add_row(escape(error), style="red")
+        units = f"{account.committed}/{account.units}"
+        name = escape("\n".join(filter(None, (str(account.id), account.reason))))
+        objects.add_row(account.state, units, *numbers, name, style=None if account.is_done else "yellow")
     console.print(objects)
-    for finding in found.findings:
-        console.print(escape(finding), style="red")
+    for wrong in [*(error for account in accounts for error in account.errors), *found.findings]:
+        console.print(wrong, style="red", highlight=False, markup=False, soft_wrap=True)
     total = found.counts
+    done = sum(account.is_done for account in found.objects.values())
     console.print(f"{total.read:,} rows = {total.silver:,} in Silver + {total.quarantined:,} in quarantine")
+    console.print(f"{len(found.objects):,} objects, {done:,} of them done; {len(found.findings)} findings")
 
 
 def _show(report: Report) -> None:

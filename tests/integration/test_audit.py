@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+
 import pytest
 
-from local.stack import Clients
+from local.ministack import ROOT
+from local.stack import CREDENTIALS, Clients
 from services.ops.audit import audit
 from services.shared.contract import Contract
 from services.shared.ledger import Counts, Ledger
@@ -76,3 +83,44 @@ def test_a_file_that_no_lot_names_and_a_lot_whose_file_is_missing_are_found(rig:
     assert orphan in finding and "no lot names it" in finding
     (finding,) = audit(ledger, [key, "silver/by-hand.parquet"]).findings
     assert "not a file that smelt writes" in finding
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def smelt_audit(emulator: str, clients: Clients, ledger_table: str) -> Command:
+    """`smelt audit` as a person runs it, over this test's ledger and a bucket without files."""
+    bucket = f"silver-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+
+    def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        names = {"LEDGER_TABLE": ledger_table, "SILVER_BUCKET": bucket, "COLUMNS": "80"}
+        command = [sys.executable, "-m", "services.ops.cli", "audit", *options]
+        settings = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator} | names | environment
+        return subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_command_shows_what_is_not_done_and_why(rig: Rig, ledger: Ledger, smelt_audit: Command) -> None:
+    assert smelt_audit().returncode == 0
+    ledger.reject_object(BronzeObject(BRONZE, "bronze/a.csv", 10, "e", None, CREATED), "unsupported_format")
+    vanished = rig.upload("shipments", [shipment(1)])
+    plan(ledger, vanished, rig.unit_bytes)
+    del rig.lake.objects[str(vanished.id)]
+    rig.deliver(rig.units)
+    everything, unfinished = smelt_audit(), smelt_audit("--unfinished")
+    assert [everything.returncode, unfinished.returncode] == [1, 1]
+    assert "unsupported_format" in everything.stdout
+    assert "unsupported_format" not in unfinished.stdout
+    assert "was deleted" in unfinished.stdout
+
+
+@pytest.mark.parametrize("wrong", [{"LEDGER_TABLE": "missing"}, {"SILVER_BUCKET": "missing-bucket"}])
+def test_the_command_says_what_it_could_not_read(smelt_audit: Command, wrong: dict[str, str]) -> None:
+    done = smelt_audit(**wrong)
+    assert done.returncode == 2
+    assert next(iter(wrong.values())) in done.stderr
+    assert "Are credentials and region" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -66,6 +66,11 @@ def test_every_row_lands_once_though_its_event_and_its_unit_are_delivered_twice(
     pipeline(deployment).check_that_every_row_lands_once(dataset, suffix, data, rows=2000)
 
 
+def test_the_account_of_what_was_deployed_has_no_gap(deployment: Deployment) -> None:
+    printed = deployment.make("audit")
+    assert f"{len(KINDS)} objects, {len(KINDS)} of them done; 0 findings" in printed
+
+
 def test_a_message_that_is_no_unit_ends_in_the_dead_letter_queue(deployment: Deployment) -> None:
     pipeline(deployment).check_that_a_message_that_is_no_unit_becomes_a_dead_letter()
 
