@@ -1,23 +1,24 @@
 """Each function's role allows exactly what its code asks of AWS, on exactly its own resources.
 
 What the code can ask is read from the code (tests/aws_calls.py); what the role allows, from a real plan of envs/dev. A
-recorded run of both functions shows that reading the code has missed nothing.
+recorded run of both functions shows that reading the code has missed nothing, and every request of that run, with the
+names that it carries, is held against the role's statements.
 """
 
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
 
-from local.stack import Clients
+from local.stack import CREDENTIALS, Clients, create_ledger
 from services.shared.units import BronzeObject
 from services.shared.units import plan as plan_units
 from tests.aws_calls import api_calls
+from tests.iam import TRANSACTION_ACTIONS, needs, refused
 from tests.integration.test_ingest import Context, event
 from tests.support import CREATED
 from tests.support_terraform import IMAGES, of_type, plan
@@ -27,10 +28,7 @@ ACTIONS = {
     "sqs:SendMessageBatch": {"sqs:SendMessage"},
     "sqs:ChangeMessageVisibilityBatch": {"sqs:ChangeMessageVisibility"},
     "s3:GetObject": {"s3:GetObject", "s3:GetObjectVersion"},  # units name a version where the bucket keeps them
-    "dynamodb:TransactWriteItems/Put": {"dynamodb:PutItem"},
-    "dynamodb:TransactWriteItems/Update": {"dynamodb:UpdateItem"},
-    "dynamodb:TransactWriteItems/Delete": {"dynamodb:DeleteItem"},
-    "dynamodb:TransactWriteItems/ConditionCheck": {"dynamodb:ConditionCheckItem"},
+    **{f"dynamodb:TransactWriteItems/{kind}": {action} for kind, action in TRANSACTION_ACTIONS.items()},
 }
 # What Lambda itself does with a function's role: its logs and traces; feeding it from a queue; keeping failed events.
 OF_THE_PLATFORM = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -40,6 +38,7 @@ OF_THE_EVENT_SOURCE = {
 }
 ACCOUNT = "us-east-2:000000000000"
 LEDGER = f"arn:aws:dynamodb:{ACCOUNT}:table/smelt-dev-ledger"
+BRONZE = "arn:aws:s3:::smelt-dev-bronze-000000000000-us-east-2"
 SILVER = "arn:aws:s3:::smelt-dev-silver-000000000000-us-east-2"
 RESOURCES = {
     "ingest": {
@@ -52,7 +51,7 @@ RESOURCES = {
     "transform": {
         ("sqs", f"arn:aws:sqs:{ACCOUNT}:smelt-dev-events"),
         ("dynamodb", LEDGER),
-        ("s3", "arn:aws:s3:::smelt-dev-bronze-000000000000-us-east-2/bronze/*"),
+        ("s3", f"{BRONZE}/bronze/*"),
         ("s3", f"{SILVER}/silver/*"),
         ("s3", f"{SILVER}/quarantine/*"),
         ("logs", f"arn:aws:logs:{ACCOUNT}:log-group:/aws/lambda/smelt-dev-transform:log-stream:*"),
@@ -114,73 +113,102 @@ def test_roles_carry_nothing_but_that_policy(planned: dict[str, Any]) -> None:
     assert not of_type(planned, "aws_iam_role_policy_attachment")
 
 
+class Request(NamedTuple):
+    """An API request, as it was made."""
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+
+
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch, emulator: str) -> Iterator[set[str]]:
-    """Every API operation that this process asks for through the default session, as functions do."""
+def recorded(monkeypatch: pytest.MonkeyPatch, emulator: str) -> list[Request]:
+    """Every API request that this process makes through the default session, as functions do."""
     session = boto3.session.Session()
-    seen: set[str] = set()
+    seen: list[Request] = []
     session.events.register(
-        "before-call", lambda model, **_: seen.add(f"{model.service_model.service_name}:{model.name}")
+        "before-parameter-build",
+        lambda params, model, **_: seen.append(Request(model.service_model.service_name, model.name, dict(params))),
     )
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
-    for name, value in {
-        "AWS_ENDPOINT_URL": emulator,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator}).items():
         monkeypatch.setenv(name, value)
-    yield seen
+    return seen
 
 
-def test_a_run_of_both_functions_asks_for_nothing_that_the_code_did_not_show(
-    monkeypatch: pytest.MonkeyPatch, clients: Clients, ledger_table: str, recorded: set[str]
-) -> None:
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch, clients: Clients) -> Iterator[None]:
+    """What the roles name, on the emulator, and both functions new."""
     from services.ingest import app as ingest
     from services.transform import app as transform
 
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    clients.s3.create_bucket(Bucket=bucket)
-    data = (
-        b'{"event_time":"2026-01-30T00:00:00Z","shipment_id":"S-1","origin":"a","destination":"b","carrier":"c"}\n{\n'
-    )
-    etag = clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=data)["ETag"].strip('"')
-    source = BronzeObject(bucket, "bronze/shipments/a.jsonl", len(data), etag, None, CREATED)
+    table = LEDGER.rsplit("/", 1)[1]
+    for bucket in (BRONZE, SILVER):
+        clients.s3.create_bucket(Bucket=bucket.removeprefix("arn:aws:s3:::"))
+    create_ledger(clients.dynamodb, table)
     for name, value in {
-        "BRONZE_BUCKET": bucket,
-        "SILVER_BUCKET": bucket,
-        "LEDGER_TABLE": ledger_table,
-        "QUEUE_URL": clients.sqs.create_queue(QueueName=bucket)["QueueUrl"],
+        "BRONZE_BUCKET": BRONZE.removeprefix("arn:aws:s3:::"),
+        "SILVER_BUCKET": SILVER.removeprefix("arn:aws:s3:::"),
+        "LEDGER_TABLE": table,
+        "QUEUE_URL": clients.sqs.create_queue(QueueName="smelt-dev-events")["QueueUrl"],
     }.items():
         monkeypatch.setenv(name, value)
     caches = [ingest._settings, ingest._ledger, ingest._sqs, transform._settings, transform._sqs, transform._processor]
     for cached in caches:
         cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_allow(
+    clients: Clients, recorded: list[Request], planned: dict[str, Any]
+) -> None:
+    from services.ingest import app as ingest
+    from services.transform import app as transform
+
+    bucket = BRONZE.removeprefix("arn:aws:s3:::")
+    data = (
+        b'{"event_time":"2026-01-30T00:00:00Z","shipment_id":"S-1","origin":"a","destination":"b","carrier":"c"}\n{\n'
+    )
+    etag = clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=data)["ETag"].strip('"')
+    source = BronzeObject(bucket, "bronze/shipments/a.jsonl", len(data), etag, None, CREATED)
 
     planned_twice = event((source.key, source.size), ("bronze/shipments/a.exe", 5), bucket=bucket)
     ingest.handler(planned_twice, Context())
     ingest.handler(planned_twice, Context())
-    of_ingest = set(recorded)
+    of_ingest = list(recorded)
     recorded.clear()
     units = [unit.to_message() for unit in plan_units(source, 64 * 1024 * 1024)]
-    gone = BronzeObject(bucket, "bronze/shipments/gone.jsonl", 5, "e", None, CREATED)
-    bodies = [*units, *units, *(unit.to_message() for unit in plan_units(gone, 64 * 1024 * 1024))]
+    versioned = BronzeObject(bucket, "bronze/shipments/gone.jsonl", 5, "e", "a-version", CREATED)
+    bodies = [*units, *units, *(unit.to_message() for unit in plan_units(versioned, 64 * 1024 * 1024))]
     received = {
         "receiptHandle": "of a message that this queue does not know",
         "attributes": {"ApproximateReceiveCount": "1"},
     }
     records = [{"messageId": str(n), "body": body, **received} for n, body in enumerate(bodies)]
     answer = transform.handler({"Records": records}, Context())
-    for cached in caches:
-        cached.cache_clear()
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
-    assert of_ingest == {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessageBatch"}
+    operations = {
+        service: {f"{request.service}:{request.operation}" for request in requests}
+        for service, requests in (("ingest", of_ingest), ("transform", recorded))
+    }
+    assert operations["ingest"] == {
+        "dynamodb:PutItem",
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "sqs:SendMessageBatch",
+    }
     assert {
         "s3:GetObject",
         "s3:PutObject",
         "dynamodb:TransactWriteItems",
         "sqs:ChangeMessageVisibilityBatch",
-    } <= recorded
-    assert of_ingest <= api_calls("ingest")
-    assert recorded <= {call.split("/")[0] for call in api_calls("transform")}
+    } <= operations["transform"]
+    assert operations["ingest"] <= api_calls("ingest")
+    assert operations["transform"] <= {call.split("/")[0] for call in api_calls("transform")}
+    for service, requests in (("ingest", of_ingest), ("transform", recorded)):
+        found = [need for request in requests for need in needs(*request, account=ACCOUNT)]
+        assert refused(found, statements(planned, service)) == set()
