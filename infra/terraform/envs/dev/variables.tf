@@ -232,7 +232,7 @@ variable "alarm_quarantine_percent" {
 }
 
 variable "alarm_no_data_hours" {
-  description = "So many hours without a new object raise an alarm; 0 where that is normal, 24 at most."
+  description = "So many hours without a new object raise an alarm; 0 where that is normal, 168 (a week) at most."
   type        = number
   default     = null
 }

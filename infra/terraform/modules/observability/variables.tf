@@ -93,13 +93,13 @@ variable "quarantine_minimum_rows" {
 }
 
 variable "no_data_hours" {
-  description = "So many hours without a row mean that nothing arrives; 0 where that is normal."
+  description = "So many hours without a new object mean that nothing arrives; 0 where that is normal."
   type        = number
   default     = 24
 
   validation {
-    condition     = var.no_data_hours >= 0 && var.no_data_hours <= 24 && floor(var.no_data_hours) == var.no_data_hours
-    error_message = "no_data_hours must be a whole number of hours from 0 (off) to 24, the longest that CloudWatch looks back at this period."
+    condition     = var.no_data_hours >= 0 && var.no_data_hours <= 168 && floor(var.no_data_hours) == var.no_data_hours
+    error_message = "no_data_hours must be a whole number of hours from 0 (off) to 168: CloudWatch looks back for a week at most (PutMetricAlarm, Period)."
   }
 }
 

@@ -78,11 +78,24 @@ run "late_begins_at_the_given_age" {
   }
 }
 
+run "waits_a_week_for_a_weekly_producer" {
+  command = plan
+
+  variables {
+    no_data_hours = 168
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.no_data[0].period * aws_cloudwatch_metric_alarm.no_data[0].evaluation_periods == 604800
+    error_message = "168 hours must be a week."
+  }
+}
+
 run "refuses_to_look_back_further_than_cloudwatch_does" {
   command = plan
 
   variables {
-    no_data_hours = 48
+    no_data_hours = 169
   }
 
   expect_failures = [var.no_data_hours]
