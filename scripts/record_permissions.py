@@ -69,8 +69,57 @@ IMPLIED = {
     "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource"},
     "sns:CreateTopic": {"sns:TagResource"},
 }
+# What our own commands ask for, and a state in S3; tests/integration/test_permissions.py and
+# tests/terraform/test_state_in_s3.py record them. Docker's part of a push: Amazon ECR User Guide, "IAM permissions for
+# pushing an image".
+COMMANDS = {
+    "and push-images": {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:DescribeImages",
+        "ecr:DescribeRepositories",
+        "ecr:GetAuthorizationToken",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    },
+    "and a state in S3 (TF_BACKEND=s3)": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "and preflight, which says what it may not look up": {
+        "dynamodb:DescribeTable",
+        "ecr:DescribeImages",
+        "iam:GetRole",
+        "lambda:GetFunctionConfiguration",
+        "logs:DescribeLogGroups",
+        "s3:ListBucket",
+        "sns:GetTopicAttributes",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+    },
+    "and empty-buckets": {
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListBucketVersions",
+    },
+    "and audit": {"dynamodb:Scan", "s3:ListBucket"},
+    "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
+        "sqs:CreateQueue",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:SetQueueAttributes",
+    },
+}
 IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in ("ingest", "transform")}
 PROJECT = {"project": "smelt-local", "region": "us-east-1"}
+
+
+def copy_terraform(to: Path) -> None:
+    """Copy infra/terraform, without what Terraform and we write into it."""
+    ours = ("*.auto.tfvars.json", "*_override.tf", "*.tfplan*")
+    shutil.copytree(ROOT / "infra/terraform", to, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", *ours))
 
 
 class Recorder:
@@ -125,8 +174,7 @@ def main() -> None:
     pipeline = PROJECT | {"images": IMAGES, "observability_enabled": False}
     with ministack() as endpoint, tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "terraform"
-        kept_out = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.auto.tfvars.json", "*_override.tf")
-        shutil.copytree(ROOT / "infra/terraform", copy, ignore=kept_out)
+        copy_terraform(copy)
         recorder = Recorder(copy, endpoint)
         with console.status("tf-bootstrap ..."):
             bootstrap = recorder.actions("bootstrap", PROJECT | {"s3_path_style": True})
@@ -142,15 +190,7 @@ def main() -> None:
         "and managing the queues": base - without_queues,
         "and observability_enabled": observed - base,
         "and tag_iam_and_sqs": {"iam:TagRole", "sqs:TagQueue"},
-        "and push-images": {
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:CompleteLayerUpload",
-            "ecr:DescribeImages",
-            "ecr:GetAuthorizationToken",
-            "ecr:InitiateLayerUpload",
-            "ecr:PutImage",
-            "ecr:UploadLayerPart",
-        },
+        **COMMANDS,
     }
     OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")
     console.print(f"written to {OUT.relative_to(ROOT)}")

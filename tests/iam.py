@@ -1,4 +1,4 @@
-"""What an API request needs of IAM, and whether a role's statements allow it.
+"""Which API requests are made, what each needs of IAM, and whether a role's statements allow it.
 
 Knows the requests that the functions make (AWS Service Authorization Reference), and Allow statements with wildcards.
 Conditions, denials and boundaries are not known here; the functions' roles have none.
@@ -10,6 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+import boto3
+import pytest
+
+from local.stack import CREDENTIALS
+
 # A write of a DynamoDB transaction -> the action that it needs.
 TRANSACTION_ACTIONS = {
     "Put": "dynamodb:PutItem",
@@ -19,6 +24,33 @@ TRANSACTION_ACTIONS = {
 }
 
 
+class Request(NamedTuple):
+    """An API request, as it was made."""
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+
+    @property
+    def action(self) -> str:
+        """Such as `s3:GetObject`; not always what IAM calls it."""
+        return f"{self.service}:{self.operation}"
+
+
+def record(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> list[Request]:
+    """A list that grows by every request that this process makes through boto3's default session, at an emulator."""
+    session = boto3.session.Session()
+    seen: list[Request] = []
+    session.events.register(
+        "before-parameter-build",
+        lambda params, model, **_: seen.append(Request(model.service_model.service_name, model.name, dict(params))),
+    )
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": endpoint}).items():
+        monkeypatch.setenv(name, value)
+    return seen
+
+
 class Need(NamedTuple):
     """One action on one resource."""
 
@@ -26,14 +58,15 @@ class Need(NamedTuple):
     resource: str
 
 
-def needs(service: str, operation: str, parameters: Mapping[str, Any], account: str) -> Iterator[Need]:
-    """What a request needs. `account` is `<region>:<account id>`, as ARNs have it.
+def needs(request: Request, account: str) -> Iterator[Need]:
+    """What a function's request needs. `account` is `<region>:<account id>`, as ARNs have it.
 
     Raises:
         KeyError: a parameter that names the resource is missing.
         NotImplementedError: a service that is not known here.
     """
-    action = f"{service}:{operation}"
+    service, operation, parameters = request
+    action = request.action
     table = f"arn:aws:dynamodb:{account}:table"
     if service == "s3":
         versioned = "Version" if operation == "GetObject" and "VersionId" in parameters else ""

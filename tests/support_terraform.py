@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
+from scripts.record_permissions import copy_terraform
 
 TERRAFORM = ROOT / "scripts" / "terraform.sh"
 EMULATED = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -42,13 +43,7 @@ def plan(root: str, tfvars: str, variables: Mapping[str, Any], endpoint: str, sc
     need_terraform()
     copy = scratch / "terraform"
     if not copy.exists():
-        shutil.copytree(
-            ROOT / "infra/terraform",
-            copy,
-            ignore=shutil.ignore_patterns(
-                ".terraform*", "*.tfstate*", "*.auto.tfvars.json", "*_override.tf", "*.tfplan*"
-            ),
-        )
+        copy_terraform(copy)
     (copy / root / "test.tfvars.json").write_text(json.dumps(dict(variables)))
     directory = os.path.relpath(copy / root, ROOT)
     environment = os.environ | EMULATED | {"AWS_ENDPOINT_URL": endpoint, "CHECKPOINT_DISABLE": "1"}

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import boto3
 import pytest
 
-from local.stack import CREDENTIALS, Clients, create_ledger
+from local.stack import Clients, create_ledger
 from services.shared.units import BronzeObject
 from services.shared.units import plan as plan_units
 from tests.aws_calls import api_calls
-from tests.iam import TRANSACTION_ACTIONS, needs, refused
+from tests.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
 from tests.integration.test_ingest import Context, event
 from tests.support import CREATED
 from tests.support_terraform import IMAGES, of_type, plan
@@ -113,27 +112,9 @@ def test_roles_carry_nothing_but_that_policy(planned: dict[str, Any]) -> None:
     assert not of_type(planned, "aws_iam_role_policy_attachment")
 
 
-class Request(NamedTuple):
-    """An API request, as it was made."""
-
-    service: str
-    operation: str
-    parameters: dict[str, Any]
-
-
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch, emulator: str) -> list[Request]:
-    """Every API request that this process makes through the default session, as functions do."""
-    session = boto3.session.Session()
-    seen: list[Request] = []
-    session.events.register(
-        "before-parameter-build",
-        lambda params, model, **_: seen.append(Request(model.service_model.service_name, model.name, dict(params))),
-    )
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
-    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator}).items():
-        monkeypatch.setenv(name, value)
-    return seen
+    return record(monkeypatch, emulator)
 
 
 @pytest.fixture
@@ -192,7 +173,7 @@ def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_all
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     operations = {
-        service: {f"{request.service}:{request.operation}" for request in requests}
+        service: {request.action for request in requests}
         for service, requests in (("ingest", of_ingest), ("transform", recorded))
     }
     assert operations["ingest"] == {
@@ -210,5 +191,5 @@ def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_all
     assert operations["ingest"] <= api_calls("ingest")
     assert operations["transform"] <= {call.split("/")[0] for call in api_calls("transform")}
     for service, requests in (("ingest", of_ingest), ("transform", recorded)):
-        found = [need for request in requests for need in needs(*request, account=ACCOUNT)]
+        found = [need for request in requests for need in needs(request, ACCOUNT)]
         assert refused(found, statements(planned, service)) == set()

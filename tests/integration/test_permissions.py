@@ -1,0 +1,93 @@
+"""permissions.json lists what our own commands ask of AWS: each command is run, and what it asked for is compared."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from local.ministack import ROOT
+from local.stack import Clients
+from scripts import create_sqs_queue, empty_buckets, ensure_dlq_for_queue, preflight, record_permissions
+from services.ops import cli
+from tests.iam import Request, record
+from tests.support_terraform import IMAGES, plan
+
+# API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
+ACTIONS = {
+    "s3:DeleteObjects": {"s3:DeleteObject", "s3:DeleteObjectVersion"},
+    "s3:HeadBucket": {"s3:ListBucket"},
+    "s3:ListMultipartUploads": {"s3:ListBucketMultipartUploads"},
+    "s3:ListObjectVersions": {"s3:ListBucketVersions"},
+    "s3:ListObjectsV2": {"s3:ListBucket"},
+}
+Asked = Callable[..., set[str]]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, emulator: str) -> Asked:
+    """Runs a command in this process; gives the IAM actions that it needed."""
+    recorded: list[Request] = record(monkeypatch, emulator)
+
+    def run(command: Callable[..., Any] | typer.Typer, *arguments: str) -> set[str]:
+        app = command
+        if not isinstance(app, typer.Typer):
+            app = typer.Typer()
+            app.command()(command)
+        recorded.clear()
+        result = CliRunner().invoke(app, arguments)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+        return {action for request in recorded for action in ACTIONS.get(request.action, {request.action})}
+
+    return run
+
+
+def listed(section: str) -> set[str]:
+    return set(json.loads((ROOT / "infra/terraform/permissions.json").read_text())[section])
+
+
+def test_the_file_is_what_the_script_would_write() -> None:
+    assert {section: listed(section) for section in record_permissions.COMMANDS} == record_permissions.COMMANDS
+
+
+def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    assert asked(cli.app, "audit", "--table", ledger_table, "--bucket", bucket) == listed("and audit")
+
+
+def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    clients.s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    clients.s3.create_multipart_upload(Bucket=bucket, Key="half")
+    assert asked(empty_buckets.main, bucket, "--yes") == listed("and empty-buckets")
+
+
+def test_making_queues_needs_what_is_listed(asked: Asked) -> None:
+    name = f"queue-{uuid.uuid4().hex[:8]}"
+    region = ("--region", "us-east-1")
+    found = asked(create_sqs_queue.main, "--name", name, "--with-dlq", *region)
+    url = f"http://localhost/000000000000/{name}"
+    found |= asked(ensure_dlq_for_queue.main, "--queue-url", url, "--dlq-name", f"{name}-dlq", *region)
+    assert found == listed("and create_sqs_queue.py, ensure_dlq_for_queue.py")
+
+
+def test_preflight_needs_what_is_listed(asked: Asked, emulator: str, tmp_path: Path) -> None:
+    queue = {
+        "existing_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/queue",
+        "existing_queue_arn": "arn:aws:sqs:us-east-2:000000000000:queue",
+    }
+    topic = {"observability_enabled": True, "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:topic"}
+    found: set[str] = set()
+    for variables in ({}, queue | topic):
+        file = tmp_path / "plan.json"
+        file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
+        found |= asked(preflight.main, str(file))
+    assert found == listed("and preflight, which says what it may not look up")

@@ -1,0 +1,95 @@
+"""Terraform's state in a bucket that `make tf-bootstrap` creates: written there, and locked against a second writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.ministack import ROOT
+from local.stack import CREDENTIALS, Clients
+from scripts.record_permissions import COMMANDS, copy_terraform
+from tests.support_terraform import IMAGES, need_terraform
+
+pytestmark = pytest.mark.terraform
+BUCKET = "smelt-terraform-state"  # as backend/backend.hcl names it
+STATE = "smelt/dev.tfstate"
+ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of what deploys, so that nothing is left in this checkout."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = self.environment | environment
+        return subprocess.run(command, cwd=self.folder, env=settings, capture_output=True, text=True)
+
+    def apply(self) -> subprocess.CompletedProcess[str]:
+        """Apply as little as makes a state: the ledger."""
+        options = ["-auto-approve", "-input=false", "-var-file=dev.tfvars", "-target=module.pipeline.module.ledger"]
+        logging = {"TF_LOG": "JSON", "TF_LOG_PATH": str(self.log)}
+        return self.run("scripts/terraform.sh", "infra/terraform/envs/dev", "apply", *options, **logging)
+
+    def called_for_the_state(self) -> Iterator[str]:
+        """The API calls that the backend, not the provider, has made."""
+        for line in self.log.read_text().splitlines():
+            if '"rpc.method"' in line and '"backend-s3"' in line:
+                yield f"s3:{json.loads(line)['rpc.method']}"
+
+
+@pytest.fixture(scope="module")
+def checkout(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    need_terraform()
+    folder = tmp_path_factory.mktemp("checkout")
+    copy_terraform(folder / "infra/terraform")
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    shutil.copy(ROOT / "Makefile", folder)
+    environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "TF_AUTO_APPROVE": "1"}
+    ready = Checkout(folder, environment | {"TF_CLI_ARGS": "-no-color", "TF_VAR_s3_path_style": "true"})
+    for command, options in (
+        (["make", "tf-bootstrap", f"STATE_BUCKET={BUCKET}"], {}),
+        (["make", "tf-init", "TF_BACKEND=s3"], {"TF_CLI_ARGS_init": "-backend-config=use_path_style=true"}),
+    ):
+        done = ready.run(*command, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "infra/terraform/envs/dev/images.auto.tfvars.json").write_text(json.dumps({"images": IMAGES}))
+    return ready
+
+
+def test_the_state_goes_into_the_bucket_and_the_lock_goes_away(checkout: Checkout, clients: Clients) -> None:
+    done = checkout.apply()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry["Key"] for entry in clients.s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == [STATE]
+    state = json.loads(clients.s3.get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
+    assert [resource["type"] for resource in state["resources"] if resource["mode"] == "managed"] == [
+        "aws_dynamodb_table"
+    ]
+    assert not list((checkout.folder / "infra/terraform/envs/dev").glob("terraform.tfstate*"))
+
+
+def test_the_state_needs_what_is_listed(checkout: Checkout) -> None:
+    needed = {ACTIONS.get(call, call) for call in checkout.called_for_the_state()}
+    assert needed == COMMANDS["and a state in S3 (TF_BACKEND=s3)"]
+
+
+def test_a_second_writer_is_refused(checkout: Checkout, clients: Clients) -> None:
+    lock = json.dumps({"ID": "theirs", "Operation": "apply", "Who": "somebody@else"}).encode()
+    clients.s3.put_object(Bucket=BUCKET, Key=f"{STATE}.tflock", Body=lock)
+    done = checkout.apply()
+    assert done.returncode == 1
+    assert "Error acquiring the state lock" in done.stderr
+    assert "somebody@else" in done.stderr
