@@ -204,8 +204,10 @@ def _existing_queues(plan: Mapping[str, Any], clients: Clients) -> Iterator[Find
 
 def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]) -> Iterator[Finding]:
     """What the queue of units must be like beside the function that it feeds."""
-    after = [change["change"].get("after") or {} for change in plan["resource_changes"]]
-    timeout = max((one["timeout"] for one in after if one.get("function_name", "").endswith("-transform")), default=0)
+    functions = [one["change"]["after"] for one in plan["resource_changes"] if one["type"] == "aws_lambda_function"]
+    timeout = max(
+        (one["timeout"] for one in functions if one and one["function_name"].endswith("-transform")), default=0
+    )
     visibility = int(found["VisibilityTimeout"])
     advice = f"scripts/create_sqs_queue.py --visibility-timeout {6 * timeout} sets it"
     if visibility < timeout:

@@ -138,8 +138,15 @@ def using(clients: Clients, changes: dict[str, Any] | None = None, **attributes:
     url = clients.sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}", Attributes=dict(attributes))["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     values = {"existing_queue_url": url, "existing_queue_arn": arn} | (changes or {})
-    planned = plan("aws_lambda_function", {"function_name": "smelt-transform", "timeout": 300})
-    return planned | {"variables": {name: {"value": value} for name, value in values.items()}}
+    fed = {"function_name": f"arn:aws:lambda:{REGION}:000000000000:function:smelt-transform"}
+    parts = [
+        plan("aws_lambda_function", {"function_name": "smelt-transform", "timeout": 300}),
+        plan("aws_lambda_event_source_mapping", fed, "update"),
+    ]
+    return {
+        "resource_changes": [change for part in parts for change in part["resource_changes"]],
+        "variables": {name: {"value": value} for name, value in values.items()},
+    }
 
 
 REDRIVE = json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:000000000000:{NAME}", "maxReceiveCount": 5})
