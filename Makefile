@@ -15,10 +15,9 @@ TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
 APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
 
-# The images that ours are built from; a proxy's CA bundle, if there is one, is passed to builds as a secret.
--include docker/images.env
+# A proxy's CA bundle, if there is one, is passed to builds as a secret.
 SMELT_CA_BUNDLE ?= $(or $(SSL_CERT_FILE),docker/no-ca-bundle)
-export BASE_IMAGE LOCALSTACK_IMAGE SMELT_CA_BUNDLE
+export SMELT_CA_BUNDLE
 AIRGAPPED := COMPOSE_FILE=compose.yaml:docker/airgapped.compose.yaml BASE_IMAGE=smelt-base:trixie DYNAMODB_PORT=4567
 export COMPOSE_FILE DYNAMODB_PORT
 
@@ -201,7 +200,7 @@ format: $(VENV)/.dev ## Bring all code into shape
 
 ##@ Upkeep
 .PHONY: pin-images
-pin-images: ## Pin base and emulator images to digests in docker/images.env (needs a registry)
+pin-images: ## Renew the digests of the base and emulator images (needs a registry)
 	@$(PYTHON) scripts/pin_images.py
 
 LOCK = $(VENV)-uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE)

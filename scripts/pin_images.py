@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Pins the images in docker/images.env to the digests that their tags have in the registry right now.
+"""Renews the digests of the images that ours are built from and run on, wherever they are named.
 
-Asks the registry through `docker buildx imagetools`; where it cannot be reached, nothing is changed and it says so.
+Asks the registry what each tag is right now, through `docker buildx imagetools`; where it cannot be reached, nothing is
+changed and it says so. Then: `make e2e`, and commit.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
-IMAGES = Path(__file__).resolve().parent.parent / "docker" / "images.env"
-_SETTING = re.compile(r"(?P<name>[A-Z_]+)=(?P<tag>[^@\s]+)(?:@sha256:[0-9a-f]{64})?")
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("docker/Dockerfile", "docker/emulator/Dockerfile", "compose.yaml")
+PINNED = re.compile(r"(?P<tag>[a-z0-9./-]+:[A-Za-z0-9._-]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
 class RegistryUnreachable(Exception):
     """The registry gave no digest for an image."""
 
 
+@cache
 def digest_of(tag: str) -> str:
-    """The digest of a tag's manifest list, so that every platform is pinned."""
+    """The digest of a tag's index, so that every platform is pinned."""
     asked = subprocess.run(
         ["docker", "buildx", "imagetools", "inspect", tag, "--format", "{{.Manifest.Digest}}"],
         capture_output=True,
@@ -32,23 +36,26 @@ def digest_of(tag: str) -> str:
     return digest
 
 
-def pinned(text: str) -> str:
-    """The file's text with every image pinned.
+def renewed(text: str) -> str:
+    """A file's text with every pinned image at its newest digest.
 
     Raises:
         RegistryUnreachable: one of them could not be resolved.
     """
-    return _SETTING.sub(lambda found: f"{found['name']}={found['tag']}@{digest_of(found['tag'])}", text)
+    return PINNED.sub(lambda found: f"{found['tag']}@{digest_of(found['tag'])}", text)
 
 
 def main() -> int:
+    before = {ROOT / file: (ROOT / file).read_text() for file in FILES}
     try:
-        text = pinned(IMAGES.read_text())
+        after = {path: renewed(text) for path, text in before.items()}
     except RegistryUnreachable as error:
         print(f"{error}\nnothing was changed; run it again where the registry can be reached", file=sys.stderr)
         return 1
-    IMAGES.write_text(text)
-    print(text, end="")
+    for path, text in after.items():
+        path.write_text(text)
+    for image in sorted({found[0] for text in after.values() for found in PINNED.finditer(text)}):
+        print(image)
     return 0
 
 

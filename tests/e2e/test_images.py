@@ -84,7 +84,8 @@ def test_the_same_sources_give_the_same_layers() -> None:
         "--no-cache",
         "--load",
     ]
-    command += ["--build-arg", f"BASE_IMAGE={os.environ.get('BASE_IMAGE', 'python:3.13-slim-trixie')}", "--tag", again]
+    command += ["--build-arg", "BASE_IMAGE"] if "BASE_IMAGE" in os.environ else []
+    command += ["--tag", again]
     if bundle := os.environ.get("SMELT_CA_BUNDLE"):
         command += ["--secret", f"id=ca_bundle,src={bundle}"]
     subprocess.run([*command, "."], cwd=ROOT, check=True, capture_output=True)
