@@ -93,9 +93,7 @@ tf-output: ## Show the names of what was created
 
 .PHONY: audit
 audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and say why one is not done (AUDIT_OPTIONS=--unfinished)
-	@output() { $(TERRAFORM) $(TF_ENV) output -raw "$$1"; }; \
-	  ledger=$$(output ledger_table) && silver=$$(output silver_bucket) && region=$$(output region) && \
-	  AWS_DEFAULT_REGION=$$region LEDGER_TABLE=$$ledger SILVER_BUCKET=$$silver $(BIN)/smelt audit $(AUDIT_OPTIONS)
+	@$(BIN)/smelt audit --terraform-dir $(TF_ENV) $(AUDIT_OPTIONS)
 
 ##@ Set-up
 .PHONY: setup

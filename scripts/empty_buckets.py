@@ -7,8 +7,6 @@ python scripts/empty_buckets.py --terraform-dir infra/terraform/envs/dev
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +22,7 @@ from rich.progress import Progress  # noqa: E402
 
 from services.ops.buckets import contents, empty, exists  # noqa: E402
 from services.ops.clients import aws_client  # noqa: E402
+from services.ops.terraform import NoOutputs, outputs  # noqa: E402
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 _SHOWN = 20  # of the keys that could not be deleted
@@ -35,14 +34,8 @@ class CannotEmpty(Exception):
 
 def of_terraform(directory: Path) -> tuple[list[str], str | None]:
     """The buckets that Terraform created there, and their region."""
-    # The names alone tell no bucket of ours from others, so only Terraform's own state is believed.
-    command = [str(ROOT / "scripts/terraform.sh"), str(directory), "output", "-json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise CannotEmpty(f"Terraform gives no outputs in {directory}: {done.stderr.strip()}")
-    outputs = {name: output["value"] for name, output in json.loads(done.stdout).items()}
-    buckets = [outputs[name] for name in ("bronze_bucket", "silver_bucket") if name in outputs]
-    return buckets, outputs.get("region")
+    found = outputs(directory)
+    return [found[name] for name in ("bronze_bucket", "silver_bucket") if name in found], found.get("region")
 
 
 def confirm(bucket: str) -> None:
@@ -97,7 +90,7 @@ def main(
                         )
                     left += len(kept)
                     progress.advance(task, 1000)
-    except (CannotEmpty, ClientError, BotoCoreError) as error:
+    except (CannotEmpty, NoOutputs, ClientError, BotoCoreError) as error:
         console.print(escape(str(error)), style="red")
         raise typer.Exit(1) from error
     if left:

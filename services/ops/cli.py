@@ -14,6 +14,7 @@ from rich.table import Table
 from services.ops.audit import Audit, audit
 from services.ops.clients import aws_client
 from services.ops.contracts_check import CheckError, Level, Report, check
+from services.ops.terraform import NoOutputs, outputs
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT
 from services.shared.ledger import Ledger
 
@@ -49,8 +50,11 @@ def check_contracts(
 
 @app.command("audit")
 def audit_ledger(
-    table: Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledger's table.")],
-    bucket: Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")],
+    table: Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledger's table.")] = "",
+    bucket: Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")] = "",
+    terraform_dir: Annotated[
+        Path | None, typer.Option(help="Take both, and the region, from what Terraform created there.")
+    ] = None,
     unfinished: Annotated[bool, typer.Option(help="List only objects that are not done.")] = False,
 ) -> None:
     """Account for every object in the ledger, and hold the ledger against the files. Reads only.
@@ -58,11 +62,22 @@ def audit_ledger(
     Exits with 1 if an object is not done or something does not add up, with 2 if it cannot look.
     """
     try:
-        s3 = aws_client("s3")
+        created = outputs(terraform_dir) if terraform_dir else {}
+    except NoOutputs as error:
+        errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    table, bucket = created.get("ledger_table", table), created.get("silver_bucket", bucket)
+    region = created.get("region")
+    if not (table and bucket):
+        where = f"Terraform has created no pipeline in {terraform_dir}" if terraform_dir else "which pipeline?"
+        errors.print(f"{where}: name --table and --bucket, or LEDGER_TABLE and SILVER_BUCKET", style="red")
+        raise typer.Exit(2)
+    try:
+        s3 = aws_client("s3", region)
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         listed = (entry["Key"] for page in pages for entry in page.get("Contents", []))
         files = [key for key in listed if key.startswith((f"{SILVER_ROOT}/", f"{QUARANTINE_ROOT}/"))]
-        found = audit(Ledger(aws_client("dynamodb"), table), files)
+        found = audit(Ledger(aws_client("dynamodb", region), table), files)
     except (BotoCoreError, ClientError) as error:
         what = f"the ledger {table} and the bucket {bucket} cannot be read: {error}"
         errors.print(what, style="red", highlight=False, markup=False, soft_wrap=True)
