@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.ministack import ROOT
 from services.shared.ledger import TABLE_SCHEMA
-from services.shared.settings import IngestSettings, TransformSettings
+from services.shared.settings import IngestSettings, SettingsError, TransformSettings
 from tests.support_terraform import IMAGES, of_type, plan, resources
 
 QUEUE = "https://sqs.us-east-2.amazonaws.com/000000000000/mine"
@@ -67,6 +70,37 @@ def test_functions_get_every_setting_that_they_ask_for(restricted: dict[str, Any
     assert IngestSettings.from_env(ingest).queue_url == QUEUE
     assert TransformSettings.from_env(transform).silver_bucket == "smelt-dev-silver-000000000000-us-east-2"
     assert [ingest["POWERTOOLS_SERVICE_NAME"], transform["POWERTOOLS_SERVICE_NAME"]] == ["ingest", "transform"]
+
+
+class Read(dict[str, str]):
+    """An environment that remembers what was asked of it."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least(restricted: dict[str, Any]) -> None:
+    text = (ROOT / "infra/terraform/modules/pipeline/variables.tf").read_text()
+    (least,) = re.findall(r"for name, least in \{(.*?)\} :", text)
+    taken = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", least)}
+    (listed,) = re.findall(r"contains\(\[(.*?)\], name\)", text)
+    set_by_terraform = function(restricted, "transform")["environment"][0]["variables"]
+    environment = Read(set_by_terraform)
+    IngestSettings.from_env(environment)
+    TransformSettings.from_env(environment)
+    assert environment.asked - set(set_by_terraform) - {"CONTRACTS_DIR"} == set(taken) == set(json.loads(f"[{listed}]"))
+    for name, number in taken.items():
+        both = Read(set_by_terraform | {name: str(number)})
+        IngestSettings.from_env(both)
+        TransformSettings.from_env(both)
+        with pytest.raises(SettingsError, match=name):
+            for settings in (IngestSettings, TransformSettings):
+                settings.from_env(set_by_terraform | {name: str(number - 1)})
 
 
 def test_a_message_stays_hidden_for_six_timeouts(planned: dict[str, Any]) -> None:

@@ -118,9 +118,21 @@ variable "environment" {
   default     = {}
   nullable    = false
 
+  # What services/shared/settings.py reads, and the least that it takes; a test compares them.
   validation {
-    condition     = tonumber(lookup(var.environment, "LEDGER_TTL_DAYS", "90")) >= 15
-    error_message = "LEDGER_TTL_DAYS must be at least 15: the ledger must outlive the dead-letter queue's 14 days."
+    condition = alltrue([
+      for name in keys(var.environment) :
+      contains(["UNIT_BYTES", "LOT_BYTES", "MAX_ROW_BYTES", "LEDGER_TTL_DAYS"], name) || startswith(name, "POWERTOOLS_")
+    ])
+    error_message = "environment takes UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES, LEDGER_TTL_DAYS and settings of Powertools (POWERTOOLS_*); nothing would read another name."
+  }
+
+  validation {
+    condition = alltrue([
+      for name, least in { UNIT_BYTES = 1024, LOT_BYTES = 1048576, MAX_ROW_BYTES = 1024, LEDGER_TTL_DAYS = 15 } :
+      try(tonumber(lookup(var.environment, name, least)) >= least, false) && can(regex("^[0-9]+$", lookup(var.environment, name, least)))
+    ])
+    error_message = "In environment these are whole numbers of at least: UNIT_BYTES 1024, LOT_BYTES 1048576, MAX_ROW_BYTES 1024, LEDGER_TTL_DAYS 15 (the ledger must outlive the dead-letter queue's 14 days)."
   }
 }
 

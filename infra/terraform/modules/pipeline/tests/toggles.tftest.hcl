@@ -275,6 +275,35 @@ run "refuses_a_ledger_that_forgets_too_soon" {
   expect_failures = [var.environment]
 }
 
+run "refuses_a_setting_that_nothing_reads" {
+  command = plan
+
+  variables {
+    environment = { UNITS_BYTES = "1048576" }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "refuses_a_setting_that_is_no_number" {
+  command = plan
+
+  variables {
+    environment = { UNIT_BYTES = "64 MiB" }
+  }
+
+  expect_failures = [var.environment]
+}
+
+# Fails where the plan does.
+run "takes_the_settings_that_functions_read" {
+  command = plan
+
+  variables {
+    environment = { UNIT_BYTES = "1048576", LEDGER_TTL_DAYS = "15", POWERTOOLS_LOG_LEVEL = "DEBUG" }
+  }
+}
+
 run "refuses_less_memory_than_a_lot_needs" {
   command = plan
 
