@@ -21,6 +21,11 @@ variable "silver_bucket_name" {
   type        = string
   default     = ""
   nullable    = false
+
+  validation {
+    condition     = var.silver_bucket_name == "" || var.silver_bucket_name != var.bronze_bucket_name
+    error_message = "silver_bucket_name must be another bucket than bronze_bucket_name."
+  }
 }
 
 variable "tags" {
@@ -28,6 +33,11 @@ variable "tags" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = !anytrue([for key in keys(var.tags) : startswith(lower(key), "aws:")])
+    error_message = "tags may not begin with aws:, which AWS keeps for itself."
+  }
 }
 
 variable "tag_iam_and_sqs" {
@@ -188,6 +198,14 @@ variable "maximum_concurrency" {
   description = "The most invocations of transform at once, 2 to 1000; null for the account's limit."
   type        = number
   default     = null
+
+  validation {
+    condition = (
+      lookup(var.reserved_concurrency, "transform", -1) <= 0 # none reserved, or stopped on purpose
+      || coalesce(var.maximum_concurrency, 0) <= lookup(var.reserved_concurrency, "transform", -1)
+    )
+    error_message = "maximum_concurrency must not exceed reserved_concurrency.transform: units above it would be throttled, come again, and end as dead letters."
+  }
 }
 
 variable "max_receive_count" {

@@ -275,6 +275,48 @@ run "refuses_a_ledger_that_forgets_too_soon" {
   expect_failures = [var.environment]
 }
 
+run "refuses_one_bucket_for_both" {
+  command = plan
+
+  variables {
+    bronze_bucket_name = "one-bucket"
+    silver_bucket_name = "one-bucket"
+  }
+
+  expect_failures = [var.silver_bucket_name]
+}
+
+run "refuses_tags_that_are_awss_own" {
+  command = plan
+
+  variables {
+    tags = { "aws:team" = "data" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_more_concurrency_than_is_reserved" {
+  command = plan
+
+  variables {
+    maximum_concurrency  = 20
+    reserved_concurrency = { transform = 10 }
+  }
+
+  expect_failures = [var.maximum_concurrency]
+}
+
+# Fails where the plan does.
+run "transform_may_be_stopped_on_purpose" {
+  command = plan
+
+  variables {
+    maximum_concurrency  = 20
+    reserved_concurrency = { transform = 0 }
+  }
+}
+
 run "refuses_a_setting_that_nothing_reads" {
   command = plan
 
