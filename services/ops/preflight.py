@@ -31,6 +31,7 @@ _ABSENT = {
     "ResourceNotFoundException",
 }
 _KEY_FOR_ALL = "alias/aws/sqs"  # AWS's own key, which every role of the account may use through SQS
+_BUILT_FOR = re.compile(r"-(x86_64|arm64)(?:-emulated)?$")
 _IMAGE = re.compile(r"[^/]+/(?P<repository>[^@]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -74,7 +75,7 @@ def _check(change: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
         if name:
             yield from _taken(change["address"], looked_up, name, clients)
     if change["type"] == "aws_lambda_function" and {"create", "update"} & set(actions) and after.get("image_uri"):
-        yield from _image(change["address"], after["image_uri"], clients)
+        yield from _image(change["address"], after["image_uri"], after.get("architectures") or [], clients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Itera
     yield Finding(Level.PROBLEM, address, f"the {look_up.kind} {name} exists already", advice)
 
 
-def _image(address: str, uri: str, clients: Clients) -> Iterator[Finding]:
+def _image(address: str, uri: str, architectures: list[str], clients: Clients) -> Iterator[Finding]:
     parts = _IMAGE.fullmatch(uri)
     if not parts:
         yield Finding(Level.PROBLEM, address, f"{uri} names no digest", "`make push-images` writes images by digest")
@@ -172,6 +173,13 @@ def _image(address: str, uri: str, clients: Clients) -> Iterator[Finding]:
     if not images:
         advice = "`make push-images` builds and pushes it, in the region that the function is in"
         yield Finding(Level.PROBLEM, address, f"the image {uri} is not in the registry", advice)
+    # As scripts/push_images.py tags it; Lambda notices only when it starts the function.
+    tags = [tag for image in images for tag in image.get("imageTags", [])]
+    built_for = {found[1] for tag in tags if (found := _BUILT_FOR.search(tag))}
+    if built_for and architectures and not built_for & set(architectures):
+        what = f"the image {uri} was built for {' and '.join(sorted(built_for))}, the function is {architectures[0]}"
+        advice = f'make push-images PUSH_OPTIONS="--architecture {architectures[0]}", or set architecture'
+        yield Finding(Level.PROBLEM, address, what, advice)
 
 
 def _value(plan: Mapping[str, Any], variable: str) -> Any:

@@ -123,14 +123,21 @@ def test_an_image_that_is_not_in_the_registry_is_a_problem(client: Callable[[str
     assert [(finding.level, "make push-images" in finding.advice) for finding in findings] == [(Level.PROBLEM, True)]
 
 
-def test_an_image_that_is_in_the_registry_is_fine(client: Callable[[str], Any]) -> None:
+@pytest.mark.parametrize(
+    ("tag", "problems"), [("0123-x86_64", 0), ("0123-arm64", 1), ("0123-arm64-emulated", 1), ("1", 0)]
+)
+def test_an_image_in_the_registry_is_fine_if_it_was_built_for_the_functions_processor(
+    client: Callable[[str], Any], tag: str, problems: int
+) -> None:
     ecr = client("ecr")
     repository = f"smelt/{uuid.uuid4().hex[:8]}"
     ecr.create_repository(repositoryName=repository)
-    pushed = ecr.put_image(repositoryName=repository, imageManifest="{}", imageTag="1")["image"]["imageId"]
-    uri = f"localhost/{repository}@{pushed['imageDigest']}"
-    found: list[Finding] = preflight(plan("aws_lambda_function", {"image_uri": uri}), client)
-    assert found == []
+    pushed = ecr.put_image(repositoryName=repository, imageManifest="{}", imageTag=tag)["image"]["imageId"]
+    after = {"image_uri": f"localhost/{repository}@{pushed['imageDigest']}", "architectures": ["x86_64"]}
+    found: list[Finding] = preflight(plan("aws_lambda_function", after), client)
+    assert [(finding.level, "was built for arm64" in finding.what) for finding in found] == [
+        (Level.PROBLEM, True)
+    ] * problems
 
 
 def using(clients: Clients, changes: dict[str, Any] | None = None, **attributes: str) -> dict[str, Any]:
