@@ -46,7 +46,10 @@ def main(
     if problems:
         console.print(f"preflight: {len(problems)} to mend before this plan can be applied; nothing was created")
         raise typer.Exit(1)
-    console.print("preflight: no name is taken; images, queues and topic are there")
+    if findings:
+        console.print(f"preflight: this plan can be applied; mind the {len(findings)} above")
+    else:
+        console.print("preflight: no name is taken; images, queues and topic are there")
 
 
 if __name__ == "__main__":
