@@ -31,9 +31,9 @@ from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT, deploy, ministack
 from local.stack import Clients, Names, Resources
 from services.ops.audit import audit
-from services.shared.contract import load_contracts
+from services.shared.contract.loader import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
-from services.shared.ledger import Counts, Ledger, Lot, LotState
+from services.shared.ledger.ledger import Counts, Ledger, Lot, LotState
 from services.shared.units import BronzeObject, plan, unit_count
 
 STATE = ROOT / ".smelt"

@@ -21,8 +21,8 @@ from rich.markup import escape  # noqa: E402
 from rich.progress import Progress  # noqa: E402
 
 from services.ops.buckets import contents, empty, exists  # noqa: E402
-from services.ops.clients import aws_client  # noqa: E402
 from services.ops.terraform import NoOutputs, outputs  # noqa: E402
+from services.shared.aws import aws_client  # noqa: E402
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 _SHOWN = 20  # of the keys that could not be deleted

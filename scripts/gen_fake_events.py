@@ -23,7 +23,8 @@ from rich.console import Console  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 from local.generator import Request, WrongRequest, events, json_safe_events  # noqa: E402
-from services.shared.contract import ContractError, load_contracts  # noqa: E402
+from services.shared.contract.loader import load_contracts  # noqa: E402
+from services.shared.contract.model import ContractError  # noqa: E402
 
 errors = Console(stderr=True)
 

@@ -20,8 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.markup import escape  # noqa: E402
 
-from services.ops.clients import aws_client  # noqa: E402
 from services.ops.preflight import Level, preflight  # noqa: E402
+from services.shared.aws import aws_client  # noqa: E402
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

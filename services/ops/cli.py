@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.ops.audit import Audit, audit
-from services.ops.clients import aws_client
 from services.ops.contracts_check import CheckError, Level, Report, check
 from services.ops.terraform import NoOutputs, outputs
+from services.shared.aws import aws_client
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT
-from services.shared.ledger import Ledger
+from services.shared.ledger.ledger import Ledger
 
 console = Console()
 errors = Console(stderr=True)

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, REGION, Clients
-from services.ops.clients import aws_client
 from services.ops.preflight import Finding, Level, preflight
+from services.shared.aws import aws_client
 from tests.support_terraform import IMAGES
 from tests.support_terraform import plan as terraform_plan
 

@@ -16,8 +16,8 @@ from local.ministack import ROOT
 from local.stack import Names
 from scripts.draw_architecture import draw
 from scripts.push_images import ACCEPTED_MANIFESTS
-from services.shared.contract import Contract
-from tests.running import KINDS, Running, request
+from services.shared.contract.model import Contract
+from tests.support.running import KINDS, Running, request
 from tests.terraform.conftest import ENV, Deployment
 
 pytestmark = pytest.mark.terraform
