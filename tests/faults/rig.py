@@ -12,7 +12,8 @@ from typing import Any
 
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey
-from services.shared.ledger.ledger import Ledger, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LotState
 from services.shared.units import BronzeObject, Unit, plan
 from services.transform.protocol.delivery import BatchProcessor, BatchResult
 from services.transform.protocol.lots import Deadline, LotWorker

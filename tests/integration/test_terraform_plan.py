@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
-from services.shared.ledger.ledger import TABLE_SCHEMA
+from services.shared.ledger.table import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
 from tests.support_terraform import IMAGES, of_type, plan, resources
 

@@ -13,7 +13,8 @@ from typing import Any
 from services.shared.aws import FAILURES, Failure
 from services.shared.errors import Terminal
 from services.shared.identities import UnitId
-from services.shared.ledger.ledger import Ledger, Lookup, LostRace, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Lookup, LostRace, LotState
 from services.shared.units import MalformedMessage, Unit
 from services.transform.protocol.lots import Deadline, LotReport, LotWorker, OutOfTime
 

@@ -26,7 +26,8 @@ from services.shared.contract.model import Contract
 from services.shared.errors import SmeltError, Terminal, Transient
 from services.shared.identities import LotId, UnitId
 from services.shared.lake import Lake
-from services.shared.ledger.ledger import MAX_UNITS_PER_LOT, Counts, LeaseLost, Ledger, Lot, LotFile
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import MAX_UNITS_PER_LOT, Counts, LeaseLost, Lot, LotFile
 from services.shared.units import Unit
 from services.transform.blocks import OverlongRow
 from services.transform.files.buffer import RowBuffer

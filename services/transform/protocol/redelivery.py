@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.shared.aws import Failure
 from services.shared.errors import Terminal
-from services.shared.ledger.ledger import LeaseHeld
+from services.shared.ledger.records import LeaseHeld
 from services.transform.protocol.lots import OutOfTime
 
 if TYPE_CHECKING:
