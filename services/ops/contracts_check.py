@@ -18,6 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft201909Validator
+from jsonschema.exceptions import best_match
+
+from services.ops.errors import OperatorError
 from services.shared.contract.document import read_document
 from services.shared.contract.loader import load_contract, load_contracts
 from services.shared.contract.model import Contract, ContractError, Field, FieldType
@@ -25,7 +29,7 @@ from services.shared.contract.model import Contract, ContractError, Field, Field
 SCHEMA = Path(__file__).resolve().parents[2] / "contracts" / "schema" / "odcs-3.1.0.schema.json"
 
 
-class CheckError(Exception):
+class CheckError(OperatorError):
     """The check itself cannot be done; the message says what to do."""
 
 
@@ -66,7 +70,7 @@ def check(directory: Path, against: str | None = None) -> Report:
     """Check a folder of contracts, and with `against` (a git revision) also what changed since.
 
     Raises:
-        CheckError: jsonschema is not installed, or git does not know the revision.
+        CheckError: git does not know the revision.
     """
     contracts, findings = _load_all(directory)
     for contract in contracts:
@@ -99,8 +103,6 @@ def _load_all(directory: Path) -> tuple[list[Contract], list[Finding]]:
 
 
 def _schema_findings(contract: Contract) -> Iterator[Finding]:
-    from jsonschema.exceptions import best_match
-
     for error in _validator().iter_errors(read_document(contract.file)):
         cause = best_match([error])
         yield Finding(contract.dataset, Level.PROBLEM, f"ODCS schema: {cause.json_path}: {cause.message}")
@@ -108,10 +110,6 @@ def _schema_findings(contract: Contract) -> Iterator[Finding]:
 
 @cache
 def _validator() -> Any:
-    try:
-        from jsonschema import Draft201909Validator
-    except ImportError as error:
-        raise CheckError("jsonschema is not installed; `make setup` installs it") from error
     return Draft201909Validator(json.loads(SCHEMA.read_text("utf-8")))
 
 

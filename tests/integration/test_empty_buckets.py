@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from infra.deploy.buckets import Contents, Kept, contents, empty
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
-from services.ops.buckets import Contents, Kept, contents, empty
 from tests.support_terraform import need_terraform
 
-SCRIPT = [sys.executable, str(ROOT / "scripts/empty_buckets.py")]
+SCRIPT = [sys.executable, "-m", "infra.deploy", "empty-buckets"]
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_more_than_one_page_is_emptied(clients: Clients, bucket: str) -> None:
 
 def test_without_a_terminal_and_without_yes_nothing_is_deleted(clients: Clients, emulator: str, bucket: str) -> None:
     done = run(emulator, bucket, stdin=subprocess.DEVNULL)
-    assert done.returncode == 1
-    assert "nobody is here to confirm" in done.stderr
+    assert done.returncode == 2
+    assert "Nobody is here to confirm" in done.stderr
     assert contents(clients.s3, bucket).versions == 8
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.ops.cli import app
+from services.ops.cli.app import app
 from services.ops.contracts_check import CheckError, Level, Report, check
 from tests.unit.contracts.conftest import Change
 

@@ -1,4 +1,4 @@
-"""The workflows: pinned, with few rights, and made of commands that exist."""
+"""The workflows: actions are pinned, jobs have few rights, and commands exist."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ def test_images_are_built_without_the_index_that_lambda_refuses() -> None:
     assert "--provenance=false --sbom=false" in build
 
 
-def test_the_image_that_is_scanned_stands_on_the_base_that_is_pushed() -> None:
+def test_the_image_that_is_scanned_has_the_base_of_the_image_that_is_pushed() -> None:
     (build,) = (step["run"] for step in steps(ROOT / ".github/workflows/scan.yml") if "docker" in step.get("run", ""))
     assert "BASE_IMAGE" not in build  # the Dockerfile's own, as `make push-images` has it
 
 
-def test_scanning_fails_on_what_is_severe_and_can_be_mended() -> None:
+def test_scanning_fails_on_what_is_severe_and_has_a_fix() -> None:
     scans = [step["with"] for step in steps(ROOT / ".github/workflows/scan.yml") if "trivy" in step.get("uses", "")]
     (verdict,) = (scan for scan in scans if "exit-code" in scan)
     wanted = {"severity": "HIGH,CRITICAL", "ignore-unfixed": "true", "exit-code": "1"}

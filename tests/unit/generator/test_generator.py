@@ -202,13 +202,15 @@ class TestTheScript:
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            (["--type", "parcels"], "no contract for 'parcels'"),
+            (["--type", "parcels"], "No contract for 'parcels'"),
             (["--bad-rate", "2"], "bad_rate is 2.0; it must be from 0 to 1"),
             (["--start", "2026-03-02", "--end", "2026-03-01"], "is not after start"),
             (["--contracts", "nowhere"], "nowhere: is no folder"),
         ],
     )
-    def test_refuses_with_2_a_sentence_and_no_file(self, tmp_path: Path, arguments: list[str], reason: str) -> None:
+    def test_refuses_with_exit_code_2_and_a_sentence_and_writes_no_file(
+        self, tmp_path: Path, arguments: list[str], reason: str
+    ) -> None:
         file = tmp_path / "out.jsonl"
         done = shipments("--out", str(file), *arguments)
         message = " ".join(done.stderr.decode().split())
