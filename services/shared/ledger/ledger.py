@@ -55,7 +55,7 @@ class OpenEntry:
 
 
 class Ledger:
-    """`objects`, `units`, `lots` and `cursors` hold the transitions. `clock` gives epoch seconds and is replaced in tests."""
+    """`objects`, `units` and `lots` hold the transitions. `clock` gives epoch seconds and is replaced in tests."""
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Callable[[], float] = time.time) -> None:
         self._table = LedgerTable(client, table, clock)

@@ -108,7 +108,7 @@ class LedgerTable:
             yield from page["Items"]
 
     def open_keys(self, shard: str, after: Item | None = None) -> Any:
-        """Keys (`pk`, `open`, `since`) of the open work in one shard of the index, oldest first, from behind `after` on.
+        """Keys (`pk`, `open`, `since`) of the open work in one shard of the index, oldest first, those behind `after`.
 
         Eventually consistent, as every index is. The item of `after` may have left the index.
         """
