@@ -13,13 +13,13 @@ from typing import Any
 
 from services.shared.aws import FAILURES, Failure
 from services.shared.deadline import Deadline
-from services.shared.identities import ObjectId, UnitId
+from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Lookup, LostRace, Lot, LotState, UnitNotes
 from services.shared.units import MalformedMessage, Unit, UnitMessage
 from services.transform.protocol.dead_letters import DeadLetterQueue
 from services.transform.protocol.execution import LotReport
-from services.transform.protocol.failures import RefusedMessage, TooLarge, as_failure, is_own_fault
+from services.transform.protocol.failures import RefusedMessage, TooLarge, UnexpectedFailure, as_failure, is_own_fault
 from services.transform.protocol.isolation import FreeUnit, Isolation, OpenLot
 from services.transform.protocol.lots import LotWorker, whole_objects
 from services.transform.protocol.messages import Letter, confirmed
@@ -126,31 +126,30 @@ class _Delivery:
     def sort(self, found: Lookup) -> tuple[list[FreeUnit], list[OpenLot]]:
         """Confirm the units that were looked up; what is finished is acknowledged. Gives those that are left to do."""
         free: list[FreeUnit] = []
-        lots: dict[str, OpenLot] = {}
+        lots: dict[LotId, OpenLot] = {}
         for message in [message for message in self._waiting if message.id in found.asked]:
             letters = self._waiting.pop(message)
-            known = found.objects.get(message.object)
             try:
-                unit = confirmed(message, known, self._bronze_bucket)
+                unit = confirmed(message, found.objects.get(message.object), self._bronze_bucket)
+                self._letters.setdefault(unit.id, []).extend(letters)
+                lot = found.lots[found.lot_of[unit.id]] if unit.id in found.lot_of else None
+                if lot is not None and lot.state is not LotState.COMMITTED:
+                    lots[lot.id] = OpenLot(lot, found.units_of(lot))
+                elif lot is not None or found.objects[message.object].is_finished:
+                    self.result.duplicates += len(letters)
+                    self._finish_tidying(lot, found)
+                elif notes := self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters):
+                    free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))
             except RefusedMessage as error:
                 self._send_dead(letters, "refused_message", error)
-                continue
-            self._letters.setdefault(unit.id, []).extend(letters)
-            lot = found.lots[found.lot_of[unit.id]] if unit.id in found.lot_of else None
-            if lot is not None and lot.state is not LotState.COMMITTED:
-                lots[str(lot.id)] = OpenLot(lot, found.units_of(lot))
-            elif lot is not None or (known and known.is_finished):
-                self.result.duplicates += len(letters)
-                if lot is not None:
-                    self._finish_tidying(lot, found)
-            else:
-                notes = self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters)
-                if notes is not None:
-                    free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))
+            except Exception as error:  # noqa: BLE001 (the border between a unit and its neighbours)
+                self._come_back(letters, as_failure(error))
         return free, list(lots.values())
 
-    def _finish_tidying(self, lot: Lot, found: Lookup) -> None:
+    def _finish_tidying(self, lot: Lot | None, found: Lookup) -> None:
         """The worker that committed this lot may have died right afterwards. Otherwise the sweep does it."""
+        if lot is None:
+            return
         with suppress(*FAILURES):
             if lot.outputs:
                 self._worker.tidy(lot)
@@ -158,15 +157,15 @@ class _Delivery:
             self._ledger.objects.mark_done(id_ for id_ in covered if not found.objects[id_].is_finished)
 
     def _notes_of_living(self, unit: Unit, notes: UnitNotes, letters: Sequence[Letter]) -> UnitNotes | None:
-        """A dead unit's own message repeats the sending (its worker died before it could acknowledge). Any other message
-        was redriven by somebody: the unit starts from zero.
+        """A dead unit's own message repeats the sending: its worker died before it could acknowledge.
+
+        Any other message was redriven by somebody: the unit starts from zero.
         """
         if not notes.dead:
             return notes
         own = [letter for letter in letters if letter.message_id == notes.dead]
         if own:
-            error = as_failure(RuntimeError(notes.last_error or "no error was noted"))
-            self._send_dead(own, "attempts_exhausted", error)
+            self._send_dead(own, "attempts_exhausted", UnexpectedFailure(notes.last_error))
             self.result.duplicates += len(letters) - len(own)
             return None
         try:
@@ -187,11 +186,8 @@ class _Delivery:
             self._come_back(self._letters.get(unit.id, ()), failure)
 
     def lost_race(self, unit: Unit, race: LostRace) -> None:
-        letters = self._letters.pop(unit.id)
         self._lost[unit.id] = race
-        self._waiting[UnitMessage(unit.object.id, unit.object.size, unit.object.created, unit.start, unit.end)] = (
-            letters
-        )
+        self._waiting[unit.as_message()] = self._letters.pop(unit.id)
 
     def is_dead(self, unit: Unit, failure: Failure) -> None:
         """Note it, then send the letter, then acknowledge. A crash in between repeats the sending."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from services.shared.deadline import Deadline, OutOfTime
+from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
 from services.shared.errors import Terminal
 from services.shared.identities import SILVER_ROOT, LakeKey, LotId
 from services.shared.ledger.records import (
@@ -35,7 +35,7 @@ class NoRoom(Exception):  # not an error: the lot is full, and the unit belongs 
 
 
 class ConservationError(Terminal):
-    """Rows read are not rows in Silver plus rows in quarantine, or not those in the files. Not committed: this is a bug."""
+    """Rows read are not rows in Silver plus rows in quarantine, or not those in the files: a bug. Not committed."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Execution:
         self._part = progress.part if progress else 0
         self._files: list[LotFile] = list(progress.files) if progress else []
         self._before = progress.counts if progress else Counts()
-        self._position = Position.of(progress.position) if progress else None
+        self._position = Position.from_list(list(progress.position)) if progress else None
         self.lot = lot
         self.units: list[Unit] = []
 
@@ -183,7 +183,7 @@ class Execution:
         if self._has_lot_of_its_own() and self._position is not None:
             counts = self._before + self._tally.by_unit[0]
             progress = Progress(
-                self._position.as_tuple(), self._part, counts, tuple(self._files), self._worker.versions
+                tuple(self._position.to_list()), self._part, counts, tuple(self._files), self._worker.versions
             )
             lot = self._worker.ledger.lots.record_progress(lot, progress)
         self.lot = lot
@@ -197,7 +197,8 @@ class Execution:
             self.lot = lots.record_outputs(self.lot, keys)
         else:
             ids = [unit.id for unit in self.units]
-            self.lot = lots.claim(self._id, ids, keys, self._worker.versions, self._deadline.lease_seconds())
+            seconds = self._deadline.remaining() + LEASE_SLACK_SECONDS
+            self.lot = lots.claim(self._id, ids, keys, self._worker.versions, seconds)
         return self.lot
 
     def _write(self, files: Sequence[EncodedFile], lot: Lot) -> list[LotFile]:

@@ -41,5 +41,5 @@ def as_failure(error: Exception) -> Failure:
 
 
 def is_own_fault(failure: Failure) -> bool:
-    """Whether it counts against the unit. Time, throttling, another's lease, a missing permission or an outage do not."""
+    """Whether it counts against the unit. Time, throttling, a lease, a missing permission or an outage do not."""
     return isinstance(failure, Terminal)

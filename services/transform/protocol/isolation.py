@@ -26,7 +26,7 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LostRace, Lot, UnitNotes
 from services.shared.units import Unit
 from services.transform.protocol.execution import LotReport
-from services.transform.protocol.failures import TooLarge, as_failure, is_own_fault
+from services.transform.protocol.failures import TooLarge, UnexpectedFailure, as_failure, is_own_fault
 from services.transform.protocol.lots import MAX_TAKE_OVERS, LotWorker, too_large
 
 MAX_ATTEMPTS = 5
@@ -139,8 +139,8 @@ class Isolation:
             self._settle.comes_back([unit.unit], out_of_time)
             return
         if unit.notes.attempts >= MAX_ATTEMPTS:  # the last attempt killed its worker
-            error = unit.notes.last_error or "the worker died each time it tried this unit alone: memory, or a crash"
-            self._settle.is_dead(unit.unit, as_failure(RuntimeError(error)))
+            error = unit.notes.last_error or "the worker died whenever it tried this unit alone: memory, or a crash"
+            self._settle.is_dead(unit.unit, UnexpectedFailure(error))
             return
         try:
             self._ledger.units.begin_attempt(unit.unit.id)
@@ -162,8 +162,8 @@ class Isolation:
             report = self._worker.resume(open_lot.lot, open_lot.units, self._deadline, self._is_whole_invocation())
         except TooLarge as error:
             self._settle.is_too_large(open_lot.units[0], error)
-        except FAILURES as error:
-            self._settle.comes_back(open_lot.units, error)
+        except Exception as error:  # noqa: BLE001 (the border between a lot and its neighbours)
+            self._settle.comes_back(open_lot.units, as_failure(error))
         else:
             self._settle.committed(report)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from services.shared.aws import FAILURES, Failure
 from services.shared.contract.model import Contract
-from services.shared.deadline import Deadline, OutOfTime
+from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
 from services.shared.errors import Terminal
 from services.shared.identities import ObjectId, UnitId
 from services.shared.lake import Lake
@@ -126,7 +126,7 @@ class LotWorker:
             TooLarge: its only unit gets nowhere; the lot is dissolved.
             Exception: it could not be committed; it is dissolved if that will happen again.
         """
-        ours = self.ledger.lots.take_over(lot, self.versions, deadline.lease_seconds())
+        ours = self.ledger.lots.take_over(lot, self.versions, deadline.remaining() + LEASE_SLACK_SECONDS)
         if ours.state is LotState.DISSOLVING or lot.take_overs >= MAX_TAKE_OVERS:
             self._dissolve(ours)
             raise _Dissolved(f"lot {lot.id} was given up after {lot.take_overs} executions; its units are tried alone")
@@ -143,7 +143,7 @@ class LotWorker:
                 self._dissolve(ours)
                 raise too_large(units[0]) from error
             self._leave(ours, failure, forgive=not counts)
-            raise failure from error
+            raise
         self._tidy(report)
         return report
 

@@ -46,8 +46,8 @@ def confirmed(message: UnitMessage, known: LedgerObject | None, bronze_bucket: s
         )
     if (message.size, message.created) != (known.source.size, known.source.created):
         raise RefusedMessage(
-            f"{message.id}: the message says {message.size} bytes and created {message.created.isoformat()}, the ledger "
-            f"{known.source.size} bytes and {known.source.created.isoformat()}; find out who sends to this queue"
+            f"{message.id}: the message says {message.size} bytes and created {message.created.isoformat()}, the "
+            f"ledger {known.source.size} bytes and {known.source.created.isoformat()}; find out who sends to this queue"
         )
     if not known.plan.has(message.start, message.end):
         raise RefusedMessage(
