@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from services.transform.protocol.lots import LotWorker
 
 
+_SECONDS_TO_WRITE = 1.0  # less is not worth beginning to write a file
+
+
 class NoRoom(Exception):  # not an error: the lot is full, and the unit belongs to the next one
     """Memory is full in the middle of a unit that has neighbours. Nothing of the unit is left behind."""
 
@@ -123,7 +126,7 @@ class Execution:
                     self._write_part()
                 self._deadline.check()
         except OutOfTime:
-            if self._has_lot_of_its_own() and self._rows.entries:
+            if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > _SECONDS_TO_WRITE:
                 self._write_part()
             if not self.lot:
                 self._forget(mark)
@@ -208,7 +211,7 @@ class Execution:
             key, data, rows = file
             if self._worker.clock() * 1000 >= lot.lease_until:
                 raise LeaseLost(f"lot {lot.id}: the lease ended before {key} was written")
-            if self._deadline.remaining() <= 1:
+            if self._deadline.remaining() <= _SECONDS_TO_WRITE:
                 raise OutOfTime(f"lot {lot.id}: no time is left to write {key}")
             return LotFile(key, rows, len(data), self._worker.lake.put(key, data))
 
