@@ -133,7 +133,14 @@ class Lots:
         )
         if found is not None:
             raise LeaseHeld(f"lot {lot.id} was taken over by another worker")
-        return replace(lot, contracts=contracts, lease_token=token, lease_until=until, take_overs=lot.take_overs + 1)
+        return replace(
+            lot,
+            contracts=contracts,
+            lease_token=token,
+            lease_until=until,
+            take_overs=lot.take_overs + 1,
+            progress=lot.progress if keeps else None,
+        )
 
     def record_outputs(self, lot: Lot, outputs: Iterable[str]) -> Lot:
         """Record further keys before they are written, so that whoever executes or dissolves the lot finds them.
