@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ops.contracts_check import check
+from services.ops.contracts.check import check
+from services.ops.contracts.number import write_ids
 from services.shared.contract.loader import load_contracts
 from services.shared.judge.verdicts import Reason
 from services.transform.blocks import lines_block
@@ -22,7 +23,9 @@ FLIGHTS = ROOT / "examples" / "flights"
 def test_the_contract_in_the_documents_is_accepted(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "contracts.md").read_text("utf-8")
     block = text.split("   ```yaml\n")[1].split("   ```\n")[0]
-    (tmp_path / "parcels.yaml").write_text(textwrap.dedent(block), "utf-8")
+    file = tmp_path / "parcels.yaml"
+    file.write_text(textwrap.dedent(block), "utf-8")
+    assert write_ids(file) == {"handed_in_at": 5, "parcel_id": 6, "price": 7, "tags": 8}
     report = check(tmp_path)
     assert report.findings == ()
     assert [field.name for field in report.datasets[0].fields] == ["handed_in_at", "parcel_id", "price", "tags"]
