@@ -12,9 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.ops.audit import Audit, audit
-from services.ops.contracts_check import CheckError, Level, Report, check
+from services.ops.contracts.check import check
+from services.ops.contracts.findings import CheckError, Level, Report
+from services.ops.contracts.number import write_ids
 from services.ops.terraform import NoOutputs, outputs
 from services.shared.aws import aws_client
+from services.shared.contract.model import ContractError
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT
 from services.shared.ledger.ledger import Ledger
 
@@ -46,6 +49,19 @@ def check_contracts(
         raise typer.Exit(1) from error
     _show(report)
     raise typer.Exit(0 if report.accepted else 1)
+
+
+@contracts.command("number")
+def number_contracts(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Contract files.")]) -> None:
+    """Write the ids of new fields into contract files. An id never changes, and files with all ids stay as they are."""
+    for file in files:
+        try:
+            fresh = write_ids(file)
+        except ContractError as error:
+            errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+        told = ", ".join(f"{path}: {id_}" for path, id_ in fresh.items()) or "every field has its id"
+        console.print(f"{file}: {told}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("audit")

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.stack import Clients
+from services.shared.columns import silver_columns
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey, LotId
 from services.shared.lake import ObjectGone, S3Lake
@@ -148,12 +149,7 @@ class TestFiles:
         (report,) = deliver(rig, records(rig.units)).reports
         ((key, data),) = rig.lake.files.items()
         file = pq.ParquetFile(io.BytesIO(data))
-        assert file.schema_arrow.names == [
-            *(field.name for field in contracts["shipments"].fields),
-            "_source",
-            "_offset",
-            "_rescued",
-        ]
+        assert file.schema_arrow.names == [column.name for column in silver_columns(contracts["shipments"])]
         times = file.read()["event_time"].to_pylist()
         assert times == sorted(times)
         metadata = file.metadata.metadata
