@@ -222,9 +222,8 @@ class TestLots:
 
     def test_a_lot_of_as_many_files_as_are_promised_fits_in_an_item(self, ledger: Ledger) -> None:
         """The longest keys in all units, the etags random: what the limits in the documents rest on."""
-        long_keys = [
-            replace(SOURCE, key=f"bronze/shipments/{secrets.token_hex(480)}") for _ in range(MAX_UNITS_PER_LOT)
-        ]
+        names = [f"bronze/shipments/{secrets.token_hex(480)}.jsonl" for _ in range(MAX_UNITS_PER_LOT)]
+        long_keys = [replace(SOURCE, key=name) for name in names]
         units = [Plan.of(source, 5000).unit(0) for source in long_keys]
         id_ = LotId.new(datetime.now(UTC))
         keys = [
