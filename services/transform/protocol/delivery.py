@@ -127,6 +127,7 @@ class _Delivery:
         """Confirm the units that were looked up; what is finished is acknowledged. Gives those that are left to do."""
         free: list[FreeUnit] = []
         lots: dict[LotId, OpenLot] = {}
+        committed: dict[LotId, Lot] = {}
         for message in [message for message in self._waiting if message.id in found.asked]:
             letters = self._waiting.pop(message)
             try:
@@ -137,19 +138,20 @@ class _Delivery:
                     lots[lot.id] = OpenLot(lot, found.units_of(lot))
                 elif lot is not None or found.objects[message.object].is_finished:
                     self.result.duplicates += len(letters)
-                    self._finish_tidying(lot, found)
+                    if lot is not None:
+                        committed[lot.id] = lot
                 elif notes := self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters):
                     free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))
             except RefusedMessage as error:
                 self._send_dead(letters, "refused_message", error)
             except Exception as error:  # noqa: BLE001 (the border between a unit and its neighbours)
                 self._come_back(letters, as_failure(error))
+        for lot in committed.values():
+            self._finish_tidying(lot, found)
         return free, list(lots.values())
 
-    def _finish_tidying(self, lot: Lot | None, found: Lookup) -> None:
+    def _finish_tidying(self, lot: Lot, found: Lookup) -> None:
         """The worker that committed this lot may have died right afterwards. Otherwise the sweep does it."""
-        if lot is None:
-            return
         with suppress(*FAILURES):
             if lot.outputs:
                 self._worker.tidy(lot)

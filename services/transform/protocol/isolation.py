@@ -161,7 +161,10 @@ class Isolation:
         try:
             report = self._worker.resume(open_lot.lot, open_lot.units, self._deadline, self._is_whole_invocation())
         except TooLarge as error:
-            self._settle.is_too_large(open_lot.units[0], error)
+            if open_lot.units[0].is_whole_object:
+                self._settle.is_too_large(open_lot.units[0], error)
+            else:
+                self._settle.comes_back(open_lot.units, error)
         except Exception as error:  # noqa: BLE001 (the border between a lot and its neighbours)
             self._settle.comes_back(open_lot.units, as_failure(error))
         else:
@@ -211,7 +214,10 @@ class Isolation:
         """
         stalls = unit.notes.stalls + (1 if whole or not unit.notes.stalls else 0)
         if stalls >= MAX_TAKE_OVERS:
-            self._settle.is_too_large(unit.unit, too_large(unit.unit))
+            if unit.unit.is_whole_object:
+                self._settle.is_too_large(unit.unit, too_large(unit.unit))
+            else:  # other units of its object may be in Silver already: it is a dead letter in the end
+                self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
             return
         with suppress(*FAILURES):
             if stalls > unit.notes.stalls:
