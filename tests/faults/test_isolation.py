@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,10 @@ from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
 from services.shared.ledger.records import ObjectState
 from services.shared.units import Unit
+from services.transform.blocks import Piece
 from services.transform.files import encode as encoding
 from services.transform.protocol.isolation import MAX_ATTEMPTS
+from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
 from tests.support.queue import record
@@ -269,6 +271,27 @@ class TestAUnitThatTakesTooLong:
         assert known.id not in rig.open_objects()
         rig.forget(unit.object)
         rig.check_exactly_once()
+
+    def test_of_an_object_with_other_units_is_a_dead_letter_and_the_object_stays_open(
+        self, clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+    ) -> None:
+        """The other units' rows are in Silver: an object that says REJECTED would hide them."""
+        rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1024)
+        source = rig.upload("shipments", [shipment(number) for number in range(20)])
+        stuck = rig.units[1]
+
+        class Stuck(UnitReader):
+            def read(self, unit: Unit, *args: Any, **kwargs: Any) -> Iterator[Piece]:
+                if unit.id == stuck.id:
+                    rig.clock.advance(50)
+                    raise OutOfTime("nothing was found until the deadline")
+                return super().read(unit, *args, **kwargs)
+
+        rig.reader = lambda lake: Stuck(lake, max_row_bytes=4096)
+        play_until_acknowledged(rig, rig.units, deliveries=20)
+        assert rig.state_of(source) is ObjectState.PLANNED
+        assert len(rig.dead_letters.sent) == 1
+        assert set(rig.look_up().lot_of) == {unit.id for unit in rig.units if unit.id != stuck.id}
 
     def test_is_not_rejected_for_time_that_others_used(self, rig: Rig) -> None:
         """Two heavy units never fit in one invocation together: neither is blamed for the other."""
