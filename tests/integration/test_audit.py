@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -130,3 +131,15 @@ def test_the_command_asks_for_a_pipeline(smelt_audit: Command) -> None:
     nowhere = {"LEDGER_TABLE": "", "SILVER_BUCKET": ""}
     unnamed = smelt_audit(**nowhere)
     assert (unnamed.returncode, "No pipeline given" in unnamed.stderr) == (2, True)
+
+
+def test_the_command_prints_json(rig: Rig, ledger: Ledger, smelt_audit: Command) -> None:
+    source = rig.upload("shipments", [shipment(1), b"{"])
+    plan(ledger, source, rig.unit_bytes)
+    rig.deliver(rig.units)
+    done = smelt_audit("--json")
+    told = json.loads(done.stdout)
+    (account,) = told["objects"]
+    assert (account["object"], account["done"], account["rows_quarantined"]) == (str(source.id), True, 1)
+    assert len(told["findings"]) == 2  # the rig's files are not in this bucket
+    assert done.returncode == 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
+from local.stack import Names
 from services.shared.ledger import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
 from tests.support_terraform import IMAGES, of_type, plan, resources
@@ -147,3 +148,8 @@ def test_every_variable_of_the_pipeline_can_be_set_in_the_environment(planned: d
     call = root["module_calls"]["pipeline"]
     assert set(call["expressions"]) == set(call["module"]["variables"])
     assert set(root["variables"]) == {"region", *call["module"]["variables"]}
+
+
+def test_queues_have_the_same_names_on_an_emulator(planned: dict[str, Any]) -> None:
+    names = {queue["name"].replace("smelt-dev-", "smelt-") for queue in of_type(planned, "aws_sqs_queue").values()}
+    assert {Names().queue, Names().dlq} <= names

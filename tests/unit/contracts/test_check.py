@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.ops.cli.app import app
+from services.ops.cli.console import execute
 from services.ops.contracts_check import CheckError, Level, Report, check
 from tests.unit.contracts.conftest import Change
 
@@ -258,12 +259,11 @@ class TestTheCommandLine:
         assert "tags: is removed" in result.output
         assert "refused" in result.output
 
-    def test_ends_with_1_and_a_sentence_where_git_does_not_know_the_revision(
-        self, committed: Change, tmp_path: Path
+    def test_ends_with_2_and_a_sentence_where_git_does_not_know_the_revision(
+        self, committed: Change, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        result = CliRunner().invoke(app, ["contracts", "check", str(tmp_path), "--against", "nowhere"])
-        assert result.exit_code == 1
-        assert "Traceback" not in result.output
+        assert execute(app, ["contracts", "check", str(tmp_path), "--against", "nowhere"]) == 2
+        assert "no such revision" in capsys.readouterr().err
 
     def test_checks_the_folder_contracts_where_none_is_named(self) -> None:
         command = [sys.executable, "-m", "services.ops.cli", "contracts", "check"]
