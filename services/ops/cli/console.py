@@ -41,15 +41,10 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON
 RegionOption = Annotated[str | None, typer.Option(help="The AWS region.", envvar="AWS_DEFAULT_REGION")]
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # rich itself would exit with 1, which says here that something wrong was found
-
-
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-results = _Console(width=_WIDTH, highlight=False)
-messages = _Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(width=_WIDTH, highlight=False)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:
@@ -101,7 +96,7 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _reader_is_gone()
-    except SystemExit as error:
+    except SystemExit as error:  # a sentence from code that was run; or 1 from rich and Typer where the reader is gone
         if isinstance(error.code, str):
             _fail(error.code)
         return ExitCode.FAILED if error.code else ExitCode.OK

@@ -135,19 +135,27 @@ def test_a_program_without_a_command_shows_its_help(capsys: Output) -> None:
     assert "audit" in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("how", ["show('x' * 100)", "sys.stdout.buffer.write(b'x' * 100)"])
-def test_a_reader_that_goes_away_ends_the_command_quietly_with_2(how: str) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        "while True: show('x' * 100)",
+        "while True: sys.stdout.buffer.write(b'x' * 100)",
+        "show('x' * 10); sys.stdin.read(); sys.stdout.buffer.write(b'x')",
+    ],
+    ids=["a long text", "many bytes", "a few bytes that are written at the end"],
+)
+def test_a_reader_that_goes_away_ends_the_command_quietly_with_2(body: str) -> None:
     program = (
         "import sys\n"
         "from services.ops.cli.console import run, show\n"
         "def command() -> None:\n"
-        f"    while True: {how}\n"
+        f"    {body}\n"
         "run(command, [])\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout and process.stderr
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, **pipes) as process:
+        assert process.stdin and process.stdout and process.stderr
         process.stdout.read(10)
         process.stdout.close()
+        process.stdin.close()
         assert (process.wait(30), process.stderr.read()) == (2, b"")
