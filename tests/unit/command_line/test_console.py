@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -153,7 +154,8 @@ def test_a_reader_that_goes_away_ends_the_command_quietly_with_2(body: str) -> N
         "run(command, [])\n"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, **pipes) as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=buffered, **pipes) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdout.read(10)
         process.stdout.close()
