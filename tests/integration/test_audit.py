@@ -1,4 +1,4 @@
-"""The audit tells done from not done, and finds files that no lot names."""
+"""The audit separates done objects from the others, and finds files that no committed lot references."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_rejected_object_is_done_and_a_unit_that_fails_is_not(rig: Rig, ledger
     assert "deleted" in found.objects[vanished.id].errors[0]
 
 
-def test_files_of_a_lot_that_is_still_open_are_no_finding(rig: Rig, ledger: Ledger) -> None:
+def test_files_of_a_pending_lot_are_not_a_finding(rig: Rig, ledger: Ledger) -> None:
     source = rig.upload("shipments", [shipment(1)])
     plan(ledger, source, rig.unit_bytes)
     rig.deliver(rig.units, Interrupter(4, before=False, action=crash))
@@ -74,7 +74,7 @@ def test_files_of_a_lot_that_is_still_open_are_no_finding(rig: Rig, ledger: Ledg
     assert not found.objects[source.id].is_done
 
 
-def test_a_file_that_no_lot_names_and_a_lot_whose_file_is_missing_are_found(rig: Rig, ledger: Ledger) -> None:
+def test_a_file_that_no_lot_references_and_a_lot_whose_file_is_missing_are_found(rig: Rig, ledger: Ledger) -> None:
     plan(ledger, rig.upload("shipments", [shipment(1)]), rig.unit_bytes)
     rig.deliver(rig.units)
     (key,) = rig.lake.files

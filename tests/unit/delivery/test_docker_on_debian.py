@@ -42,7 +42,7 @@ def call(machine: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.fixture
-def somebody_s_engine(machine: Path) -> Iterator[subprocess.Popen[bytes]]:
+def other_engine(machine: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([machine / "dockerd"], start_new_session=True) as process:
         while not (machine / "up").exists():
             assert process.poll() is None
@@ -57,12 +57,12 @@ def test_what_was_started_is_ended(machine: Path) -> None:
     assert [(machine / name).exists() for name in ("up", "pid")] == [False, False]
 
 
-def test_an_engine_that_was_running_before_goes_on(machine: Path, somebody_s_engine: subprocess.Popen[bytes]) -> None:
+def test_an_engine_that_was_running_before_goes_on(machine: Path, other_engine: subprocess.Popen[bytes]) -> None:
     assert [call(machine, action).returncode for action in ("start", "stop")] == [0, 0]
-    assert somebody_s_engine.poll() is None
+    assert other_engine.poll() is None
 
 
-def test_a_process_that_has_got_the_number_since_is_left_alone(machine: Path) -> None:
+def test_another_process_that_has_the_same_number_now_is_left_alone(machine: Path) -> None:
     with subprocess.Popen(["sleep", "600"]) as other:
         (machine / "pid").write_text(f"{other.pid}\n")
         assert call(machine, "stop").returncode == 0
