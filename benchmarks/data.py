@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services.shared.contract import Contract, Field, FieldType, load_contracts
+from services.shared.contract.loader import load_contracts
+from services.shared.contract.model import Contract, Field, FieldType
 
 SHIPMENTS = load_contracts(Path(__file__).parent.parent / "contracts")["shipments"]
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -77,7 +77,7 @@ def run_here(case: str) -> dict[str, float]:
     dataset, make, rows = CASES[case]
     source = make(dataset, rows)
     os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
-    from services.shared.telemetry import aws_client
+    from services.shared.aws import aws_client
     from services.transform import app
 
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")

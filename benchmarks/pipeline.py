@@ -11,11 +11,11 @@ from typing import BinaryIO
 
 from benchmarks.data import CONTRACTS, DAYS, START
 from services.shared.identities import LotId, UnitId
-from services.shared.ledger import Counts, Ledger, Lookup, LostRace, Lot, LotFile, LotState
+from services.shared.ledger.ledger import Counts, Ledger, Lookup, LostRace, Lot, LotFile, LotState
 from services.shared.units import BronzeObject, Unit, plan
-from services.transform.batch import BatchProcessor
-from services.transform.lots import Deadline, LotWorker
-from services.transform.reader import UnitReader
+from services.transform.protocol.delivery import BatchProcessor
+from services.transform.protocol.lots import Deadline, LotWorker
+from services.transform.reading.reader import UnitReader
 
 BUCKET = "bronze"
 MIB = 1024 * 1024

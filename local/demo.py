@@ -32,9 +32,9 @@ from services.ops.audit import audit
 from services.ops.cli.console import finish, results, run
 from services.ops.cli.console import show as say
 from services.ops.errors import OperatorError
-from services.shared.contract import load_contracts
+from services.shared.contract.loader import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
-from services.shared.ledger import Counts, Ledger, Lot, LotState
+from services.shared.ledger.ledger import Counts, Ledger, Lot, LotState
 from services.shared.units import BronzeObject, plan, unit_count
 
 STATE = ROOT / ".smelt"

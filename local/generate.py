@@ -17,7 +17,7 @@ from rich.progress import track
 from local.generator import Request, events, json_safe_events
 from services.ops.cli.console import messages
 from services.ops.errors import OperatorError
-from services.shared.contract import load_contracts
+from services.shared.contract.loader import load_contracts
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
 _WORTH_A_PROGRESS_BAR = 200_000  # rows

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.ops.errors import OperatorError
-from services.shared.contract import Contract, Field, FieldType
+from services.shared.contract.model import Contract, Field, FieldType
 
 NULL_RATE = 0.02  # of each optional field
 _MILLISECOND = timedelta(milliseconds=1)

@@ -11,7 +11,7 @@ import pytest
 
 from local.ministack import ROOT, ministack
 from local.stack import Clients, connect, create_ledger
-from services.shared.contract import Contract
+from services.shared.contract.model import Contract
 
 os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")  # no X-Ray daemon here
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
@@ -20,7 +20,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 @pytest.fixture(scope="session")
 def contracts() -> dict[str, Contract]:
     """The contracts that ship."""
-    from services.shared.contract import load_contracts
+    from services.shared.contract.loader import load_contracts
 
     return load_contracts(ROOT / "contracts")
 

@@ -15,10 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ingest.events import created_objects
 from services.ingest.planner import Outcome, Planned, plan_object, send_units
+from services.shared.aws import aws_client
 from services.shared.errors import Transient
-from services.shared.ledger import Ledger
+from services.shared.ledger.ledger import Ledger
 from services.shared.settings import IngestSettings
-from services.shared.telemetry import aws_client, count, logger, metrics, size, tracer
+from services.shared.telemetry import count, logger, metrics, size, tracer
 from services.shared.units import BronzeObject, Unit
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from services.shared.errors import Transient
 from services.shared.identities import UnacceptableKey
-from services.shared.ledger import Ledger
+from services.shared.ledger.ledger import Ledger
 from services.shared.units import BronzeObject, Unit, plan, unit_count
 
 if TYPE_CHECKING:

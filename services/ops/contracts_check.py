@@ -22,15 +22,9 @@ from jsonschema import Draft201909Validator
 from jsonschema.exceptions import best_match
 
 from services.ops.errors import OperatorError
-from services.shared.contract import (
-    Contract,
-    ContractError,
-    Field,
-    FieldType,
-    load_contract,
-    load_contracts,
-    read_document,
-)
+from services.shared.contract.document import read_document
+from services.shared.contract.loader import load_contract, load_contracts
+from services.shared.contract.model import Contract, ContractError, Field, FieldType
 
 SCHEMA = Path(__file__).resolve().parents[2] / "contracts" / "schema" / "odcs-3.1.0.schema.json"
 

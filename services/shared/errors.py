@@ -8,8 +8,6 @@ Every message says what happened, to which object, and what the operator does ne
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 
 class SmeltError(Exception):
     """Base of the errors that smelt raises on purpose."""
@@ -21,8 +19,3 @@ class Terminal(SmeltError):
 
 class Transient(SmeltError):
     """Trying again may help."""
-
-
-# What may stop one piece of work without stopping the others: our own errors, and AWS's answers and silences.
-Failure = SmeltError | ClientError | BotoCoreError
-FAILURES = (SmeltError, ClientError, BotoCoreError)

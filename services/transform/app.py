@@ -10,15 +10,16 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from services.shared.contract import load_contracts
+from services.shared.aws import aws_client
+from services.shared.contract.loader import load_contracts
 from services.shared.lake import S3Lake
-from services.shared.ledger import Ledger
+from services.shared.ledger.ledger import Ledger
 from services.shared.settings import TransformSettings
-from services.shared.telemetry import aws_client, count, logger, metrics, seconds, size, tracer
-from services.transform.batch import BatchProcessor, BatchResult
-from services.transform.lots import Deadline, LotReport, LotWorker
-from services.transform.reader import UnitReader
-from services.transform.redelivery import send_back
+from services.shared.telemetry import count, logger, metrics, seconds, size, tracer
+from services.transform.protocol.delivery import BatchProcessor, BatchResult
+from services.transform.protocol.lots import Deadline, LotReport, LotWorker
+from services.transform.protocol.redelivery import send_back
+from services.transform.reading.reader import UnitReader
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

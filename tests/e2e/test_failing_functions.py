@@ -16,7 +16,7 @@ import pytest
 
 from local.localstack import BOOTSTRAP, RUNTIME_OF_IMAGE
 from local.stack import Clients, create_function
-from tests.running import await_true
+from tests.support.running import await_true
 
 pytestmark = pytest.mark.e2e
 TIMEOUT_SECONDS = 2

@@ -8,8 +8,8 @@ import pytest
 
 from local.generator import Request
 from local.stack import Clients, Names
-from services.shared.contract import Contract
-from tests.running import KINDS, Running, request
+from services.shared.contract.model import Contract
+from tests.support.running import KINDS, Running, request
 
 pytestmark = pytest.mark.e2e
 

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.shared.contract import Contract
+from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey
-from services.shared.ledger import Ledger, LotState
+from services.shared.ledger.ledger import Ledger, LotState
 from services.shared.units import BronzeObject, Unit, plan
-from services.transform.batch import BatchProcessor, BatchResult
-from services.transform.lots import Deadline, LotWorker
-from services.transform.reader import UnitReader
-from tests.support import BRONZE, LAKE_CALLS, LEDGER_CALLS, Clock, Crash, Interrupted, Interrupter, MemoryLake
+from services.transform.protocol.delivery import BatchProcessor, BatchResult
+from services.transform.protocol.lots import Deadline, LotWorker
+from services.transform.reading.reader import UnitReader
+from tests.support.faults import LAKE_CALLS, LEDGER_CALLS, Crash, Interrupted, Interrupter
+from tests.support.lake import BRONZE, Clock, MemoryLake
 
 INVOCATION_SECONDS = 60.0
 

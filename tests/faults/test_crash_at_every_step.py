@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from local.stack import Clients
-from services.shared.contract import Contract
+from services.shared.contract.model import Contract
 from services.shared.units import Unit
 from tests.faults.rig import Rig, crash, shipments_and_nonsense
-from tests.support import Interrupter
+from tests.support.faults import Interrupter
 
 LOT_BYTES = {"one lot in memory": 1 << 20, "a lot in parts": 2000}
 

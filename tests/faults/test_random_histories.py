@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from local.stack import Clients
-from services.shared.contract import Contract
-from services.shared.ledger import Ledger, LotState
+from services.shared.contract.model import Contract
+from services.shared.ledger.ledger import Ledger, LotState
 from services.shared.units import Unit, plan
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
-from tests.support import Interrupter
+from tests.support.faults import Interrupter
 
 # Thousands in CI, where `.ci/run` asks for them; a quick look elsewhere.
 CASES = int(os.environ.get("SMELT_FAULT_CASES", "150"))

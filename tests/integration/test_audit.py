@@ -14,11 +14,12 @@ import pytest
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
 from services.ops.audit import audit
-from services.shared.contract import Contract
-from services.shared.ledger import Counts, Ledger
+from services.shared.contract.model import Contract
+from services.shared.ledger.ledger import Counts, Ledger
 from services.shared.units import BronzeObject, unit_count
 from tests.faults.rig import Rig, crash, shipment
-from tests.support import BRONZE, CREATED, Interrupter
+from tests.support.faults import Interrupter
+from tests.support.lake import BRONZE, CREATED
 
 
 @pytest.fixture

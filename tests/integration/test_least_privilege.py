@@ -19,7 +19,7 @@ from services.shared.units import plan as plan_units
 from tests.aws_calls import api_calls
 from tests.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
 from tests.integration.test_ingest import Context, event
-from tests.support import CREATED
+from tests.support.lake import CREATED
 from tests.support_terraform import IMAGES, of_type, plan
 
 # API operation -> the IAM actions that it needs (AWS Service Authorization Reference). The others have their own name.

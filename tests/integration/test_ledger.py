@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from local.stack import Clients
 from services.shared.identities import LotId
-from services.shared.ledger import (
+from services.shared.ledger.ledger import (
     MAX_UNITS_PER_LOT,
     Counts,
     LeaseHeld,
@@ -25,7 +25,7 @@ from services.shared.ledger import (
     ObjectState,
 )
 from services.shared.units import BronzeObject, Unit, plan
-from tests.support import CREATED, Clock
+from tests.support.lake import CREATED, Clock
 
 SOURCE = BronzeObject("bronze-bucket", "bronze/shipments/é#1.jsonl", 5000, "etag", None, CREATED)
 UNITS = list(plan(SOURCE, 1000))

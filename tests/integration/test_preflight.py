@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from infra.deploy.preflight import Finding, Level, preflight
 from local.stack import CREDENTIALS, REGION, Clients
-from services.ops.clients import aws_client
+from services.shared.aws import aws_client
 from tests.support_terraform import IMAGES
 from tests.support_terraform import plan as terraform_plan
 

@@ -11,7 +11,7 @@ import pytest
 from local.stack import Clients
 from services.transform import app
 from tests.integration.test_ingest import Context
-from tests.running import await_true
+from tests.support.running import await_true
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from local.ministack import ROOT
 from local.stack import Names
-from services.shared.ledger import TABLE_SCHEMA
+from services.shared.ledger.ledger import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
 from tests.support_terraform import IMAGES, of_type, plan, resources
 

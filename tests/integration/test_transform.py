@@ -13,18 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.stack import Clients
-from services.shared.contract import Contract
+from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey, LotId
 from services.shared.lake import ObjectGone, S3Lake
-from services.shared.ledger import Ledger
+from services.shared.ledger.ledger import Ledger
 from services.shared.units import BronzeObject, MalformedMessage, Unit, plan
 from services.transform import app
-from services.transform.batch import BatchProcessor, BatchResult
-from services.transform.lots import ConservationError, Deadline, LotWorker, OutOfTime
-from services.transform.parse import Parsed
-from services.transform.reader import UnitReader, UnreadableUnit
+from services.transform.protocol.delivery import BatchProcessor, BatchResult
+from services.transform.protocol.lots import ConservationError, Deadline, LotWorker, OutOfTime
+from services.transform.reading.reader import UnitReader, UnreadableUnit
+from services.transform.rows.parser import Parsed
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
-from tests.support import BRONZE, CREATED, Interrupter, records
+from tests.support.faults import Interrupter
+from tests.support.lake import BRONZE, CREATED, records
 
 
 @pytest.fixture

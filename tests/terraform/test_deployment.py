@@ -16,8 +16,8 @@ from infra.terraform.tools.draw_architecture import draw
 from local.generator import Request
 from local.ministack import ROOT
 from local.stack import Names
-from services.shared.contract import Contract
-from tests.running import KINDS, Running, request
+from services.shared.contract.model import Contract
+from tests.support.running import KINDS, Running, request
 from tests.terraform.conftest import ENV, Deployment
 
 pytestmark = pytest.mark.terraform

@@ -17,7 +17,7 @@ from local.ministack import ROOT
 from services.ops.cli.app import app
 from services.ops.cli.console import EXIT_CODES, execute, finish, say, show, show_json
 from services.ops.errors import OperatorError
-from services.shared.contract import ContractError
+from services.shared.contract.model import ContractError
 
 Output = pytest.CaptureFixture[str]
 

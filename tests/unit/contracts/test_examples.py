@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from services.ops.contracts_check import check
-from services.shared.contract import load_contracts
-from services.transform.parse import RowParser, lines_block
-from services.transform.rows import Reason
+from services.shared.contract.loader import load_contracts
+from services.shared.judge.verdicts import Reason
+from services.transform.blocks import lines_block
+from services.transform.rows.parser import RowParser
 
 ROOT = Path(__file__).resolve().parents[3]
 FLIGHTS = ROOT / "examples" / "flights"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.contract import ContractError, Field, FieldType, load_contract, load_contracts
+from services.shared.contract.loader import load_contract, load_contracts
+from services.shared.contract.model import ContractError, Field, FieldType
 from tests.unit.contracts.conftest import PARCELS, Change
 
 ROOT = Path(__file__).resolve().parents[3]

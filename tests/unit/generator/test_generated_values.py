@@ -16,8 +16,9 @@ import pytest
 
 from local.generator import Request, events
 from local.ministack import ROOT
-from services.shared.contract import Contract, Field, FieldType
-from services.transform.rows import Accepted, Reason, Rejected, RowJudge
+from services.shared.contract.model import Contract, Field, FieldType
+from services.shared.judge.judge import RowJudge
+from services.shared.judge.verdicts import Accepted, Reason, Rejected
 
 START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC)
 REQUEST = Request(count=400, start=START, end=END, seed=7)

@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from local.generator import Request, WrongRequest, events, json_safe_events
-from services.shared.contract import Contract, Field, FieldType, load_contracts
-from services.transform.parse import Parsed, RowParser, lines_block
-from services.transform.rows import Reason
+from services.shared.contract.loader import load_contracts
+from services.shared.contract.model import Contract, Field, FieldType
+from services.shared.judge.verdicts import Reason
+from services.transform.blocks import lines_block
+from services.transform.rows.parser import Parsed, RowParser
 
 ROOT = Path(__file__).resolve().parents[3]
 EVERY_TYPE = Contract(

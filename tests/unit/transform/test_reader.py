@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from services.shared.lake import LakeUnavailable
 from services.shared.units import Unit, plan
-from services.transform.reader import OVERLONG_HEAD_BYTES, OverlongRow, UnitReader, UnreadableUnit
-from tests.support import MemoryLake
+from services.transform.blocks import OverlongRow
+from services.transform.reading.reader import OVERLONG_HEAD_BYTES, UnitReader, UnreadableUnit
+from tests.support.lake import MemoryLake
 
 MAX_ROW = 300
 Row = tuple[int, bytes]

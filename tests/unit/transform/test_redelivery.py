@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from services.shared.errors import Failure, Terminal, Transient
-from services.shared.ledger import LeaseHeld
-from services.transform.lots import OutOfTime
-from services.transform.redelivery import seconds_until_retry, send_back
+from services.shared.aws import Failure
+from services.shared.errors import Terminal, Transient
+from services.shared.ledger.ledger import LeaseHeld
+from services.transform.protocol.lots import OutOfTime
+from services.transform.protocol.redelivery import seconds_until_retry, send_back
 
 NOW = 1_800_000_000_000
 THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "GetItem")

@@ -1,0 +1,40 @@
+"""AWS at the rim: the one way to make a client, and what its calls may raise."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+
+from services.shared.errors import SmeltError
+
+# What may stop one piece of work without stopping the others: our own errors, and AWS's answers and silences.
+Failure = SmeltError | ClientError | BotoCoreError
+FAILURES = (SmeltError, ClientError, BotoCoreError)
+
+
+def aws_client(service: Any, region: str | None = None) -> Any:
+    """A client of an AWS service, at `AWS_ENDPOINT_URL` where an emulator is used.
+
+    Retries with backoff and jitter are botocore's; the pool serves the few calls that run side by side. At an
+    emulator, bucket names go into the path.
+
+    Raises:
+        BotoCoreError: no region, or AWS_ENDPOINT_URL is not a URL.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    style: Any = "path" if endpoint else "auto"
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 5},
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=16,
+        s3={"addressing_style": style},
+    )
+    try:
+        return boto3.client(service, region_name=region, config=config)
+    except ValueError as error:  # what botocore raises for an endpoint that is not a URL
+        raise EndpointConnectionError(endpoint_url=endpoint or "", error=error) from error

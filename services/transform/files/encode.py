@@ -1,0 +1,42 @@
+"""From tables in memory to the files of one part of a lot: keys and Parquet bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+
+from services.shared.contract.model import Contract
+from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, UNKNOWN_RECORD_TYPE, LakeKey, LotId
+from services.transform.files.parquet import quarantine_file, silver_files
+
+EncodedFile = tuple[str, bytes, int]  # key, Parquet bytes, rows
+
+
+def encode(
+    silver: Mapping[str, pa.Table],
+    quarantine: pa.Table | None,
+    contracts: Mapping[str, Contract],
+    lot: LotId,
+    part: int,
+) -> Iterator[EncodedFile]:
+    """The files of one part of a lot: Silver by dataset and day, then quarantine by dataset.
+
+    Args:
+        silver: accepted rows by dataset.
+        quarantine: refused rows; None where there are none.
+        contracts: the contracts of all datasets.
+        lot: names the files, with `part`.
+    """
+    metadata = {"smelt.lot": str(lot)}
+    for dataset, table in sorted(silver.items()):
+        for day, data, rows in silver_files(table, contracts[dataset], metadata):
+            yield str(LakeKey(SILVER_ROOT, dataset, day.isoformat(), lot, part)), data, rows
+    if quarantine is None:
+        return
+    # Record types that no contract describes share one folder: their names come from outside.
+    folders = [name if name in contracts else UNKNOWN_RECORD_TYPE for name in quarantine["record_type"].to_pylist()]
+    for folder in sorted(set(folders)):
+        rows_of_folder = quarantine.filter(pa.array([name == folder for name in folders]))
+        key = LakeKey(QUARANTINE_ROOT, folder, lot.day.isoformat(), lot, part)
+        yield str(key), quarantine_file(rows_of_folder, metadata), rows_of_folder.num_rows

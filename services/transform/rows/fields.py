@@ -1,0 +1,239 @@
+"""One value of every row at once: where it ends, in which rows it is certain, and the Arrow column that it makes.
+
+A `Cursor` stands before a value in each row. `read_field` reads it as a contract's field, `read_unknown` keeps its
+text. Columns are built later, of those rows that turned out right to their end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.shared.contract.model import Field, FieldType
+from services.transform.rows.tables import arrow_type
+from services.transform.rows.text import BlockText, Literal, Mask, Positions
+from services.transform.rows.values import (
+    Ints,
+    are_json,
+    days,
+    is_decimal,
+    is_int64,
+    number_tokens,
+    timestamps,
+    unescape,
+)
+
+_NULL, _TRUE, _FALSE = Literal(b"null"), Literal(b"true"), Literal(b"false")
+_QUOTE, _MINUS, _ZERO, _NINE = b'"-09'
+_OPENERS = {FieldType.ARRAY: (ord("["),), FieldType.OBJECT: (ord("{"),)}
+_ANY_OPENER = (ord("["), ord("{"))
+
+
+class Cursor(NamedTuple):
+    """A position in each row, how many quotes of the block stand before it, and which rows matter."""
+
+    at: Positions
+    quotes: Positions
+    live: Mask
+
+
+class Column(Protocol):
+    """The values of one field, one for each row that was read."""
+
+    def build(self, rows: Positions) -> pa.Array:
+        """The Arrow column of these rows (indices into those that were read), all of them right to their end."""
+        ...
+
+
+class Read(NamedTuple):
+    """What was read: the place behind each value, and in which rows it is certain. Nulls are values.
+
+    Rows that were not live have any content.
+    """
+
+    at: Positions
+    quotes: Positions
+    ok: Mask
+    is_null: Mask
+    column: Column
+
+
+class _Token(NamedTuple):
+    """Values that are not null: what is behind them, and in which rows they are certain."""
+
+    end: Positions
+    quotes: Positions
+    ok: Mask
+
+
+@dataclass(slots=True)
+class _Slices:
+    """Values that stand in the block as text; `decoded` holds those that do not stand there literally, by row."""
+
+    text: BlockText
+    start: Positions
+    end: Positions
+    has_value: Mask
+    type: pa.DataType = field(default_factory=pa.string)
+    decoded: dict[int, str | None] = field(default_factory=dict)
+
+    def build(self, rows: Positions) -> pa.Array:
+        start, end, has_value = self.start[rows], self.end[rows], self.has_value[rows]
+        bounds = np.empty(2 * len(rows), dtype=np.int32)
+        bounds[0::2] = start
+        bounds[1::2] = np.where(has_value, end, start)
+        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(self.text.data)]
+        slices_and_gaps = pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
+        slices = np.arange(0, len(bounds), 2, dtype=np.int32)
+        strings = slices_and_gaps.take(pa.array(slices, mask=_mask(has_value)))
+        if self.decoded:
+            decoded = [self.decoded.get(row) for row in rows.tolist()]
+            strings = pc.coalesce(pa.array(decoded, type=pa.string()), strings)
+        return strings.cast(self.type)
+
+
+@dataclass(slots=True)
+class Computed:
+    """Values that have been computed."""
+
+    values: Ints | Mask
+    has_value: Mask
+    type: pa.DataType
+
+    def build(self, rows: Positions) -> pa.Array:
+        values = pa.array(self.values[rows], mask=_mask(self.has_value[rows]))
+        return values.cast(pa.int32()).cast(self.type) if pa.types.is_date32(self.type) else values.cast(self.type)
+
+
+@dataclass(slots=True)
+class Constant:
+    """The same text in all rows that have a value."""
+
+    value: str | None
+    has_value: Mask
+
+    def build(self, rows: Positions) -> pa.Array:
+        constant = pa.repeat(pa.scalar(self.value, pa.string()), len(rows))
+        return pc.if_else(pa.array(self.has_value[rows]), constant, pa.scalar(None, pa.string()))
+
+
+def _mask(has_value: Mask) -> Mask | None:
+    """What Arrow wants: True where there is no value."""
+    return None if has_value.all() else ~has_value
+
+
+def read_field(text: BlockText, field: Field, cursor: Cursor) -> Read:
+    """The values at the cursor, as values of a contract's field."""
+    first = text.byte(cursor.at)
+    is_null = first == ord("n")
+    if is_null.any():
+        is_null &= text.matches(cursor.at, _NULL)
+    here = Cursor(cursor.at, cursor.quotes, cursor.live & ~is_null)
+    column: Column
+    match field.type:
+        case FieldType.STRING:
+            token, decoded = _string(text, here)
+            column = _Slices(text, here.at + 1, token.end - 1, here.live, decoded=decoded)
+        case FieldType.TIMESTAMP | FieldType.DATE:
+            token = _quoted(text, here)
+            convert = timestamps if field.type is FieldType.TIMESTAMP else days
+            values, is_time = convert(text, here.at + 1, token.end - 1)
+            token = token._replace(ok=token.ok & is_time)
+            column = Computed(values, here.live, arrow_type(field))
+        case FieldType.BOOLEAN:
+            token, is_true = _boolean(text, here)
+            column = Computed(is_true, here.live, pa.bool_())
+        case FieldType.INTEGER | FieldType.NUMBER | FieldType.DECIMAL:
+            token = _number(text, here, field)
+            column = _Slices(text, here.at, token.end, here.live, arrow_type(field))
+        case FieldType.ARRAY | FieldType.OBJECT:
+            token = _nested(text, here, _OPENERS[field.type])
+            column = _Slices(text, here.at, token.end, here.live)
+    if not is_null.any():
+        return Read(*token, is_null, column)
+    end = np.where(is_null, cursor.at + _NULL.size, token.end)
+    quotes = np.where(is_null, cursor.quotes, token.quotes)
+    return Read(end, quotes, token.ok | is_null, is_null, column)
+
+
+def read_unknown(text: BlockText, cursor: Cursor) -> Read:
+    """The values at the cursor, whatever they are, as text just as it stands there."""
+    at, live = cursor.at, cursor.live
+    first = np.where(live, text.byte(at), 0)
+    is_string = first == _QUOTE
+    is_number = (first == _MINUS) | ((first >= _ZERO) & (first <= _NINE))
+    is_nested = np.isin(first, _ANY_OPENER)
+    end, quotes, ok = at.copy(), cursor.quotes, np.zeros(len(at), dtype=bool)
+    for kind, read in ((is_string, _string_token), (is_number, _number_token), (is_nested, _nested_token)):
+        if kind.any():
+            token = read(text, Cursor(at, cursor.quotes, live & kind))
+            end, quotes = np.where(kind, token.end, end), np.where(kind, token.quotes, quotes)
+            ok |= kind & token.ok
+    for literal in (_NULL, _TRUE, _FALSE):
+        is_literal = text.matches(at, literal)
+        end, ok = end + np.where(is_literal, literal.size, 0), ok | is_literal
+    return Read(end, quotes, ok, np.zeros(len(at), dtype=bool), _Slices(text, at, end, live))
+
+
+def _string_token(text: BlockText, cursor: Cursor) -> _Token:
+    return _string(text, cursor)[0]
+
+
+def _number_token(text: BlockText, cursor: Cursor) -> _Token:
+    tokens = number_tokens(text, cursor.at)
+    return _Token(tokens.end, cursor.quotes, tokens.ok)
+
+
+def _nested_token(text: BlockText, cursor: Cursor) -> _Token:
+    return _nested(text, cursor, _ANY_OPENER)
+
+
+def _quoted(text: BlockText, cursor: Cursor) -> _Token:
+    """String tokens; what is between the quotes has not been looked at."""
+    return _Token(text.quote(cursor.quotes + 1) + 1, cursor.quotes + 2, text.byte(cursor.at) == _QUOTE)
+
+
+def _string(text: BlockText, cursor: Cursor) -> tuple[_Token, dict[int, str | None]]:
+    """Strings, and what those with escapes stand for, by row."""
+    token = _quoted(text, cursor)
+    controls = text.has_controls(cursor.at, token.end)
+    ok = token.ok if controls is None else token.ok & ~controls
+    escapes = text.has_escapes(cursor.at, token.end)
+    if escapes is None:
+        return token._replace(ok=ok), {}
+    rows = np.flatnonzero(escapes & ok & cursor.live)
+    bounds = zip(cursor.at[rows].tolist(), token.end[rows].tolist(), strict=True)
+    strings = unescape([text.data[start:end] for start, end in bounds])
+    decoded = dict(zip(rows.tolist(), strings, strict=True))
+    ok[[row for row, string in decoded.items() if string is None]] = False
+    return token._replace(ok=ok), decoded
+
+
+def _boolean(text: BlockText, cursor: Cursor) -> tuple[_Token, Mask]:
+    is_true, is_false = text.matches(cursor.at, _TRUE), text.matches(cursor.at, _FALSE)
+    end = cursor.at + np.where(is_true, _TRUE.size, _FALSE.size)
+    return _Token(end, cursor.quotes, is_true | is_false), is_true
+
+
+def _number(text: BlockText, cursor: Cursor, field: Field) -> _Token:
+    tokens = number_tokens(text, cursor.at)
+    ok = tokens.ok
+    if field.type is FieldType.INTEGER:
+        ok = is_int64(tokens, cursor.at)
+    elif field.type is FieldType.DECIMAL:
+        ok = is_decimal(text, tokens, cursor.at, field.precision or 0, field.scale or 0)
+    return _Token(tokens.end, cursor.quotes, ok)
+
+
+def _nested(text: BlockText, cursor: Cursor, openers: tuple[int, ...]) -> _Token:
+    """Arrays and objects, each looked through to its end."""
+    end = text.close_of(cursor.at)
+    ok = np.isin(text.byte(cursor.at), openers) & cursor.live
+    rows = np.flatnonzero(ok)
+    bounds = zip(cursor.at[rows].tolist(), end[rows].tolist(), strict=True)
+    ok[rows] = are_json([text.data[start:stop] for start, stop in bounds])
+    return _Token(end, text.quotes_before(end), ok)

@@ -1,0 +1,87 @@
+"""Rows that are laid out alike, read column by column with a cursor in each row.
+
+Machines write rows with the same keys in the same order and with the same blanks. A `Layout` is such an order, learned
+from sample rows; each key but the first may be absent from a row. Reading goes key by key: where a row's bytes at its
+cursor are the key's literal (`, "weight_kg": `), the value behind it is read by its type and the cursor moves on. A row
+whose cursor reaches its end with nothing left over is exactly a JSON object with these keys, each at most once, and
+these values. Every other row is left to somebody else; none is judged bad here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from services.shared.judge.judge import read_items
+from services.shared.judge.verdicts import RECORD_TYPE
+from services.transform.rows.text import Literal
+
+
+class _Sample(NamedTuple):
+    """What one row says of its layout: the bytes before each value, and those after the last one."""
+
+    record_type: str | None
+    literals: dict[str, bytes]
+    key_texts: dict[str, str]
+    trailer: bytes
+
+
+def _sample(row: bytes) -> _Sample | None:
+    items = read_items(row)
+    if not items:
+        return None
+    text, at, literals = row.decode(), 0, {}
+    for key, item in items.items():
+        end = item.end if key == RECORD_TYPE else item.start
+        literals[key] = text[at:end].encode()
+        at = item.end
+    record_type = items[RECORD_TYPE].value if RECORD_TYPE in items else None
+    key_texts = {key: item.key_text for key, item in items.items()}
+    return _Sample(record_type, literals, key_texts, text[at:].encode())
+
+
+@dataclass(slots=True)
+class Layout:
+    """How rows of one dataset are laid out: each key's literal, in order, and what ends the row.
+
+    The literal of `record_type` includes its value. `record_type` is None where it is absent or null.
+    """
+
+    record_type: str | None
+    keys: list[str]
+    literals: dict[str, Literal]
+    key_texts: dict[str, str]
+    trailer: Literal
+
+    @classmethod
+    def of(cls, sample: _Sample) -> Layout:
+        literals = {key: Literal(text) for key, text in sample.literals.items()}
+        return cls(sample.record_type, list(literals), literals, dict(sample.key_texts), Literal(sample.trailer))
+
+    def absorb(self, sample: _Sample) -> bool:
+        """Take in the keys of another row; False where that row is laid out differently."""
+        is_alike = (
+            sample.trailer == self.trailer.text
+            and next(iter(sample.literals)) == self.keys[0]
+            and all(self.literals[key].text == text for key, text in sample.literals.items() if key in self.literals)
+            and (RECORD_TYPE in self.literals or RECORD_TYPE not in sample.literals)
+        )
+        if is_alike:
+            place = 0
+            for key, text in sample.literals.items():
+                if key not in self.literals:
+                    self.keys.insert(place, key)
+                    self.literals[key] = Literal(text)
+                    self.key_texts[key] = sample.key_texts[key]
+                place = self.keys.index(key) + 1
+        return is_alike
+
+
+def learn_layouts(rows: Iterable[bytes]) -> list[Layout]:
+    """The layouts of these sample rows, in the order in which they are met."""
+    layouts: list[Layout] = []
+    for sample in filter(None, map(_sample, rows)):
+        if not any(layout.absorb(sample) for layout in layouts):
+            layouts.append(Layout.of(sample))
+    return layouts

@@ -1,0 +1,173 @@
+"""A block's bytes, indexed for many rows at a time: literals, quotes, escapes, brackets.
+
+All positions are int64 arrays of byte offsets in the block. A position that is out of bounds, which only rows have
+that have failed already, is read somewhere else inside the block: nothing is raised, and the row stays failed.
+This module knows JSON's tokens, but neither contracts nor Arrow.
+"""
+
+from __future__ import annotations
+
+import codecs
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from services.shared.judge.verdicts import MAX_DEPTH
+
+Positions = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+
+_QUOTE, _BACKSLASH, _FIRST_PRINTABLE = ord('"'), ord("\\"), 0x20
+_OPEN, _CLOSE, _BRACKET_CASE = ord("{"), ord("}"), ord("{") - ord("[")
+
+
+_ALL_BYTES = np.uint64(2**64 - 1)
+
+
+class Literal:
+    """Bytes that rows are compared with, eight at a time. `quotes` is how many of them open or close a string."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.size = len(text)
+        self.quotes = len(_quotes(text))
+        starts = [*range(0, self.size - 8, 8), max(self.size - 8, 0)]
+        self.words = [(start, *_word(text[start : start + 8])) for start in starts]
+
+
+def _word(text: bytes) -> tuple[np.uint64, np.uint64]:
+    """Up to eight bytes as a little-endian number, and the mask of those that count."""
+    return np.uint64(int.from_bytes(text, "little")), np.uint64((1 << 8 * len(text)) - 1)
+
+
+class BlockText:
+    """The bytes of a block (at least eight), where its rows are (`starts`, `ends`), and its offset in the object."""
+
+    def __init__(self, data: bytes, starts: Positions, ends: Positions, base: int) -> None:
+        self.data, self.base = data, base
+        self.bytes = np.frombuffer(data, dtype=np.uint8)
+        self.starts, self.ends = starts, ends
+        self._words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
+        self._last_word = len(data) - 8
+        self._quotes = _quotes(data)
+
+    def rows_of_bad_utf8(self) -> Positions:
+        """Which rows (indices) are not UTF-8."""
+        bad: list[int] = []
+        row = 0 if not self.data.isascii() else len(self.starts)
+        while row < len(self.starts):
+            at = int(self.starts[row])
+            try:
+                codecs.utf_8_decode(memoryview(self.data)[at:], "strict", True)
+                break
+            except UnicodeDecodeError as error:
+                row = int(np.searchsorted(self.ends, at + error.start, side="right"))
+                if row < len(self.starts) and self.starts[row] <= at + error.start:
+                    bad.append(row)
+                    row += 1
+        return np.array(bad, dtype=np.int64)
+
+    def byte(self, at: Positions) -> npt.NDArray[np.uint8]:
+        return self.bytes.take(at, mode="clip")
+
+    def word(self, at: Positions) -> Words:
+        """The eight bytes from each position on, the first one lowest."""
+        return self._words[np.minimum(at, self._last_word)]
+
+    def matches(self, at: Positions, literal: Literal) -> Mask:
+        """Where the bytes from `at` on are the literal; never in the block's last bytes, which make no whole word."""
+        last = max(self._last_word - max(literal.size - 8, 0), 0)
+        found: Mask = at <= last
+        at = np.minimum(at, last)
+        for start, word, mask in literal.words:
+            words = self._words[start:][at]
+            found &= (words if mask == _ALL_BYTES else words & mask) == word
+        return found
+
+    def quotes_before(self, at: Positions) -> Positions:
+        """How many quotes that open or close strings stand before each position."""
+        return np.searchsorted(self._quotes, at)
+
+    def quote(self, number: Positions) -> Positions:
+        """Where the quotes with these numbers are."""
+        return self._quotes.take(number, mode="clip") if len(self._quotes) else number
+
+    def has_escapes(self, start: Positions, end: Positions) -> Mask | None:
+        """Which slices hold a backslash; None means none of them."""
+        return _have_any(self._backslashes, start, end)
+
+    def has_controls(self, start: Positions, end: Positions) -> Mask | None:
+        """Which slices hold bytes below 0x20, which JSON strings must not; None means none of them."""
+        return _have_any(self._controls, start, end)
+
+    def close_of(self, at: Positions) -> Positions:
+        """Where the array or object that opens at each position ends (exclusive), if it is a value of the row."""
+        return self._closers.take(np.searchsorted(self._closers, at), mode="clip") + 1
+
+    @cached_property
+    def _backslashes(self) -> Positions:
+        if b"\\" not in self.data:
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(self.bytes == _BACKSLASH)
+
+    @cached_property
+    def _controls(self) -> Positions:
+        """Control bytes inside rows: nearly always there is none, and counting them is cheaper than finding them."""
+        gap = self.starts[1:] - self.ends[:-1]
+        count = np.count_nonzero(self.bytes < _FIRST_PRINTABLE)
+        if np.all(gap == 1) and count == np.count_nonzero(self.byte(self.ends) < _FIRST_PRINTABLE):
+            return np.empty(0, dtype=np.int64)
+        controls = np.flatnonzero(self.bytes < _FIRST_PRINTABLE)
+        row = np.searchsorted(self.starts, controls, side="right") - 1
+        return controls[(row >= 0) & (controls < self.ends.take(row, mode="clip"))]
+
+    @cached_property
+    def _closers(self) -> Positions:
+        """Where each row's own arrays and objects close: the brackets that lead back to the row's first level.
+
+        Rows that are too deep have none. Brackets in strings are looked at like others as long as they pair up, which
+        they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
+        """
+        folded = self.bytes | _BRACKET_CASE
+        brackets = np.flatnonzero((folded == _OPEN) | (folded == _CLOSE))
+        row, level, is_close = self._levels(brackets)
+        if (level[np.flatnonzero(np.diff(row, append=-1))] != 0).any():
+            before_row = self.quotes_before(self.starts).take(row, mode="clip")
+            brackets = brackets[(self.quotes_before(brackets) - before_row) % 2 == 0]
+            row, level, is_close = self._levels(brackets)
+        closes = (level == 1) & is_close
+        if level.max(initial=0) > MAX_DEPTH:
+            closes &= ~np.isin(row, row[level > MAX_DEPTH])
+        return np.append(brackets[closes], len(self.data))
+
+    def _levels(self, brackets: Positions) -> tuple[Positions, Positions, Mask]:
+        """For each bracket its row (-1 before the first), how many are open in the row behind it, whether it closes."""
+        firsts = np.concatenate(([0], np.searchsorted(brackets, self.starts), [len(brackets)]))
+        counts = np.diff(firsts)
+        row = np.repeat(np.arange(-1, len(self.starts)), counts)
+        is_close: Mask = (self.bytes[brackets] | _BRACKET_CASE) == _CLOSE
+        depth = np.cumsum(1 - 2 * is_close.astype(np.int64))
+        return row, depth - np.repeat(np.append(0, depth)[firsts[:-1]], counts), is_close
+
+
+def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | None:
+    if not len(positions):
+        return None
+    found: Mask = np.searchsorted(positions, start) != np.searchsorted(positions, end)
+    return found
+
+
+def _quotes(data: bytes) -> Positions:
+    """Where strings open and close: quotes that no backslash escapes."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    quotes = np.flatnonzero(text == _QUOTE)
+    if b"\\" not in data:
+        return quotes
+    backslashes = np.flatnonzero(text == _BACKSLASH)
+    index = np.arange(len(backslashes))
+    opens_run = np.diff(backslashes, prepend=-2) != 1
+    first_of_run = np.maximum.accumulate(np.where(opens_run, index, 0))
+    escaped = backslashes[(index - first_of_run) % 2 == 0] + 1
+    return quotes[~np.isin(quotes, escaped, assume_unique=True)]
