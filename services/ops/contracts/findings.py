@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.ops.errors import OperatorError
 from services.shared.contract.model import Contract
-from services.shared.errors import SmeltError
 
 
-class CheckError(SmeltError):
+class CheckError(OperatorError):
     """The check itself cannot be done; the message says what to do."""
 
 

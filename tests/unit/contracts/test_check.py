@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.ops.cli import app
+from services.ops.cli.app import app
+from services.ops.cli.console import execute
 from services.ops.contracts.check import check
 from services.ops.contracts.findings import CheckError, Level, Report
 from services.ops.contracts.number import write_ids
@@ -300,12 +301,11 @@ class TestTheCommandLine:
         assert "tags: is removed" in result.output
         assert "refused" in result.output
 
-    def test_ends_with_1_and_a_sentence_where_git_does_not_know_the_revision(
-        self, committed: Change, tmp_path: Path
+    def test_ends_with_2_and_a_sentence_where_git_does_not_know_the_revision(
+        self, committed: Change, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        result = CliRunner().invoke(app, ["contracts", "check", str(tmp_path), "--against", "nowhere"])
-        assert result.exit_code == 1
-        assert "Traceback" not in result.output
+        assert execute(app, ["contracts", "check", str(tmp_path), "--against", "nowhere"]) == 2
+        assert "no such revision" in capsys.readouterr().err
 
     def test_checks_the_folder_contracts_where_none_is_named(self) -> None:
         command = [sys.executable, "-m", "services.ops.cli", "contracts", "check"]

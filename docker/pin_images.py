@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Renews the digests of the images that ours are built from and run on, wherever they are named.
+"""Renews the digests of the images that ours are built from and run on, in every file that names them.
 
-Asks the registry what each tag is right now, through `docker buildx imagetools`; where it cannot be reached, nothing is
-changed and it says so. Then: `make e2e`, and commit.
+Asks the registry for each tag's digest through `docker buildx imagetools`. Where the registry cannot be reached, it
+changes nothing, says so, and exits with 2. Then run `make e2e`, and commit.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -15,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("docker/Dockerfile", "docker/emulator/Dockerfile", "compose.yaml")
+FAILED = 2  # exit code, as services/ops/cli/console.py has it
 PINNED = re.compile(r"(?P<tag>[a-z0-9./-]+:[A-Za-z0-9._-]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -25,6 +27,8 @@ class RegistryUnreachable(Exception):
 @cache
 def digest_of(tag: str) -> str:
     """The digest of a tag's index, so that every platform is pinned."""
+    if not shutil.which("docker"):
+        raise RegistryUnreachable("docker is not installed")
     asked = subprocess.run(
         ["docker", "buildx", "imagetools", "inspect", tag, "--format", "{{.Manifest.Digest}}"],
         capture_output=True,
@@ -50,8 +54,8 @@ def main() -> int:
     try:
         after = {path: renewed(text) for path, text in before.items()}
     except RegistryUnreachable as error:
-        print(f"{error}\nnothing was changed; run it again where the registry can be reached", file=sys.stderr)
-        return 1
+        print(f"error: {error}\nNothing was changed. Run this where the registry can be reached.", file=sys.stderr)
+        return FAILED
     for path, text in after.items():
         path.write_text(text)
     for image in sorted({found[0] for text in after.values() for found in PINNED.finditer(text)}):

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Records which API calls Terraform makes to create and destroy the pipeline, toggle by toggle, and writes the IAM
-actions that they need to infra/terraform/permissions.json: what a deployer's role must allow.
+"""Records the API calls with which Terraform creates and destroys the pipeline, toggle by toggle.
 
-Terraform applies to the embedded emulator and logs each call; nothing is guessed. What AWS asks for without a call of
-its own (iam:PassRole, tags on creation, pulling the image) is added from the AWS documentation, see IMPLIED.
+Writes the IAM actions that they need to infra/terraform/permissions.json: what a deployer's role must allow. Terraform
+applies to the embedded emulator and logs each call, so nothing is guessed. What AWS requires without a call of its own
+(iam:PassRole, tags on creation, pulling the image) is added from the AWS documentation, see IMPLIED.
+
+.venv/bin/python infra/terraform/tools/record_permissions.py
 """
 
 from __future__ import annotations
@@ -18,17 +20,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-from rich.console import Console  # noqa: E402
-
 from local.ministack import ministack  # noqa: E402
+from services.ops.cli.console import messages, run, say  # noqa: E402
 
+TOOLS = Path(__file__).resolve().parent
 OUT = ROOT / "infra/terraform/permissions.json"
 PREFIXES = {"CloudWatch Logs": "logs", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb", "ECR": "ecr", "IAM": "iam"}
 PREFIXES |= {"Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
-# Where an action is not called like its operation (AWS Service Authorization Reference, Amazon S3).
+# Where an action's name is not its operation's (AWS Service Authorization Reference, Amazon S3).
 ACTIONS = {
     "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
@@ -48,8 +50,8 @@ ACTIONS = {
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
 }
-# Asked for without a call of a first apply: handing the role over, pulling the image for Lambda, tags that come with a
-# creation; and what a later apply calls where a variable was changed.
+# Required without a call in a first apply: passing the role, pulling the image for Lambda, tags on creation; and what a
+# later apply calls after a variable has changed.
 IMPLIED = {
     "lambda:CreateFunction": {
         "iam:PassRole",
@@ -69,7 +71,7 @@ IMPLIED = {
     "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource"},
     "sns:CreateTopic": {"sns:TagResource"},
 }
-# What our own commands ask for, and a state in S3; tests/integration/test_permissions.py and
+# What our own commands and a state in S3 need; tests/integration/test_permissions.py and
 # tests/terraform/test_state_in_s3.py record them. Docker's part of a push: Amazon ECR User Guide, "IAM permissions for
 # pushing an image".
 COMMANDS = {
@@ -117,7 +119,7 @@ PROJECT = {"project": "smelt-local", "region": "us-east-1"}
 
 
 def copy_terraform(to: Path) -> None:
-    """Copy infra/terraform, without what Terraform and we write into it."""
+    """Copy infra/terraform, without what Terraform and our commands write into it."""
     ours = ("*.auto.tfvars.json", "*_override.tf", "*.tfplan*")
     shutil.copytree(ROOT / "infra/terraform", to, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", *ours))
 
@@ -134,7 +136,7 @@ class Recorder:
         }
 
     def actions(self, root: str, variables: Mapping[str, Any]) -> set[str]:
-        """Apply and destroy; gives the IAM actions that both need."""
+        """Apply and destroy. Returns the IAM actions that both need."""
         (self._copy / root / "recorded.tfvars.json").write_text(json.dumps(dict(variables)))
         self._terraform(root, "init")
         log = self._copy / "log"
@@ -147,9 +149,8 @@ class Recorder:
         return actions.union(*(IMPLIED.get(action, set()) for action in actions))
 
     def _terraform(self, root: str, *arguments: str, **environment: str) -> None:
-        directory = os.path.relpath(self._copy / root, ROOT)
         subprocess.run(
-            [ROOT / "scripts/terraform.sh", directory, *arguments],
+            [TOOLS / "terraform.sh", self._copy / root, *arguments],
             env=self._environment | environment,
             check=True,
             stdout=subprocess.DEVNULL,
@@ -157,7 +158,7 @@ class Recorder:
 
 
 def _operations(log: Path) -> Iterator[str]:
-    """The calls in a log of Terraform's, such as `s3:CreateBucket`; other programs' lines are no JSON."""
+    """The calls in Terraform's log, such as `s3:CreateBucket`. Lines of other programs are not JSON."""
     with log.open(errors="replace") as lines:
         for line in lines:
             if '"rpc.method"' in line and line.startswith("{"):
@@ -165,8 +166,8 @@ def _operations(log: Path) -> Iterator[str]:
                 yield f"{PREFIXES[entry['rpc.service']]}:{entry['rpc.method']}"
 
 
-def main() -> None:
-    console = Console(stderr=True)
+def record() -> None:
+    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes five minutes."""
     queue = "arn:aws:sqs:us-east-1:000000000000:given"
     url = "http://localhost/000000000000/given"
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
@@ -176,13 +177,13 @@ def main() -> None:
         copy = Path(folder) / "terraform"
         copy_terraform(copy)
         recorder = Recorder(copy, endpoint)
-        with console.status("tf-bootstrap ..."):
+        with messages.status("tf-bootstrap ..."):
             bootstrap = recorder.actions("bootstrap", PROJECT | {"s3_path_style": True})
-        with console.status("the pipeline, in a copy of envs/local ... (3 minutes)"):
+        with messages.status("the pipeline, in a copy of envs/local ... (3 minutes)"):
             base = recorder.actions("envs/local", pipeline)
-        with console.status("with existing queues ..."):
+        with messages.status("with existing queues ..."):
             without_queues = recorder.actions("envs/local", pipeline | given)
-        with console.status("with alarms and dashboard ..."):
+        with messages.status("with alarms and dashboard ..."):
             observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
     found = {
         "bootstrap": bootstrap,
@@ -193,8 +194,8 @@ def main() -> None:
         **COMMANDS,
     }
     OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")
-    console.print(f"written to {OUT.relative_to(ROOT)}")
+    say(f"written to {OUT.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
-    main()
+    run(record)

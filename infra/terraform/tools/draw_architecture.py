@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws the pipeline as a Mermaid flow chart, from what Terraform has created.
 
-terraform -chdir=infra/terraform/envs/dev show -json | python scripts/draw_architecture.py
+terraform -chdir=infra/terraform/envs/dev show -json | python infra/terraform/tools/draw_architecture.py
 
 Boxes are buckets, queues, tables and functions; arrows are what connects them, or what a role allows.
 """
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+FAILED = 2  # exit code, as services/ops/cli/console.py has it
 SHAPES = {
     "aws_s3_bucket": '[("S3 {}")]',
     "aws_dynamodb_table": '[("DynamoDB {}")]',
@@ -77,9 +78,9 @@ def arrows(state: Mapping[str, Any], of_arn: Mapping[str, str]) -> Iterator[Arro
     wired = set()
     for kind, values in resources(state):
         if kind == "aws_s3_bucket_notification":
-            for told in values["lambda_function"]:
-                label = f"ObjectCreated {told['filter_prefix']}"
-                yield Arrow(of_arn[buckets[values["bucket"]]], label, of_arn[told["lambda_function_arn"]])
+            for rule in values["lambda_function"]:
+                label = f"ObjectCreated {rule['filter_prefix']}"
+                yield Arrow(of_arn[buckets[values["bucket"]]], label, of_arn[rule["lambda_function_arn"]])
         elif kind == "aws_lambda_event_source_mapping":
             wired.add((values["function_arn"], values["event_source_arn"]))
             label = f"batches of up to {values['batch_size']}"
@@ -126,5 +127,18 @@ def draw(state: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def main() -> int:
+    try:
+        state = json.load(sys.stdin)
+    except ValueError as error:
+        print(f"error: standard input is not JSON ({error}): pipe in `terraform show -json`", file=sys.stderr)
+        return FAILED
+    if not state.get("values"):
+        print("error: Terraform has created nothing here: run `make tf-apply` first", file=sys.stderr)
+        return FAILED
+    print(draw(state), end="")
+    return 0
+
+
 if __name__ == "__main__":
-    print(draw(json.load(sys.stdin)), end="")
+    sys.exit(main())

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Holds what the locks pin against known vulnerabilities (pip-audit), and writes an SBOM of what the images hold.
+"""Checks what the locks pin for known vulnerabilities (pip-audit), and writes an SBOM of what the images contain.
 
-Exits with 1 if a lock that ships pins something that is known as vulnerable, or if pip-audit cannot read a lock. Where
-the vulnerability data cannot be reached, it says NOT CHECKED and exits with 0: a machine without that data has no say.
-Run by `make check-locks`.
+Exits with 1 if a lock that ships pins something with a known vulnerability, with 2 if pip-audit cannot read a lock.
+Where the vulnerability data cannot be reached, it says NOT CHECKED and exits with 0: a machine without that data cannot
+decide. Run by `make check-locks`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SBOM = ROOT / "build/sbom/runtime.cdx.json"
-# runtime goes into the images, app onto an operator's machine. The others are our own tools: told, and renewed by us.
+# runtime goes into the images, app onto an operator's machine. The others are our own tools: reported only.
 SHIPPED = ("runtime", "app")
-OURS = ("flights", "dev", "emulator", "localstack", "checks")
+OURS = ("flights", "dev", "emulator", "localstack", "rie", "checks", "uv")
+FOUND, FAILED = 1, 2  # exit codes, as services/ops/cli/console.py has them
 # How pip-audit's last line begins when its data did not answer: its own two sentences, or an exception's name.
 UNREACHABLE = re.compile(
     r"ERROR:pip_audit\._cli:(Could not connect to|PyPI is not redirecting)"
@@ -30,9 +31,9 @@ UNREACHABLE = re.compile(
 
 @dataclass(frozen=True)
 class Audit:
-    """What is known of one lock: `found` holds what is vulnerable, unless one of the others says why nothing is known.
+    """What is known of one lock: `found` lists what is vulnerable, unless one of the others says why nothing is known.
 
-    `unchecked`: the data cannot be reached. `broken`: pip-audit failed, which no other machine would mend.
+    `unchecked`: the data cannot be reached. `broken`: pip-audit failed, and would fail on any other machine.
     """
 
     unchecked: str = ""
@@ -41,18 +42,18 @@ class Audit:
 
 
 def audit(lock: Path) -> Audit:
-    """Ask pip-audit about a lock; nothing is installed."""
+    """Ask pip-audit about a lock. Nothing is installed."""
     command = [_tool("pip-audit"), "--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json"]
     done = subprocess.run([*command, "--requirement", str(lock)], capture_output=True, text=True)
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
         said = done.stderr.strip().splitlines()
-        reason = said[-1] if said else f"pip-audit said nothing, and exited with {done.returncode}"
+        reason = said[-1] if said else f"pip-audit printed nothing and exited with {done.returncode}"
         return Audit(unchecked=reason) if UNREACHABLE.match(reason) else Audit(broken=reason)
     skipped = [dependency["skip_reason"] for dependency in dependencies if "skip_reason" in dependency]
     found = [
-        f"{one['name']} {one['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'no version'}"
+        f"{one['name']} {one['version']}: {hole['id']}, fixed in {', '.join(hole['fix_versions']) or 'no version'}"
         for one in dependencies
         for hole in one.get("vulns", [])
     ]
@@ -70,7 +71,7 @@ def write_sbom() -> None:
 
 
 def _tool(name: str) -> str:
-    """A tool of the environment that runs this."""
+    """A tool in the environment of this Python."""
     return str(Path(sys.executable).with_name(name))
 
 
@@ -89,11 +90,13 @@ def main() -> int:
             print(f"{name}.txt: {len(result.found)} known vulnerabilities")
         for line in result.found:
             print(f"  {line}")
-        if result.broken or (result.found and name in SHIPPED):
-            status = 1
+        if result.found and name in SHIPPED:
+            status = FOUND
+        elif result.broken and not status:
+            status = FAILED
         vulnerable = vulnerable or bool(result.found)
     if vulnerable:
-        print("renew the locks: make lock UPGRADE=--upgrade")
+        print("Renew the locks: make lock UPGRADE=--upgrade")
     return status
 
 

@@ -1,7 +1,7 @@
-"""Queues made beforehand, for accounts in which Terraform may not manage them. Safe to repeat; never sets a tag.
+"""Queues for accounts in which Terraform may not manage them. Safe to repeat; never sets a tag.
 
-A queue that exists is brought to the wanted attributes, but never to a shorter visibility timeout or retention, nor
-away from its owner's key.
+A queue that exists gets the wanted attributes, but never a shorter visibility timeout or retention, and it keeps its
+owner's encryption key.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.ops.errors import OperatorError
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
@@ -22,8 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _AT_LEAST = {"VisibilityTimeout", "MessageRetentionPeriod", "MaximumMessageSize"}
 
 
-class QueueError(Exception):
-    """A queue cannot be made or changed as asked; the message says what to do."""
+class QueueError(OperatorError):
+    """A queue cannot be created or changed as asked; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Queue:
 
 
 def tls_only(arn: str) -> str:
-    """The policy that refuses whatever does not come by TLS."""
+    """The policy that refuses requests without TLS."""
     statement = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -51,14 +53,14 @@ def tls_only(arn: str) -> str:
 
 
 def ensure_queue(sqs: SQSClient, name: str, attributes: Mapping[str, str]) -> Queue:
-    """Make the queue, or bring it to these attributes.
+    """Create the queue, or give it these attributes.
 
     Raises:
-        QueueError: the name is none that SQS takes.
+        QueueError: SQS does not accept such a name.
         ClientError: SQS refused.
     """
     if not _NAME.fullmatch(name):
-        raise QueueError(f"{name!r} is no queue's name: up to 80 letters, digits, hyphens or underscores")
+        raise QueueError(f"{name!r} is not a valid queue name: use up to 80 letters, digits, hyphens and underscores.")
     try:
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         created = False
@@ -75,7 +77,7 @@ def ensure_queue(sqs: SQSClient, name: str, attributes: Mapping[str, str]) -> Qu
 
 
 def _bring_to(sqs: SQSClient, url: str, now: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:
-    """Set what differs; gives its names."""
+    """Set the attributes that differ; gives their names."""
     changes = {key: value for key, value in wanted.items() if _differs(key, now.get(key), value)}
     if changes:
         sqs.set_queue_attributes(QueueUrl=url, Attributes=changes)  # type: ignore[arg-type]
@@ -99,7 +101,7 @@ def _differs(key: str, now: str | None, wanted: str) -> bool:
 
 
 def _normal(policy: str) -> Any:
-    """SQS gives numbers back as text, or as numbers."""
+    """A redrive policy as values that can be compared: SQS returns numbers as text or as numbers."""
     return {key: str(value) for key, value in json.loads(policy).items()}
 
 
@@ -115,7 +117,7 @@ def work_queue(visibility_timeout: int) -> dict[str, str]:
 
 
 def keeping_queue() -> dict[str, str]:
-    """Attributes of a queue that only keeps: dead letters, failed events."""
+    """Attributes of a queue that only keeps messages: dead letters, failed events."""
     return {
         "MessageRetentionPeriod": str(14 * DAYS),
         "MaximumMessageSize": str(MAX_MESSAGE_BYTES),
@@ -126,20 +128,20 @@ def keeping_queue() -> dict[str, str]:
 def ensure_dead_letters(
     sqs: SQSClient, url: str, dlq_name: str, max_receive_count: int, replace: bool = False
 ) -> tuple[Queue, Queue]:
-    """Give a queue a dead-letter queue; a new one may be used by this queue only. Returns both.
+    """Give a queue a dead-letter queue. If that one is new, only this queue may use it. Returns both.
 
     Raises:
-        QueueError: it has another one already, and `replace` is not asked for.
+        QueueError: it already has another one, and `replace` is false.
     """
     now = attributes_of(sqs, url)
     arn = now["QueueArn"]
     name = arn.rsplit(":", 1)[1]
     if dlq_name == name:
-        raise QueueError(f"{name} cannot be its own dead-letter queue; choose another --dlq-name")
+        raise QueueError(f"{name} cannot be its own dead-letter queue: choose another --dlq-name.")
     has = json.loads(now.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
     if has and has.rsplit(":", 1)[1] != dlq_name and not replace:
         raise QueueError(
-            f"{name} has a dead-letter queue already: {has}. Name that one, or say --replace; its messages stay in it"
+            f"{name} already has a dead-letter queue: {has}. Name that one, or pass --replace; its messages stay in it."
         )
     dlq = ensure_queue(sqs, dlq_name, keeping_queue())
     allow = _allowing(attributes_of(sqs, dlq.url), arn, dlq.created)
@@ -151,9 +153,9 @@ def ensure_dead_letters(
 
 
 def _allowing(dlq: Mapping[str, str], source_arn: str, created: bool) -> dict[str, Any] | None:
-    """The redrive-allow policy that a dead-letter queue needs; None if the one that it has will do.
+    """The redrive-allow policy that a dead-letter queue needs; None if its present one is enough.
 
-    A queue that was there before may serve others: they keep their right to it.
+    A queue that existed before may serve others: they keep their right to use it.
     """
     now = json.loads(dlq.get("RedriveAllowPolicy", "{}"))
     sources = now.get("sourceQueueArns", [])
@@ -163,19 +165,23 @@ def _allowing(dlq: Mapping[str, str], source_arn: str, created: bool) -> dict[st
 
 
 def write_tfvars(path: Path, values: Mapping[str, str]) -> None:
-    """Put values into a `*.tfvars.json`, whole or not at all; other values in it stay.
+    """Put values into a `*.tfvars.json`, completely or not at all; its other values stay.
 
     Raises:
-        QueueError: the file holds something else than a JSON object.
+        QueueError: the file is not a JSON object.
     """
     kept: Any = {}
     if path.exists():
         try:
             kept = json.loads(path.read_text())
         except ValueError as error:
-            raise QueueError(f"{path} is no JSON ({error}); mend or remove it. The queues are made") from error
+            raise QueueError(
+                f"{path} is not JSON ({error}). The queues exist; fix or remove the file and run this again."
+            ) from error
         if not isinstance(kept, dict):
-            raise QueueError(f"{path} holds no JSON object; mend or remove it. The queues are made")
+            raise QueueError(
+                f"{path} is not a JSON object. The queues exist; fix or remove the file and run this again."
+            )
     draft = path.with_name(path.name + ".draft")
     draft.write_text(json.dumps(kept | dict(values), indent=2) + "\n")
     draft.replace(path)

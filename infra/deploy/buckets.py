@@ -35,10 +35,10 @@ class Kept:
 
 
 def exists(s3: S3Client, bucket: str) -> bool:
-    """Whether the bucket is there.
+    """Whether the bucket exists.
 
     Raises:
-        ClientError: S3 does not say, such as for lack of permission.
+        ClientError: S3 does not say, for example without permission.
     """
     try:
         s3.head_bucket(Bucket=bucket)
@@ -59,7 +59,7 @@ def contents(s3: S3Client, bucket: str) -> Contents:
 
 
 def empty(s3: S3Client, bucket: str) -> Iterator[list[Kept]]:
-    """Delete everything, up to a thousand entries a step. Gives after each step what could not be deleted in it."""
+    """Delete everything, up to a thousand entries in each step. Yields after each step what it could not delete."""
     for upload in _uploads(s3, bucket):
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     for page in _pages_of_versions(s3, bucket):
@@ -72,7 +72,7 @@ def empty(s3: S3Client, bucket: str) -> Iterator[list[Kept]]:
 
 
 def _pages_of_versions(s3: S3Client, bucket: str) -> Iterator[list[Any]]:
-    """Versions and delete markers, a thousand at most in a page: as many as S3 deletes at once."""
+    """Versions and delete markers, at most a thousand in a page: the most that S3 deletes in one request."""
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         if found := [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
             yield found

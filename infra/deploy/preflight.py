@@ -1,8 +1,8 @@
-"""What a Terraform plan would run into, asked of the account before anything is created.
+"""What would stop a Terraform plan, asked of the account before anything is created.
 
-Terraform learns that a name is taken only when it creates the resource, with half of the others there already; and it
-never looks at the queues and the topic that it is told to use. This reads the plan (`terraform show -json`), looks all
-of them up, and says what to do. It changes nothing.
+Terraform learns that a name is taken only when it creates the resource, after half of the others exist. It never looks
+at the queues and the topic that it is told to use. This reads the plan (`terraform show -json`), looks all of them up,
+and says what to do. It changes nothing and prints nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ABSENT = {
     "404",
     "AWS.SimpleQueueService.NonExistentQueue",
     "ImageNotFoundException",
-    "InvalidAddress",  # a queue's URL that is none in this region
+    "InvalidAddress",  # the URL is not of a queue in this region
     "NoSuchBucket",
     "NoSuchEntity",
     "NotFound",
@@ -36,9 +36,11 @@ _IMAGE = re.compile(r"[^/]+/(?P<repository>[^@]+)@(?P<digest>sha256:[0-9a-f]{64}
 
 
 class Level(StrEnum):
+    """What a finding means."""
+
     PROBLEM = "problem"  # the apply would fail, or no row would arrive
     WARNING = "warning"  # it works, until something goes wrong
-    UNCHECKED = "not checked"  # nobody may look
+    UNCHECKED = "not checked"  # no permission to look
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,14 @@ class Finding:
 
 
 def preflight(plan: Mapping[str, Any], clients: Clients) -> list[Finding]:
-    """Check every name that somebody may have taken, every image, and what the plan uses but does not create.
+    """Check every name that may be taken, every image, and what the plan uses but does not create.
 
     Args:
         plan: the JSON that `terraform show -json` gives for a plan.
 
     Raises:
-        ValueError: this is no such JSON.
-        ClientError, BotoCoreError: AWS answered neither yes nor no, such as without credentials.
+        ClientError, BotoCoreError: AWS gave no answer, for example without credentials.
     """
-    if "resource_changes" not in plan:
-        raise ValueError("this is no plan of Terraform's: `terraform show -json <plan file>` writes one")
     of_changes = [finding for change in plan["resource_changes"] for finding in _check(change, clients)]
     return [*of_changes, *_existing_queues(plan, clients), *_existing_topic(plan, clients)]
 
@@ -80,7 +79,7 @@ def _check(change: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _LookUp:
-    """How a kind of resource is looked up by its name. `find` gives the id to import it by; None: not there."""
+    """How a kind of resource is looked up by its name. `find` gives the id for `terraform import`; None: absent."""
 
     kind: str
     attribute: str
@@ -135,27 +134,32 @@ def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Itera
             return
         if look_up.kind == "bucket" and code in {"403", "301", "Forbidden"}:
             advice = (
-                "bucket names are unique in all of AWS: set bronze_bucket_name or silver_bucket_name to another one"
+                "bucket names are unique in all of AWS: set bronze_bucket_name or silver_bucket_name to another name"
             )
-            yield Finding(Level.PROBLEM, address, f"the bucket {name} is taken by somebody else", advice)
+            yield Finding(Level.PROBLEM, address, f"the bucket {name} belongs to another account", advice)
             return
         if code not in _DENIED:
             raise
-        advice = f"if a {look_up.kind} of this name exists, the apply will fail at it"
+        advice = f"if a {look_up.kind} with this name exists, the apply will fail"
         yield Finding(Level.UNCHECKED, address, f"no permission to look up {look_up.kind} {name}", advice)
         return
     if found is None:
         return
-    advice = f"choose another project or name, delete it, or adopt it: terraform import '{address}' '{found}'"
+    advice = f"choose another project or name, delete it, or import it: terraform import '{address}' '{found}'"
     if look_up.kind == "queue":
-        advice += "; or let Terraform leave it alone: existing_queue_url and existing_queue_arn"
-    yield Finding(Level.PROBLEM, address, f"the {look_up.kind} {name} exists already", advice)
+        advice += "; or use it as it is: set existing_queue_url and existing_queue_arn"
+    yield Finding(Level.PROBLEM, address, f"the {look_up.kind} {name} already exists", advice)
 
 
 def _image(address: str, uri: str, architectures: list[str], clients: Clients) -> Iterator[Finding]:
     parts = _IMAGE.fullmatch(uri)
     if not parts:
-        yield Finding(Level.PROBLEM, address, f"{uri} names no digest", "`make push-images` writes images by digest")
+        yield Finding(
+            Level.PROBLEM,
+            address,
+            f"the image {uri} has no digest",
+            "run `make push-images`: it writes images by digest",
+        )
         return
     try:
         images = clients("ecr").describe_images(
@@ -164,21 +168,23 @@ def _image(address: str, uri: str, architectures: list[str], clients: Clients) -
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _DENIED:
-            advice = "if the image is not there, the apply will fail at it"
+            advice = "if the image does not exist, the apply will fail"
             yield Finding(Level.UNCHECKED, address, f"no permission to look up {uri}", advice)
             return
         if code not in _ABSENT:
             raise
         images = []
     if not images:
-        advice = "`make push-images` builds and pushes it, in the region that the function is in"
+        advice = "run `make push-images`: it builds and pushes the image, in the function's region"
         yield Finding(Level.PROBLEM, address, f"the image {uri} is not in the registry", advice)
-    # As scripts/push_images.py tags it; Lambda notices only when it starts the function.
+    # From the tag that infra/deploy/images.py writes. Lambda notices a mismatch only when it starts the function.
     tags = [tag for image in images for tag in image.get("imageTags", [])]
     built_for = {found[1] for tag in tags if (found := _BUILT_FOR.search(tag))}
     if built_for and architectures and not built_for & set(architectures):
-        what = f"the image {uri} was built for {' and '.join(sorted(built_for))}, the function is {architectures[0]}"
-        advice = f'make push-images PUSH_OPTIONS="--architecture {architectures[0]}", or set architecture'
+        what = (
+            f"the image {uri} was built for {' and '.join(sorted(built_for))}, but the function is {architectures[0]}"
+        )
+        advice = f'run make push-images PUSH_OPTIONS="--architecture {architectures[0]}", or set architecture'
         yield Finding(Level.PROBLEM, address, what, advice)
 
 
@@ -195,38 +201,38 @@ def _existing_queues(plan: Mapping[str, Any], clients: Clients) -> Iterator[Find
         try:
             found = clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         except ClientError as error:
-            yield _not_found(error, variable, f"the queue {url}", "scripts/create_sqs_queue.py makes queues")
+            yield _not_found(error, variable, f"the queue {url}", "scripts/create_sqs_queue.py creates queues")
             continue
         if found["QueueArn"] != _value(plan, arn):
-            what = f"{variable} is the queue {found['QueueArn']}, {arn} another one: {_value(plan, arn)}"
-            advice = "ingest sends to the URL, transform reads from the ARN: name the same queue"
+            what = f"{variable} is the queue {found['QueueArn']}, but {arn} is another one: {_value(plan, arn)}"
+            advice = "ingest sends to the URL and transform reads from the ARN: give both of the same queue"
             yield Finding(Level.PROBLEM, arn, what, advice)
         key = found.get("KmsMasterKeyId", _KEY_FOR_ALL)
         if key != _KEY_FOR_ALL:
-            what = f"{url} is encrypted with the key {key}; whether the functions may use it is not known"
-            advice = "the key's policy must allow both roles kms:GenerateDataKey and kms:Decrypt; or use SSE-SQS"
+            what = f"{url} is encrypted with the key {key}, and it is not known whether the functions may use that key"
+            advice = "allow kms:GenerateDataKey and kms:Decrypt to both roles in the key's policy, or use SSE-SQS"
             yield Finding(Level.UNCHECKED, variable, what, advice)
         if queue == "queue":
             yield from _work_queue(plan, variable, found)
 
 
 def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]) -> Iterator[Finding]:
-    """What the queue of units must be like beside the function that it feeds."""
+    """What the queue of units needs, given the function that reads from it."""
     functions = [one["change"]["after"] for one in plan["resource_changes"] if one["type"] == "aws_lambda_function"]
     timeout = max(
         (one["timeout"] for one in functions if one and one["function_name"].endswith("-transform")), default=0
     )
     visibility = int(found["VisibilityTimeout"])
-    advice = f"scripts/create_sqs_queue.py --visibility-timeout {6 * timeout} sets it"
+    advice = f"set it with scripts/create_sqs_queue.py --visibility-timeout {6 * timeout}"
     if visibility < timeout:
         what = f"its visibility timeout ({visibility} s) is below transform's timeout ({timeout} s): Lambda refuses it"
         yield Finding(Level.PROBLEM, variable, what, advice)
     elif visibility < 6 * timeout:
         what = f"its visibility timeout ({visibility} s) is below six times transform's timeout ({timeout} s)"
-        yield Finding(Level.WARNING, variable, what, f"a throttled unit may become a dead letter. {advice}")
+        yield Finding(Level.WARNING, variable, what, f"a throttled unit may become a dead letter: {advice}")
     if "RedrivePolicy" not in found:
-        what = "it has no dead-letter queue: a unit that always fails comes again until it expires"
-        yield Finding(Level.WARNING, variable, what, "scripts/ensure_dlq_for_queue.py gives it one")
+        what = "it has no dead-letter queue: a unit that always fails is delivered again until it expires"
+        yield Finding(Level.WARNING, variable, what, "add one with scripts/ensure_dlq_for_queue.py")
 
 
 def _existing_topic(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
@@ -237,18 +243,18 @@ def _existing_topic(plan: Mapping[str, Any], clients: Clients) -> Iterator[Findi
     try:
         found = clients("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
     except ClientError as error:
-        yield _not_found(error, variable, f"the topic {topic}", "leave it empty and one is created")
+        yield _not_found(error, variable, f"the topic {topic}", "leave the variable empty and a topic is created")
         return
     if found.get("KmsMasterKeyId") == "alias/aws/sns":
-        what = f"{topic} is encrypted with AWS's own key, which CloudWatch may not use: alarms would reach nobody"
-        yield Finding(Level.PROBLEM, variable, what, "use a key of yours that allows CloudWatch, or none")
+        what = f"{topic} is encrypted with AWS's own key, which CloudWatch may not use: no alarm would arrive"
+        yield Finding(Level.PROBLEM, variable, what, "use your own key and allow CloudWatch to use it, or no key")
 
 
 def _not_found(error: ClientError, variable: str, thing: str, advice: str) -> Finding:
-    """What it means that something was not found. Raises the error if it does not mean that."""
+    """The finding for an error that means absent or not permitted. Any other error is raised again."""
     code = error.response["Error"]["Code"]
     if code in _DENIED:
-        advice = "if it is not there, the pipeline will not work"
+        advice = "if it does not exist, the pipeline will not work"
         return Finding(Level.UNCHECKED, variable, f"no permission to look up {thing}", advice)
     if code not in _ABSENT:
         raise error

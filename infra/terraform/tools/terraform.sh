@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
-# Terraform, run in a directory of infra/terraform. Where a mirror of the AWS provider lies on this machine, the provider
-# comes from there; elsewhere Terraform downloads it. A CLI configuration of your own (TF_CLI_CONFIG_FILE) is respected.
+# Runs Terraform in a directory. If this machine has a mirror of the AWS provider, the provider comes from there;
+# otherwise Terraform downloads it. A CLI configuration of your own (TF_CLI_CONFIG_FILE) is respected.
 #
-# usage: scripts/terraform.sh DIR ARGUMENT...
+# usage: infra/terraform/tools/terraform.sh DIR ARGUMENT...     (DIR: absolute, or below the repository's root)
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+if [ $# -lt 2 ]; then
+  echo "usage: $0 DIR ARGUMENT..." >&2
+  exit 2
+fi
+root=$(cd "$(dirname "$0")/../../.." && pwd)
 directory=$1
 shift
+case $directory in
+  /*) ;;
+  *) directory=$root/$directory ;;
+esac
 
 if ! command -v terraform >/dev/null; then
-  echo "terraform is not installed: get 1.10 or newer from your package manager or HashiCorp's site" >&2
-  exit 127
+  echo "error: terraform is not installed: install 1.10 or newer from your package manager or HashiCorp's site" >&2
+  exit 2
 fi
 
-# A folder that holds .../hashicorp/aws/<version>/<platform>, as `terraform providers mirror` lays it out.
+# A folder that contains .../hashicorp/aws/<version>/<platform>, as `terraform providers mirror` lays it out.
 find_mirror() {
   find /opt /usr/share /usr/local/share /srv "$HOME" -maxdepth 6 -type d -path '*/hashicorp/aws' \
     -not -path '*/.terraform/*' 2>/dev/null | head -1 || true
@@ -35,4 +43,4 @@ if [ ! -f "${TF_CLI_CONFIG_FILE:-$HOME/.terraformrc}" ]; then
   fi
   export TF_CLI_CONFIG_FILE=$config
 fi
-exec terraform -chdir="$root/$directory" "$@"
+exec terraform -chdir="$directory" "$@"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Checks of what is delivered: Dockerfiles, shell scripts, Terraform, workflows. Needs no network. `make setup-checks`
-# installs the tools; each exception stands beside what it excepts, with its reason.
+# Checks what is delivered: Dockerfiles, shell scripts, Terraform, workflows. Needs no network. `make setup-checks`
+# installs the tools. Each exception is beside the line that it is for, with its reason.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PWD/.venv-checks/bin:$PWD/.venv-checks/node_modules/.bin:$PATH
 export PATH
 failed=0
 
-# check TOOL COMMAND...: run it; a missing tool fails in CI and is named elsewhere.
+# check TOOL COMMAND...: run the command. A missing tool fails in CI; elsewhere it is only reported.
 check() {
   local tool=$1
   shift
@@ -25,7 +25,7 @@ check() {
 }
 
 check hadolint hadolint docker/Dockerfile docker/emulator/Dockerfile
-check shellcheck shellcheck scripts/*.sh docker/*.sh .ci/run
+check shellcheck shellcheck infra/terraform/tools/*.sh docker/*.sh .ci/*.sh .ci/run
 check checkov checkov --quiet --compact --skip-download --directory infra/terraform --framework terraform
 check checkov checkov --quiet --compact --skip-download --directory docker --framework dockerfile
 check checkov checkov --quiet --compact --skip-download --directory . --framework github_actions
