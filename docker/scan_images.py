@@ -21,8 +21,8 @@ FOUND, FAILED = 1, 2  # exit codes, as services/ops/cli/console.py has them
 FINE = "nothing severe that has a fix"
 SEVERE = "SEVERE, see above: renew the base image or the locks"
 UNKNOWN = "NOT SCANNED: the scanner failed, see above"
-# Both scanners exit with 1 when they fail themselves. We choose Trivy's exit code for a finding; Grype's is 2 since 2025.
-# With an older Grype a finding is reported as a failure, never as clean.
+# Both scanners exit with 1 when they fail themselves. We choose Trivy's exit code for a finding; Grype's is 2
+# since 2025, and a finding of an older Grype is reported as a failure, never as clean.
 TRIVY_FOUND = 3
 GRYPE_FOUND = 2
 

@@ -82,8 +82,11 @@ class Unit:
 
     def to_message(self) -> str:
         """The body of its SQS message: compact JSON, format version 2."""
+        return self.as_message().to_body()
+
+    def as_message(self) -> UnitMessage:
         source = self.object
-        return UnitMessage(source.id, source.size, source.created, self.start, self.end).to_body()
+        return UnitMessage(source.id, source.size, source.created, self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)

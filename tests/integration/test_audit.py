@@ -1,7 +1,8 @@
-"""The audit tells done from not done, and finds files that no lot names."""
+"""The audit separates done objects from the others, and finds files that no committed lot references."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_rejected_object_is_done_and_a_unit_that_fails_is_not(rig: Rig, ledger
     assert "deleted" in found.objects[vanished.id].errors[0]
 
 
-def test_files_of_a_lot_that_is_still_open_are_no_finding(rig: Rig, ledger: Ledger) -> None:
+def test_files_of_a_pending_lot_are_not_a_finding(rig: Rig, ledger: Ledger) -> None:
     source = rig.upload("shipments", [shipment(1)])
     plan(ledger, source, rig.unit_bytes)
     rig.deliver(rig.units, Interrupter(4, before=False, action=crash))
@@ -75,7 +76,7 @@ def test_files_of_a_lot_that_is_still_open_are_no_finding(rig: Rig, ledger: Ledg
     assert not found.objects[source.id].is_done
 
 
-def test_a_file_that_no_lot_names_and_a_lot_whose_file_is_missing_are_found(rig: Rig, ledger: Ledger) -> None:
+def test_a_file_that_no_lot_references_and_a_lot_whose_file_is_missing_are_found(rig: Rig, ledger: Ledger) -> None:
     plan(ledger, rig.upload("shipments", [shipment(1)]), rig.unit_bytes)
     rig.deliver(rig.units)
     (key,) = rig.lake.files
@@ -132,3 +133,15 @@ def test_the_command_asks_for_a_pipeline(smelt_audit: Command) -> None:
     nowhere = {"LEDGER_TABLE": "", "SILVER_BUCKET": ""}
     unnamed = smelt_audit(**nowhere)
     assert (unnamed.returncode, "No pipeline given" in unnamed.stderr) == (2, True)
+
+
+def test_the_command_prints_json(rig: Rig, ledger: Ledger, smelt_audit: Command) -> None:
+    source = rig.upload("shipments", [shipment(1), b"{"])
+    plan(ledger, source, rig.unit_bytes)
+    rig.deliver(rig.units)
+    done = smelt_audit("--json")
+    told = json.loads(done.stdout)
+    (account,) = told["objects"]
+    assert (account["object"], account["done"], account["rows_quarantined"]) == (str(source.id), True, 1)
+    assert len(told["findings"]) == 2  # the rig's files are not in this bucket
+    assert done.returncode == 1

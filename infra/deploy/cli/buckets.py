@@ -12,8 +12,8 @@ from rich.progress import Progress
 from infra.deploy.buckets import contents, empty, exists
 from infra.deploy.outputs import outputs
 from services.ops.cli.console import finish, messages, say
-from services.ops.clients import aws_client
 from services.ops.errors import OperatorError
+from services.shared.aws import aws_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

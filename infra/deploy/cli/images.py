@@ -10,7 +10,7 @@ import typer
 from infra.deploy import images
 from infra.deploy.terraform import ROOT
 from services.ops.cli.console import JsonFlag, say, show, show_json
-from services.ops.clients import aws_client
+from services.shared.aws import aws_client
 
 
 def push_images(

@@ -11,8 +11,8 @@ import typer
 
 from infra.deploy.preflight import Finding, Level, preflight
 from services.ops.cli.console import JsonFlag, finish, show, show_json
-from services.ops.clients import aws_client
 from services.ops.errors import OperatorError
+from services.shared.aws import aws_client
 
 
 def check_plan(

@@ -17,7 +17,7 @@ from infra.deploy.queues import (
     write_tfvars,
 )
 from services.ops.cli.console import say, show_json
-from services.ops.clients import aws_client
+from services.shared.aws import aws_client
 
 Region = Annotated[str, typer.Option(help="The AWS region.")]
 MaxReceiveCount = Annotated[int, typer.Option(help="Receives before a message goes there.", min=1, max=1000)]

@@ -78,9 +78,9 @@ def arrows(state: Mapping[str, Any], of_arn: Mapping[str, str]) -> Iterator[Arro
     wired = set()
     for kind, values in resources(state):
         if kind == "aws_s3_bucket_notification":
-            for told in values["lambda_function"]:
-                label = f"ObjectCreated {told['filter_prefix']}"
-                yield Arrow(of_arn[buckets[values["bucket"]]], label, of_arn[told["lambda_function_arn"]])
+            for rule in values["lambda_function"]:
+                label = f"ObjectCreated {rule['filter_prefix']}"
+                yield Arrow(of_arn[buckets[values["bucket"]]], label, of_arn[rule["lambda_function_arn"]])
         elif kind == "aws_lambda_event_source_mapping":
             wired.add((values["function_arn"], values["event_source_arn"]))
             label = f"batches of up to {values['batch_size']}"

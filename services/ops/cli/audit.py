@@ -11,8 +11,8 @@ from rich.table import Table
 
 from services.ops.audit import Audit, ObjectAccount, audit
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
-from services.ops.clients import aws_client
 from services.ops.errors import OperatorError
+from services.shared.aws import aws_client
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT
 from services.shared.ledger.ledger import Ledger
 

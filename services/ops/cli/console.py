@@ -1,7 +1,7 @@
 """One way to print, to fail and to exit, for every command of smelt: `smelt`, scripts/ and infra/deploy.
 
 - Results go to standard output, as text or (`--json`) as JSON. Messages and errors go to standard error.
-- What a person can fix is told in one sentence, without a stack trace. A stack trace is a bug in smelt.
+- What a person can fix is explained in one sentence, without a stack trace. A stack trace is a bug in smelt.
 - `--version` and the exit codes in `--help` are added to each command here.
 
 It knows no command. docs/commands.md is the page for users.
@@ -41,15 +41,10 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON
 RegionOption = Annotated[str | None, typer.Option(help="The AWS region.", envvar="AWS_DEFAULT_REGION")]
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # rich itself would exit with 1, which says here that something wrong was found
-
-
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-results = _Console(width=_WIDTH, highlight=False)
-messages = _Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(width=_WIDTH, highlight=False)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:
@@ -83,7 +78,7 @@ def run(command: typer.Typer | Callable[..., None], arguments: Sequence[str] | N
 
 
 def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str] | None = None) -> int:
-    """The same without the exit: gives the exit code. Every error has been told when it returns."""
+    """The same without the exit: gives the exit code. Every error has been printed when it returns."""
     if not isinstance(command, typer.Typer):
         command, function = typer.Typer(add_completion=False), command
         command.command()(function)
@@ -101,16 +96,16 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _reader_is_gone()
-    except SystemExit as error:
+    except SystemExit as error:  # a sentence from code that was run; or 1 from rich and Typer where the reader is gone
         if isinstance(error.code, str):
             _fail(error.code)
         return ExitCode.FAILED if error.code else ExitCode.OK
     except Exception as error:  # noqa: BLE001 (the end of the program: each error gets a message and its exit code)
-        told = explain(error)
-        if told is None:
+        message = explain(error)
+        if message is None:
             traceback.print_exception(error)
-            told = "This is a bug in smelt: please report it with the lines above."
-        _fail(told)
+            message = "This is a bug in smelt: please report it with the lines above."
+        _fail(message)
         return ExitCode.FAILED
     if code == ExitCode.INTERRUPTED:
         say("Interrupted.")
@@ -118,7 +113,7 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
 
 
 def explain(error: Exception) -> str | None:
-    """What a person is told about an error, with what to do next; None for a bug in smelt."""
+    """The message about an error, with what to do next; None for a bug in smelt."""
     import botocore.exceptions as aws  # slow to import, and most commands never need it
 
     if isinstance(error, SmeltError):

@@ -10,7 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.ops.cli.console import JsonFlag, finish, make_app, show, show_json
-from services.ops.contracts_check import Level, Report, check
+from services.ops.contracts.check import check
+from services.ops.contracts.findings import Level, Report
+from services.ops.contracts.number import write_ids
 from services.ops.errors import OperatorError
 
 app = make_app("The files that describe the datasets.")
@@ -39,6 +41,20 @@ def check_contracts(
     else:
         _show(report)
     finish(all_right=report.accepted)
+
+
+@app.command("number")
+def number_contracts(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Contract files.")], as_json: JsonFlag = False
+) -> None:
+    """Write the ids of new fields into contract files. Adds lines only; ids that are there stay as they are."""
+    written = {str(file): write_ids(file) for file in files}
+    if as_json:
+        show_json(written)
+        return
+    for file, fresh in written.items():
+        ids = ", ".join(f"{path}: {id_}" for path, id_ in fresh.items())
+        show(f"{file}: {ids or 'every field has its id'}")
 
 
 def _as_dict(report: Report) -> dict[str, object]:

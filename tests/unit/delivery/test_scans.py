@@ -83,7 +83,7 @@ def test_what_a_scanner_finds_fails(tools: Path, scanner: str, verdict: str, fin
 
 
 @VERDICTS
-def test_a_scanner_without_data_has_found_nothing(tools: Path, scanner: str, verdict: str, finding: int) -> None:
+def test_a_scanner_without_data_counts_as_failed(tools: Path, scanner: str, verdict: str, finding: int) -> None:
     stand_in(tools, scanner, status=1, when=verdict, errors="failed to download vulnerability DB")
     done = scan(tools)
     assert (done.returncode, done.stdout.count("NOT SCANNED"), "SEVERE" in done.stdout) == (2, 2, False)
@@ -138,7 +138,7 @@ def test_a_known_vulnerability_in_what_ships_fails_and_names_the_version_that_fi
     assert (done.returncode, "six 1: CVE-1, fixed in 1.2" in done.stdout) == (1, True)
 
 
-def test_data_that_does_not_know_the_packages_has_checked_nothing(tools: Path) -> None:
+def test_data_that_does_not_know_the_packages_counts_as_not_checked(tools: Path) -> None:
     stand_in(tools, "pip-audit", status=0, output=answer({"name": "six", "skip_reason": "Dependency not found"}))
     done = check_locks(tools)
     assert (done.returncode, "runtime.txt: known vulnerabilities: NOT CHECKED" in done.stdout) == (0, True)
@@ -178,7 +178,7 @@ def test_locks_are_audited_with_their_hashes_and_without_being_installed(tools: 
         "pip_audit._service.interface.ServiceError",
     ],
 )
-def test_data_that_does_not_answer_has_checked_nothing(tools: Path, reason: str) -> None:
+def test_data_that_does_not_answer_counts_as_not_checked(tools: Path, reason: str) -> None:
     stand_in(tools, "pip-audit", status=1, errors=reason)
     done = check_locks(tools)
     assert (done.returncode, f"NOT CHECKED, {reason}" in done.stdout) == (0, True)

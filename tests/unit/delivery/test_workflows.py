@@ -24,7 +24,7 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
     return [step for job in jobs(workflow).values() for step in job["steps"]]
 
 
-def test_there_are_ci_scanning_and_deployment() -> None:
+def test_there_are_workflows_for_ci_scanning_and_deployment() -> None:
     assert [workflow.name for workflow in WORKFLOWS] == ["ci.yml", "deploy.yml", "scan.yml"]
 
 
@@ -52,7 +52,7 @@ def test_every_make_target_exists(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_jobs_have_only_the_rights_that_they_name_and_an_end(workflow: Path) -> None:
+def test_jobs_have_only_the_rights_that_they_name_and_a_timeout(workflow: Path) -> None:
     assert yaml.safe_load(workflow.read_text())["permissions"] == {}
     for job in jobs(workflow).values():
         assert job["timeout-minutes"] <= 60
@@ -61,7 +61,7 @@ def test_jobs_have_only_the_rights_that_they_name_and_an_end(workflow: Path) -> 
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_nothing_from_outside_is_pasted_into_a_command(workflow: Path) -> None:
+def test_no_expression_is_pasted_into_a_command(workflow: Path) -> None:
     assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
 
 

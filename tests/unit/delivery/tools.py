@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -12,5 +13,6 @@ def load(file: Path) -> ModuleType:
     spec = spec_from_file_location(file.stem, file)
     assert spec and spec.loader
     module = module_from_spec(spec)
+    sys.modules[file.stem] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
