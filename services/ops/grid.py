@@ -5,19 +5,19 @@ Small objects share look-ups; the units of a large one (S3's limit makes 800,000
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from services.shared.identities import LotId, UnitId
+from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, LotState, UnitRecord
 
 T = TypeVar("T")
 
 UNITS_PER_LOOK = 1000
-_LOTS_PER_READ = 20  # a lot's item has up to 400 KB
+LOTS_PER_READ = 20  # a lot's item has up to 400 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,13 @@ class Look:
         ]
 
 
-def slices(objects: Iterable[LedgerObject], first_unit: int = 0) -> Iterator[list[Slice]]:
+def slices(
+    objects: Iterable[LedgerObject], first_unit: int = 0, skip: Container[ObjectId] = ()
+) -> Iterator[list[Slice]]:
     """Groups of slices with at most UNITS_PER_LOOK units each, in the objects' order.
 
-    `first_unit` is where the first object's units begin.
+    `first_unit` is where the first object's units begin. An object that the caller puts into `skip` while the groups
+    are made gets no further slice.
     """
     group, room = list[Slice](), UNITS_PER_LOOK
     for known in objects:
@@ -76,7 +79,7 @@ def slices(objects: Iterable[LedgerObject], first_unit: int = 0) -> Iterator[lis
                 break
             yield group
             group, room = [], UNITS_PER_LOOK
-            if at >= known.plan.units:
+            if at >= known.plan.units or known.id in skip:
                 break
     if group:
         yield group
@@ -87,7 +90,7 @@ def look_at(ledger: Ledger, units: Sequence[UnitId]) -> Look:
     records = {record.id: record for record in ledger.find_units(units)}
     lots = {record.lot for record in records.values() if record.lot}
     committed: dict[UnitId, Counts] = {}
-    for batch in batched(lots, _LOTS_PER_READ):
+    for batch in batched(lots, LOTS_PER_READ):
         for lot in ledger.find_lots(batch):
             if lot.state is LotState.COMMITTED:
                 counted = zip(lot.units, lot.unit_counts, strict=False)
@@ -104,4 +107,4 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def in_batches_of_lots(lots: Iterable[LotId]) -> Iterator[list[LotId]]:
     """As many lots as may be read at once."""
-    return batched(lots, _LOTS_PER_READ)
+    return batched(lots, LOTS_PER_READ)

@@ -18,10 +18,15 @@ class Outcome(StrEnum):
     DONE = "done"  # every row is in Silver or in quarantine
     EMPTY = "empty"  # refused, but it has no bytes: there was nothing to load
     COMMITTED = "committed"  # every row is in Silver or in quarantine; the sweep will mark the object done
-    IN_PROGRESS = "in progress"  # units are being sent or processed
+    IN_PROGRESS = "in_progress"  # units are being sent or processed
     OVERDUE = "overdue"  # still unfinished, long after it was created
     STOPPED = "stopped"  # a unit of it is a dead letter
-    NOT_LOADED = "not loaded"  # refused: its rows are in neither place
+    NOT_LOADED = "not_loaded"  # refused: its rows are in neither place
+
+    @property
+    def word(self) -> str:
+        """As people read it."""
+        return self.value.replace("_", " ")
 
     @property
     def all_right(self) -> bool:

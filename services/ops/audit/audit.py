@@ -43,10 +43,27 @@ class Audit:
     counts: Counts = field(default_factory=Counts)  # rows of committed units
     lots: Counter[LotState] = field(default_factory=Counter)
     files: int = 0  # in Silver and quarantine
+    leftovers: int = 0  # committed lots with files that the sweep will delete
     in_flight: int = 0  # uploads that ingest has not seen yet, and need not have
     replay_copies: int = 0  # versions under bronze/replay/: requests, not data of their own
     accounts: list[Account] = field(default_factory=list)  # of the objects that were asked for
     accounts_left_out: int = 0  # further ones, beyond the limit
+
+    def add(self, account: Account, listed: bool, limit: int) -> None:
+        """Count an object and, if it is to be listed and there is room, keep it."""
+        keep = listed and len(self.accounts) < limit
+        if keep:
+            self.accounts.append(account)
+        self.accounts_left_out += listed and not keep
+        self.count(account.outcome, account.counts)
+
+    def count(self, outcome: Outcome, counts: Counts) -> None:
+        self.objects[outcome] += 1
+        self.counts += counts
+
+    def add_lot(self, state: LotState, leftover: bool, number: int = 1) -> None:
+        self.lots[state] += number
+        self.leftovers += number if leftover and state is LotState.COMMITTED else 0
 
     @property
     def all_right(self) -> bool:
@@ -89,8 +106,8 @@ def audit(
         )
         for finding in found:
             result.findings.add(finding)
-        for state, number in spool.query("SELECT state, count(*) FROM lot GROUP BY state"):
-            result.lots[LotState(state)] = number
+        for state, leftover, number in suspects.lot_states(spool):
+            result.add_lot(state, leftover, number)
     return result
 
 
@@ -166,7 +183,8 @@ def _account(
                 yield from recheck.done(doubtful)
                 doubtful.clear()
         if outcome.all_right and not (scope.lists(outcome) and len(result.accounts) < limits.listed):
-            _count(result, outcome, known.counts, scope)
+            result.count(outcome, known.counts)
+            result.accounts_left_out += scope.lists(outcome)
             continue
         read_again.append(known)
         if len(read_again) >= _BATCH:
@@ -179,18 +197,8 @@ def _read_again(
     batch: list[suspects.Known], ledger: Ledger, result: Audit, scope: Scope, now: datetime, limits: Limits
 ) -> None:
     for account in accounts(ledger, [known.object.id for known in batch], now, limits.overdue):
-        listed = scope.lists(account.outcome)
-        keep = listed and len(result.accounts) < limits.listed
-        if keep:
-            result.accounts.append(account)
-        _count(result, account.outcome, account.counts, scope, kept=keep)
+        result.add(account, listed=scope.lists(account.outcome), limit=limits.listed)
     batch.clear()
-
-
-def _count(result: Audit, outcome: Outcome, counts: Counts, scope: Scope, kept: bool = False) -> None:
-    result.objects[outcome] += 1
-    result.counts += counts
-    result.accounts_left_out += scope.lists(outcome) and not kept
 
 
 def _watched(items: Iterable[T], what: str, watch: Watch) -> Iterator[T]:

@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, reason TEXT,
                      advice TEXT, in_scope INTEGER);
 CREATE TABLE unit   (oid INTEGER, uid INTEGER, lid INTEGER, id TEXT, dead INTEGER);
-CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, suspect INTEGER);
+CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER);
 CREATE TABLE member (oid INTEGER, uid INTEGER, lid INTEGER, start INTEGER, stop INTEGER, committed INTEGER,
                      read INTEGER, silver INTEGER, quarantined INTEGER);
 CREATE TABLE file   (kid INTEGER, lid INTEGER, content INTEGER, committed INTEGER);
@@ -106,7 +106,7 @@ class Spool:
     def _add_lot(self, lot: Lot) -> None:
         lid, committed = hashed(lot.id), lot.state is LotState.COMMITTED
         suspect = next(check_record(lot), None) is not None
-        self._append("lot", (lid, str(lot.id), lot.state.value, int(suspect)))
+        self._append("lot", (lid, str(lot.id), lot.state.value, int(bool(lot.outputs)), int(suspect)))
         counts = lot.unit_counts if len(lot.unit_counts) == len(lot.units) else (Counts(),) * len(lot.units)
         for unit, rows in zip(lot.units, counts, strict=True):
             numbers = (unit.start, unit.end, int(committed), rows.read, rows.silver, rows.quarantined)

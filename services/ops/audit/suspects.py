@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.ops.audit.spool import Spool, names
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.records import Counts, LedgerObject, ObjectState
+from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState
 from services.shared.units import BronzeObject, Plan
 
 # A unit item that is bound to a lot (1) and the entry of the unit in that lot's list (2) belong together: 3.
@@ -80,6 +80,12 @@ def units(spool: Spool) -> Iterator[UnitId]:
 def objects(spool: Spool) -> Iterator[Known]:
     """All objects of the scope, by name."""
     return map(Known, spool.query(_ACCOUNTS))
+
+
+def lot_states(spool: Spool) -> Iterator[tuple[LotState, bool, int]]:
+    """How many lots there are of each state, with and without files in `outputs`."""
+    for state, leftover, number in spool.query("SELECT state, leftover, count(*) FROM lot GROUP BY state, leftover"):
+        yield LotState(state), bool(leftover), number
 
 
 def _int(value: object) -> int:
