@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
-from services.shared.ledger.ledger import TABLE_SCHEMA
+from services.shared.ledger.ledger import MAX_UNITS_PER_LOT, TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
+from tests.integration import ahead_of_the_code
 from tests.support_terraform import IMAGES, of_type, plan, resources
 
 QUEUE = "https://sqs.us-east-2.amazonaws.com/000000000000/mine"
@@ -51,14 +52,17 @@ def function(planned: dict[str, Any], service: str) -> dict[str, Any]:
 def test_the_ledger_has_the_keys_that_the_code_writes(planned: dict[str, Any]) -> None:
     (table,) = of_type(planned, "aws_dynamodb_table").values()
     (index,) = TABLE_SCHEMA["GlobalSecondaryIndexes"]
+    renamed = ahead_of_the_code.LEDGER_KEYS
+    written = {item["AttributeName"]: item["AttributeType"] for item in TABLE_SCHEMA["AttributeDefinitions"]}
+    assert set(renamed) <= set(written), "the code has changed: remove the keys from ahead_of_the_code"
     assert {attribute["name"]: attribute["type"] for attribute in table["attribute"]} == {
-        attribute["AttributeName"]: attribute["AttributeType"] for attribute in TABLE_SCHEMA["AttributeDefinitions"]
+        renamed.get(name, name): kind for name, kind in written.items()
     }
     assert [table["hash_key"], table["range_key"]] == [TABLE_SCHEMA["KeySchema"][0]["AttributeName"], None]
     (planned_index,) = table["global_secondary_index"]
     assert planned_index["name"] == index["IndexName"]
     keys = [planned_index["hash_key"], planned_index["range_key"]]
-    assert keys == [key["AttributeName"] for key in index["KeySchema"]]
+    assert keys == [renamed.get(key["AttributeName"], key["AttributeName"]) for key in index["KeySchema"]]
     assert planned_index["projection_type"] == index["Projection"]["ProjectionType"]
     assert table["billing_mode"] == TABLE_SCHEMA["BillingMode"]
 
@@ -69,6 +73,8 @@ def test_functions_get_every_setting_that_they_ask_for(restricted: dict[str, Any
     transform = function(restricted, "transform")["environment"][0]["variables"]
     assert IngestSettings.from_env(ingest).queue_url == QUEUE
     assert TransformSettings.from_env(transform).silver_bucket == "smelt-dev-silver-000000000000-us-east-2"
+    assert transform["DEAD_LETTER_QUEUE_URL"] == f"{QUEUE}-dlq"
+    assert "DEAD_LETTER_QUEUE_URL" not in ingest
     assert [ingest["POWERTOOLS_SERVICE_NAME"], transform["POWERTOOLS_SERVICE_NAME"]] == ["ingest", "transform"]
 
 
@@ -93,7 +99,9 @@ def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least
     environment = Read(set_by_terraform)
     IngestSettings.from_env(environment)
     TransformSettings.from_env(environment)
-    assert environment.asked - set(set_by_terraform) - {"CONTRACTS_DIR"} == set(taken) == set(json.loads(f"[{listed}]"))
+    assert environment.asked >= ahead_of_the_code.SETTINGS, "the code has changed: remove them from ahead_of_the_code"
+    asked = environment.asked - set(set_by_terraform) - {"CONTRACTS_DIR"} - ahead_of_the_code.SETTINGS
+    assert asked == set(taken) == set(json.loads(f"[{listed}]"))
     for name, number in taken.items():
         both = Read(set_by_terraform | {name: str(number)})
         IngestSettings.from_env(both)
@@ -106,6 +114,25 @@ def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least
 def test_a_message_stays_hidden_for_six_timeouts(planned: dict[str, Any]) -> None:
     queue = resources(planned)["module.pipeline.module.queue[0].aws_sqs_queue.this"]
     assert queue["visibility_timeout_seconds"] >= 6 * function(planned, "transform")["timeout"]
+
+
+def test_a_delivery_is_one_lot(planned: dict[str, Any]) -> None:
+    (source,) = of_type(planned, "aws_lambda_event_source_mapping").values()
+    assert source["batch_size"] == MAX_UNITS_PER_LOT
+
+
+def test_concurrency_is_limited_and_never_above_what_is_reserved(planned: dict[str, Any]) -> None:
+    (source,) = of_type(planned, "aws_lambda_event_source_mapping").values()
+    (limit,) = source["scaling_config"]
+    reserved = function(planned, "transform")["reserved_concurrent_executions"]
+    assert limit["maximum_concurrency"] == 10
+    assert reserved == -1 or reserved >= limit["maximum_concurrency"]
+
+
+def test_both_buckets_keep_versions(planned: dict[str, Any]) -> None:
+    found = of_type(planned, "aws_s3_bucket_versioning")
+    assert {address.split(".")[3] for address in found} == {"bronze", "silver"}
+    assert {values["versioning_configuration"][0]["status"] for values in found.values()} == {"Enabled"}
 
 
 def test_iam_roles_and_queues_are_not_tagged_by_default(planned: dict[str, Any]) -> None:
