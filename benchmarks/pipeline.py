@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from benchmarks.data import CONTRACTS, DAYS, START
 from services.shared.identities import LotId, UnitId
-from services.shared.ledger.ledger import Counts, Ledger, Lookup, LostRace, Lot, LotFile, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, Lookup, LostRace, Lot, LotFile, LotState
 from services.shared.units import BronzeObject, Unit, plan
 from services.transform.protocol.delivery import BatchProcessor
 from services.transform.protocol.lots import Deadline, LotWorker

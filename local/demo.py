@@ -33,7 +33,8 @@ from local.stack import Clients, Names, Resources
 from services.ops.audit import audit
 from services.shared.contract.loader import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
-from services.shared.ledger.ledger import Counts, Ledger, Lot, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, Lot, LotState
 from services.shared.units import BronzeObject, plan, unit_count
 
 STATE = ROOT / ".smelt"

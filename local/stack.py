@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from services.shared.ledger.ledger import TABLE_SCHEMA
+from services.shared.ledger.table import TABLE_SCHEMA
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

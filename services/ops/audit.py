@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.shared.identities import LakeKey, LotId, ObjectId, UnitId
-from services.shared.ledger.ledger import Counts, Ledger, LedgerObject, Lot, LotState, ObjectState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, ObjectState
 
 
 @dataclass(slots=True)

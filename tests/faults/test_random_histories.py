@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from local.stack import Clients
 from services.shared.contract.model import Contract
-from services.shared.ledger.ledger import Ledger, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LotState
 from services.shared.units import Unit, plan
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter

@@ -15,7 +15,8 @@ from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
 from services.ops.audit import audit
 from services.shared.contract.model import Contract
-from services.shared.ledger.ledger import Counts, Ledger
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts
 from services.shared.units import BronzeObject, unit_count
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Interrupter

@@ -14,7 +14,8 @@ from local.stack import Clients
 from services.ingest import app
 from services.ingest.events import MalformedEvent
 from services.ingest.planner import Outcome, SendFailed, plan_object, send_units
-from services.shared.ledger.ledger import LeaseHeld, Ledger, LedgerObject, ObjectState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LeaseHeld, LedgerObject, ObjectState
 from services.shared.units import BronzeObject, Unit, plan
 from tests.support.faults import Crash, Interrupted, Interrupter
 from tests.support.lake import CREATED, Clock

@@ -18,7 +18,6 @@ from services.shared.units import BronzeObject
 from services.shared.units import plan as plan_units
 from tests.aws_calls import api_calls
 from tests.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
-from tests.integration import ahead_of_the_code
 from tests.integration.test_ingest import Context, event
 from tests.support.lake import CREATED
 from tests.support_terraform import IMAGES, of_type, plan
@@ -82,9 +81,7 @@ def needed(service: str) -> set[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_role_allows_what_its_code_calls_and_nothing_else(planned: dict[str, Any], service: str) -> None:
     allowed = {action for statement in statements(planned, service) for action in statement["Action"]}
-    to_come = ahead_of_the_code.ACTIONS[service]
-    assert not to_come & needed(service), "the code has changed: remove the actions from ahead_of_the_code"
-    assert allowed == needed(service) | to_come | OF_THE_PLATFORM | OF_THE_EVENT_SOURCE[service] | OF_S3[service]
+    assert allowed == needed(service) | OF_THE_PLATFORM | OF_THE_EVENT_SOURCE[service] | OF_S3[service]
 
 
 def test_transform_sends_dead_letters_and_no_units(planned: dict[str, Any]) -> None:

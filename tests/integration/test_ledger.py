@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 
 from local.stack import Clients
 from services.shared.identities import LotId
-from services.shared.ledger.ledger import (
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import (
     MAX_UNITS_PER_LOT,
     Counts,
     LeaseHeld,
     LeaseLost,
-    Ledger,
     LedgerObject,
     LostRace,
     Lot,

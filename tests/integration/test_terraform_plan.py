@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
-from services.shared.ledger.ledger import MAX_UNITS_PER_LOT, TABLE_SCHEMA
+from services.shared.ledger.records import MAX_UNITS_PER_LOT
+from services.shared.ledger.table import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
-from tests.integration import ahead_of_the_code
 from tests.support_terraform import IMAGES, of_type, plan, resources
 
 QUEUE = "https://sqs.us-east-2.amazonaws.com/000000000000/mine"
@@ -52,17 +52,14 @@ def function(planned: dict[str, Any], service: str) -> dict[str, Any]:
 def test_the_ledger_has_the_keys_that_the_code_writes(planned: dict[str, Any]) -> None:
     (table,) = of_type(planned, "aws_dynamodb_table").values()
     (index,) = TABLE_SCHEMA["GlobalSecondaryIndexes"]
-    renamed = ahead_of_the_code.LEDGER_KEYS
-    written = {item["AttributeName"]: item["AttributeType"] for item in TABLE_SCHEMA["AttributeDefinitions"]}
-    assert set(renamed) <= set(written), "the code has changed: remove the keys from ahead_of_the_code"
     assert {attribute["name"]: attribute["type"] for attribute in table["attribute"]} == {
-        renamed.get(name, name): kind for name, kind in written.items()
+        attribute["AttributeName"]: attribute["AttributeType"] for attribute in TABLE_SCHEMA["AttributeDefinitions"]
     }
     assert [table["hash_key"], table["range_key"]] == [TABLE_SCHEMA["KeySchema"][0]["AttributeName"], None]
     (planned_index,) = table["global_secondary_index"]
     assert planned_index["name"] == index["IndexName"]
     keys = [planned_index["hash_key"], planned_index["range_key"]]
-    assert keys == [renamed.get(key["AttributeName"], key["AttributeName"]) for key in index["KeySchema"]]
+    assert keys == [key["AttributeName"] for key in index["KeySchema"]]
     assert planned_index["projection_type"] == index["Projection"]["ProjectionType"]
     assert table["billing_mode"] == TABLE_SCHEMA["BillingMode"]
 
@@ -99,9 +96,7 @@ def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least
     environment = Read(set_by_terraform)
     IngestSettings.from_env(environment)
     TransformSettings.from_env(environment)
-    assert environment.asked >= ahead_of_the_code.SETTINGS, "the code has changed: remove them from ahead_of_the_code"
-    asked = environment.asked - set(set_by_terraform) - {"CONTRACTS_DIR"} - ahead_of_the_code.SETTINGS
-    assert asked == set(taken) == set(json.loads(f"[{listed}]"))
+    assert environment.asked - set(set_by_terraform) - {"CONTRACTS_DIR"} == set(taken) == set(json.loads(f"[{listed}]"))
     for name, number in taken.items():
         both = Read(set_by_terraform | {name: str(number)})
         IngestSettings.from_env(both)

@@ -25,7 +25,8 @@ from services.transform.reading.reader import UnitReader, UnreadableUnit
 from services.transform.rows.parser import Parsed
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
-from tests.support.lake import BRONZE, CREATED, records
+from tests.support.lake import BRONZE, CREATED
+from tests.support.queue import records
 
 
 @pytest.fixture

@@ -62,3 +62,4 @@ LEDGER_CALLS = (
     "batch_get_item",
     "transact_write_items",
 )
+QUEUE_CALLS = ("send_message",)

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from local.generator import Request, events, json_safe_events
 from local.stack import Clients, Names
 from services.shared.contract.model import Contract
-from services.shared.ledger.ledger import Ledger, Lot, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Lot, LotState
 from services.shared.units import BronzeObject, plan
 
 UNIT_BYTES = 64 * 1024 * 1024

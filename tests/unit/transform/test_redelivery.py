@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from services.shared.aws import Failure
 from services.shared.errors import Terminal, Transient
-from services.shared.ledger.ledger import LeaseHeld
+from services.shared.ledger.records import LeaseHeld
 from services.transform.protocol.lots import OutOfTime
 from services.transform.protocol.redelivery import seconds_until_retry, send_back
 
