@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from local.stack import Clients, create_ledger
-from services.shared.units import BronzeObject
-from services.shared.units import plan as plan_units
 from tests.aws_calls import api_calls
 from tests.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
-from tests.integration.test_ingest import Context, event
 from tests.support.lake import CREATED
+from tests.support.queue import record as delivered
 from tests.support_terraform import IMAGES, of_type, plan
 
 # API operation -> the IAM actions that it needs (AWS Service Authorization Reference). The others have their own name.
@@ -160,7 +159,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, clients: Clients) -> Iterator[None
         "DEAD_LETTER_QUEUE_URL": clients.sqs.create_queue(QueueName="smelt-dev-events-dlq")["QueueUrl"],
     }.items():
         monkeypatch.setenv(name, value)
-    caches = [ingest._settings, ingest._ledger, ingest._sqs, transform._settings, transform._sqs, transform._processor]
+    caches = [value for app in (ingest, transform) for value in vars(app).values() if hasattr(value, "cache_clear")]
     for cached in caches:
         cached.cache_clear()
     yield
@@ -176,6 +175,30 @@ def deployed(monkeypatch: pytest.MonkeyPatch, clients: Clients) -> Iterator[None
         clients.sqs.delete_queue(QueueUrl=clients.sqs.get_queue_url(QueueName=queue)["QueueUrl"])
 
 
+@dataclass(frozen=True)
+class Context:
+    """As much of Lambda's context as the handlers and Powertools use."""
+
+    function_name: str = "smelt-dev"
+    memory_limit_in_mb: int = 128
+    invoked_function_arn: str = "arn:aws:lambda:us-east-2:000000000000:function:smelt-dev"
+    aws_request_id: str = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def created(key: str, size: int, etag: str) -> dict[str, Any]:
+    """S3's record of a new object."""
+    bucket = BRONZE.removeprefix("arn:aws:s3:::")
+    object_ = {"key": key, "size": size, "eTag": etag, "versionId": "a-version"}
+    return {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": CREATED.isoformat(),
+        "s3": {"bucket": {"name": bucket}, "object": object_},
+    }
+
+
 @pytest.mark.usefixtures("deployed")
 def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_allow(
     clients: Clients, recorded: list[Request], planned: dict[str, Any]
@@ -183,44 +206,39 @@ def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_all
     from services.ingest import app as ingest
     from services.transform import app as transform
 
-    bucket = BRONZE.removeprefix("arn:aws:s3:::")
     data = (
         b'{"event_time":"2026-01-30T00:00:00Z","shipment_id":"S-1","origin":"a","destination":"b","carrier":"c"}\n{\n'
     )
-    etag = clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=data)["ETag"].strip('"')
-    source = BronzeObject(bucket, "bronze/shipments/a.jsonl", len(data), etag, None, CREATED)
-
-    planned_twice = event((source.key, source.size), ("bronze/shipments/a.exe", 5), bucket=bucket)
-    ingest.handler(planned_twice, Context())
-    ingest.handler(planned_twice, Context())
+    bucket = BRONZE.removeprefix("arn:aws:s3:::")
+    stored = clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=data)
+    good = created("bronze/shipments/a.jsonl", len(data), stored["ETag"].strip('"'))
+    del good["s3"]["object"]["versionId"]  # this bucket keeps none
+    event = {
+        "Records": [good, created("bronze/shipments/a.exe", 5, "e"), created("bronze/shipments/gone.jsonl", 5, "e")]
+    }
+    ingest.handler(event, Context())
+    ingest.handler(event, Context())
     of_ingest = list(recorded)
     recorded.clear()
-    units = [unit.to_message() for unit in plan_units(source, 64 * 1024 * 1024)]
-    versioned = BronzeObject(bucket, "bronze/shipments/gone.jsonl", 5, "e", "a-version", CREATED)
-    bodies = [*units, *units, *(unit.to_message() for unit in plan_units(versioned, 64 * 1024 * 1024))]
-    received = {
-        "receiptHandle": "of a message that this queue does not know",
-        "attributes": {"ApproximateReceiveCount": "1"},
-    }
-    records = [{"messageId": str(n), "body": body, **received} for n, body in enumerate(bodies)]
-    answer = transform.handler({"Records": records}, Context())
+
+    queue = clients.sqs.get_queue_url(QueueName="smelt-dev-events")["QueueUrl"]
+    units = clients.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    bodies = sorted((message["Body"] for message in units), key=lambda body: "gone" in body)
+    bodies = [bodies[0], *bodies, "not a unit"]
+    answer = transform.handler({"Records": [delivered(body, str(n)) for n, body in enumerate(bodies)]}, Context())
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     operations = {
         service: {request.action for request in requests}
         for service, requests in (("ingest", of_ingest), ("transform", recorded))
     }
-    assert operations["ingest"] == {
-        "dynamodb:PutItem",
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
-        "sqs:SendMessageBatch",
-    }
+    assert {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessageBatch"} <= operations["ingest"]
     assert {
         "s3:GetObject",
         "s3:PutObject",
         "dynamodb:TransactWriteItems",
         "sqs:ChangeMessageVisibilityBatch",
+        "sqs:SendMessage",
     } <= operations["transform"]
     assert operations["ingest"] <= api_calls("ingest")
     assert operations["transform"] <= {call.split("/")[0] for call in api_calls("transform")}

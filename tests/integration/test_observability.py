@@ -14,6 +14,8 @@ from tests.support_terraform import IMAGES, of_type, plan
 
 NAMESPACE = "smelt-dev"
 EMITTERS = {"count", "seconds", "size"}  # of services/shared/telemetry.py
+# On the dashboard, but not emitted yet: remove what the code emits by now.
+TO_COME = {("transform", "LotsDissolved")}
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +40,14 @@ def alarms(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def emitted() -> set[tuple[str, str]]:
-    """Service and metric name of every metric that a function can emit."""
+    """Service and metric name of every metric that a function can emit, today or soon."""
     found = set()
     for service in ("ingest", "transform"):
         for call in ast.walk(ast.parse((ROOT / "services" / service / "app.py").read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in EMITTERS:
                 found |= {(service, name) for name in _texts(call.args[0])}
-    return found
+    assert not found & TO_COME, "the code emits these now: remove them from TO_COME"
+    return found | TO_COME
 
 
 def _texts(argument: ast.expr) -> set[str]:
