@@ -140,7 +140,7 @@ def test_failed_events_are_sent_again_and_their_rows_land_once(
     await_true(lambda: len(pipeline.rows_of(source)) >= ROWS)
     event = json.dumps(json.loads(kept["Body"])["requestPayload"])
     answer = pipeline.clients.functions.invoke(FunctionName=pipeline.names.ingest, Payload=event)["Payload"].read()
-    assert json.loads(answer) == {"planned": 0, "duplicate": 1, "rejected": 0}
+    assert json.loads(answer)["duplicate"] == 1
     rows = pipeline.rows_of(source)
     assert len(rows) == len({row["_offset"] for row in rows}) == ROWS
 

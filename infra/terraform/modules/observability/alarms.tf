@@ -7,7 +7,7 @@ locals {
   simple = merge(
     {
       dead-letters = {
-        description = "Units lie in the dead-letter queue ${var.dlq_name}: transform tried each of them five times. Their rows are not in Silver. Each message says why. Fix the cause, then redrive the queue. ${local.runbook}"
+        description = "The dead-letter queue ${var.dlq_name} holds units that transform tried five times, so their rows are not in Silver, or messages that it refused. Each message has its reason. Fix the cause, then redrive the queue. ${local.runbook}"
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         dimensions  = { QueueName = var.dlq_name }
@@ -18,7 +18,7 @@ locals {
       }
       # The queue's depth stays above 0 until somebody redrives; this one is raised again by each new dead letter.
       units-dead = {
-        description = "transform has given up units after five attempts and has sent them to ${var.dlq_name}. Read its log or the messages for the reason, fix the cause, then redrive. ${local.runbook}"
+        description = "transform has given up units after five attempts, or refused messages, and has sent them to ${var.dlq_name}. Read its log or the messages for the reason, fix the cause, then redrive. ${local.runbook}"
         namespace   = var.metrics_namespace
         metric      = "UnitsDead"
         dimensions  = { service = "transform" }
@@ -28,7 +28,7 @@ locals {
         periods     = 1
       }
       ingest-failures = {
-        description = "S3 events that ingest failed on three times lie in ${var.ingest_failures_queue_name}: their objects are not planned. Fix the cause (ingest's log), then send these events to ingest again. ${local.runbook}"
+        description = "${var.ingest_failures_queue_name} holds S3 events that ingest failed on three times: their objects are not planned. Fix the cause (ingest's log), then send these events to ingest again. ${local.runbook}"
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         dimensions  = { QueueName = var.ingest_failures_queue_name }

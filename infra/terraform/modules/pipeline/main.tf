@@ -101,7 +101,7 @@ module "ingest" {
       resources = [local.queue.arn]
     }
     PlanInLedger = {
-      actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+      actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
       resources = [local.ledger_arn]
     }
   }
