@@ -71,41 +71,6 @@ def new_lot(ledger: Ledger, units: list[Unit] = UNITS[:2], lease: float = 60) ->
     return ledger.claim_lot(LotId.new(datetime.now(UTC)), units, ["silver/a"], VERSIONS, lease)
 
 
-class TestObjects:
-    def test_planning_begins_once_and_then_is_a_duplicate(self, ledger: Ledger) -> None:
-        token = ledger.begin_planning(SOURCE, 5, 1000, 60)
-        assert token
-        ledger.finish_planning(SOURCE, token)
-        assert ledger.begin_planning(SOURCE, 5, 1000, 60) is None
-        assert list(ledger.scan()) == [LedgerObject(SOURCE.id, ObjectState.PLANNED, 5000, 1000, 5)]
-
-    def test_a_live_planner_keeps_others_away(self, ledger: Ledger) -> None:
-        ledger.begin_planning(SOURCE, 5, 1000, 60)
-        with pytest.raises(LeaseHeld):
-            ledger.begin_planning(SOURCE, 5, 1000, 60)
-
-    def test_a_dead_planner_is_replaced_and_cannot_finish(self, ledger: Ledger, clock: Clock) -> None:
-        dead = ledger.begin_planning(SOURCE, 5, 1000, 60)
-        clock.advance(61)
-        alive = ledger.begin_planning(SOURCE, 5, 1000, 60)
-        assert dead and alive and dead != alive
-        with pytest.raises(LeaseLost):
-            ledger.finish_planning(SOURCE, dead)
-        ledger.finish_planning(SOURCE, alive)
-
-    def test_a_rejected_object_is_recorded_once_with_its_reason(self, ledger: Ledger) -> None:
-        assert ledger.reject_object(SOURCE, "unsupported_format")
-        assert not ledger.reject_object(SOURCE, "unsupported_format")
-        (found,) = ledger.scan()
-        assert isinstance(found, LedgerObject)
-        assert (found.state, found.reason) == (ObjectState.REJECTED, "unsupported_format")
-
-    def test_a_write_whose_answer_got_lost_counts(self, forgetful: Ledger) -> None:
-        token = forgetful.begin_planning(SOURCE, 5, 1000, 60)
-        assert token
-        forgetful.finish_planning(SOURCE, token)
-
-
 class TestLots:
     def test_a_claim_binds_its_units_and_keeps_what_it_needs_to_be_executed_again(self, ledger: Ledger) -> None:
         lot = new_lot(ledger)
