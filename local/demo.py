@@ -131,7 +131,7 @@ def pipeline(state: Path, contracts: Path) -> Iterator[Pipeline]:
 
 def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, seconds: float) -> bool:
     """Print where every row of this run is. Returns whether all are accounted for."""
-    counts = {unit.id: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
+    counts = {unit: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
     table = _table("Every row of this run", "uploaded to", "rows in", "Silver", "quarantined", "units", "lots")
     complete = True
     for dataset in sorted({upload.source.bronze_key.dataset for upload in uploads}):
@@ -140,10 +140,10 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
         rows_in = sum(upload.rows for upload in group)
         total = sum((counts[unit] for unit in units), Counts())
         complete &= rows_in == total.silver + total.quarantined
-        in_lots = sum(any(unit.id in units for unit in lot.units) for lot in lots)
+        in_lots = sum(any(unit in units for unit in lot.units) for lot in lots)
         numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
         table.add_row(dataset, *(f"{number:,}" for number in numbers))
-    say(table)
+    show(table)
     _print_reasons(uploads, lake)
     files = [(LakeKey.parse(file.key).root, file.bytes) for lot in lots for file in lot.files]
     silver_files = sum(root == SILVER_ROOT for root, _ in files)
@@ -198,7 +198,7 @@ def show(title: str, answer: Answer) -> None:
         table.add_column(column, justify="right" if numbers else "left")
     for row in answer.rows:
         table.add_row(*(_shown(value) for value in row))
-    say(table)
+    show(table)
 
 
 def _shown(value: object) -> str:

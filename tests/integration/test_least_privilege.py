@@ -1,6 +1,6 @@
 """Each function's role allows exactly what its code asks of AWS, on exactly its own resources.
 
-What the code can ask is read from the code (tests/aws_calls.py); what the role allows, from a real plan of envs/dev. A
+What the code can ask is read from the code (tests/support/aws_calls.py); what the role allows, from a real plan of envs/dev. A
 recorded run of both functions shows that reading the code has missed nothing, and every request of that run, with the
 names that it carries, is held against the role's statements.
 """
@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from local.stack import Clients, create_ledger
-from tests.aws_calls import api_calls
-from tests.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
+from tests.support.aws_calls import api_calls
+from tests.support.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
 from tests.support.lake import CREATED
 from tests.support.queue import record as delivered
-from tests.support_terraform import IMAGES, of_type, plan
+from tests.support.terraform import IMAGES, of_type, plan
 
 # API operation -> the IAM actions that it needs (AWS Service Authorization Reference). The others have their own name.
 ACTIONS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
-from tests.support_terraform import IMAGES, of_type, plan
+from tests.support.terraform import IMAGES, of_type, plan
 
 NAMESPACE = "smelt-dev"
 EMITTERS = {"count", "seconds", "size"}  # of services/shared/telemetry.py

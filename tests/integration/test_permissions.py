@@ -19,8 +19,8 @@ from infra.terraform.tools import record_permissions
 from local.ministack import ROOT
 from local.stack import Clients
 from services.ops.cli.app import app as smelt
-from tests.iam import Request, record
-from tests.support_terraform import IMAGES, plan
+from tests.support.iam import Request, record
+from tests.support.terraform import IMAGES, plan
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
 ACTIONS = {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.iam_simulate import Ask, Decision, administrator, decide
-from tests.support_terraform import IMAGES, of_type, plan
+from tests.support.terraform import IMAGES, of_type, plan
 
 ACCOUNT = "000000000000"
 SQS = f"arn:aws:sqs:us-east-2:{ACCOUNT}"

@@ -14,7 +14,7 @@ from local.stack import Names
 from services.shared.ledger.records import MAX_UNITS_PER_LOT
 from services.shared.ledger.table import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
-from tests.support_terraform import IMAGES, of_type, plan, resources
+from tests.support.terraform import IMAGES, of_type, plan, resources
 
 QUEUE = "https://sqs.us-east-2.amazonaws.com/000000000000/mine"
 QUEUE_ARN = "arn:aws:sqs:us-east-2:000000000000:mine"

@@ -16,7 +16,7 @@ import pytest
 
 from local.ministack import ROOT, ministack
 from local.stack import CREDENTIALS, Clients, connect
-from tests.support_terraform import need_terraform
+from tests.support.terraform import need_terraform
 
 TERRAFORM = ROOT / "infra/terraform"
 ENV = TERRAFORM / "envs/local"
