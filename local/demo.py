@@ -143,7 +143,7 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
         in_lots = sum(any(unit in units for unit in lot.units) for lot in lots)
         numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
         table.add_row(dataset, *(f"{number:,}" for number in numbers))
-    show(table)
+    say(table)
     _print_reasons(uploads, lake)
     files = [(LakeKey.parse(file.key).root, file.bytes) for lot in lots for file in lot.files]
     silver_files = sum(root == SILVER_ROOT for root, _ in files)
@@ -198,7 +198,7 @@ def show(title: str, answer: Answer) -> None:
         table.add_column(column, justify="right" if numbers else "left")
     for row in answer.rows:
         table.add_row(*(_shown(value) for value in row))
-    show(table)
+    say(table)
 
 
 def _shown(value: object) -> str:
