@@ -36,7 +36,7 @@ from services.shared.contract.loader import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, Lot, LotState
-from services.shared.units import BronzeObject, plan, unit_count
+from services.shared.units import BronzeObject, Plan
 
 STATE = ROOT / ".smelt"
 UNIT_BYTES = 4 * 1024 * 1024  # small, so that the demo has an object of several units; the default is 64 MiB
@@ -97,12 +97,12 @@ class Pipeline:
         self._clients.functions.invoke(
             FunctionName=NAMES.ingest, Payload=json.dumps({"Records": [notification]}).encode()
         )
-        unit = next(plan(source, UNIT_BYTES))
+        unit = Plan.of(source, UNIT_BYTES).unit(0)
         self._clients.sqs.send_message(QueueUrl=self._resources.queue_url, MessageBody=unit.to_message())
 
     def wait_for(self, uploads: Sequence[Upload]) -> list[Lot]:
         """Watch the ledger until every unit of these objects is in a committed lot; returns those lots."""
-        units = [unit.id for upload in uploads for unit in plan(upload.source, UNIT_BYTES)]
+        units = [unit.id for upload in uploads for unit in Plan.of(upload.source, UNIT_BYTES)]
         until = time.monotonic() + GIVE_UP_SECONDS
         columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
         with Progress(*columns, TimeElapsedColumn(), console=results) as progress:
@@ -131,16 +131,16 @@ def pipeline(state: Path, contracts: Path) -> Iterator[Pipeline]:
 
 def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, seconds: float) -> bool:
     """Print where every row of this run is. Returns whether all are accounted for."""
-    counts = {unit.id: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
+    counts = {unit: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
     table = _table("Every row of this run", "uploaded to", "rows in", "Silver", "quarantined", "units", "lots")
     complete = True
     for dataset in sorted({upload.source.bronze_key.dataset for upload in uploads}):
         group = [upload for upload in uploads if upload.source.bronze_key.dataset == dataset]
-        units = {unit.id for upload in group for unit in plan(upload.source, UNIT_BYTES)}
+        units = {unit.id for upload in group for unit in Plan.of(upload.source, UNIT_BYTES)}
         rows_in = sum(upload.rows for upload in group)
         total = sum((counts[unit] for unit in units), Counts())
         complete &= rows_in == total.silver + total.quarantined
-        in_lots = sum(any(unit.id in units for unit in lot.units) for lot in lots)
+        in_lots = sum(any(unit in units for unit in lot.units) for lot in lots)
         numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
         table.add_row(dataset, *(f"{number:,}" for number in numbers))
     say(table)
@@ -266,7 +266,7 @@ def run_and_account(
             started = time.monotonic()
             uploads = upload(pipe)
         for file in uploads:
-            size, units = file.source.size, unit_count(file.source, UNIT_BYTES)
+            size, units = file.source.size, Plan.of(file.source, UNIT_BYTES).units
             say(f"  {file.source.key}  {size / 1e6:.1f} MB, {file.rows:,} rows, units: {units}")
         lots = pipe.wait_for(uploads)
         seconds = time.monotonic() - started

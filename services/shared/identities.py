@@ -22,11 +22,12 @@ _FORMATS = (".jsonl", ".ndjson", ".json")
 
 
 class UnacceptableKey(Terminal):
-    """A key that smelt does not turn into work. `reason` is the code that the ledger records."""
+    """A key that smelt does not turn into work. The ledger records `reason`, a code, and `advice`."""
 
     def __init__(self, key: str, reason: str, advice: str) -> None:
         super().__init__(f"{key!r}: {reason}: {advice}")
         self.reason = reason
+        self.advice = advice
 
 
 class ObjectId(NamedTuple):

@@ -23,12 +23,49 @@ MESSAGE_VERSION = 2
 MAX_MESSAGE_CHARACTERS = 16_384  # a key has at most 1,024 bytes; the rest of a unit is short
 MAX_KEY_BYTES = 1024  # S3's limit
 MAX_OBJECT_BYTES = 50 * 1024**4  # S3's limit: 50 TiB
+# Outside these years no S3 object was created; inside them a contract's window does not leave the calendar.
+FIRST_YEAR, LAST_YEAR = 2006, 2999
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _ETAG = re.compile(r"[!-\"$-~]{1,128}")  # visible ASCII without '#', which separates the etag in an object's id
 
 
 class MalformedMessage(Terminal):
     """An SQS body that is not a unit."""
+
+
+def check_object(id_: ObjectId, size: int) -> None:
+    """Whether S3 can hold an object of this name and size, in bytes.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
+    if not _BUCKET.fullmatch(id_.bucket):
+        raise ValueError(f"not a bucket's name: {id_.bucket!a}")
+    if not _ETAG.fullmatch(id_.etag):
+        raise ValueError(f"not an etag: {id_.etag!a}")
+    try:
+        length = len(id_.key.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the key is not valid Unicode: {id_.key!a}") from error
+    if not 0 < length <= MAX_KEY_BYTES:
+        raise ValueError(f"the key has {length:,} bytes; S3 allows 1 to {MAX_KEY_BYTES:,}")
+    if not 0 <= size <= MAX_OBJECT_BYTES:
+        raise ValueError(f"the size is {size:,} bytes; S3 allows 0 to {MAX_OBJECT_BYTES:,}")
+
+
+def read_created(text: str) -> datetime:
+    """The time of an object's creation, in UTC.
+
+    Raises:
+        ValueError: it is not an ISO 8601 time with an offset from UTC, or no S3 object was created in that year.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {text!r} does not state its offset from UTC")
+    # The local year comes first: at the ends of the calendar there is no UTC time to convert to.
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"the time {text!r} does not lie in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +128,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class UnitMessage:
-    """What a message says: an object, its size in bytes, its event time, and a range. None of it is confirmed."""
+    """What a message says: an object, its bytes and event time, and a range of bytes. None of it is confirmed."""
 
     object: ObjectId
     size: int
@@ -114,14 +151,16 @@ class UnitMessage:
             "start": self.start,
             "end": self.end,
         }
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        # Pure ASCII: SQS refuses some characters that a key may have, such as U+FFFF.
+        return json.dumps(body, separators=(",", ":"))
 
     @classmethod
     def parse(cls, body: str) -> Self:
         """Read a body back.
 
         Raises:
-            MalformedMessage: it is not JSON, of another format version, incomplete or inconsistent.
+            MalformedMessage: it is not JSON, of another format version, incomplete or inconsistent, or S3 can hold no
+                such object.
         """
         if len(body) > MAX_MESSAGE_CHARACTERS:
             raise MalformedMessage(f"not a unit: {len(body)} characters, more than {MAX_MESSAGE_CHARACTERS}")
@@ -146,16 +185,11 @@ class UnitMessage:
             raise ValueError("size, start and end must be integers")
         bucket, key, etag, created = texts
         size, start, end = numbers
-        if not _BUCKET.fullmatch(bucket) or not _ETAG.fullmatch(etag):
-            raise ValueError("not a bucket's name or not an etag")
-        if len(key.encode()) > MAX_KEY_BYTES:  # raises UnicodeEncodeError, a ValueError, for half a surrogate pair
-            raise ValueError(f"the key has more than {MAX_KEY_BYTES} bytes")
-        if not 0 <= start < end <= size <= MAX_OBJECT_BYTES:
+        id_ = ObjectId(bucket, key, etag)
+        check_object(id_, size)
+        if not 0 <= start < end <= size:
             raise ValueError(f"the range {start}-{end} does not lie in an object of {size} bytes")
-        moment = datetime.fromisoformat(created)
-        if moment.tzinfo is None:
-            raise ValueError("created must state its offset from UTC")
-        return cls(ObjectId(bucket, key, etag), size, moment.astimezone(UTC), start, end)
+        return cls(id_, size, read_created(created), start, end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from infra.terraform.tools import record_permissions
 from local.ministack import ROOT
 from local.stack import Clients
 from services.ops.cli.app import app as smelt
-from tests.iam import Request, record
-from tests.support_terraform import IMAGES, plan
+from tests.support.iam import Request, record
+from tests.support.terraform import IMAGES, plan
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
 ACTIONS = {
@@ -86,6 +86,8 @@ def test_preflight_needs_what_is_listed(asked: Asked, emulator: str, tmp_path: P
     queue = {
         "existing_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/queue",
         "existing_queue_arn": "arn:aws:sqs:us-east-2:000000000000:queue",
+        "existing_dlq_url": "https://sqs.us-east-2.amazonaws.com/000000000000/dlq",
+        "existing_dlq_arn": "arn:aws:sqs:us-east-2:000000000000:dlq",
     }
     topic = {"observability_enabled": True, "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:topic"}
     found: set[str] = set()

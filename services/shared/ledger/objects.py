@@ -5,21 +5,23 @@
                       |  |   '-- begin, once the lease is over or was given back: goes on at the stored plan and cursor
                       |  '------ mark_done ---|-----------------> DONE
                       '------- reject_known --'-----------------> REJECTED
-    (none) --reject--> REJECTED         (none) --begin, no unit--> DONE
+    (none) --reject--> REJECTED
 
 An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Its plan (size, event time,
-unit size) is fixed by the first write.
+unit size) is fixed by the first write. The lease of a planning only keeps a second planner from sending the same units;
+where it ends too early they are sent twice, which is harmless.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 
 from services.shared.identities import ObjectId
 from services.shared.ledger.items import Item, object_from, object_key, open_shard
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
-from services.shared.ledger.table import NEW, LedgerTable, in_state, lease_over, leased_with
+from services.shared.ledger.table import NEW, Condition, LedgerTable, in_state, lease_over, leased_with
 from services.shared.units import BronzeObject, Plan
 
 _UNFINISHED = in_state(ObjectState.PLANNING, ObjectState.PLANNED)
@@ -44,11 +46,8 @@ class Objects:
             UnacceptableKey: the key is not one that smelt reads.
         """
         token = secrets.token_hex(8)
-        plan = Plan.of(source, unit_bytes)
-        if not plan.units:
-            return self._begin_empty(plan)
         until = self._table.lease_end(lease_seconds)
-        item = self._item(plan) | {
+        item = self._item(Plan.of(source, unit_bytes)) | {
             "state": {"S": ObjectState.PLANNING},
             "sent": {"N": "0"},
             "open": {"S": open_shard("object", source.id)},
@@ -64,15 +63,14 @@ class Objects:
             return known
         return self._take_over(known, token, until)
 
-    def _begin_empty(self, plan: Plan) -> LedgerObject:
-        item = self._item(plan) | {"state": {"S": ObjectState.DONE}, "done_at": self._table.timestamp()}
-        found = self._table.put_if(item, NEW, lambda _: False)
-        return object_from(found or item)
-
     def _take_over(self, known: LedgerObject, token: str, until: int) -> LedgerObject:
         """The condition names the token seen, so one of many takers wins."""
         if known.lease_until >= self._table.now_ms():
-            raise LeaseHeld(f"{known.id} is being planned by another invocation", known.lease_until)
+            raise LeaseHeld(
+                f"{known.id} is being planned by another invocation; if that one dies, its lease is over at "
+                f"{known.lease_until} (epoch milliseconds)",
+                known.lease_until,
+            )
         abandoned = in_state(ObjectState.PLANNING) & leased_with(known.lease_token) & lease_over(self._table.now_ms())
         found = self._table.update_if(
             object_key(known.id),
@@ -85,19 +83,21 @@ class Objects:
             raise LeaseHeld(f"{known.id} was taken over by another invocation")
         return object_from(self._table.get(object_key(known.id)))
 
-    def advance(self, planning: LedgerObject, sent: int) -> None:
-        """All units before number `sent` are on the queue.
+    def advance(self, planning: LedgerObject, sent: int, lease_seconds: float) -> None:
+        """All units before number `sent` are on the queue; the lease is renewed, to end `lease_seconds` from now.
 
         Raises:
-            LeaseLost: another planner has taken over; it sends the same units, so nothing is lost.
+            LeaseLost: the planning is not ours any more. If another planner has taken over, it sends the same units.
         """
-        self._update_own(planning, "SET sent = :sent", {":sent": {"N": str(sent)}})
+        until = self._table.lease_end(lease_seconds)
+        values = {":sent": {"N": str(sent)}, ":until": {"N": str(until)}}
+        self._update_own(planning, "SET sent = :sent, lease_until = :until", values)
 
     def give_back(self, planning: LedgerObject, sent: int) -> None:
         """End our lease: the next planner goes on at unit number `sent` at once.
 
         Raises:
-            LeaseLost: another planner has taken over.
+            LeaseLost: the planning is not ours any more.
         """
         values = {":sent": {"N": str(sent)}, ":over": {"N": "0"}}
         self._update_own(planning, "SET sent = :sent, lease_until = :over", values)
@@ -110,7 +110,7 @@ class Objects:
         """
         found = self._table.update_if(
             object_key(planning.id),
-            "SET #state = :planned, planned_at = :now, sent = :sent REMOVE lease_until",
+            "SET #state = :planned, planned_at = :now, sent = :sent REMOVE lease_until, lease_token",
             {
                 ":planned": {"S": ObjectState.PLANNED},
                 ":now": self._table.timestamp(),
@@ -123,17 +123,24 @@ class Objects:
             raise LeaseLost(f"{planning.id}: another invocation took its planning over")
 
     def read_from(self, known: LedgerObject, announced: BronzeObject) -> LedgerObject:
-        """Pin the version that a later event announced: the same bytes, uploaded again, while work is unfinished."""
+        """Pin the version that a later event announced: the same bytes, uploaded again, while work is unfinished.
+
+        Events come out of order, and side by side: the newest version wins, an older one changes nothing.
+        """
         seen = known.version_at or known.source.created
         if not announced.version_id or announced.version_id == known.source.version_id or announced.created < seen:
             return known
-        self._table.update(
+        at = announced.created.isoformat()
+        pinned = self._table.update(
             object_key(known.id),
             "SET version_id = :version, version_at = :at",
-            {":version": {"S": announced.version_id}, ":at": {"S": announced.created.isoformat()}},
-            _UNFINISHED,
+            {":version": {"S": announced.version_id}, ":at": {"S": at}},
+            _UNFINISHED & Condition("attribute_not_exists(version_at) OR version_at <= :at", {}),
         )
-        return object_from(self._table.get(object_key(known.id)))
+        if not pinned:
+            return known
+        source = replace(known.source, version_id=announced.version_id)
+        return replace(known, plan=replace(known.plan, source=source), version_at=announced.created)
 
     def reject(self, source: BronzeObject, reason: str, advice: str) -> bool:
         """Record that an object is not turned into work, why, and what can be done.
@@ -147,7 +154,7 @@ class Objects:
             "advice": {"S": advice},
             "rejected_at": self._table.timestamp(),
         }
-        return self._table.put_if(item, NEW, lambda _: False) is None
+        return self._table.put_if(item, NEW, lambda there: there == item) is None
 
     def reject_known(self, id_: ObjectId, reason: str, advice: str) -> bool:
         """Give up an unfinished object that can never be read. Returns False where it is finished already."""
@@ -189,7 +196,9 @@ class Objects:
     def _update_own(self, planning: LedgerObject, expression: str, values: Item) -> None:
         ours = in_state(ObjectState.PLANNING) & leased_with(planning.lease_token)
         if not self._table.update(object_key(planning.id), expression, values, ours):
-            raise LeaseLost(f"{planning.id}: another invocation took its planning over")
+            raise LeaseLost(
+                f"{planning.id}: its planning was taken over by another invocation, or the object is finished"
+            )
 
 
 def _token(item: Item) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from services.shared.errors import Terminal
 from services.shared.lake import ByteStream, Lake, LakeUnavailable
 from services.shared.units import Unit
-from services.transform.blocks import OverlongRow, RowBlock, lines_block
+from services.transform.blocks import Form, OverlongRow, Piece, Position, RowBlock, lines_block
 from services.transform.reading.arrays import ArrayScanner
 
 BLOCK_BYTES = 8 * 1024 * 1024
@@ -44,7 +44,16 @@ class UnitReader:
         self._max_row = max_row_bytes
         self._block = block_bytes
 
-    def read(self, unit: Unit) -> Rows:
+    def read(self, unit, start=None, check=lambda: None):
+        for rows in self._old(unit):
+            check()
+            at = rows.base if isinstance(rows, RowBlock) else rows.offset
+            if start is not None and at < start.offset:
+                continue
+            end = at + (len(rows.data) if isinstance(rows, RowBlock) else 1)
+            yield Piece(rows, Position(end, Form.LINES))
+
+    def _old(self, unit: Unit) -> Rows:
         """The rows that the unit owns, in order.
 
         Raises:
