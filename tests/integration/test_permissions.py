@@ -62,7 +62,19 @@ def test_the_file_is_what_the_script_would_write() -> None:
 def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     clients.s3.create_bucket(Bucket=bucket)
-    assert asked(smelt, "audit", "--table", ledger_table, "--bucket", bucket) == listed("and audit")
+    buckets = ("--bronze-bucket", bucket, "--silver-bucket", bucket)
+    clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=b"{}")
+    clients.s3.put_object(Bucket=bucket, Key="silver/not-ours", Body=b"")
+    asked_for = asked(smelt, "audit", "--table", ledger_table, *buckets, "--in-flight-minutes", "0")
+    asked_for |= asked(smelt, "audit", "--table", ledger_table, "--unfinished")
+    assert asked_for == listed("and audit")
+
+
+def test_a_sweep_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    leave_work_to_the_sweep(clients, Ledger(clients.dynamodb, ledger_table), bucket)
+    assert asked(smelt, "sweep", "--table", ledger_table, "--silver-bucket", bucket) == listed("and sweep")
 
 
 def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:
