@@ -30,3 +30,16 @@ class MisbehavingReader(UnitReader):
     def _then(pieces: list[Piece], behave: Behaviour) -> Iterator[Piece]:
         behave()
         yield from pieces
+
+
+class SlowReader(UnitReader):
+    """Each piece takes its time, so that a unit needs several invocations."""
+
+    def __init__(self, lake: Any, clock: Any, seconds: float) -> None:
+        super().__init__(lake, max_row_bytes=4096, block_bytes=512)
+        self._clock, self._seconds = clock, seconds
+
+    def read(self, unit: Unit, *args: Any, **kwargs: Any) -> Iterator[Piece]:
+        for piece in super().read(unit, *args, **kwargs):
+            self._clock.advance(self._seconds)
+            yield piece
