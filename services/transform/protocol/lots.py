@@ -28,11 +28,11 @@ from services.shared.identities import LotId, UnitId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import MAX_UNITS_PER_LOT, Counts, LeaseLost, Ledger, Lot, LotFile
 from services.shared.units import Unit
-from services.transform.blocks import OverlongRow
+from services.transform.blocks import BrokenFrame, OverlongRow
 from services.transform.files.buffer import RowBuffer
 from services.transform.files.encode import encode
 from services.transform.reading.reader import UnitReader
-from services.transform.rows.parser import Parsed, RowParser, overlong_row
+from services.transform.rows.parser import Parsed, RowParser, broken_frame, overlong_row
 
 LEASE_SLACK_SECONDS = 5.0  # a lease outlives its worker: the runtime kills the worker at its deadline
 
@@ -113,9 +113,11 @@ class LotWorker:
     def parse(self, unit: Unit) -> Iterator[tuple[Parsed, int]]:
         """The unit's rows, judged, block by block with the block's raw bytes."""
         dataset, created = unit.object.bronze_key.dataset, unit.object.created
-        for rows in self._reader.read(unit):
+        for rows, _ in self._reader.read(unit):
             if isinstance(rows, OverlongRow):
                 yield overlong_row(rows.offset, rows.head, dataset), len(rows.head)
+            elif isinstance(rows, BrokenFrame):
+                yield broken_frame(rows.offset, rows.detail, rows.raw, dataset), len(rows.raw)
             else:
                 yield self._parser.parse(rows, dataset, created), len(rows.data)
 
