@@ -49,7 +49,7 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
 
 def quarantine_file(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     """The Parquet file of quarantined rows."""
-    return _parquet(table, metadata)
+    return _parquet(_plain_where_distinct(table), metadata)
 
 
 def _ticks(times: pa.ChunkedArray) -> tuple[Ints, int]:

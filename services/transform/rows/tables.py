@@ -14,12 +14,16 @@ from services.shared.judge.verdicts import Accepted, Rejected
 
 OFFSET, RESCUED = "_offset", "_rescued"
 
+Refused = tuple[int, Rejected, str]  # a row's offset, the verdict, and the row's text
+
+_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
+
 QUARANTINE_SCHEMA = pa.schema(
     [
-        pa.field("record_type", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("field", pa.string()),
-        pa.field("detail", pa.string(), nullable=False),
+        pa.field("record_type", _REPEATED_STRING, nullable=False),
+        pa.field("reason", _REPEATED_STRING, nullable=False),
+        pa.field("field", _REPEATED_STRING),
+        pa.field("detail", _REPEATED_STRING, nullable=False),
         pa.field(OFFSET, pa.int64(), nullable=False),  # byte offset of the row in the (decompressed) object
         pa.field("raw", pa.string(), nullable=False),
     ]
@@ -35,9 +39,6 @@ _ARROW_TYPES = {
     FieldType.ARRAY: pa.string(),
     FieldType.OBJECT: pa.string(),
 }
-
-
-_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
 
 
 def arrow_type(field: Field) -> pa.DataType:
@@ -74,18 +75,27 @@ def silver_table(contract: Contract, rows: Sequence[tuple[int, Accepted]]) -> pa
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def quarantine_table(rows: Sequence[tuple[int, Rejected, str]]) -> pa.Table:
-    """Rejected rows, each with its offset and its text, as a table of `QUARANTINE_SCHEMA`."""
+def quarantine_table(rows: Sequence[Refused]) -> pa.Table:
+    """Rejected rows as a table of `QUARANTINE_SCHEMA`."""
     columns = [
-        [rejected.record_type for _, rejected, _ in rows],
+        [_encodable(rejected.record_type) for _, rejected, _ in rows],
         [rejected.reason.value for _, rejected, _ in rows],
         [rejected.field for _, rejected, _ in rows],
-        [rejected.detail for _, rejected, _ in rows],
+        [_encodable(rejected.detail) for _, rejected, _ in rows],
         [offset for offset, _, _ in rows],
         [text for _, _, text in rows],
     ]
     arrays = [pa.array(column, type=field.type) for column, field in zip(columns, QUARANTINE_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
+
+
+def _encodable(text: str) -> str:
+    """The text with half surrogate pairs, which a dataset's name in an object's key may hold, as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text
 
 
 def buffer_bytes(tables: Iterable[pa.Table]) -> int:
