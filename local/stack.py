@@ -53,8 +53,8 @@ class Names:
     bronze_bucket: str = "smelt-bronze"
     silver_bucket: str = "smelt-silver"
     ledger_table: str = "smelt-ledger"
-    queue: str = "smelt-units"
-    dlq: str = "smelt-units-dlq"
+    queue: str = "smelt-events"
+    dlq: str = "smelt-events-dlq"
     ingest: str = "smelt-ingest"
     transform: str = "smelt-transform"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from infra.terraform.tools.record_permissions import copy_terraform
 from local.ministack import ROOT
-from scripts.record_permissions import copy_terraform
 
-TERRAFORM = ROOT / "scripts" / "terraform.sh"
+TERRAFORM = ROOT / "infra/terraform/tools/terraform.sh"
 EMULATED = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 IMAGES = {
     function: f"000000000000.dkr.ecr.us-east-2.amazonaws.com/smelt-dev/{function}@sha256:{'a' * 64}"

@@ -119,13 +119,16 @@ class Unit:
 
     def to_message(self) -> str:
         """The body of its SQS message: compact JSON, format version 2."""
+        return self.as_message().to_body()
+
+    def as_message(self) -> UnitMessage:
         source = self.object
-        return UnitMessage(source.id, source.size, source.created, self.start, self.end).to_body()
+        return UnitMessage(source.id, source.size, source.created, self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitMessage:
-    """What a message says: an object, its bytes and event time, and a range of bytes. None of it is confirmed."""
+    """What a message says: an object, its size in bytes, its event time, and a range. None of it is confirmed."""
 
     object: ObjectId
     size: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from enum import StrEnum
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,61 @@ class OverlongRow(NamedTuple):
 
     offset: int
     head: bytes
+
+
+class BrokenFrame(NamedTuple):
+    """Damage of the file's frame, such as an array that is not closed: one quarantine row of its own.
+
+    `offset` is a byte of the (decompressed) object at which no row starts. `detail` says what is wrong, and `raw`
+    holds the damaged bytes, cut if they are many; it may be empty.
+    """
+
+    offset: int
+    detail: str
+    raw: bytes
+
+
+class Form(StrEnum):
+    """What the bytes at a position are, so that reading can go on there."""
+
+    START = "start"  # of the object: its content decides
+    LINES = "lines"  # a line starts here
+    REST_OF_LINE = "rest_of_line"  # the end of a row that has been reported as over-long
+    ARRAY = "array"  # an element of the array starts here, or the array ends
+    REST_OF_ELEMENT = "rest_of_element"  # this element has been reported as over-long
+    LOST = "lost"  # the array's frame is broken: look for an element with which it goes on
+    AFTER_ARRAY = "after_array"  # the byte after the closing bracket
+
+
+class Position(NamedTuple):
+    """Where reading can go on: an offset in bytes of the (decompressed) object, and what is there."""
+
+    offset: int
+    form: Form
+
+    def to_list(self) -> list[int | str]:
+        """The position as plain values, `[offset, form]`, for the ledger."""
+        return [self.offset, self.form.value]
+
+    @classmethod
+    def from_list(cls, values: object) -> Self:
+        """Read a position back.
+
+        Raises:
+            ValueError: the values are not a position.
+        """
+        match values:
+            case [offset, str(form)] if not isinstance(offset, str) and int(offset) == offset >= 0:
+                return cls(int(offset), Form(form))
+            case _:
+                raise ValueError(f"not a reading position: {values!r} (expected [offset, form])")
+
+
+class Piece(NamedTuple):
+    """Some rows of a unit, and where reading goes on behind them."""
+
+    rows: RowBlock | OverlongRow | BrokenFrame
+    after: Position
 
 
 _NEWLINE = ord("\n")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
+from local.stack import Names
 from services.shared.ledger.table import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
 from tests.support_terraform import IMAGES, of_type, plan, resources
@@ -84,7 +85,9 @@ class Read(dict[str, str]):
         return super().get(name, default)
 
 
-def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least(restricted: dict[str, Any]) -> None:
+def test_terraform_accepts_the_settings_that_the_code_reads_down_to_the_same_minimum(
+    restricted: dict[str, Any],
+) -> None:
     text = (ROOT / "infra/terraform/modules/pipeline/variables.tf").read_text()
     (least,) = re.findall(r"for name, least in \{(.*?)\} :", text)
     taken = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", least)}
@@ -103,7 +106,7 @@ def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least
                 settings.from_env(set_by_terraform | {name: str(number - 1)})
 
 
-def test_a_message_stays_hidden_for_six_timeouts(planned: dict[str, Any]) -> None:
+def test_the_visibility_timeout_is_six_times_the_function_s_timeout(planned: dict[str, Any]) -> None:
     queue = resources(planned)["module.pipeline.module.queue[0].aws_sqs_queue.this"]
     assert queue["visibility_timeout_seconds"] >= 6 * function(planned, "transform")["timeout"]
 
@@ -119,7 +122,7 @@ def test_one_variable_tags_them(restricted: dict[str, Any]) -> None:
     assert {str(role["tags"]) for role in of_type(restricted, "aws_iam_role").values()} == {"{'project': 'smelt-dev'}"}
 
 
-def test_alarms_and_dashboard_come_only_when_asked_for(planned: dict[str, Any], restricted: dict[str, Any]) -> None:
+def test_alarms_and_dashboard_are_created_only_on_request(planned: dict[str, Any], restricted: dict[str, Any]) -> None:
     kinds = ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_dashboard", "aws_sns_topic")
     assert [len(of_type(planned, kind)) for kind in kinds] == [0, 0, 0]
     assert all(of_type(restricted, kind) for kind in kinds)
@@ -147,3 +150,8 @@ def test_every_variable_of_the_pipeline_can_be_set_in_the_environment(planned: d
     call = root["module_calls"]["pipeline"]
     assert set(call["expressions"]) == set(call["module"]["variables"])
     assert set(root["variables"]) == {"region", *call["module"]["variables"]}
+
+
+def test_queues_have_the_same_names_on_an_emulator(planned: dict[str, Any]) -> None:
+    names = {queue["name"].replace("smelt-dev-", "smelt-") for queue in of_type(planned, "aws_sqs_queue").values()}
+    assert {Names().queue, Names().dlq} <= names

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import pytest
 
+from infra.deploy.images import ACCEPTED_MANIFESTS
+from infra.terraform.tools.draw_architecture import draw
 from local.generator import Request
 from local.ministack import ROOT
 from local.stack import Names
-from scripts.draw_architecture import draw
-from scripts.push_images import ACCEPTED_MANIFESTS
 from services.shared.contract.model import Contract
 from tests.support.running import KINDS, Running, request
 from tests.terraform.conftest import ENV, Deployment

@@ -11,7 +11,8 @@ When several things are wrong with a row, the first in this order is reported:
     missing_required, wrong_type, out_of_range, bad_timestamp, bad_date              field by field, as in the contract
     out_of_window                                                                    its event time
 
-`row_too_long` is given by the reader, which never holds such a row whole.
+`row_too_long` and `broken_frame` are given by the reader: it never holds an over-long row whole, and only it sees what
+holds a file's rows together.
 """
 
 from __future__ import annotations

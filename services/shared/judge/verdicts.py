@@ -15,7 +15,11 @@ Value = str | int | float | Decimal | bool | date | datetime | None
 
 
 class Reason(StrEnum):
-    """Why a row is in quarantine."""
+    """Why a row is in quarantine.
+
+    `row_too_long` and `broken_frame` are found by the reader, all others by the judge. `broken_frame` is damage to what
+    holds the rows of a file together: an array cut short, a missing comma, text after the closing bracket.
+    """
 
     BAD_UTF8 = "bad_utf8"
     TOO_DEEP = "too_deep"
@@ -24,6 +28,7 @@ class Reason(StrEnum):
     BAD_UNICODE = "bad_unicode"  # half of a surrogate pair, written as an escape
     DUPLICATE_KEY = "duplicate_key"
     ROW_TOO_LONG = "row_too_long"
+    BROKEN_FRAME = "broken_frame"
     UNKNOWN_RECORD_TYPE = "unknown_record_type"
     MISSING_REQUIRED = "missing_required"
     WRONG_TYPE = "wrong_type"

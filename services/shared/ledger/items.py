@@ -32,6 +32,7 @@ Item = dict[str, Any]
 # A pending lot has its keys and, in parts, its files; a committed one its files. What else is in it needs less than
 # 100 KB, and DynamoDB's limit is 400 KB.
 MAX_LOT_BYTES = 290_000
+MAX_FILES_PER_LOT = 8_000  # that surely fit: about 33 bytes each, most of them for the etag
 OPEN_SHARDS = 32  # of each kind of open work: one key of an index takes about 1,000 writes a second
 
 

@@ -41,7 +41,7 @@ class Ledger:
 
         Every read is strongly consistent.
         """
-        asked = set(units)
+        asked = frozenset(units)
         wanted = {unit.object for unit in asked}
         items = self._table.get_many([*map(object_key, wanted), *map(unit_key, asked)])
         records = [record_from(item) for item in items]
@@ -53,6 +53,7 @@ class Ledger:
         others = {unit.object for lot in lots for unit in lot.units} - objects.keys()
         objects |= {found.id: found for found in self.find_objects(others)}
         return Lookup(
+            asked=asked,
             objects=objects,
             notes={record.id: record.notes for record in found_units},
             lots=by_id,

@@ -35,6 +35,7 @@ from services.shared.ledger.items import (
 from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LostRace, Lot, LotFile, LotState, Progress
 from services.shared.ledger.table import NEW, Condition, LedgerTable, in_state, lease_over, leased_with
 
+FILES_THAT_SURELY_FIT = 1000
 _FREE = Condition("attribute_not_exists(lot)", {})
 
 
@@ -85,9 +86,28 @@ class Lots:
             raise LostRace(f"lot {lot_id} was not claimed ({', '.join(refused)}); its messages go back to the queue")
         return lot
 
+    @staticmethod
+    def check_fits(files: Iterable[str], outputs: Iterable[str]) -> None:
+        """Check, before anything is written, that a lot with these files can be committed.
+
+        Args:
+            files: keys of all its files.
+            outputs: keys that an earlier execution may have written.
+
+        Raises:
+            LotTooWide: the lists will not fit in one item.
+        """
+        keys = list(files)
+        if len(keys) < FILES_THAT_SURELY_FIT:
+            return
+        # Etags are what does not compress; rows and bytes are of any size that occurs.
+        expected = [LotFile(key, 10**6, 10**8, secrets.token_hex(16)) for key in keys]
+        check_width(pack_files(expected), pack(sorted(set(outputs) | set(keys))))
+
     def take_over(self, lot: Lot, contracts: Mapping[str, str], lease_seconds: float) -> Lot:
         """Take a lot whose lease is over. The condition names the token seen, so one of many takers wins.
 
+        Progress under other contracts is forgotten: the lot is executed from its start.
         The take-over is counted before it starts; `record_progress` sets the count back, `forgive` takes one back.
 
         Raises:
@@ -97,9 +117,11 @@ class Lots:
             raise LeaseHeld(f"lot {lot.id} is being executed by another worker", lot.lease_until)
         token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)
         abandoned = in_state(lot.state) & leased_with(lot.lease_token) & lease_over(self._table.now_ms())
+        keeps = lot.progress is not None and lot.progress.contracts == contracts
         found = self._table.update_if(
             lot_key(lot.id),
-            "SET lease_token = :token, lease_until = :until, contracts = :contracts, take_overs = :count",
+            "SET lease_token = :token, lease_until = :until, contracts = :contracts, take_overs = :count"
+            + ("" if keeps else " REMOVE progress"),
             {
                 ":token": {"S": token},
                 ":until": {"N": str(until)},
@@ -111,7 +133,14 @@ class Lots:
         )
         if found is not None:
             raise LeaseHeld(f"lot {lot.id} was taken over by another worker")
-        return replace(lot, contracts=contracts, lease_token=token, lease_until=until, take_overs=lot.take_overs + 1)
+        return replace(
+            lot,
+            contracts=contracts,
+            lease_token=token,
+            lease_until=until,
+            take_overs=lot.take_overs + 1,
+            progress=lot.progress if keeps else None,
+        )
 
     def record_outputs(self, lot: Lot, outputs: Iterable[str]) -> Lot:
         """Record further keys before they are written, so that whoever executes or dissolves the lot finds them.

@@ -155,8 +155,9 @@ class UnitRecord:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What the ledger says of some units: their objects, their notes, and the lots that hold them."""
+    """What the ledger says of the units that were asked for: their objects, notes, and the lots that hold them."""
 
+    asked: frozenset[UnitId] = frozenset()
     objects: Mapping[ObjectId, LedgerObject] = field(default_factory=dict)
     notes: Mapping[UnitId, UnitNotes] = field(default_factory=dict)
     lots: Mapping[LotId, Lot] = field(default_factory=dict)

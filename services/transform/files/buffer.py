@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from services.shared.units import Unit
+from services.shared.columns import CREATED, OFFSET, SOURCE
+from services.shared.units import BronzeObject, Unit
 from services.transform.rows.parser import Parsed
 
 
@@ -29,21 +30,23 @@ class RowBuffer:
         del self.entries[entries:]
 
     def take(self, units: Sequence[Unit]) -> tuple[dict[str, pa.Table], pa.Table | None]:
-        """All rows as one table a dataset and one quarantine table, each row with its `_source`; empties itself."""
+        """All rows as one table a dataset and one quarantine table, with their objects' lineage; empties itself."""
         silver: dict[str, list[pa.Table]] = {}
         quarantine: list[pa.Table] = []
         for unit, parsed in self.entries:
-            source = str(units[unit].object.id)
+            source = units[unit].object
             for dataset, table in parsed.silver.items():
-                silver.setdefault(dataset, []).append(_with_source(table, source))
+                silver.setdefault(dataset, []).append(_with_lineage(table, source))
             if parsed.quarantine.num_rows:
-                quarantine.append(_with_source(parsed.quarantine, source))
+                quarantine.append(_with_lineage(parsed.quarantine, source))
         self.entries, self.bytes = [], 0
         tables = {dataset: pa.concat_tables(parts).unify_dictionaries() for dataset, parts in silver.items()}
         return tables, pa.concat_tables(quarantine).unify_dictionaries() if quarantine else None
 
 
-def _with_source(table: pa.Table, source: str) -> pa.Table:
-    """The table with a `_source` column right before its `_offset`."""
-    column = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), [source])
-    return table.add_column(table.schema.get_field_index("_offset"), "_source", column)
+def _with_lineage(table: pa.Table, source: BronzeObject) -> pa.Table:
+    """The table with `_source` before its `_offset`, and `_created` behind it."""
+    at = table.schema.get_field_index(OFFSET)
+    created = pa.repeat(pa.scalar(source.created, pa.timestamp("us", tz="UTC")), table.num_rows)
+    ids = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), [str(source.id)])
+    return table.add_column(at + 1, CREATED, created).add_column(at, SOURCE, ids)

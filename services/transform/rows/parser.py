@@ -19,7 +19,7 @@ from services.shared.judge.verdicts import Accepted, Reason, Rejected
 from services.transform.blocks import RowBlock
 from services.transform.rows.fast import accept
 from services.transform.rows.layout import learn_layouts
-from services.transform.rows.tables import quarantine_table, silver_table
+from services.transform.rows.tables import buffer_bytes, quarantine_table, silver_table
 from services.transform.rows.text import BlockText, Positions
 
 
@@ -34,6 +34,21 @@ class Parsed(NamedTuple):
     rows_read: int
     silver: dict[str, pa.Table]
     quarantine: pa.Table
+
+    @property
+    def memory_bytes(self) -> int:
+        """The bytes that its tables hold in memory: whole Arrow buffers, dictionaries included."""
+        return buffer_bytes((*self.silver.values(), self.quarantine))
+
+
+def broken_frame(offset: int, detail: str, raw: bytes, dataset: str) -> Parsed:
+    """The quarantine of damage to what holds a file's rows together, such as an array that is cut short.
+
+    It counts as one row, so that the damage shows in the counts. `offset` is where the damage is in the (decompressed)
+    object, `raw` the bytes there, `detail` what is wrong.
+    """
+    rejected = Rejected(dataset, Reason.BROKEN_FRAME, None, detail)
+    return Parsed(1, {}, quarantine_table([(offset, rejected, shown(raw))]))
 
 
 def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:

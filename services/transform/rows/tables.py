@@ -5,25 +5,13 @@ It knows which Arrow type each contract type has, and no JSON.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from services.shared.columns import CREATED, QUARANTINE, SOURCE, Column, silver_columns, stored_type
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.verdicts import Accepted, Rejected
-
-OFFSET, RESCUED = "_offset", "_rescued"
-
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        pa.field("record_type", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("field", pa.string()),
-        pa.field("detail", pa.string(), nullable=False),
-        pa.field(OFFSET, pa.int64(), nullable=False),  # byte offset of the row in the (decompressed) object
-        pa.field("raw", pa.string(), nullable=False),
-    ]
-)
 
 _ARROW_TYPES = {
     FieldType.STRING: pa.string(),
@@ -32,36 +20,40 @@ _ARROW_TYPES = {
     FieldType.BOOLEAN: pa.bool_(),
     FieldType.DATE: pa.date32(),
     FieldType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-    FieldType.ARRAY: pa.string(),
-    FieldType.OBJECT: pa.string(),
 }
+_OF_THE_OBJECT = {SOURCE, CREATED}  # the same for all rows of an object, and added to them later
 
 
+def arrow_type(column: Field | Column) -> pa.DataType:
+    """The type of a column's values in Silver and quarantine."""
+    if column.type is FieldType.DECIMAL:
+        return pa.decimal128(column.precision, column.scale)
+    return _ARROW_TYPES[stored_type(column.type)]
+
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field(column.name, arrow_type(column), nullable=column.nullable)
+        for column in QUARANTINE
+        if column.name not in _OF_THE_OBJECT
+    ]
+)
 _REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
-
-
-def arrow_type(field: Field) -> pa.DataType:
-    """The type of a field's values in Silver."""
-    if field.type is FieldType.DECIMAL:
-        return pa.decimal128(field.precision, field.scale)
-    return _ARROW_TYPES[field.type]
 
 
 def silver_schema(contract: Contract) -> pa.Schema:
     """The contract's columns in order, then `_offset` and `_rescued`.
 
-    Strings that are no keys are dictionaries in memory: most of them repeat, and numbers are sorted faster than text.
+    Strings that are not keys are dictionaries in memory: most of them repeat, and numbers are sorted faster than text.
     """
-    columns = [
-        pa.field(
-            field.name,
-            _REPEATED_STRING
-            if field.type is FieldType.STRING and field.name not in contract.keys
-            else arrow_type(field),
-        )
-        for field in contract.fields
-    ]
-    return pa.schema([*columns, pa.field(OFFSET, pa.int64()), pa.field(RESCUED, pa.string())])
+    repeated = {field.name for field in contract.fields if field.type is FieldType.STRING} - {*contract.keys}
+    return pa.schema(
+        [
+            pa.field(column.name, _REPEATED_STRING if column.name in repeated else arrow_type(column))
+            for column in silver_columns(contract)
+            if column.name not in _OF_THE_OBJECT
+        ]
+    )
 
 
 def silver_table(contract: Contract, rows: Sequence[tuple[int, Accepted]]) -> pa.Table:
@@ -86,3 +78,16 @@ def quarantine_table(rows: Sequence[tuple[int, Rejected, str]]) -> pa.Table:
     ]
     arrays = [pa.array(column, type=field.type) for column, field in zip(columns, QUARANTINE_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
+
+
+def buffer_bytes(tables: Iterable[pa.Table]) -> int:
+    """The bytes of memory that tables of flat columns hold: each of their buffers once, dictionaries included.
+
+    Arrow's own count takes a null column's buffers, which begin at one address, for the shortest of them.
+    """
+    sizes: dict[int, int] = {}
+    for chunk in (chunk for table in tables for column in table.itercolumns() for chunk in column.iterchunks()):
+        dictionary = chunk.dictionary.buffers() if isinstance(chunk, pa.DictionaryArray) else []
+        for buffer in filter(None, [*chunk.buffers(), *dictionary]):
+            sizes[buffer.address] = max(buffer.size, sizes.get(buffer.address, 0))
+    return sum(sizes.values())

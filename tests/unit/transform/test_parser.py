@@ -13,8 +13,8 @@ from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.judge import RowJudge
 from services.transform.blocks import lines_block
 from services.transform.rows import parser
-from services.transform.rows.parser import RowParser, overlong_row
-from services.transform.rows.tables import silver_schema
+from services.transform.rows.parser import RowParser, broken_frame, overlong_row
+from services.transform.rows.tables import buffer_bytes, silver_schema
 
 CREATED = datetime(2026, 6, 1, tzinfo=UTC)
 PARCELS = Contract(
@@ -126,6 +126,34 @@ class TestParsing:
         (row,) = parsed.quarantine.to_pylist()
         assert (row["reason"], row["_offset"], row["record_type"]) == ("row_too_long", 12, "parcels")
         assert row["raw"].startswith('{"name":"xxx')
+
+    def test_a_broken_frame_is_one_quarantined_row(self) -> None:
+        parsed = broken_frame(7, "the array is not closed", b'{"a":1}, ', "parcels")
+        assert parsed.rows_read == 1
+        assert parsed.silver == {}
+        (row,) = parsed.quarantine.to_pylist()
+        assert (row["reason"], row["_offset"], row["record_type"]) == ("broken_frame", 7, "parcels")
+        assert (row["detail"], row["raw"]) == ("the array is not closed", '{"a":1},')
+
+
+class TestMemory:
+    def test_the_bytes_of_parsed_rows_are_those_of_all_tables_dictionaries_included(self) -> None:
+        rows = [parcel(number, city=f"{number:0100}") for number in range(1000)]
+        data = lines([*rows, *({"bad": "x" * 100} for _ in range(1000))])
+        parsed = RowParser(CONTRACTS).parse(lines_block(data, 0), "parcels", CREATED)
+        cities, raw = 1000 * 100, parsed.quarantine.nbytes
+        assert parsed.silver["parcels"].num_rows == 1000
+        assert cities + raw < parsed.memory_bytes < 2 * (cities + raw)
+
+    def test_columns_that_share_a_buffer_count_it_once(self) -> None:
+        strings, repeated = pa.array(["x" * 1000] * 10), pa.array(["y" * 500] * 10).dictionary_encode()
+        once = buffer_bytes([pa.table({"a": strings})]) + buffer_bytes([pa.table({"c": repeated})])
+        table = pa.table({"a": strings, "b": strings, "c": repeated})
+        assert buffer_bytes([table, table]) == once
+        assert strings.nbytes + 500 <= once <= strings.nbytes + 1000
+
+    def test_a_column_without_values_counts_whole(self) -> None:
+        assert buffer_bytes([pa.table({"a": pa.nulls(1000, pa.string())})]) >= 4 * 1001
 
 
 class TestWhatIsLookedAtOneByOne:
