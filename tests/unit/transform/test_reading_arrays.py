@@ -37,5 +37,3 @@ def test_any_cut_of_any_array_gives_every_element_once(
         else:
             assert json.loads(text.decode("utf-8", "surrogatepass")) == element
             assert (b"\xef\xbb\xbf \n" + data)[offset:].startswith(text)
-
-

@@ -60,5 +60,3 @@ def test_a_20_mb_line_comes_out_as_its_first_bytes() -> None:
     (overlong,) = [row for row in found if isinstance(row, OverlongRow)]
     assert overlong == OverlongRow(9, b"x" * OVERLONG_HEAD_BYTES)
     assert sum(len(row.starts) for row in found if not isinstance(row, OverlongRow)) == 2
-
-
