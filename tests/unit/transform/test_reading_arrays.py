@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.reading import BROKEN, MAX_ROW, OVERLONG, pieces_of, read_on, rows_in, rows_of
+from tests.support.reading import MAX_ROW, rows_of
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=10), st.sampled_from(['"', "\\", "],", '\\"'])),
