@@ -52,7 +52,7 @@ UPLOADS = {"a gzip": upload_gzip, "an array": upload_array}
 
 def slow_rig(clients: Clients, table: str, contracts: dict[str, Contract]) -> Rig:
     rig = Rig(clients.dynamodb, table, contracts, unit_bytes=1 << 20)
-    rig.reader = lambda lake: SlowReader(lake, rig.clock, 4)
+    rig.reader = lambda lake: SlowReader(lake, rig.clock, 5)
     return rig
 
 
