@@ -97,7 +97,8 @@ class Pipeline:
         self._clients.functions.invoke(
             FunctionName=NAMES.ingest, Payload=json.dumps({"Records": [notification]}).encode()
         )
-        unit = Plan.of(source, UNIT_BYTES).unit(0)
+        (known,) = self.ledger.find_objects([source.id])  # a message that says anything but its plan is refused
+        unit = known.plan.unit(0)
         self._clients.sqs.send_message(QueueUrl=self._resources.queue_url, MessageBody=unit.to_message())
 
     def wait_for(self, uploads: Sequence[Upload]) -> list[Lot]:
@@ -131,7 +132,7 @@ def pipeline(state: Path, contracts: Path) -> Iterator[Pipeline]:
 
 def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, seconds: float) -> bool:
     """Print where every row of this run is. Returns whether all are accounted for."""
-    counts = {unit.id: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
+    counts = {unit: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
     table = _table("Every row of this run", "uploaded to", "rows in", "Silver", "quarantined", "units", "lots")
     complete = True
     for dataset in sorted({upload.source.bronze_key.dataset for upload in uploads}):
@@ -140,7 +141,7 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
         rows_in = sum(upload.rows for upload in group)
         total = sum((counts[unit] for unit in units), Counts())
         complete &= rows_in == total.silver + total.quarantined
-        in_lots = sum(any(unit.id in units for unit in lot.units) for lot in lots)
+        in_lots = sum(any(unit in units for unit in lot.units) for lot in lots)
         numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
         table.add_row(dataset, *(f"{number:,}" for number in numbers))
     say(table)
