@@ -101,7 +101,8 @@ class Pipeline:
         self._clients.functions.invoke(
             FunctionName=NAMES.ingest, Payload=json.dumps({"Records": [notification]}).encode()
         )
-        unit = Plan.of(source, UNIT_BYTES).unit(0)
+        (known,) = self.ledger.find_objects([source.id])  # a message that says anything but its plan is refused
+        unit = known.plan.unit(0)
         self._clients.sqs.send_message(QueueUrl=self._resources.queue_url, MessageBody=unit.to_message())
 
     def wait_for(self, uploads: Sequence[Upload]) -> list[Lot]:

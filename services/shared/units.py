@@ -128,7 +128,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class UnitMessage:
-    """What a message says: an object, its bytes and event time, and a range of bytes. None of it is confirmed."""
+    """What a message says: an object, its size in bytes, its event time, and a range. None of it is confirmed."""
 
     object: ObjectId
     size: int

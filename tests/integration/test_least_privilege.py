@@ -1,8 +1,8 @@
 """Each function's role allows exactly what its code asks of AWS, on exactly its own resources.
 
-What the code can ask is read from the code (tests/support/aws_calls.py); what the role allows, from a real plan of envs/dev. A
-recorded run of both functions shows that reading the code has missed nothing, and every request of that run, with the
-names that it carries, is held against the role's statements.
+What the code can ask is read from the code (tests/support/aws_calls.py); what the role allows, from a real plan of
+envs/dev. A recorded run of both functions shows that reading the code has missed nothing, and every request of that
+run, with the names that it carries, is compared with the role's statements.
 """
 
 from __future__ import annotations

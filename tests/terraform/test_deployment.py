@@ -73,8 +73,8 @@ def test_the_account_of_what_was_deployed_has_no_gap(deployment: Deployment) -> 
     assert "\n0 findings\n" in printed
 
 
-def test_a_message_that_is_no_unit_ends_in_the_dead_letter_queue(deployment: Deployment) -> None:
-    pipeline(deployment).check_that_a_message_that_is_no_unit_becomes_a_dead_letter()
+def test_a_message_that_is_not_a_unit_ends_in_the_dead_letter_queue(deployment: Deployment) -> None:
+    pipeline(deployment).check_that_a_message_that_is_not_a_unit_becomes_a_dead_letter()
 
 
 def test_an_object_that_is_not_taken_is_recorded_with_its_reason(deployment: Deployment) -> None:

@@ -71,13 +71,16 @@ class Layout:
             and (RECORD_TYPE in self.literals or RECORD_TYPE not in sample.literals)
         )
         if is_alike:
-            place = 0
+            behind: dict[str, list[str]] = {}  # new keys, by the known one that they follow
+            known = self.keys[0]
             for key, text in sample.literals.items():
-                if key not in self.literals:
-                    self.keys.insert(place, key)
+                if key in self.literals:
+                    known = key
+                else:
+                    behind.setdefault(known, []).append(key)
                     self.literals[key] = Literal(text)
                     self.key_texts[key] = sample.key_texts[key]
-                place = self.keys.index(key) + 1
+            self.keys = [new for key in self.keys for new in (key, *behind.get(key, ()))]
         return is_alike
 
 

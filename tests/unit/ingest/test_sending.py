@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from services.ingest.sending import SENDERS, send_in_order
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.sqs import SendFailed
-from services.shared.units import BronzeObject, Plan
+from services.shared.units import BronzeObject, Plan, Unit
 from tests.support.lake import Clock
 
 ENOUGH = Deadline(lambda: 60.0, 5.0)
@@ -83,3 +83,16 @@ def test_without_time_nothing_is_sent() -> None:
 
     with pytest.raises(OutOfTime):
         list(send_in_order(send, plan(10), Deadline(lambda: 5.0, 5.0)))
+
+
+def test_units_are_made_only_as_they_are_sent() -> None:
+    made = 0
+
+    def counted() -> Iterator[Unit]:
+        nonlocal made
+        for unit in plan(5000):
+            made += 1
+            yield unit
+
+    for sent in send_in_order(lambda bodies: None, counted(), ENOUGH):
+        assert made - sent <= (SENDERS + 1) * 10
