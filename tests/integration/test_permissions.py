@@ -19,7 +19,11 @@ from infra.terraform.tools import record_permissions
 from local.ministack import ROOT
 from local.stack import Clients
 from services.ops.cli.app import app as smelt
+from services.shared.lake import S3Lake
+from services.shared.ledger.ledger import Ledger
 from tests.support.iam import Request, record
+from tests.support.sweeping import load
+from tests.support.sweeping import plan as plan_object
 from tests.support.terraform import IMAGES, plan
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
@@ -73,7 +77,9 @@ def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_ta
 def test_a_sweep_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     clients.s3.create_bucket(Bucket=bucket)
-    leave_work_to_the_sweep(clients, Ledger(clients.dynamodb, ledger_table), bucket)
+    ledger = Ledger(clients.dynamodb, ledger_table)
+    for unit in plan_object(ledger, units=2).plan:
+        load(ledger, S3Lake(clients.s3, bucket), [unit], leftover=True)
     assert asked(smelt, "sweep", "--table", ledger_table, "--silver-bucket", bucket) == listed("and sweep")
 
 
