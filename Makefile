@@ -98,7 +98,7 @@ audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and sh
 
 ##@ Set-up
 .PHONY: setup
-setup: $(VENV)/.dev $(VENV)-emulator/.ready ## Install everything that development needs, into .venv and .venv-emulator
+setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smelt needs Python 3.11 or newer; set PYTHON=...")'
@@ -125,6 +125,13 @@ $(VENV)-emulator/.ready: requirements/emulator.txt
 	@echo "installing the embedded emulator ..."
 	@$(PYTHON) -m venv $(VENV)-emulator
 	@$(VENV)-emulator/bin/python $(PIP_INSTALL) -r requirements/emulator.txt
+	@touch $@
+
+# The evaluator of IAM policies that tests use; needs Node.js.
+$(VENV)-iam/.ready: requirements/iam-simulate/package-lock.json
+	@mkdir -p $(VENV)-iam
+	@cp requirements/iam-simulate/package*.json $(VENV)-iam/
+	@npm ci --silent --no-audit --no-fund --prefix $(VENV)-iam
 	@touch $@
 
 ##@ Checks

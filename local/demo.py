@@ -28,12 +28,15 @@ from local.athena import Answer, LocalAthena
 from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT, deploy, ministack
 from local.stack import Clients, Names, Resources
-from services.ops.audit import audit
+from services.ops.audit.audit import Audit, audit
+from services.ops.audit.listings import S3Listings
 from services.ops.cli.console import finish, results, run
 from services.ops.cli.console import show as say
 from services.ops.errors import OperatorError
+from services.ops.sweep import sweep
 from services.shared.contract.loader import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
+from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, Lot, LotState
 from services.shared.units import BronzeObject, Plan
@@ -73,9 +76,10 @@ class Pipeline:
         self._resources = resources
         self.ledger = Ledger(clients.dynamodb, NAMES.ledger_table)
 
-    def files(self) -> list[str]:
-        """The keys of all files in Silver and quarantine, from the folder on disk."""
-        return [str(file.relative_to(self.lake)) for file in self.lake.rglob("*.parquet")]
+    def sweep_and_audit(self) -> Audit:
+        """Mark finished objects done, then compare ledger and buckets."""
+        sweep(self.ledger, S3Lake(self._clients.s3, NAMES.silver_bucket))
+        return audit(self.ledger, S3Listings(self._clients.s3, NAMES.bronze_bucket, NAMES.silver_bucket))
 
     def upload(self, key: str, data: bytes, rows: int) -> Upload:
         """Put a file into Bronze, as a producer would."""
@@ -271,7 +275,7 @@ def run_and_account(
             say(f"  {file.source.key}  {size / 1e6:.1f} MB, {file.rows:,} rows, units: {units}")
         lots = pipe.wait_for(uploads)
         seconds = time.monotonic() - started
-        audited = audit(pipe.ledger, pipe.files())
+        audited = pipe.sweep_and_audit()
     athena = LocalAthena(pipe.lake)
     complete = account(uploads, lots, athena, seconds)
     for title, sql in queries.items():
@@ -280,16 +284,15 @@ def run_and_account(
         "SELECT COUNT(*), COUNT(DISTINCT _source), COUNT(DISTINCT (_source, _offset)) FROM silver"
     ).rows[0]
     say(f"All runs so far: {rows:,} Silver rows from {objects} objects, {rows - distinct} of them duplicates")
-    unfinished = [account for account in audited.objects.values() if not account.is_done]
-    for finding in audited.findings:
-        say(finding, style="red")
+    for finding in audited.findings.kept:
+        say(f"{finding.code}: {finding.subject}: {finding.detail}. {finding.next_step}", style="red")
     say(
-        f"Audit of ledger and files: {len(audited.objects)} objects, {len(unfinished)} unfinished, "
-        f"{len(audited.findings)} findings; {audited.counts.read:,} rows = {audited.counts.silver:,} in Silver + "
+        f"Audit of ledger and files: {audited.objects.total()} objects, {audited.unfinished} unfinished, "
+        f"{audited.findings.total} findings; {audited.counts.read:,} rows = {audited.counts.silver:,} in Silver + "
         f"{audited.counts.quarantined:,} in quarantine"
     )
     say(f"The files are in {pipe.lake.relative_to(ROOT)} (make clean-demo deletes them)")
-    return complete and rows == distinct == audited.counts.silver and not unfinished and not audited.findings
+    return complete and rows == distinct == audited.counts.silver and audited.all_right and not audited.unfinished
 
 
 def main(

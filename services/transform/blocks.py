@@ -48,12 +48,14 @@ class BrokenFrame(NamedTuple):
 class Form(StrEnum):
     """What the bytes at a position are, so that reading can go on there."""
 
-    START = "start"  # of the object: its content decides
+    DOCUMENT = "document"  # one row is all there is
     LINES = "lines"  # a line starts here
     REST_OF_LINE = "rest_of_line"  # the end of a row that has been reported as over-long
     ARRAY = "array"  # an element of the array starts here, or the array ends
-    REST_OF_ELEMENT = "rest_of_element"  # this element has been reported as over-long
-    LOST = "lost"  # the array's frame is broken: look for an element with which it goes on
+    AFTER_COMMA = "after_comma"  # an element of the array starts here; the array should not end
+    AFTER_ELEMENT = "after_element"  # a comma is next, or the array ends
+    REST_OF_ELEMENT = "rest_of_element"  # the element that starts here has been reported as over-long
+    LOST = "lost"  # the array is broken here: look for an element with which it goes on
     AFTER_ARRAY = "after_array"  # the byte after the closing bracket
 
 

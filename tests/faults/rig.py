@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import uuid
@@ -74,10 +75,11 @@ class Rig:
         self.units += planning.plan
         return source
 
-    def upload(self, dataset: str, lines: Sequence[bytes]) -> BronzeObject:
-        """An object of these lines; each is expected to end up exactly once."""
+    def upload(self, dataset: str, lines: Sequence[bytes], suffix: str = ".jsonl") -> BronzeObject:
+        """An object of these lines, packed if its suffix is `.jsonl.gz`; each is expected to end up exactly once."""
         data = b"".join(line + b"\n" for line in lines)
-        source = self.lake.upload(f"bronze/{dataset}/{self.name}-{next(self._numbers)}.jsonl", data)
+        data = gzip.compress(data) if suffix.endswith(".gz") else data
+        source = self.lake.upload(f"bronze/{dataset}/{self.name}-{next(self._numbers)}{suffix}", data)
         self.expect(source, lines)
         return self.plan(source)
 

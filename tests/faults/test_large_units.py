@@ -17,22 +17,10 @@ from services.transform.blocks import Piece
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
+from tests.support.readers import SlowReader
 
 ROWS = [*(shipment(number, 1 + number % 3) for number in range(118)), b"{broken", b'{"event_time": 5}']
 LOT_BYTES = 3000  # a part holds about 20 of the rows
-
-
-class SlowReader(UnitReader):
-    """Each piece takes its time, so that a unit needs several invocations."""
-
-    def __init__(self, lake: Any, clock: Any, seconds: float) -> None:
-        super().__init__(lake, max_row_bytes=4096, block_bytes=512)
-        self._clock, self._seconds = clock, seconds
-
-    def read(self, unit: Unit, *args: Any, **kwargs: Any) -> Iterator[Piece]:
-        for piece in super().read(unit, *args, **kwargs):
-            self._clock.advance(self._seconds)
-            yield piece
 
 
 def lines(rows: list[bytes]) -> bytes:
@@ -64,7 +52,7 @@ UPLOADS = {"a gzip": upload_gzip, "an array": upload_array}
 
 def slow_rig(clients: Clients, table: str, contracts: dict[str, Contract]) -> Rig:
     rig = Rig(clients.dynamodb, table, contracts, unit_bytes=1 << 20)
-    rig.reader = lambda lake: SlowReader(lake, rig.clock, 4)
+    rig.reader = lambda lake: SlowReader(lake, rig.clock, 5)
     return rig
 
 

@@ -15,7 +15,7 @@ import pytest
 from infra.deploy.buckets import Contents, Kept, contents, empty
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
-from tests.support_terraform import need_terraform
+from tests.support.terraform import need_terraform
 
 SCRIPT = [sys.executable, "-m", "infra.deploy", "empty-buckets"]
 

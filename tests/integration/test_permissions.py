@@ -19,8 +19,12 @@ from infra.terraform.tools import record_permissions
 from local.ministack import ROOT
 from local.stack import Clients
 from services.ops.cli.app import app as smelt
-from tests.iam import Request, record
-from tests.support_terraform import IMAGES, plan
+from services.shared.lake import S3Lake
+from services.shared.ledger.ledger import Ledger
+from tests.support.iam import Request, record
+from tests.support.sweeping import load
+from tests.support.sweeping import plan as plan_object
+from tests.support.terraform import IMAGES, plan
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
 ACTIONS = {
@@ -62,7 +66,21 @@ def test_the_file_is_what_the_script_would_write() -> None:
 def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     clients.s3.create_bucket(Bucket=bucket)
-    assert asked(smelt, "audit", "--table", ledger_table, "--bucket", bucket) == listed("and audit")
+    buckets = ("--bronze-bucket", bucket, "--silver-bucket", bucket)
+    clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=b"{}")
+    clients.s3.put_object(Bucket=bucket, Key="silver/not-ours", Body=b"")
+    asked_for = asked(smelt, "audit", "--table", ledger_table, *buckets, "--in-flight-minutes", "0")
+    asked_for |= asked(smelt, "audit", "--table", ledger_table, "--unfinished")
+    assert asked_for == listed("and audit")
+
+
+def test_a_sweep_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    ledger = Ledger(clients.dynamodb, ledger_table)
+    for unit in plan_object(ledger, units=2).plan:
+        load(ledger, S3Lake(clients.s3, bucket), [unit], leftover=True)
+    assert asked(smelt, "sweep", "--table", ledger_table, "--silver-bucket", bucket) == listed("and sweep")
 
 
 def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:
@@ -86,6 +104,8 @@ def test_preflight_needs_what_is_listed(asked: Asked, emulator: str, tmp_path: P
     queue = {
         "existing_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/queue",
         "existing_queue_arn": "arn:aws:sqs:us-east-2:000000000000:queue",
+        "existing_dlq_url": "https://sqs.us-east-2.amazonaws.com/000000000000/dlq",
+        "existing_dlq_arn": "arn:aws:sqs:us-east-2:000000000000:dlq",
     }
     topic = {"observability_enabled": True, "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:topic"}
     found: set[str] = set()

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 from infra.deploy.preflight import Finding, Level, preflight
 from local.stack import CREDENTIALS, REGION, Clients
 from services.shared.aws import aws_client
-from tests.support_terraform import IMAGES
-from tests.support_terraform import plan as terraform_plan
+from tests.support.terraform import IMAGES
+from tests.support.terraform import plan as terraform_plan
 
 NAME = "taken"
 IMAGE = f"localhost/smelt/ingest@sha256:{'a' * 64}"

@@ -16,7 +16,7 @@ import pytest
 
 from local.ministack import ROOT, ministack
 from local.stack import CREDENTIALS, Clients, connect
-from tests.support_terraform import need_terraform
+from tests.support.terraform import need_terraform
 
 TERRAFORM = ROOT / "infra/terraform"
 ENV = TERRAFORM / "envs/local"
@@ -38,7 +38,7 @@ class Deployment:
         assert (done.returncode != 0) == fails, printed[-8000:]
         return printed
 
-    def outputs(self) -> dict[str, str]:
+    def outputs(self) -> dict[str, Any]:
         """Terraform's outputs."""
         printed = self.terraform("output", "-json")
         return {name: output["value"] for name, output in json.loads(printed).items()}

@@ -15,7 +15,7 @@ import pytest
 from infra.terraform.tools.record_permissions import COMMANDS, copy_terraform
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
-from tests.support_terraform import IMAGES, need_terraform
+from tests.support.terraform import IMAGES, need_terraform
 
 pytestmark = pytest.mark.terraform
 BUCKET = "smelt-terraform-state"  # as backend/backend.hcl names it

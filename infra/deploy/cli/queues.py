@@ -28,7 +28,7 @@ def create_queues(
     name: Annotated[str, typer.Option(help="The queue of units, such as smelt-dev-events.")],
     region: Region,
     with_dlq: Annotated[bool, typer.Option("--with-dlq", help="Also create NAME-dlq, for units that fail.")] = False,
-    max_receive_count: MaxReceiveCount = 5,
+    max_receive_count: MaxReceiveCount = 1000,
     visibility_timeout: Annotated[
         int, typer.Option(help="Seconds; six times transform's timeout.", min=0, max=43200)
     ] = 1800,
@@ -60,7 +60,7 @@ def ensure_dlq(
     queue_url: Annotated[str, typer.Option(help="The queue's URL.")],
     dlq_name: Annotated[str, typer.Option(help="The dead-letter queue's name; it is created if it does not exist.")],
     region: Region,
-    max_receive_count: MaxReceiveCount = 5,
+    max_receive_count: MaxReceiveCount = 1000,
     replace: Annotated[bool, typer.Option("--replace", help="Replace another dead-letter queue.")] = False,
     out: Out = None,
 ) -> None:

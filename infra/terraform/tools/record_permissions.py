@@ -106,7 +106,22 @@ COMMANDS = {
         "s3:ListBucketMultipartUploads",
         "s3:ListBucketVersions",
     },
-    "and audit": {"dynamodb:Scan", "s3:ListBucket"},
+    "and audit": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "dynamodb:Scan",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+    },
+    "and sweep": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "s3:DeleteObject",
+    },
     "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
         "sqs:CreateQueue",
         "sqs:GetQueueAttributes",

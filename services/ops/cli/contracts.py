@@ -48,13 +48,14 @@ def number_contracts(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Contract files.")], as_json: JsonFlag = False
 ) -> None:
     """Write the ids of new fields into contract files. Adds lines only; ids that are there stay as they are."""
-    written = {str(file): write_ids(file) for file in files}
+    written = {}
+    for file in files:  # each is reported at once: a later one may turn out to be broken
+        written[str(file)] = fresh = write_ids(file)
+        if not as_json:
+            ids = ", ".join(f"{path}: {id_}" for path, id_ in fresh.items())
+            show(f"{file}: {ids or 'every field has its id'}")
     if as_json:
         show_json(written)
-        return
-    for file, fresh in written.items():
-        ids = ", ".join(f"{path}: {id_}" for path, id_ in fresh.items())
-        show(f"{file}: {ids or 'every field has its id'}")
 
 
 def _as_dict(report: Report) -> dict[str, object]:

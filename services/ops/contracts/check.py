@@ -13,8 +13,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft201909Validator
+from jsonschema.exceptions import best_match
+
 from services.ops.contracts.compare import compare
-from services.ops.contracts.findings import CheckError, Finding, Level, Report
+from services.ops.contracts.findings import Finding, Level, Report
 from services.ops.contracts.revision import contracts_at
 from services.shared.contract.document import read_document
 from services.shared.contract.loader import load_contract, load_contracts
@@ -27,7 +30,7 @@ def check(directory: Path, against: str | None = None) -> Report:
     """Check a folder of contracts, and with `against` (a git revision) also what changed since.
 
     Raises:
-        CheckError: jsonschema is not installed, or git does not know the revision.
+        CheckError: git does not know the revision.
     """
     contracts, findings = _load_all(directory)
     findings += _schema_findings(contracts)
@@ -58,14 +61,6 @@ def _load_all(directory: Path) -> tuple[list[Contract], list[Finding]]:
 
 
 def _schema_findings(contracts: list[Contract]) -> Iterator[Finding]:
-    try:  # it is a tool for development, and not installed where the pipeline runs
-        from jsonschema import Draft201909Validator
-        from jsonschema.exceptions import best_match
-    except ImportError as error:
-        raise CheckError(
-            "The package jsonschema is not installed, so contracts cannot be checked against the ODCS schema: "
-            "run `make setup`, or `pip install jsonschema`"
-        ) from error
     validator = Draft201909Validator(json.loads(SCHEMA.read_text("utf-8")))
     for contract in contracts:
         for violation in validator.iter_errors(read_document(contract.file)):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
 
 from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.ledger.cursors import CURSOR_PREFIX, Cursors
 from services.shared.ledger.items import (
     OPEN_SHARDS,
+    Item,
     lot_from,
     lot_key,
     object_from,
@@ -27,6 +30,30 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
+@dataclass(frozen=True, slots=True)
+class OpenEntry:
+    """One entry of the index of open work: an object or a lot, since when it is open, and its place in the index."""
+
+    shard: str  # such as `object#07`
+    since: int  # epoch milliseconds
+    pk: str
+
+    @property
+    def object(self) -> ObjectId:
+        return ObjectId.parse(self.pk.removeprefix("object#"))
+
+    @property
+    def lot(self) -> LotId:
+        return LotId.parse(self.pk.removeprefix("lot#"))
+
+    @classmethod
+    def from_item(cls, item: Item) -> Self:
+        return cls(item["open"]["S"], int(item["since"]["N"]), item["pk"]["S"])
+
+    def to_key(self) -> Item:
+        return {"open": {"S": self.shard}, "since": {"N": str(self.since)}, "pk": {"S": self.pk}}
+
+
 class Ledger:
     """`objects`, `units` and `lots` hold the transitions. `clock` gives epoch seconds and is replaced in tests."""
 
@@ -35,6 +62,7 @@ class Ledger:
         self.objects = Objects(self._table)
         self.units = Units(self._table)
         self.lots = Lots(self._table)
+        self.cursors = Cursors(self._table)
 
     def look_up(self, units: Iterable[UnitId]) -> Lookup:
         """These units, their objects, the lots that hold them, and the objects of all units of those lots.
@@ -74,20 +102,26 @@ class Ledger:
         return map(lot_from, self._table.get_many([lot_key(id_) for id_ in set(ids)]))
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[LedgerObject | Lot | UnitRecord]:
-        """Everything in one of `segments` parts of the table, in no order."""
-        return map(record_from, self._table.scan(segment, segments))
+        """Every object, lot and unit in one of `segments` parts of the table, in no order."""
+        for item in self._table.scan(segment, segments):
+            if not item["pk"]["S"].startswith(CURSOR_PREFIX):
+                yield record_from(item)
+
+    def open_entries(self, kind: Literal["object", "lot"], after: OpenEntry | None = None) -> Iterator[OpenEntry]:
+        """The index of open work, shard by shard, oldest first within each, from behind `after` on.
+
+        An index is eventually consistent: read the object or lot itself before acting on it.
+        """
+        for shard in (f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)):
+            if after and shard < after.shard:
+                continue
+            start = after.to_key() if after and shard == after.shard else None
+            yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
 
     def open_objects(self) -> Iterator[ObjectId]:
-        """Objects that are neither DONE nor REJECTED, oldest first within each shard of the index.
-
-        An index is eventually consistent: read the object itself before acting on it.
-        """
-        for shard in range(OPEN_SHARDS):
-            for item in self._table.open_keys(f"object#{shard:02d}"):
-                yield ObjectId.parse(item["pk"]["S"].removeprefix("object#"))
+        """Objects that are neither DONE nor REJECTED; as `open_entries`."""
+        return (entry.object for entry in self.open_entries("object"))
 
     def open_lots(self) -> Iterator[LotId]:
-        """Lots that are not committed, or have files left to delete; as `open_objects`."""
-        for shard in range(OPEN_SHARDS):
-            for item in self._table.open_keys(f"lot#{shard:02d}"):
-                yield LotId.parse(item["pk"]["S"].removeprefix("lot#"))
+        """Lots that are not committed, or have files left to delete; as `open_entries`."""
+        return (entry.lot for entry in self.open_entries("lot"))

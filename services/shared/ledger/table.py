@@ -107,19 +107,32 @@ class LedgerTable:
         for page in pages:
             yield from page["Items"]
 
-    def open_keys(self, shard: str) -> Any:
-        """Keys of the open work in one shard of the index, oldest first. Eventually consistent, as every index is."""
+    def open_keys(self, shard: str, after: Item | None = None) -> Any:
+        """Keys (`pk`, `open`, `since`) of the open work in one shard of the index, oldest first, those behind `after`.
+
+        Eventually consistent, as every index is. The item of `after` may have left the index.
+        """
+        start: dict[str, Any] = {"ExclusiveStartKey": after} if after else {}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name,
             IndexName="open_work",
             KeyConditionExpression="#open = :shard",
             ExpressionAttributeNames={"#open": "open"},
             ExpressionAttributeValues={":shard": {"S": shard}},
+            **start,
         )
         for page in pages:
             yield from page["Items"]
 
     # -- writes ----------------------------------------------------------------------------------------------
+
+    def put(self, item: Item) -> None:
+        """Write a whole item over whatever is there."""
+        self._client.put_item(TableName=self._name, Item=item)
+
+    def delete(self, key: Item) -> None:
+        """Delete an item; a missing one is fine."""
+        self._client.delete_item(TableName=self._name, Key=key)
 
     def put_if(self, item: Item, condition: Condition, landed: Callable[[Item], bool]) -> Item | None:
         """Write a whole item. Returns None once it stands there, or the item that is in the way.

@@ -51,7 +51,7 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
 
 def quarantine_file(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     """The Parquet file of quarantined rows: a table with the columns of `shared.columns.QUARANTINE`, in this order."""
-    return _parquet(described(table, QUARANTINE), metadata)
+    return _parquet(described(_plain_where_distinct(table), QUARANTINE), metadata)
 
 
 def _ticks(times: pa.ChunkedArray) -> tuple[Ints, int]:

@@ -95,18 +95,19 @@ class Execution:
         self._before = progress.counts if progress else Counts()
         self._position = Position.from_list(list(progress.position)) if progress else None
         self.lot = lot
+        self.sealed = lot is not None  # rows have left memory, or the units are settled: it succeeds or fails whole
         self.units: list[Unit] = []
 
     def has_room_for(self, unit: Unit) -> bool:
         """Whether a further unit belongs in this lot."""
-        if self.lot or len(self.units) == MAX_UNITS_PER_LOT:
+        if self.sealed or len(self.units) == MAX_UNITS_PER_LOT:
             return False
         return not self.units or self._rows.bytes + unit.bytes <= self._worker.memory_budget
 
     def read(self, unit: Unit) -> None:
         """Read a unit's rows into memory; where they do not fit, write them out in parts.
 
-        A unit that fails before the lot is claimed leaves no trace.
+        A unit that fails before the execution is sealed leaves no trace.
 
         Raises:
             NoRoom: memory is full, and other units are in it.
@@ -121,18 +122,18 @@ class Execution:
                 self._rows.add(number, parsed, size)
                 self._position = piece.after
                 if self._rows.bytes > self._worker.memory_budget:
-                    if number and not self.lot:
+                    if number and not self.sealed:
                         raise NoRoom
                     self._write_part()
                 self._deadline.check()
         except OutOfTime:
             if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > _SECONDS_TO_WRITE:
                 self._write_part()
-            if not self.lot:
+            if not self.sealed:
                 self._forget(mark)
             raise
         except Exception:  # whatever it is: the units before this one are not concerned
-            if not self.lot:
+            if not self.sealed:
                 self._forget(mark)
             raise
         self._position = None
@@ -175,6 +176,7 @@ class Execution:
 
     def _write_part(self) -> Lot:
         """Encode what is in memory, record the keys, write the files; for a unit of its own, note the progress."""
+        self.sealed = True
         for unit, parsed in self._rows.entries:
             self._tally.add(unit, parsed)
         silver, quarantine = self._rows.take(self.units)

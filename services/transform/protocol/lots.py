@@ -97,7 +97,7 @@ class LotWorker:
                 except NoRoom:
                     break
                 except Exception as error:  # the border between a unit and its neighbours
-                    if run.lot:
+                    if run.sealed:
                         raise
                     attempt.failed[unit.id] = as_failure(error)
                     if isinstance(error, OutOfTime):

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from services.shared.columns import CREATED, QUARANTINE, SOURCE, Column, silver_columns, stored_type
+from services.shared.columns import CREATED, QUARANTINE, RAW, SOURCE, Column, silver_columns, stored_type
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.verdicts import Accepted, Rejected
 
+Refused = tuple[int, Rejected, str]  # a row's offset, the verdict, and the row's text
+
+_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
 _ARROW_TYPES = {
     FieldType.STRING: pa.string(),
     FieldType.INTEGER: pa.int64(),
@@ -31,14 +34,18 @@ def arrow_type(column: Field | Column) -> pa.DataType:
     return _ARROW_TYPES[stored_type(column.type)]
 
 
+def _in_memory(column: Column) -> pa.DataType:
+    """A quarantine column's type while it is in memory: all its strings but the raw text repeat."""
+    return _REPEATED_STRING if column.type is FieldType.STRING and column.name != RAW else arrow_type(column)
+
+
 QUARANTINE_SCHEMA = pa.schema(
     [
-        pa.field(column.name, arrow_type(column), nullable=column.nullable)
+        pa.field(column.name, _in_memory(column), nullable=column.nullable)
         for column in QUARANTINE
         if column.name not in _OF_THE_OBJECT
     ]
 )
-_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
 
 
 def silver_schema(contract: Contract) -> pa.Schema:
@@ -66,18 +73,27 @@ def silver_table(contract: Contract, rows: Sequence[tuple[int, Accepted]]) -> pa
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def quarantine_table(rows: Sequence[tuple[int, Rejected, str]]) -> pa.Table:
-    """Rejected rows, each with its offset and its text, as a table of `QUARANTINE_SCHEMA`."""
+def quarantine_table(rows: Sequence[Refused]) -> pa.Table:
+    """Rejected rows as a table of `QUARANTINE_SCHEMA`."""
     columns = [
-        [rejected.record_type for _, rejected, _ in rows],
+        [_encodable(rejected.record_type) for _, rejected, _ in rows],
         [rejected.reason.value for _, rejected, _ in rows],
         [rejected.field for _, rejected, _ in rows],
-        [rejected.detail for _, rejected, _ in rows],
+        [_encodable(rejected.detail) for _, rejected, _ in rows],
         [offset for offset, _, _ in rows],
         [text for _, _, text in rows],
     ]
     arrays = [pa.array(column, type=field.type) for column, field in zip(columns, QUARANTINE_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
+
+
+def _encodable(text: str) -> str:
+    """The text with half surrogate pairs, which a dataset's name in an object's key may hold, as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text
 
 
 def buffer_bytes(tables: Iterable[pa.Table]) -> int:

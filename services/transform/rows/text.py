@@ -19,11 +19,18 @@ Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
+WORD = 8  # bytes that are looked at as one number
+_MOST_QUOTES, _MOST_MARKS = 2_000_000, 500_000  # other marks, such as brackets, cost up to 60 bytes of memory each
+
 _QUOTE, _BACKSLASH, _FIRST_PRINTABLE = ord('"'), ord("\\"), 0x20
 _OPEN, _CLOSE, _BRACKET_CASE = ord("{"), ord("}"), ord("{") - ord("[")
 
 
 _ALL_BYTES = np.uint64(2**64 - 1)
+
+
+class TooDense(Exception):
+    """The block has so many quotes, brackets or the like that an index of them would need too much memory."""
 
 
 class Literal:
@@ -43,7 +50,10 @@ def _word(text: bytes) -> tuple[np.uint64, np.uint64]:
 
 
 class BlockText:
-    """The bytes of a block (at least eight), where its rows are (`starts`, `ends`), and its offset in the object."""
+    """The bytes of a block (at least `WORD`), where its rows are (`starts`, `ends`), and its offset in the object.
+
+    Each method may raise `TooDense`.
+    """
 
     def __init__(self, data: bytes, starts: Positions, ends: Positions, base: int) -> None:
         self.data, self.base = data, base
@@ -54,17 +64,21 @@ class BlockText:
         self._quotes = _quotes(data)
 
     def rows_of_bad_utf8(self) -> Positions:
-        """Which rows (indices) are not UTF-8."""
+        """Which rows (indices) are not UTF-8.
+
+        Rows are decoded many at a time, fewer after each broken one: an error copies all that was to be decoded.
+        """
         bad: list[int] = []
-        row = 0 if not self.data.isascii() else len(self.starts)
-        while row < len(self.starts):
-            at = int(self.starts[row])
+        row, at_once, count = 0, 1024, 0 if self.data.isascii() else len(self.starts)
+        while row < count:
+            start, end = int(self.starts[row]), int(self.ends[min(row + at_once, count) - 1])
             try:
-                codecs.utf_8_decode(memoryview(self.data)[at:], "strict", True)
-                break
+                codecs.utf_8_decode(memoryview(self.data)[start:end], "strict", True)
+                row, at_once = row + at_once, min(at_once * 4, 1024)
             except UnicodeDecodeError as error:
-                row = int(np.searchsorted(self.ends, at + error.start, side="right"))
-                if row < len(self.starts) and self.starts[row] <= at + error.start:
+                at = start + error.start
+                row, at_once = int(np.searchsorted(self.ends, at, side="right")), max(at_once // 8, 1)
+                if row < count and self.starts[row] <= at:
                     bad.append(row)
                     row += 1
         return np.array(bad, dtype=np.int64)
@@ -110,7 +124,7 @@ class BlockText:
     def _backslashes(self) -> Positions:
         if b"\\" not in self.data:
             return np.empty(0, dtype=np.int64)
-        return np.flatnonzero(self.bytes == _BACKSLASH)
+        return _where(self.bytes == _BACKSLASH)
 
     @cached_property
     def _controls(self) -> Positions:
@@ -119,7 +133,7 @@ class BlockText:
         count = np.count_nonzero(self.bytes < _FIRST_PRINTABLE)
         if np.all(gap == 1) and count == np.count_nonzero(self.byte(self.ends) < _FIRST_PRINTABLE):
             return np.empty(0, dtype=np.int64)
-        controls = np.flatnonzero(self.bytes < _FIRST_PRINTABLE)
+        controls = _where(self.bytes < _FIRST_PRINTABLE)
         row = np.searchsorted(self.starts, controls, side="right") - 1
         return controls[(row >= 0) & (controls < self.ends.take(row, mode="clip"))]
 
@@ -131,7 +145,7 @@ class BlockText:
         they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
         """
         folded = self.bytes | _BRACKET_CASE
-        brackets = np.flatnonzero((folded == _OPEN) | (folded == _CLOSE))
+        brackets = _where((folded == _OPEN) | (folded == _CLOSE))
         row, level, is_close = self._levels(brackets)
         if (level[np.flatnonzero(np.diff(row, append=-1))] != 0).any():
             before_row = self.quotes_before(self.starts).take(row, mode="clip")
@@ -159,15 +173,24 @@ def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | 
     return found
 
 
+def _where(marks: Mask, most: int = _MOST_MARKS) -> Positions:
+    """The positions of the marks."""
+    found = np.flatnonzero(marks) if np.count_nonzero(marks) <= most else None
+    if found is None:
+        raise TooDense
+    return found
+
+
 def _quotes(data: bytes) -> Positions:
     """Where strings open and close: quotes that no backslash escapes."""
     text = np.frombuffer(data, dtype=np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
+    quotes = _where(text == _QUOTE, _MOST_QUOTES)
     if b"\\" not in data:
         return quotes
-    backslashes = np.flatnonzero(text == _BACKSLASH)
+    backslashes = _where(text == _BACKSLASH)
     index = np.arange(len(backslashes))
     opens_run = np.diff(backslashes, prepend=-2) != 1
     first_of_run = np.maximum.accumulate(np.where(opens_run, index, 0))
-    escaped = backslashes[(index - first_of_run) % 2 == 0] + 1
-    return quotes[~np.isin(quotes, escaped, assume_unique=True)]
+    escapes = np.zeros(len(data) + 1, dtype=bool)  # where a backslash escapes the next byte
+    escapes[backslashes[(index - first_of_run) % 2 == 0] + 1] = True
+    return quotes[~escapes[quotes]]

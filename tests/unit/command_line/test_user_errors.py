@@ -14,7 +14,7 @@ from local.ministack import ROOT
 
 SMELT = ["-m", "services.ops.cli"]
 DEPLOY = ["-m", "infra.deploy"]
-AUDIT = [*SMELT, "audit", "--table", "ledger", "--bucket", "silver"]
+AUDIT = [*SMELT, "audit", "--table", "ledger", "--bronze-bucket", "bronze", "--silver-bucket", "silver"]
 QUEUES = ["scripts/create_sqs_queue.py", "--name", "events", "--region", "us-east-2"]
 DLQ = ["scripts/ensure_dlq_for_queue.py", "--queue-url", "http://localhost/0/q", "--dlq-name", "d", "--region"]
 EVENTS = ["scripts/gen_fake_events.py", "--type", "shipments"]
@@ -60,7 +60,7 @@ def test_without_a_region_it_says_how_to_give_one(command: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ([*SMELT, "audit"], "No pipeline given: pass --table and --bucket"),
+        ([*SMELT, "audit"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
         ([*SMELT, "contracts", "check", "nowhere"], "nowhere: no such folder"),
         ([*SMELT, "contracts", "check", "contracts", "--against", "nowhere"], "no such revision"),
         ([*SMELT, "audti"], "No such command 'audti'"),

@@ -102,24 +102,6 @@ class TestAFolderByItself:
         assert "name it parcels.yaml" in check(tmp_path).findings[0].what
 
 
-class TestWithoutJsonschema:
-    @pytest.fixture(autouse=True)
-    def hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "jsonschema", None)
-
-    def test_the_check_says_what_to_install(self, write: Change, tmp_path: Path) -> None:
-        write()
-        with pytest.raises(CheckError, match=r"jsonschema is not installed.*run `make setup`"):
-            check(tmp_path)
-
-    def test_the_command_says_so_without_a_stack_trace(self, write: Change, tmp_path: Path) -> None:
-        write()
-        result = CliRunner().invoke(app, ["contracts", "check", str(tmp_path)])
-        assert isinstance(result.exception, SystemExit)
-        assert result.exit_code == 1
-        assert "jsonschema is not installed" in result.output
-
-
 CITY = "      - name: city\n        logicalType: string\n        description: Where.\n      - name: tags"
 
 # What is changed in the file, and what it is called.

@@ -13,7 +13,7 @@ import pytest
 from services.shared.columns import LINEAGE, QUARANTINE, Column, silver_columns
 from services.shared.contract.model import Contract
 from services.shared.identities import LotId
-from services.shared.units import BronzeObject, Unit, plan
+from services.shared.units import BronzeObject, Plan, Unit
 from services.transform.blocks import lines_block
 from services.transform.files.buffer import RowBuffer
 from services.transform.files.encode import encode
@@ -26,7 +26,7 @@ DATA = b"".join(GOOD % number for number in range(200)) + b"{broken\n"
 
 
 def unit_of(key: str, created: datetime) -> Unit:
-    (unit,) = plan(BronzeObject("bronze", key, len(DATA), "a" * 32, None, created), 2**26)
+    (unit,) = Plan.of(BronzeObject("bronze", key, len(DATA), "a" * 32, None, created), 2**26)
     return unit
 
 

@@ -56,7 +56,8 @@ def plan(root: str, tfvars: str, variables: Mapping[str, Any], endpoint: str, sc
     terraform("init", "-input=false")
     files = [f"-var-file={file}" for file in (tfvars, "test.tfvars.json") if file]
     terraform("plan", "-input=false", "-out=test.tfplan", *files)
-    return json.loads(terraform("show", "-json", "test.tfplan"))
+    planned: dict[str, Any] = json.loads(terraform("show", "-json", "test.tfplan"))
+    return planned
 
 
 def resources(planned: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,8 @@ def _modules(entry: str) -> Iterator[ast.Module]:
     waiting = [entry]
     while waiting:
         name = waiting.pop()
-        path = ROOT / Path(*name.split(".")).with_suffix(".py")
+        module = ROOT / Path(*name.split("."))
+        path = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
         if name in seen or not path.exists():
             continue
         seen.add(name)
@@ -102,21 +103,20 @@ def api_calls(service: str) -> set[str]:
     code = reached(service)
     calls = set()
     for client, methods in _clients(code).items():
-        for node in code:
-            for method in _called(node):
-                if method == "transact_write_items" and method in methods:
-                    calls |= {f"dynamodb:TransactWriteItems/{kind}" for kind in _transaction_kinds(node)}
-                elif method in methods:
-                    calls.add(f"{client}:{methods[method]}")
+        for method in {method for node in code for method in _called(node)} & set(methods):
+            if method == "transact_write_items":
+                calls |= {f"dynamodb:TransactWriteItems/{kind}" for kind in _transaction_kinds(code)}
+            else:
+                calls.add(f"{client}:{methods[method]}")
     return calls
 
 
-def _transaction_kinds(node: ast.AST) -> set[str]:
+def _transaction_kinds(code: list[ast.AST]) -> set[str]:
+    """The kinds of write that reached code builds, such as `{"Put": ...}`, wherever the transaction is sent."""
     keys = {
-        key.value
+        part.keys[0].value
+        for node in code
         for part in ast.walk(node)
-        if isinstance(part, ast.Dict)
-        for key in part.keys
-        if isinstance(key, ast.Constant)
+        if isinstance(part, ast.Dict) and len(part.keys) == 1 and isinstance(part.keys[0], ast.Constant)
     }
     return {str(key) for key in keys & {"Put", "Update", "Delete", "ConditionCheck"}}

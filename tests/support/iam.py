@@ -1,7 +1,7 @@
 """Which API requests are made, what each needs of IAM, and whether a role's statements allow it.
 
 Knows the requests that the functions make (AWS Service Authorization Reference), and Allow statements with wildcards.
-Conditions, denials and boundaries are not known here; the functions' roles have none.
+A statement with a condition allows nothing here; tests/support/iam_simulate.py evaluates those, and denials.
 """
 
 from __future__ import annotations
@@ -87,8 +87,14 @@ def needs(request: Request, account: str) -> Iterator[Need]:
 
 
 def refused(found: Iterable[Need], statements: Iterable[Mapping[str, Any]]) -> set[Need]:
-    """Those that no statement allows."""
-    allowed = [(action, resource) for one in statements for action in one["Action"] for resource in one["Resource"]]
+    """Those that no statement allows without a condition."""
+    allowed = [
+        (action, resource)
+        for one in statements
+        if "Condition" not in one
+        for action in one["Action"]
+        for resource in one["Resource"]
+    ]
     return {
         need
         for need in found

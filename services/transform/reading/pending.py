@@ -1,0 +1,81 @@
+"""Elements that have been found in a window, until they are handed on as blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from services.transform.blocks import Form, Piece, Position, RowBlock
+from services.transform.reading.lines import MAX_ROWS
+from services.transform.reading.window import Window, blanks_end
+
+Offsets = npt.NDArray[np.int64]
+
+_COMMA = ord(",")
+_IS_BLANK = np.zeros(256, dtype=bool)
+_IS_BLANK[list(b" \t\r\n")] = True
+_FEW_BLANKS = 8  # so many are skipped for all elements at once, more for each by itself
+
+
+class PendingRows:
+    """Bounds of elements, as offsets in the window's data. They must be flushed before the window moves."""
+
+    def __init__(self, window: Window, max_bytes: int) -> None:
+        self._window = window
+        self._max_bytes = max_bytes
+        self._starts: list[Offsets] = []
+        self._ends: list[Offsets] = []
+        self._count = 0
+
+    def add(self, starts: Offsets, ends: Offsets) -> Iterator[Piece]:
+        """Take elements, in order; what is too many to keep comes out."""
+        if len(starts):
+            self._starts.append(starts)
+            self._ends.append(ends)
+            self._count += len(starts)
+        if self._count >= MAX_ROWS:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[Piece]:
+        """All elements that are kept, in pieces."""
+        if not self._count:
+            return
+        starts, ends = np.concatenate(self._starts), np.concatenate(self._ends)
+        self._starts, self._ends, self._count = [], [], 0
+        first = 0
+        while first < len(starts):
+            fitting = int(np.searchsorted(ends, starts[first] + self._max_bytes, side="right"))
+            last = min(first + MAX_ROWS, max(fitting, first + 1))
+            yield self._piece(starts[first:last], ends[first:last])
+            first = last
+
+    def _piece(self, starts: Offsets, ends: Offsets) -> Piece:
+        window, start, end = self._window, int(starts[0]), int(ends[-1])
+        with memoryview(window.data) as data:
+            text = bytes(data[start:end])
+        return Piece(RowBlock(text, starts - start, ends - start, window.base + start), after_element(window, end))
+
+
+def after_element(window: Window, end: int) -> Position:
+    """Where reading goes on behind an element that ends at `end`, an offset in the window's data."""
+    if end < len(window.data) and window.data[end] == _COMMA:
+        return Position(window.base + end + 1, Form.AFTER_COMMA)
+    return Position(window.base + end, Form.AFTER_ELEMENT)
+
+
+def without_leading_blanks(data: bytearray, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
+    """The bounds of elements without the blanks before them; elements that are blank are left out."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    for _ in range(_FEW_BLANKS):
+        blank = _IS_BLANK[text[starts]] & (starts < ends)
+        if not blank.any():
+            break
+        starts = starts + blank
+    else:
+        starts = starts.copy()
+        for row in np.flatnonzero(_IS_BLANK[text[starts]]).tolist():
+            starts[row] = min(blanks_end(data, int(starts[row])), int(ends[row]))
+    kept = starts < ends
+    return (starts, ends) if kept.all() else (starts[kept], ends[kept])
