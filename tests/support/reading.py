@@ -38,7 +38,9 @@ def rows_in(pieces: Iterable[Piece]) -> list[Row]:
     return rows
 
 
-def pieces_of(key: str, data: bytes, block_bytes: int = 64, max_row: int = MAX_ROW) -> tuple[UnitReader, Unit, list[Piece]]:
+def pieces_of(
+    key: str, data: bytes, block_bytes: int = 64, max_row: int = MAX_ROW
+) -> tuple[UnitReader, Unit, list[Piece]]:
     """An object that is one unit, with its reader and all that the reader yields."""
     lake = MemoryLake()
     (unit,) = plan(lake.upload(key, data), 1 << 40)

@@ -97,7 +97,9 @@ class ArrayReader:
             self._at, self.form = at + 1, Form.AFTER_ARRAY
         elif data[at] == _OBJECT:
             yield from self._rows.flush()
-            detail = f"A comma is missing: an element ends at this byte, and the next one starts at byte {self._offset}."
+            detail = (
+                f"A comma is missing: an element ends at this byte, and the next one starts at byte {self._offset}."
+            )
             yield Piece(BrokenFrame(end - 1, detail, b""), Position(self._offset, Form.ARRAY))
             self.form = Form.ARRAY
         else:
@@ -261,7 +263,7 @@ class ArrayReader:
             yield from self._broken(start, "brackets are nested too deep")
 
     def _first_deep(self) -> tuple[int, int, bool]:
-        """Where the first element starts that is nested too deep, where it ends (-1: out of reach), and if by a bracket."""
+        """Where the first element starts that is nested too deep, where it ends or -1, and whether by a bracket."""
         scanner, start, first, size = ArrayScanner(_DEEP), self._at, self._at, 4096
         is_deep = False
         while not is_deep or first < start + self._reach:
@@ -378,7 +380,9 @@ class ArrayReader:
 
     def _open(self, start: int, why: str) -> Iterator[Piece]:
         """An array as an element, which is no row anyway: its bracket may be the surplus one."""
-        detail = f"An array starts here inside of the array, and {why}: its elements are read as if they were not nested."
+        detail = (
+            f"An array starts here inside of the array, and {why}: its elements are read as if they were not nested."
+        )
         yield from self._report(start, detail, b"[", start + 1, Form.ARRAY)
 
     def _report_up_to(self, start: int, next_element: int, detail: str) -> Iterator[Piece]:

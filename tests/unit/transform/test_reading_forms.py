@@ -25,5 +25,3 @@ def test_a_broken_first_line_does_not_make_a_file_a_document() -> None:
 @pytest.mark.parametrize("data", [b" ", b"\n" * 5000, b"\xef\xbb\xbf", b"\r\n \t\n"])
 def test_a_file_of_blanks_holds_no_rows(data: bytes) -> None:
     assert rows_of("bronze/a/b.jsonl", data) == []
-
-

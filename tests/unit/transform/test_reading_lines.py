@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from services.shared.units import plan
 from services.transform.blocks import OverlongRow
-from services.transform.reading.lines import MAX_ROWS, OVERLONG_HEAD_BYTES
+from services.transform.reading.lines import OVERLONG_HEAD_BYTES
 from services.transform.reading.reader import UnitReader
 from tests.support.lake import MemoryLake
-from tests.support.reading import MAX_ROW, Row, pieces_of, read_on, rows_in, rows_of
+from tests.support.reading import MAX_ROW, Row, rows_of
 
 
 def lines(data: bytes) -> list[Row]:
@@ -60,5 +60,3 @@ def test_a_20_mb_line_comes_out_as_its_first_bytes() -> None:
     (overlong,) = [row for row in found if isinstance(row, OverlongRow)]
     assert overlong == OverlongRow(9, b"x" * OVERLONG_HEAD_BYTES)
     assert sum(len(row.starts) for row in found if not isinstance(row, OverlongRow)) == 2
-
-
