@@ -34,10 +34,11 @@ class FolderLake:
         file.seek(start)
         return _Range(file, end - start)  # type: ignore[return-value]
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> str:
         path = self._out / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -1,0 +1,152 @@
+"""What S3's answers and silences mean for the work: gone for ever, or not now."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ssl
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+import urllib3
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.response import StreamingBody
+from botocore.stub import ANY, Stubber
+
+from services.shared.lake import LakeForbidden, LakeUnavailable, ObjectGone, S3Lake
+from services.shared.units import BronzeObject
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+PINNED = BronzeObject("bronze", "bronze/a/b.jsonl", 100, "abc", "v1", CREATED)
+UNVERSIONED = BronzeObject("bronze", "bronze/a/b.jsonl", 100, "abc", None, CREATED)
+
+
+@pytest.fixture
+def s3() -> Any:
+    return boto3.client("s3", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
+def body(data: bytes) -> StreamingBody:
+    return StreamingBody(io.BytesIO(data), len(data))
+
+
+@pytest.mark.parametrize(
+    ("source", "pins"),
+    [(PINNED, {"IfMatch": '"abc"', "VersionId": "v1"}), (UNVERSIONED, {"IfMatch": '"abc"'})],
+    ids=["with a version", "without one"],
+)
+def test_reading_pins_the_etag_and_the_version_if_there_is_one(s3: Any, source: BronzeObject, pins: Any) -> None:
+    with Stubber(s3) as stub:
+        expected = {"Bucket": "bronze", "Key": "bronze/a/b.jsonl", "Range": "bytes=10-19", **pins}
+        stub.add_response("get_object", {"Body": body(b"0123456789")}, expected)
+        stream = S3Lake(s3, "silver").open(source, 10, 20)
+        assert stream.read(100) == b"0123456789"
+        assert stream.read(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "advice"),
+    [
+        ("NoSuchKey", 404, ObjectGone, "deleted"),
+        ("NoSuchVersion", 404, ObjectGone, "version was deleted"),
+        ("PreconditionFailed", 412, ObjectGone, "another one than was announced"),
+        ("InvalidRange", 416, ObjectGone, "shorter"),
+        ("InvalidObjectState", 403, ObjectGone, "archived; restore it"),
+        ("AccessDenied", 403, LakeForbidden, "check the function's role"),
+        ("403", 403, LakeForbidden, "check the function's role"),
+        ("SlowDown", 503, LakeUnavailable, "now"),
+        ("InternalError", 500, LakeUnavailable, "now"),
+    ],
+)
+def test_an_answer_of_s3_is_terminal_only_where_the_bytes_are_gone(
+    s3: Any, code: str, status: int, kind: type[Exception], advice: str
+) -> None:
+    with Stubber(s3) as stub:
+        stub.add_client_error("get_object", code, http_status_code=status)
+        with pytest.raises(kind, match=advice) as raised:
+            S3Lake(s3, "silver").open(PINNED, 0, 1)
+    assert type(raised.value) is kind
+
+
+class BrokenBody:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def read(self, size: int) -> bytes:
+        raise self._error
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLError("bad record mac"),
+        urllib3.exceptions.SSLError("bad record mac"),
+        urllib3.exceptions.IncompleteRead(3, 97),
+        urllib3.exceptions.ProtocolError("connection broken"),
+        urllib3.exceptions.DecodeError("bad chunk"),
+        http.client.IncompleteRead(b"abc"),
+        ReadTimeoutError(endpoint_url="s3"),
+        ConnectionResetError(),
+        TimeoutError(),
+    ],
+    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
+)
+def test_a_body_that_breaks_off_is_tried_again(s3: Any, error: Exception) -> None:
+    with Stubber(s3) as stub:
+        stub.add_response("get_object", {"Body": body(b"")})
+        stream = S3Lake(s3, "silver").open(PINNED, 0, 100)
+    stream._body = BrokenBody(error)  # type: ignore[attr-defined]
+    with pytest.raises(LakeUnavailable, match="connection broke"):
+        stream.read(10)
+
+
+def test_a_body_that_ends_early_is_tried_again(s3: Any) -> None:
+    with Stubber(s3) as stub:
+        stub.add_response("get_object", {"Body": body(b"abc")})
+        stream = S3Lake(s3, "silver").open(PINNED, 0, 100)
+        assert stream.read(10) == b"abc"
+        with pytest.raises(LakeUnavailable, match="97 bytes less"):
+            stream.read(10)
+
+
+def test_writing_returns_the_etag_without_quotes(s3: Any) -> None:
+    with Stubber(s3) as stub:
+        stub.add_response(
+            "put_object", {"ETag": '"0123"'}, {"Bucket": "silver", "Key": "k", "Body": b"x", "ContentType": ANY}
+        )
+        assert S3Lake(s3, "silver").put("k", b"x") == "0123"
+
+
+def test_deleting_is_one_request_for_each_file(s3: Any) -> None:
+    with Stubber(s3) as stub:
+        for key in ("a", "b"):
+            stub.add_response("delete_object", {}, {"Bucket": "silver", "Key": key})
+        S3Lake(s3, "silver").delete(["a", "b"])
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("operation", ["put_object", "delete_object"])
+@pytest.mark.parametrize(("code", "kind"), [("AccessDenied", LakeForbidden), ("SlowDown", LakeUnavailable)])
+def test_a_refused_write_or_delete_is_tried_again(s3: Any, operation: str, code: str, kind: type[Exception]) -> None:
+    lake = S3Lake(s3, "silver")
+    with Stubber(s3) as stub:
+        stub.add_client_error(operation, code)
+        with pytest.raises(kind):
+            lake.put("k", b"x") if operation == "put_object" else lake.delete(["k"])
+
+
+def test_a_silent_s3_is_tried_again(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EndpointConnectionError(endpoint_url="s3")
+
+    for operation in ("get_object", "put_object", "delete_object"):
+        monkeypatch.setattr(s3, operation, fail)
+    lake = S3Lake(s3, "silver")
+    for call in (lambda: lake.open(PINNED, 0, 1), lambda: lake.put("k", b"x"), lambda: lake.delete(["k"])):
+        with pytest.raises(LakeUnavailable):
+            call()
