@@ -1,7 +1,7 @@
-"""The object store at the rim: read a pinned version's bytes, write a file, delete files.
+"""The object store at the rim: read a pinned object's bytes, write a file, delete files.
 
-`Lake` is all that the services ask of S3, so tests can stand a store in memory in its place. Errors come out as
-the two kinds that decide what happens next: the pinned bytes are gone (terminal), or S3 did not answer (transient).
+`Lake` is all that the services ask of S3, so tests can put a store in memory in its place. Errors come out as the two
+kinds that decide what happens next: the pinned bytes cannot be had any more (terminal), or not now (transient).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Protocol
 
+import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
 
 from services.shared.errors import Terminal, Transient
 from services.shared.units import BronzeObject
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class ObjectGone(Terminal):
-    """The version of the object that a unit names cannot be read any more, or never could be by us."""
+    """The bytes that a unit names do not exist any more, or never did, or must be restored by somebody."""
 
 
 class LakeUnavailable(Transient):
     """S3 did not answer, or stopped in the middle."""
 
 
-class LakeForbidden(Transient):
-    """S3 refuses us. A role or a policy can be repaired, so the work waits for that instead of failing."""
+class LakeForbidden(LakeUnavailable):
+    """S3 refused us. A policy can be corrected, so nothing is given up for it."""
 
 
 class ByteStream(Protocol):
@@ -44,26 +44,32 @@ class Lake(Protocol):
     """What the services ask of S3."""
 
     def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
-        """Bytes `[start, end)` of exactly this version; `0 <= start < end <= source.size`."""
+        """Bytes `[start, end)` of exactly this content; `0 <= start < end <= source.size`."""
 
     def put(self, key: str, data: bytes) -> str:
-        """Write a file into the lake's bucket, whole or not at all. Gives its etag."""
+        """Write a file into the lake's bucket, whole or not at all. Returns its etag, without quotes."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete files from the lake's bucket; a missing one is fine."""
+        """Delete files from the lake's bucket, one request for each; a missing one is fine."""
 
 
+_UPLOAD_AGAIN = "upload it again, or put it out of the way with its message in the dead-letter queue"
 _GONE = {
-    "NoSuchKey": "it was deleted",
-    "NoSuchVersion": "this version was deleted",
-    "404": "it was deleted",
-    "PreconditionFailed": "it was overwritten, and the version that was announced is not kept",
-    "412": "it was overwritten, and the version that was announced is not kept",
-    "InvalidObjectState": "it is archived and must be restored first",
-    "InvalidRange": "it is shorter than its event said",
+    "NoSuchKey": f"it was deleted; {_UPLOAD_AGAIN}",
+    "404": f"it was deleted; {_UPLOAD_AGAIN}",
+    "NoSuchVersion": f"this version was deleted; {_UPLOAD_AGAIN}",
+    "PreconditionFailed": "its content is another one than was announced, which has a message of its own",
+    "412": "its content is another one than was announced, which has a message of its own",
+    "InvalidObjectState": "it is archived; restore it, then redrive its message from the dead-letter queue",
+    "InvalidRange": f"it is shorter than was announced; {_UPLOAD_AGAIN}",
 }
-# With s3:ListBucket, S3 answers 404 for a missing object, so these mean what they say.
-_FORBIDDEN = {"AccessDenied", "403", "AllAccessDisabled", "KMS.DisabledException", "KMS.AccessDeniedException"}
+_FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "ExpiredToken", "InvalidAccessKeyId", "KMS.DisabledException"}
+
+# What botocore lets through when a response's body breaks off: its own errors, urllib3's, http.client's and sockets'.
+_BROKEN_BODY = (BotoCoreError, urllib3.exceptions.HTTPError, HTTPException, OSError)
+
+
+_SKIP_BYTES = 1024 * 1024
 
 
 class S3Lake:
@@ -74,65 +80,117 @@ class S3Lake:
         self._bucket = bucket
 
     def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
-        version: dict[str, Any] = {"VersionId": source.version_id} if source.version_id else {}
+        """Bytes of the object, pinned by its etag, and by its version where it has one.
+
+        Raises:
+            ObjectGone: these bytes cannot be read any more; the message says why.
+            LakeForbidden: our role may not read them. With `s3:ListBucket` a missing object is told apart from that.
+            LakeUnavailable: S3 did not answer.
+        """
+        pinned: dict[str, Any] = {"IfMatch": f'"{source.etag}"'}
+        if source.version_id:
+            pinned["VersionId"] = source.version_id
         try:
             answer = self._client.get_object(
-                Bucket=source.bucket,
-                Key=source.key,
-                Range=f"bytes={start}-{end - 1}",
-                IfMatch=f'"{source.etag}"',
-                **version,
+                Bucket=source.bucket, Key=source.key, Range=f"bytes={start}-{end - 1}", **pinned
             )
         except ClientError as error:
-            raise _refusal(source, error) from error
-        except (BotoCoreError, HTTPError) as error:
-            raise LakeUnavailable(f"{source.id}: {error}") from error
-        return _Body(answer["Body"], source, end - start)
+            code = error.response["Error"]["Code"]
+            if code in _GONE:
+                raise ObjectGone(f"{source.id} cannot be read ({code}): {_GONE[code]}") from error
+            raise _refused(str(source.id), "read", error) from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"{source.id} cannot be read now: {error}") from error
+        skip = start - _first_byte(answer, source, start, end)
+        return _Body(answer["Body"], source, skip, end - start)
 
     def put(self, key: str, data: bytes) -> str:
-        answer = self._client.put_object(
-            Bucket=self._bucket, Key=key, Body=data, ContentType="application/vnd.apache.parquet"
-        )
+        """
+        Raises:
+            LakeForbidden: our role may not write it.
+            LakeUnavailable: S3 did not answer; the file may have been written.
+        """
+        try:
+            answer = self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=data, ContentType="application/vnd.apache.parquet"
+            )
+        except ClientError as error:
+            raise _refused(key, "written", error) from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"{key} cannot be written now: {error}") from error
         return answer["ETag"].strip('"')
 
     def delete(self, keys: Iterable[str]) -> None:
+        """
+        Raises:
+            LakeForbidden: our role may not delete it.
+            LakeUnavailable: S3 did not answer; the file may have been deleted.
+        """
         for key in keys:
-            self._client.delete_object(Bucket=self._bucket, Key=key)
+            try:
+                self._client.delete_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                raise _refused(key, "deleted", error) from error
+            except BotoCoreError as error:
+                raise LakeUnavailable(f"{key} cannot be deleted now: {error}") from error
 
 
-def _refusal(source: BronzeObject, error: ClientError) -> ObjectGone | LakeForbidden | LakeUnavailable:
+def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:
+    """Where in the object an answer begins. HTTP allows a server to ignore the range and to send everything.
+
+    Raises:
+        LakeUnavailable: the answer is neither the range that was asked for nor the whole object.
+    """
+    if answer.get("ContentRange") == f"bytes {start}-{end - 1}/{source.size}":
+        return start
+    if "ContentRange" not in answer and answer["ContentLength"] == source.size:
+        return 0
+    raise LakeUnavailable(
+        f"{source.id}: bytes {start}-{end - 1} of {source.size} were asked for, and the store sent "
+        f"{answer.get('ContentRange', 'no range')} in {answer['ContentLength']} bytes"
+    )
+
+
+def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:
+    """The error for an answer that may be another one later."""
     code = error.response["Error"]["Code"]
-    if code in _GONE:
-        return ObjectGone(
-            f"{source.id} cannot be read: {_GONE[code]} ({code}). If the bytes can be had, upload them again to the "
-            "same key: they are the same object, and its missing rows are read"
-        )
     if code in _FORBIDDEN:
         return LakeForbidden(
-            f"{source.id} cannot be read: S3 refuses ({error}). Allow transform's role s3:GetObject, "
-            "s3:GetObjectVersion and, for an encrypted object, kms:Decrypt; it is tried again until then"
+            f"{name} cannot be {done} ({code}): {error}; check the function's role, the bucket's policy and the policy "
+            "of its KMS key. Nothing is lost: it is tried again"
         )
-    return LakeUnavailable(f"{source.id}: {error}")
+    return LakeUnavailable(f"{name} cannot be {done} now ({code}): {error}")
 
 
 class _Body:
-    """A response body whose broken connections come out as `LakeUnavailable`, never as an early end."""
+    """A response body whose broken connections come out as `LakeUnavailable`, never as an early end.
 
-    def __init__(self, body: Any, source: BronzeObject, length: int) -> None:
+    The first `skip` bytes are passed over.
+    """
+
+    def __init__(self, body: Any, source: BronzeObject, skip: int, length: int) -> None:
         self._body = body
         self._source = source
+        self._skip = skip
         self._left = length
 
     def read(self, size: int) -> bytes:
+        while self._skip:
+            self._skip -= len(self._receive(min(self._skip, _SKIP_BYTES)))
         if not self._left:
             return b""
+        data = self._receive(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def _receive(self, size: int) -> bytes:
         try:
-            data: bytes = self._body.read(min(size, self._left))
-        except (BotoCoreError, HTTPError, HTTPException, OSError) as error:  # SSLError and broken chunks among them
+            data: bytes = self._body.read(size)
+        except _BROKEN_BODY as error:
             raise LakeUnavailable(f"{self._source.id}: the connection broke while reading: {error}") from error
         if not data:
-            raise LakeUnavailable(f"{self._source.id}: S3 sent {self._left} bytes less than it announced")
-        self._left -= len(data)
+            missing = self._skip + self._left
+            raise LakeUnavailable(f"{self._source.id}: S3 sent {missing} bytes less than it announced")
         return data
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -48,7 +49,6 @@ class BrokenFrame(NamedTuple):
 class Form(StrEnum):
     """What the bytes at a position are, so that reading can go on there."""
 
-    DOCUMENT = "document"  # one row is all there is
     LINES = "lines"  # a line starts here
     REST_OF_LINE = "rest_of_line"  # the end of a row that has been reported as over-long
     ARRAY = "array"  # an element of the array starts here, or the array ends
@@ -77,7 +77,7 @@ class Position(NamedTuple):
             ValueError: the values are not a position.
         """
         match values:
-            case [offset, str(form)] if not isinstance(offset, str) and int(offset) == offset >= 0:
+            case [offset, str(form)] if isinstance(offset, int | Decimal) and offset >= 0:
                 return cls(int(offset), Form(form))
             case _:
                 raise ValueError(f"not a reading position: {values!r} (expected [offset, form])")
@@ -90,15 +90,18 @@ class Piece(NamedTuple):
     after: Position
 
 
-_NEWLINE = ord("\n")
+NEWLINE = ord("\n")
 _IS_BLANK = np.zeros(256, dtype=bool)
 _IS_BLANK[list(b" \t\r")] = True
 
 
-def lines_block(data: bytes, base: int) -> RowBlock:
-    """The lines of `data` as rows. Blank lines are no rows; the last line needs no newline."""
+def lines_block(data: bytes, base: int, is_newline: npt.NDArray[np.bool_] | None = None) -> RowBlock:
+    """The lines of `data` as rows. Blank lines are no rows; the last line needs no newline.
+
+    `is_newline` says for each byte whether it is a newline, for callers that know already.
+    """
     text = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(text == _NEWLINE)
+    ends = np.flatnonzero(text == NEWLINE if is_newline is None else is_newline)
     if data and not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
     starts = np.empty_like(ends)

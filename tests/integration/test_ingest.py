@@ -150,6 +150,7 @@ class TestEventsThatComeAgain:
         (known,) = ledger.find_objects([announced.id])
         bind(ledger, known.plan, range(99))
         bind(ledger, known.plan, range(110, 200))
+        ledger.units.suspect(known.plan.unit(105).id)  # the ledger knows of this unit, but no lot holds it
         assert handler(events_of(announced), Context())["resumed"] == 1
         expected = grid(250)
         assert ranges(messages(clients, queue_url)) == expected[99:110] + expected[200:]

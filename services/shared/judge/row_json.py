@@ -85,12 +85,12 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
     except UnicodeDecodeError as error:
         raise Rejection(Reason.BAD_UTF8, f"byte {error.start} of the row: {error.reason}") from error
     _check_depth(text)
-    scan = _scan_value if len(text) <= _SHORT else _scan_unbuilt
+    read_value = _scan_value if len(text) <= _SHORT else _scan_unbuilt
     found = Row(text)
     at = skip_blanks(text, 0)
     try:
         is_object = text[at : at + 1] == "{"
-        at = _read_object(found, at, wanted, scan) if is_object else scan(text, at)[1]
+        at = _read_object(found, at, wanted, read_value) if is_object else read_value(text, at)[1]
         at = skip_blanks(text, at)
         if at != len(text):
             raise ValueError(f"text continues after the row's value, at character {at}")
@@ -116,7 +116,7 @@ def _scan_unbuilt(text: str, at: int) -> tuple[Any, int]:
     return _scan_value(text, at)
 
 
-def _read_object(row: Row, at: int, wanted: Collection[str] | None, scan: ScanValue) -> int:
+def _read_object(row: Row, at: int, wanted: Collection[str] | None, read_value: ScanValue) -> int:
     """Read the object whose brace is at `at`, one level deep, and return where it ends."""
     text = row.text
     at = skip_blanks(text, at + 1)
@@ -130,7 +130,7 @@ def _read_object(row: Row, at: int, wanted: Collection[str] | None, scan: ScanVa
         if text[colon : colon + 1] != ":":
             raise ValueError(f"no colon at character {colon}")
         start = skip_blanks(text, colon + 1)
-        value, end = scan(text, start)
+        value, end = read_value(text, start)
         if wanted is None or key in wanted:
             row.items[key] = Item(value, start, end)
         row.bounds.extend((at, key_end, start, end))

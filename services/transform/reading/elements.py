@@ -263,7 +263,7 @@ class ArrayReader:
             yield from self._broken(start, "brackets are nested too deep")
 
     def _first_deep(self) -> tuple[int, int, bool]:
-        """Where the first element starts that is nested too deep, where it ends (-1: out of reach), and if by a bracket."""
+        """Where the first element starts that is nested too deep, where it ends or -1, and whether by a bracket."""
         scanner, start, first, size = ArrayScanner(_DEEP), self._at, self._at, 4096
         is_deep = False
         while not is_deep or first < start + self._reach:

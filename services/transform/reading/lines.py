@@ -10,13 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from services.transform.blocks import Form, OverlongRow, Piece, Position, RowBlock, lines_block
+from services.transform.blocks import NEWLINE, Form, OverlongRow, Piece, Position, RowBlock, lines_block
 from services.transform.reading.window import STEP_BYTES, Window
 
 MAX_ROWS = 65_536  # of one piece
 OVERLONG_HEAD_BYTES = 64 * 1024  # how much of an over-long row goes to quarantine; Bronze keeps the rest
-
-_NEWLINE = ord("\n")
 
 
 class LineReader:
@@ -67,16 +65,16 @@ class LineReader:
         window = self._window
         row = OverlongRow(window.base, bytes(window.data[: self._head]))
         window.skip_blanks_of_line()
-        if window.data and window.data[0] != _NEWLINE:
+        if window.data and window.data[0] != NEWLINE:
             yield Piece(row, Position(window.base, Form.REST_OF_LINE))
         self.skip_rest_of_line()
 
     def _pieces(self, data: bytes, base: int) -> Iterator[Piece]:
         """Whole lines in pieces of at most `MAX_ROWS` rows."""
-        text = np.frombuffer(data, dtype=np.uint8)
-        for start, end in _parts(data, text, 0, len(data)):
+        is_newline = np.frombuffer(data, dtype=np.uint8) == NEWLINE
+        for start, end in _parts(data, is_newline, 0, len(data)):
             whole = start == 0 and end == len(data)
-            block = lines_block(data if whole else data[start:end], base + start)
+            block = lines_block(data if whole else data[start:end], base + start, is_newline[start:end])
             yield from self._in_order(block, base + end)
 
     def _in_order(self, block: RowBlock, after: int) -> Iterator[Piece]:
@@ -95,14 +93,14 @@ class LineReader:
                 yield Piece(OverlongRow(block.base + start, head), Position(block.base + end, Form.LINES))
 
 
-def _parts(data: bytes, text: np.typing.NDArray[np.uint8], start: int, end: int) -> Iterator[tuple[int, int]]:
+def _parts(data: bytes, is_newline: np.typing.NDArray[np.bool_], start: int, end: int) -> Iterator[tuple[int, int]]:
     """Cut lines into parts of at most `MAX_ROWS` lines, at newlines."""
-    if end - start > MAX_ROWS and np.count_nonzero(text[start:end] == _NEWLINE) > MAX_ROWS:
+    if end - start > MAX_ROWS and np.count_nonzero(is_newline[start:end]) > MAX_ROWS:
         middle = data.find(b"\n", start + (end - start) // 2) + 1
         if not start < middle < end:
             middle = data.rfind(b"\n", start, start + (end - start) // 2) + 1
-        yield from _parts(data, text, start, middle)
-        yield from _parts(data, text, middle, end)
+        yield from _parts(data, is_newline, start, middle)
+        yield from _parts(data, is_newline, middle, end)
     else:
         yield start, end
 

@@ -14,17 +14,15 @@ import numpy as np
 from services.shared.lake import ByteStream, Lake
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Form, Piece, Position, RowBlock
+from services.transform.reading.content import HEAD_BYTES, Kind, content_of
 from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.elements import ArrayReader
 from services.transform.reading.lines import LineReader
-from services.transform.reading.strict import is_json
 from services.transform.reading.window import BLANKS, STEP_BYTES, Check, Window, no_check
 
 __all__ = ["BLOCK_BYTES", "UnitReader", "UnreadableUnit"]
 
 BLOCK_BYTES = 8 * 1024 * 1024
-_HEAD_BYTES = 4096
-_HEAD_BLANKS = STEP_BYTES  # an array or a document starts within so many blanks, or the object is lines
 
 
 class UnitReader:
@@ -56,31 +54,44 @@ class UnitReader:
 
     def _first_unit_owns_all(self, unit: Unit, check: Check) -> bool:
         """Whether the object is an array or one document, which cannot be cut without reading it."""
-        size = unit.object.size
-        with closing(_Continued(self._lake, unit.object, 0, _HEAD_BYTES)) as raw:
-            window = Window(raw, 0, check)
-            return self._form(window, size) is not Form.LINES
+        with closing(_Continued(self._lake, unit.object, 0, HEAD_BYTES)) as raw:
+            return content_of(Window(raw, 0, check), self._max_row).kind is not Kind.LINES
 
     def _read_object(self, unit: Unit, start: Position | None, check: Check) -> Iterator[Piece]:
         """All rows of an object, or those from a position on."""
         codec = unit.object.bronze_key.codec
-        # Elements are read from the byte before them, which may be changed while they are.
-        offset = 0 if start is None else start.offset - (start.form not in _OF_LINES)
-        skipped = 0 if codec else min(offset, unit.object.size)
-        if skipped == unit.object.size:
-            skipped -= 1
+        # Elements are read from the byte before them on, see `ArrayReader`.
+        offset = 0 if start is None else max(start.offset - (start.form not in _OF_LINES), 0)
+        skipped = 0 if codec else min(offset, unit.object.size - 1)
         with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
             window = Window(Decompressed(raw, codec, unit, check) if codec else raw, skipped, check)
             window.skip(offset - skipped)
-            yield from self._pieces(window, start, None if codec else unit.object.size)
+            if start is None:
+                yield from self._from_start(window)
+            else:
+                yield from self._go_on(window, start)
 
-    def _pieces(self, window: Window, start: Position | None, size: int | None) -> Iterator[Piece]:
-        form = self._form(window, size) if start is None else start.form
-        if form is Form.DOCUMENT:
-            yield self._document(window)
-            return
+    def _from_start(self, window: Window) -> Iterator[Piece]:
+        content = content_of(window, self._max_row)
+        match content.kind:
+            case Kind.DOCUMENT:
+                yield _document(window)
+            case Kind.LINES:
+                yield from self._go_on(window, Position(window.base, Form.LINES))
+            case _:
+                start = Position(window.base + 1, Form.ARRAY)
+                if content.damage:
+                    yield content.damage
+                    start = content.damage.after
+                window.drop(max(start.offset - 1 - window.base, 0))
+                yield from self._go_on(window, start)
+
+    def _go_on(self, window: Window, start: Position) -> Iterator[Piece]:
+        form = start.form
         lines = LineReader(window, self._max_row, self._block)
         if form not in _OF_LINES:
+            if window.base == start.offset:
+                window.prepend()
             array = ArrayReader(window, self._max_row, self._block)
             yield from array.read(form)
             form = array.form
@@ -103,38 +114,14 @@ class UnitReader:
                 lines.skip_rest_of_line()
             yield from lines.read()
 
-    def _form(self, window: Window, size: int | None) -> Form:
-        """What an object is, from its first bytes; these are still in the window, without a mark or blanks before them.
-
-        `size` is the object's, where it is known: a larger one than a row may be is not a document.
-        """
-        window.skip_byte_order_mark()
-        window.skip_blanks(_HEAD_BLANKS)
-        window.fill(_HEAD_BYTES)
-        if window.data.startswith(b"["):
-            return Form.ARRAY
-        first_line, newline, _ = bytes(window.data[:_HEAD_BYTES]).partition(b"\n")
-        if (newline and is_json(first_line)) or (size is not None and size > self._max_row):
-            return Form.LINES
-        window.fill(self._max_row + 1)
-        return Form.DOCUMENT if len(window.data) <= self._max_row and _is_one_document(window.data) else Form.LINES
-
-    def _document(self, window: Window) -> Piece:
-        base, text = window.base, window.take(len(window.data))
-        bounds = np.array([[0], [len(text.rstrip(BLANKS))]], dtype=np.int64)
-        return Piece(RowBlock(text, bounds[0], bounds[1], base), Position(base + len(text), Form.LINES))
-
 
 _OF_LINES = (Form.LINES, Form.REST_OF_LINE)
 
 
-def _is_one_document(text: bytearray) -> bool:
-    """Whether the text is one JSON value over several lines, rather than JSON lines."""
-    newline = text.find(b"\n")
-    if newline < 0:
-        return False
-    with memoryview(text) as whole, whole[:newline] as first_line:
-        return not is_json(first_line) and is_json(whole)
+def _document(window: Window) -> Piece:
+    base, text = window.base, window.take(len(window.data))
+    bounds = np.array([[0], [len(text.rstrip(BLANKS))]], dtype=np.int64)
+    return Piece(RowBlock(text, bounds[0], bounds[1], base), Position(base + len(text), Form.LINES))
 
 
 class _Continued:

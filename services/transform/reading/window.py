@@ -50,6 +50,11 @@ class Window:
         del self.data[:size]
         self.base += size
 
+    def prepend(self) -> None:
+        """Put a byte before the window, which the stream does not have."""
+        self.data[:0] = b" "
+        self.base -= 1
+
     def take(self, size: int) -> bytes:
         """The first bytes, which are left behind."""
         taken = bytes(memoryview(self.data)[:size])

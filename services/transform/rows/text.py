@@ -116,9 +116,20 @@ class BlockText:
         """Which slices hold bytes below 0x20, which JSON strings must not; None means none of them."""
         return _have_any(self._controls, start, end)
 
-    def close_of(self, at: Positions) -> Positions:
-        """Where the array or object that opens at each position ends (exclusive), if it is a value of the row."""
-        return self._closers.take(np.searchsorted(self._closers, at), mode="clip") + 1
+    def closers_before(self, at: Positions) -> Positions:
+        """How many of the brackets that close a row's own arrays and objects are before each position."""
+        return np.searchsorted(self._closers, at) - 1
+
+    def next_closers(self, at: Positions, supposed: Positions, live: Mask) -> Positions:
+        """The numbers of the first closers from each position on, which are `supposed` unless strings hold brackets."""
+        closers = self._closers
+        right = (closers.take(supposed, mode="clip") < at) & (closers.take(supposed + 1, mode="clip") >= at)
+        return supposed if (right | ~live).all() else self.closers_before(at)
+
+    def closer(self, number: Positions) -> tuple[Positions, Positions]:
+        """The positions behind the closers with these numbers, and how many quotes are before them."""
+        index = np.minimum(number + 1, len(self._closers) - 1)
+        return self._closers[index] + 1, self._quotes_before_closers[index]
 
     @cached_property
     def _backslashes(self) -> Positions:
@@ -138,32 +149,47 @@ class BlockText:
         return controls[(row >= 0) & (controls < self.ends.take(row, mode="clip"))]
 
     @cached_property
+    def _quotes_before_closers(self) -> Positions:
+        return self.quotes_before(self._closers)
+
+    @cached_property
     def _closers(self) -> Positions:
         """Where each row's own arrays and objects close: the brackets that lead back to the row's first level.
 
         Rows that are too deep have none. Brackets in strings are looked at like others as long as they pair up, which
         they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
+        One entry before the first and one behind the last are beyond the block.
         """
         folded = self.bytes | _BRACKET_CASE
         brackets = _where((folded == _OPEN) | (folded == _CLOSE))
-        row, level, is_close = self._levels(brackets)
-        if (level[np.flatnonzero(np.diff(row, append=-1))] != 0).any():
-            before_row = self.quotes_before(self.starts).take(row, mode="clip")
-            brackets = brackets[(self.quotes_before(brackets) - before_row) % 2 == 0]
-            row, level, is_close = self._levels(brackets)
+        brackets = brackets[np.searchsorted(brackets, self.starts[0]) :]
+        firsts, level, is_close = self._levels(brackets)
+        if np.append(level[-1:], _before(level, firsts)).any():
+            quotes_before_row = self.quotes_before(self.starts).take(_row_of(firsts, len(brackets)))
+            brackets = brackets[(self.quotes_before(brackets) - quotes_before_row) % 2 == 0]
+            firsts, level, is_close = self._levels(brackets)
+            level = level - _before(level, firsts).take(_row_of(firsts, len(brackets)))
         closes = (level == 1) & is_close
         if level.max(initial=0) > MAX_DEPTH:
+            row = _row_of(firsts, len(brackets))
             closes &= ~np.isin(row, row[level > MAX_DEPTH])
-        return np.append(brackets[closes], len(self.data))
+        return np.concatenate(([-1], brackets[closes], [len(self.data)]))
 
-    def _levels(self, brackets: Positions) -> tuple[Positions, Positions, Mask]:
-        """For each bracket its row (-1 before the first), how many are open in the row behind it, whether it closes."""
-        firsts = np.concatenate(([0], np.searchsorted(brackets, self.starts), [len(brackets)]))
-        counts = np.diff(firsts)
-        row = np.repeat(np.arange(-1, len(self.starts)), counts)
+    def _levels(self, brackets: Positions) -> tuple[Positions, npt.NDArray[np.int32], Mask]:
+        """The first bracket of each row; for each bracket how many are open behind it, and whether it closes."""
+        firsts = np.searchsorted(brackets, self.starts)
         is_close: Mask = (self.bytes[brackets] | _BRACKET_CASE) == _CLOSE
-        depth = np.cumsum(1 - 2 * is_close.astype(np.int64))
-        return row, depth - np.repeat(np.append(0, depth)[firsts[:-1]], counts), is_close
+        return firsts, np.cumsum(1 - 2 * is_close.view(np.int8), dtype=np.int32), is_close
+
+
+def _before(level: npt.NDArray[np.int32], firsts: Positions) -> npt.NDArray[np.int32]:
+    """How many brackets are open before each row."""
+    return np.append(np.zeros(1, dtype=np.int32), level)[firsts]
+
+
+def _row_of(firsts: Positions, brackets: int) -> Positions:
+    """The row of each bracket."""
+    return np.repeat(np.arange(len(firsts)), np.diff(firsts, append=brackets))
 
 
 def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | None:

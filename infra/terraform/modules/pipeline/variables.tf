@@ -80,9 +80,9 @@ variable "ingest_memory_mb" {
 }
 
 variable "ingest_timeout_seconds" {
-  description = "Timeout of ingest in seconds."
+  description = "Timeout of ingest in seconds. An event takes a fraction of a second; only an object of tens of TB needs minutes."
   type        = number
-  default     = 120
+  default     = 900
   nullable    = false
 }
 
