@@ -261,7 +261,7 @@ def measure(case: str, items: int) -> dict[str, Any]:
         largest[0] = spool.bytes
         close(spool, *told)
 
-    Spool.__exit__ = noting  # type: ignore[method-assign, assignment]
+    Spool.__exit__ = noting  # type: ignore[method-assign]
     begun, cpu = time.monotonic(), time.process_time()
     if case == "audit":
         client: Any = Fleet(objects=items * 20 // 41)

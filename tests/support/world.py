@@ -120,7 +120,9 @@ class World:
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[LedgerObject | Lot | UnitRecord]:
         """In the order of the keys' hashes, each record as it is when the scan comes to it, new ones included."""
         if self.before_read is _nothing:
-            yield from [*self.objects.values(), *self.records.values(), *self.held.values()]
+            yield from self.objects.values()
+            yield from self.records.values()
+            yield from self.held.values()
             return
         position = b""
         while True:
