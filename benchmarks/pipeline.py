@@ -7,14 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from benchmarks.data import CONTRACTS, DAYS, START
-from services.shared.identities import LotId, UnitId
-from services.shared.ledger.ledger import Counts, Ledger, Lookup, LostRace, Lot, LotFile, LotState
-from services.shared.units import BronzeObject, Unit, plan
-from services.transform.protocol.delivery import BatchProcessor
-from services.transform.protocol.lots import Deadline, LotWorker
+from services.shared.deadline import Deadline
+from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import (
+    Counts,
+    LedgerObject,
+    Lookup,
+    LostRace,
+    Lot,
+    LotFile,
+    LotState,
+    ObjectState,
+    Progress,
+)
+from services.shared.units import BronzeObject, Plan
+from services.transform.protocol.dead_letters import DeadLetterQueue
+from services.transform.protocol.delivery import DeliveryProcessor
+from services.transform.protocol.lots import LotWorker
 from services.transform.reading.reader import UnitReader
 
 BUCKET = "bronze"
@@ -58,38 +71,70 @@ class _Range:
         self._file.close()
 
 
-class MemoryLedger(Ledger):
-    """The ledger's claims and commits in dictionaries."""
+class _MemoryLots:
+    """Claims and commits in dictionaries."""
 
     def __init__(self) -> None:
         self.lots: dict[LotId, Lot] = {}
         self.lot_of: dict[UnitId, LotId] = {}
 
-    def look_up(self, units: Iterable[UnitId]) -> Lookup:
-        lot_of = {unit: self.lot_of[unit] for unit in units if unit in self.lot_of}
-        return Lookup({lot: self.lots[lot] for lot in lot_of.values()}, lot_of)
+    def check_fits(self, files: Iterable[str], outputs: Iterable[str]) -> None: ...
 
-    def claim_lot(
+    def claim(
         self,
         lot_id: LotId,
-        units: Sequence[Unit],
+        units: Sequence[UnitId],
         outputs: Iterable[str],
         contracts: Mapping[str, str],
         lease_seconds: float,  # noqa: ARG002
     ) -> Lot:
-        if any(unit.id in self.lot_of for unit in units):
+        if any(unit in self.lot_of for unit in units):
             raise LostRace(f"lot {lot_id} was not claimed")
-        lot = Lot(lot_id, LotState.PENDING, tuple(units), frozenset(outputs), contracts, "ours", LEASE_MS)
-        self.lots[lot_id] = lot
-        self.lot_of.update(dict.fromkeys((unit.id for unit in units), lot_id))
-        return lot
+        self.lot_of.update(dict.fromkeys(units, lot_id))
+        return self._keep(Lot(lot_id, LotState.PENDING, tuple(units), frozenset(outputs), contracts, "ours", LEASE_MS))
 
     def record_outputs(self, lot: Lot, outputs: Iterable[str]) -> Lot:
-        self.lots[lot.id] = replace(lot, outputs=lot.outputs | set(outputs))
-        return self.lots[lot.id]
+        return self._keep(replace(lot, outputs=lot.outputs | set(outputs)))
 
-    def commit_lot(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> None:
-        self.lots[lot.id] = replace(lot, state=LotState.COMMITTED, files=tuple(files), unit_counts=tuple(unit_counts))
+    def record_progress(self, lot: Lot, progress: Progress) -> Lot:
+        return self._keep(replace(lot, progress=progress))
+
+    def commit(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> Lot:
+        return self._keep(
+            replace(
+                lot,
+                state=LotState.COMMITTED,
+                outputs=frozenset(),
+                counts=sum(unit_counts, Counts()),
+                unit_counts=tuple(unit_counts),
+                files=tuple(files),
+            )
+        )
+
+    def _keep(self, lot: Lot) -> Lot:
+        self.lots[lot.id] = lot
+        return lot
+
+
+class _MemoryObjects:
+    """Objects that are planned, and never finished."""
+
+    def mark_done(self, ids: Iterable[ObjectId]) -> None: ...
+
+
+class MemoryLedger:
+    """What a delivery of new units asks of the ledger, in dictionaries."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.lots = _MemoryLots()
+        self.objects = _MemoryObjects()
+        self._planned = LedgerObject(plan, ObjectState.PLANNED)
+
+    def look_up(self, units: Iterable[UnitId]) -> Lookup:
+        asked = frozenset(units)
+        lot_of = {unit: self.lots.lot_of[unit] for unit in asked if unit in self.lots.lot_of}
+        lots = {lot: self.lots.lots[lot] for lot in lot_of.values()}
+        return Lookup(asked, {self._planned.id: self._planned}, {}, lots, lot_of)
 
 
 def deliver(source: Path, dataset: str, out: Path) -> int:
@@ -97,12 +142,16 @@ def deliver(source: Path, dataset: str, out: Path) -> int:
     etag = hashlib.md5(source.name.encode(), usedforsecurity=False).hexdigest()
     created = START + timedelta(days=DAYS)
     bronze = BronzeObject(BUCKET, f"bronze/{dataset}/{source.name}", source.stat().st_size, etag, None, created)
+    plan = Plan.of(bronze, UNIT_BYTES)
     records = [
-        {"messageId": str(number), "body": unit.to_message()} for number, unit in enumerate(plan(bronze, UNIT_BYTES))
+        {"messageId": str(number), "body": unit.to_message(), "attributes": {"ApproximateReceiveCount": "1"}}
+        for number, unit in enumerate(plan)
     ]
-    lake, ledger = FolderLake(source, out), MemoryLedger()
+    lake, ledger = FolderLake(source, out), cast("Ledger", MemoryLedger(plan))
     worker = LotWorker(lake, ledger, CONTRACTS, LOT_BYTES, UnitReader(lake, MAX_ROW_BYTES))
-    result = BatchProcessor(worker, ledger, BUCKET).process(records, Deadline(lambda: 900.0, 15.0))
+    no_dead_letters = cast("DeadLetterQueue", None)  # sending one would be an error of the benchmark
+    processor = DeliveryProcessor(worker, ledger, no_dead_letters, BUCKET)
+    result = processor.process(records, Deadline(lambda: 900.0, 15.0))
     if result.failed:
         raise RuntimeError(f"the delivery failed: {result.failed}")
     return sum(report.counts.read for report in result.reports)

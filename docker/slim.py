@@ -1,4 +1,4 @@
-"""Takes out of a folder of installed packages what no function uses, and says how much that was.
+"""Removes from a folder of installed packages what no function uses, and prints how much that was.
 
 usage: slim.py FOLDER
 """
@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-# Services that any of our functions calls; botocore brings the descriptions of some four hundred.
+# The services that our functions call; botocore contains the descriptions of some four hundred.
 AWS_SERVICES = {
     "athena",
     "cloudwatch",
@@ -46,10 +46,12 @@ USELESS = [
 
 
 def size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def main(folder: Path) -> None:
+    """Remove what is not used, and print the sizes before and after."""
     before = size(folder)
     useless = [path for pattern in USELESS for path in folder.glob(pattern)]
     useless += [
@@ -64,4 +66,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(Path(sys.argv[1]))

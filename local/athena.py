@@ -1,7 +1,7 @@
 """Athena's SQL over the lake's files on disk: sqlglot translates it, DuckDB runs it.
 
-Shows what an analyst will see; Athena itself is not here. Views `silver` and `quarantine` carry the partition columns
-`record_type` and `dt` as Athena's table does.
+Shows what an analyst will see, without Athena. The views `silver` and `quarantine` have the partition columns
+`record_type` and `dt`, as Athena's tables do.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Answer(NamedTuple):
 
 
 class LocalAthena:
-    """Queries over a lake's folder, the one that holds `silver/` and `quarantine/`."""
+    """Queries over a lake's folder, which contains `silver/` and `quarantine/`."""
 
     def __init__(self, lake: Path) -> None:
         self._connection = duckdb.connect()
-        self.tables: set[str] = set()  # those that have any file
+        self.tables: set[str] = set()  # those that have at least one file
         self._connection.execute("SET TimeZone = 'UTC'; SET integer_division = true")
         columns = {
             "silver": "split_part(filename, '/', -3) AS record_type, * EXCLUDE (filename)",

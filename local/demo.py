@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import runpy
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,6 @@ from types import NoneType
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -30,14 +28,21 @@ from local.athena import Answer, LocalAthena
 from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT, deploy, ministack
 from local.stack import Clients, Names, Resources
-from services.ops.audit import audit
+from services.ops.audit.audit import Audit, audit
+from services.ops.audit.listings import S3Listings
+from services.ops.cli.console import finish, results, run
+from services.ops.cli.console import show as say
+from services.ops.errors import OperatorError
+from services.ops.sweep import sweep
 from services.shared.contract.loader import load_contracts
 from services.shared.identities import SILVER_ROOT, LakeKey
-from services.shared.ledger.ledger import Counts, Ledger, Lot, LotState
-from services.shared.units import BronzeObject, plan, unit_count
+from services.shared.lake import S3Lake
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, Lot, LotState
+from services.shared.units import BronzeObject, Plan
 
 STATE = ROOT / ".smelt"
-UNIT_BYTES = 4 * 1024 * 1024  # small, so that the demo shows an object being cut; the default is 64 MiB
+UNIT_BYTES = 4 * 1024 * 1024  # small, so that the demo has an object of several units; the default is 64 MiB
 NAMES = Names()
 GIVE_UP_SECONDS = 120
 QUERIES = {
@@ -47,14 +52,11 @@ QUERIES = {
     "Rows per dataset and day": """
         SELECT record_type, dt, COUNT(*) AS rows, COUNT(DISTINCT _source) AS objects
         FROM silver GROUP BY record_type, dt ORDER BY record_type, dt DESC""",
-    "What the carriers carry": """
+    "Shipments by carrier": """
         SELECT carrier, COUNT(*) AS shipments, APPROX_DISTINCT(shipment_id) AS approx_unique,
                ROUND(AVG(weight_kg), 1) AS avg_kg, MAX(weight_kg) AS max_kg
         FROM silver WHERE record_type = 'shipments' GROUP BY carrier ORDER BY shipments DESC""",
 }
-
-console = Console(width=None if sys.stdout.isatty() else 100)
-app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,10 @@ class Pipeline:
         self._resources = resources
         self.ledger = Ledger(clients.dynamodb, NAMES.ledger_table)
 
-    def files(self) -> list[str]:
-        """The keys of all files in Silver and quarantine, as they lie on disk."""
-        return [str(file.relative_to(self.lake)) for file in self.lake.rglob("*.parquet")]
+    def sweep_and_audit(self) -> Audit:
+        """Mark finished objects done, then compare ledger and buckets."""
+        sweep(self.ledger, S3Lake(self._clients.s3, NAMES.silver_bucket))
+        return audit(self.ledger, S3Listings(self._clients.s3, NAMES.bronze_bucket, NAMES.silver_bucket))
 
     def upload(self, key: str, data: bytes, rows: int) -> Upload:
         """Put a file into Bronze, as a producer would."""
@@ -98,15 +101,16 @@ class Pipeline:
         self._clients.functions.invoke(
             FunctionName=NAMES.ingest, Payload=json.dumps({"Records": [notification]}).encode()
         )
-        unit = next(plan(source, UNIT_BYTES))
+        (known,) = self.ledger.find_objects([source.id])  # a message that says anything but its plan is refused
+        unit = known.plan.unit(0)
         self._clients.sqs.send_message(QueueUrl=self._resources.queue_url, MessageBody=unit.to_message())
 
     def wait_for(self, uploads: Sequence[Upload]) -> list[Lot]:
         """Watch the ledger until every unit of these objects is in a committed lot; returns those lots."""
-        units = [unit.id for upload in uploads for unit in plan(upload.source, UNIT_BYTES)]
+        units = [unit.id for upload in uploads for unit in Plan.of(upload.source, UNIT_BYTES)]
         until = time.monotonic() + GIVE_UP_SECONDS
         columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-        with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        with Progress(*columns, TimeElapsedColumn(), console=results) as progress:
             task = progress.add_task("units committed", total=len(units))
             while time.monotonic() < until:
                 found = self.ledger.look_up(units)
@@ -116,8 +120,7 @@ class Pipeline:
                 if done == len(units):
                     return list(found.lots.values())
                 time.sleep(0.2)
-        console.print(f"[red]not all units were committed within {GIVE_UP_SECONDS} s; read {STATE}/*/emulator.log")
-        raise typer.Exit(1)
+        raise OperatorError(f"Not all units were committed within {GIVE_UP_SECONDS} s: read {STATE}/*/emulator.log.")
 
 
 @contextmanager
@@ -127,34 +130,37 @@ def pipeline(state: Path, contracts: Path) -> Iterator[Pipeline]:
     with ministack(state, state / "emulator.log") as endpoint:
         settings = {"UNIT_BYTES": str(UNIT_BYTES), "CONTRACTS_DIR": str(contracts)}
         clients, resources = deploy(endpoint, NAMES, settings)
-        console.print(f"MiniStack is up at {endpoint}: S3 -> ingest -> SQS -> transform -> S3")
+        say(f"MiniStack is up at {endpoint}: S3 -> ingest -> SQS -> transform -> S3")
         yield Pipeline(state, clients, resources)
 
 
 def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, seconds: float) -> bool:
-    """Print what became of every row of this run. Returns whether all are accounted for."""
-    counts = {unit.id: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
+    """Print where every row of this run is. Returns whether all are accounted for."""
+    counts = {unit: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
     table = _table("Every row of this run", "uploaded to", "rows in", "Silver", "quarantined", "units", "lots")
     complete = True
     for dataset in sorted({upload.source.bronze_key.dataset for upload in uploads}):
         group = [upload for upload in uploads if upload.source.bronze_key.dataset == dataset]
-        units = {unit.id for upload in group for unit in plan(upload.source, UNIT_BYTES)}
+        units = {unit.id for upload in group for unit in Plan.of(upload.source, UNIT_BYTES)}
         rows_in = sum(upload.rows for upload in group)
         total = sum((counts[unit] for unit in units), Counts())
         complete &= rows_in == total.silver + total.quarantined
-        in_lots = sum(any(unit.id in units for unit in lot.units) for lot in lots)
+        in_lots = sum(any(unit in units for unit in lot.units) for lot in lots)
         numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
         table.add_row(dataset, *(f"{number:,}" for number in numbers))
-    console.print(table)
+    say(table)
     _print_reasons(uploads, lake)
     files = [(LakeKey.parse(file.key).root, file.bytes) for lot in lots for file in lot.files]
     silver_files = sum(root == SILVER_ROOT for root, _ in files)
-    console.print(
+    say(
         f"{silver_files} Silver and {len(files) - silver_files} quarantine files, "
         f"{sum(size for _, size in files) / 1e6:.1f} MB from {sum(u.source.size for u in uploads) / 1e6:.1f} MB "
         f"of Bronze; from the first upload to the last commit {seconds:.1f} s"
     )
-    console.print("[green]rows in = Silver + quarantined" if complete else "[red]ROWS ARE MISSING OR DOUBLED")
+    if complete:
+        say("rows in = Silver + quarantined", style="green")
+    else:
+        say("ROWS ARE MISSING OR DUPLICATED", style="red")
     return complete
 
 
@@ -177,7 +183,7 @@ def _print_reasons(uploads: Sequence[Upload], lake: LocalAthena) -> None:
     for reason, number in rows.most_common():
         table.add_row(reason, f"{number:,}", Text(examples[reason], no_wrap=True, overflow="ellipsis"))
     if rows:
-        console.print(table)
+        say(table)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -197,7 +203,7 @@ def show(title: str, answer: Answer) -> None:
         table.add_column(column, justify="right" if numbers else "left")
     for row in answer.rows:
         table.add_row(*(_shown(value) for value in row))
-    console.print(table)
+    say(table)
 
 
 def _shown(value: object) -> str:
@@ -205,7 +211,7 @@ def _shown(value: object) -> str:
 
 
 def make_uploads(pipe: Pipeline, run: datetime) -> list[Upload]:
-    """This run's files: every format, some bad rows, and one object big enough to be cut."""
+    """This run's files: every format, some bad rows, and one object that is large enough for several units."""
     contracts = load_contracts(ROOT / "contracts")
     today = run.replace(hour=0, minute=0, second=0, microsecond=0)
     seed = int(run.timestamp() * 1000)
@@ -235,14 +241,14 @@ def run_shipped() -> bool:
     def upload(pipe: Pipeline) -> list[Upload]:
         uploads = make_uploads(pipe, datetime.now(UTC))
         pipe.deliver_again(uploads[0])
-        console.print("The first file's S3 event and its first unit are delivered twice.", style="dim")
+        say("The first file's S3 event and its first unit are delivered twice.", style="dim")
         return uploads
 
-    return run(STATE / "demo", ROOT / "contracts", upload, QUERIES)
+    return run_and_account(STATE / "demo", ROOT / "contracts", upload, QUERIES)
 
 
 def run_example(folder: Path) -> bool:
-    """A dataset of its own: the folder holds its contract, `export.py` (`write_jsonl(path) -> rows`), `queries.sql`."""
+    """One other dataset: its folder has a contract, `export.py` (`write_jsonl(path) -> rows`) and `queries.sql`."""
     (dataset,) = load_contracts(folder)
     texts = (folder / "queries.sql").read_text("utf-8").split(";")
     queries = dict(text.strip().removeprefix("--").strip().split("\n", 1) for text in texts if text.strip())
@@ -253,21 +259,23 @@ def run_example(folder: Path) -> bool:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         return [pipe.upload(f"bronze/{dataset}/{stamp}.jsonl", file.read_bytes(), rows)]
 
-    return run(STATE / dataset, folder, upload, queries)
+    return run_and_account(STATE / dataset, folder, upload, queries)
 
 
-def run(state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]], queries: Mapping[str, str]) -> bool:
+def run_and_account(
+    state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]], queries: Mapping[str, str]
+) -> bool:
     """Upload, wait, account, query. Returns whether every row is in exactly one place."""
     with pipeline(state, contracts) as pipe:
-        with console.status("making Bronze files and uploading them ..."):
+        with results.status("making Bronze files and uploading them ..."):
             started = time.monotonic()
             uploads = upload(pipe)
         for file in uploads:
-            size, units = file.source.size, unit_count(file.source, UNIT_BYTES)
-            console.print(f"  {file.source.key}  {size / 1e6:.1f} MB, {file.rows:,} rows, units: {units}")
+            size, units = file.source.size, Plan.of(file.source, UNIT_BYTES).units
+            say(f"  {file.source.key}  {size / 1e6:.1f} MB, {file.rows:,} rows, units: {units}")
         lots = pipe.wait_for(uploads)
         seconds = time.monotonic() - started
-        audited = audit(pipe.ledger, pipe.files())
+        audited = pipe.sweep_and_audit()
     athena = LocalAthena(pipe.lake)
     complete = account(uploads, lots, athena, seconds)
     for title, sql in queries.items():
@@ -275,29 +283,29 @@ def run(state: Path, contracts: Path, upload: Callable[[Pipeline], list[Upload]]
     rows, objects, distinct = athena.query(
         "SELECT COUNT(*), COUNT(DISTINCT _source), COUNT(DISTINCT (_source, _offset)) FROM silver"
     ).rows[0]
-    console.print(f"All runs so far: {rows:,} Silver rows from {objects} objects, {rows - distinct} of them doubled")
-    unfinished = [account for account in audited.objects.values() if not account.is_done]
-    for finding in audited.findings:
-        console.print(finding, style="red")
-    console.print(
-        f"Audit of ledger and files: {len(audited.objects)} objects, {len(unfinished)} unfinished, "
-        f"{len(audited.findings)} findings; {audited.counts.read:,} rows = {audited.counts.silver:,} in Silver + "
+    say(f"All runs so far: {rows:,} Silver rows from {objects} objects, {rows - distinct} of them duplicates")
+    for finding in audited.findings.kept:
+        say(f"{finding.code}: {finding.subject}: {finding.detail}. {finding.next_step}", style="red")
+    say(
+        f"Audit of ledger and files: {audited.objects.total()} objects, {audited.unfinished} unfinished, "
+        f"{audited.findings.total} findings; {audited.counts.read:,} rows = {audited.counts.silver:,} in Silver + "
         f"{audited.counts.quarantined:,} in quarantine"
     )
-    console.print(f"The files lie in {pipe.lake.relative_to(ROOT)} (make clean-demo forgets them)")
-    return complete and rows == distinct == audited.counts.silver and not unfinished and not audited.findings
+    say(f"The files are in {pipe.lake.relative_to(ROOT)} (make clean-demo deletes them)")
+    return complete and rows == distinct == audited.counts.silver and audited.all_right and not audited.unfinished
 
 
-@app.command()
 def main(
     example: Annotated[
         Path | None, typer.Argument(help="A folder such as examples/flights, instead of the shipped datasets.")
     ] = None,
 ) -> None:
-    """Run the pipeline on the embedded emulator."""
-    complete = run_example(example) if example else run_shipped()
-    raise typer.Exit(0 if complete else 1)
+    """Run the whole pipeline on the embedded emulator, and account for every row.
+
+    Exits with 1 if a row is missing or appears more than once.
+    """
+    finish(all_right=run_example(example) if example else run_shipped())
 
 
 if __name__ == "__main__":
-    app()
+    run(main)

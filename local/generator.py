@@ -1,8 +1,8 @@
 """Fake events for any contract: good rows, bad rows of every kind, and duplicates, all repeatable by seed.
 
 Rows come one at a time, so ten million need no more memory than ten. What a good row is comes from the contract
-alone; a field's `examples` there make its values plausible. Fields are independent of each other: a total is not the
-sum of its parts.
+alone; a field's `examples` there make its values plausible. Fields are independent: a total is not the sum of its
+parts.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.ops.errors import OperatorError
 from services.shared.contract.model import Contract, Field, FieldType
 
 NULL_RATE = 0.02  # of each optional field
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class WrongRequest(ValueError):
-    """Events that cannot be made as asked for; the message says why."""
+class WrongRequest(OperatorError):
+    """The events that were asked for cannot be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Request:
     def check(self, contract: Contract) -> None:
         """
         Raises:
-            WrongRequest: naming the value that is wrong, and what it may be.
+            WrongRequest: it names the value that is wrong, and what it may be.
         """
         if self.count < 0:
             raise WrongRequest(f"count is {self.count}; it must be 0 or more")
@@ -58,7 +59,7 @@ class Request:
 
 
 def events(contract: Contract, request: Request) -> Iterator[bytes]:
-    """The rows, as JSON text without a line end. Bad rows hold no newline either, but may be no JSON and no UTF-8.
+    """The rows, as JSON text without a line end. Bad rows have no newline either, but may be neither JSON nor UTF-8.
 
     Raises:
         WrongRequest: before the first row.
@@ -68,7 +69,7 @@ def events(contract: Contract, request: Request) -> Iterator[bytes]:
 
 
 def json_safe_events(contract: Contract, request: Request) -> Iterator[bytes]:
-    """The same, where a bad row is still a JSON value: what can stand in an array without breaking it.
+    """The same, but a bad row is still a JSON value, so that it does not break an array that contains it.
 
     Raises:
         WrongRequest: before the first row.
@@ -97,7 +98,7 @@ def _events(contract: Contract, request: Request, json_only: bool = False) -> It
         yield row
 
 
-# Good rows. Values are made as JSON text: a decimal keeps its digits, and no encoder stands in a hot loop.
+# Good rows. Values are made as JSON text: a decimal keeps its digits, and no encoder runs in the hot loop.
 
 _Maker = Callable[[int], str]  # takes the row's number
 
@@ -196,7 +197,7 @@ class _Spoiler:
         return json.dumps(row | changes, ensure_ascii=False).encode()
 
     def _cut_short(self, row: dict[str, Any]) -> bytes:
-        text = json.dumps(row)  # as ASCII, so that the cut leaves no half character
+        text = json.dumps(row)  # as ASCII, so that the cut splits no character
         return text[: len(text) * 2 // 3].encode()
 
     def _without_required(self, row: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
-"""Deploys the pipeline to LocalStack, and stays until it is stopped: the `deploy` service of compose.yaml.
+"""Deploys the pipeline to LocalStack, and runs until it is stopped: the `deploy` service of compose.yaml.
 
-The functions run as the images that compose built. A zip with only a `bootstrap` and one runtime name an image tell
-LocalStack which (its community edition refuses functions of PackageType=Image).
+The functions run in the images that compose built. LocalStack's community edition refuses functions with
+PackageType=Image, so each function is a zip with only a `bootstrap`, and its runtime name says which image it needs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from local.stack import (
     function_environment,
 )
 
-DEPLOYED = Path("/tmp/deployed")  # noqa: S108 (the container's own; its health check looks for it)
+DEPLOYED = Path("/tmp/deployed")  # noqa: S108 (in the container; its health check looks for it)
 BOOTSTRAP = '#!/bin/sh\nexec python3 -m awslambdaric "$_HANDLER"\n'
 RUNTIME_OF_IMAGE = {"ingest": "python3.12", "transform": "python3.13"}  # as in LAMBDA_RUNTIME_IMAGE_MAPPING
 
 
 def deploy(endpoint: str, dynamodb_endpoint: str | None) -> None:
-    """Create everything, or bring what is there up to date."""
+    """Create everything, or update what exists."""
     names = Names()
     clients = connect(endpoint, dynamodb_endpoint)
     resources = create_resources(clients, names)
@@ -52,7 +52,7 @@ def deploy(endpoint: str, dynamodb_endpoint: str | None) -> None:
         )
     }
     connect_functions(clients, names, resources, arns["ingest"])
-    print(f"deployed: upload to s3://{names.bronze_bucket}/bronze/<dataset>/, find s3://{names.silver_bucket}/silver/")
+    print(f"deployed: upload to s3://{names.bronze_bucket}/bronze/<dataset>/, read s3://{names.silver_bucket}/silver/")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""MiniStack, the embedded emulator: started in a process of its own, functions as zips run by this interpreter.
+"""MiniStack, the embedded emulator: it runs in a process of its own, and this interpreter runs the functions.
 
-The zip's `bootstrap` runs the same runtime client (awslambdaric) as the images do.
+Each function is a zip whose `bootstrap` starts the same runtime client (awslambdaric) as the images.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from local.stack import (
     create_resources,
     function_environment,
 )
+from services.ops.errors import OperatorError
 
 ROOT = Path(__file__).resolve().parent.parent
-# Runs the handler out of this checkout.
+# Runs the handler from this checkout.
 BOOTSTRAP = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
 EMULATOR = ROOT / ".venv-emulator" / "bin" / "ministack"
 
 
 @contextmanager
 def ministack(state: Path | None = None, log: Path | None = None, docker: bool = False) -> Iterator[str]:
-    """Run MiniStack for the time of the block; gives its endpoint. With `state`, objects and tables outlive it.
+    """Run MiniStack while the block runs; gives its endpoint. With `state`, objects and tables are kept there.
 
-    With `docker`, functions run in containers, which reach it through the machine's other addresses too.
+    With `docker`, functions run in containers, so MiniStack listens on all addresses of this machine.
 
     Raises:
-        FileNotFoundError: it is not installed.
-        RuntimeError: it did not start.
+        OperatorError: it is not installed, or did not start.
     """
     if not EMULATOR.exists():
-        raise FileNotFoundError(f"MiniStack is not installed at {EMULATOR}; run `make setup`")
+        raise OperatorError(f"MiniStack is not installed at {EMULATOR}: run `make setup`.")
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
     environment = (
@@ -84,7 +84,7 @@ def ministack(state: Path | None = None, log: Path | None = None, docker: bool =
 def deploy(
     endpoint: str, names: Names | None = None, environment: Mapping[str, str] | None = None
 ) -> tuple[Clients, Resources]:
-    """Bring the whole pipeline up on a running MiniStack; `environment` overrides settings of its functions."""
+    """Create the whole pipeline on a running MiniStack; `environment` overrides settings of its functions."""
     names = names or Names()
     clients = connect(endpoint)
     resources = create_resources(clients, names)
@@ -123,11 +123,11 @@ def _await_health(endpoint: str, process: subprocess.Popen[bytes], log: Path | N
             time.sleep(0.1)
         else:
             return
-    raise RuntimeError(f"MiniStack did not start at {endpoint}; its log: {log or 'not kept'}")
+    raise OperatorError(f"MiniStack did not start at {endpoint}. Its log: {log or 'not kept'}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to stop, so that it saves its state; its functions' processes end with its process group."""
+    """Ask it to stop, so that it saves its state, then end what is left of its process group: the functions."""
     process.terminate()
     try:
         process.wait(timeout=20)

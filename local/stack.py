@@ -19,7 +19,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from services.shared.ledger.ledger import TABLE_SCHEMA
+from services.shared.ledger.records import MAX_UNITS_PER_LOT
+from services.shared.ledger.table import TABLE_SCHEMA
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -31,9 +32,9 @@ REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
 TRANSFORM_TIMEOUT_SECONDS = 60
-INGEST_TIMEOUT_SECONDS = 60
-MAX_RECEIVE_COUNT = 5
-BATCH_SIZE = 100
+INGEST_TIMEOUT_SECONDS = 900  # Lambda's limit: what S3's largest object needs (docs/decisions/0014)
+MAX_RECEIVE_COUNT = 1000  # only a backstop: attempts in the ledger decide what becomes a dead letter
+BATCH_SIZE = MAX_UNITS_PER_LOT
 
 
 class Clients(NamedTuple):
@@ -52,8 +53,8 @@ class Names:
     bronze_bucket: str = "smelt-bronze"
     silver_bucket: str = "smelt-silver"
     ledger_table: str = "smelt-ledger"
-    queue: str = "smelt-units"
-    dlq: str = "smelt-units-dlq"
+    queue: str = "smelt-events"
+    dlq: str = "smelt-events-dlq"
     ingest: str = "smelt-ingest"
     transform: str = "smelt-transform"
 
@@ -88,7 +89,7 @@ def connect(endpoint: str, dynamodb_endpoint: str | None = None) -> Clients:
 def create_resources(clients: Clients, names: Names, transform_timeout: int = TRANSFORM_TIMEOUT_SECONDS) -> Resources:
     """Buckets, ledger, queue and dead-letter queue. The visibility timeout is six times the function's timeout."""
     for bucket in (names.bronze_bucket, names.silver_bucket):
-        _unless_there(partial(clients.s3.create_bucket, Bucket=bucket))
+        create_bucket(clients.s3, bucket)
     create_ledger(clients.dynamodb, names.ledger_table)
     dlq_url = clients.sqs.create_queue(QueueName=names.dlq, Attributes={"MessageRetentionPeriod": "1209600"})[
         "QueueUrl"
@@ -99,6 +100,12 @@ def create_resources(clients: Clients, names: Names, transform_timeout: int = TR
         Attributes={"VisibilityTimeout": str(6 * transform_timeout), "RedrivePolicy": json.dumps(redrive)},
     )["QueueUrl"]
     return Resources(queue_url, _queue_arn(clients, queue_url), dlq_url)
+
+
+def create_bucket(s3: S3Client, bucket: str) -> None:
+    """A bucket that keeps versions, as Terraform creates it."""
+    _unless_there(partial(s3.create_bucket, Bucket=bucket))
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
 
 def create_ledger(dynamodb: DynamoDBClient, table: str) -> None:
@@ -124,7 +131,9 @@ def function_environment(names: Names, resources: Resources, function: str, extr
         "POWERTOOLS_TRACE_DISABLED": "true",
         **CREDENTIALS,
     }
-    own = {"SILVER_BUCKET": names.silver_bucket} if function == "transform" else {}
+    own = {}
+    if function == "transform":
+        own = {"SILVER_BUCKET": names.silver_bucket, "DEAD_LETTER_QUEUE_URL": resources.dlq_url}
     return {**common, **own, **extra}
 
 

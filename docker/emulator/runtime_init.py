@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What LocalStack starts inside a function's container: serves the Lambda runtime API to the function.
+"""What LocalStack starts inside a function's container: it serves the Lambda runtime API to the function.
 
-LocalStack's own is a binary that only a download gives; this one speaks the same protocol. It serves the runtime API
-on 127.0.0.1:9001, takes invocations on port 9563 and posts status, logs and answers to LOCALSTACK_RUNTIME_ENDPOINT.
-A function that exits or overruns its timeout is reported as Lambda does and started again.
+LocalStack's own is a binary that must be downloaded; this one uses the same protocol. It serves the runtime API on
+127.0.0.1:9001, accepts invocations on port 9563 and posts status, logs and answers to LOCALSTACK_RUNTIME_ENDPOINT.
+A function that exits or exceeds its timeout is reported as Lambda reports it, and started again.
 """
 
 import contextlib
@@ -22,7 +22,9 @@ ENDPOINT = os.environ["LOCALSTACK_RUNTIME_ENDPOINT"]
 RUNTIME_ID = os.environ["LOCALSTACK_RUNTIME_ID"]
 TIMEOUT_SECONDS = int(os.environ.get("AWS_LAMBDA_FUNCTION_TIMEOUT", "3"))
 MEMORY_MB = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # LocalStack is next door, never behind a proxy
+DIRECT = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # LocalStack is on the same network, never behind a proxy
 
 
 def report(path: str, body: bytes) -> None:
@@ -64,7 +66,7 @@ class Function:
         return process
 
     def _watch(self, process: subprocess.Popen) -> None:
-        """Collect the function's output until it exits, and see to what its exit leaves behind."""
+        """Collect the function's output until it exits; then report the invocation that it was working on."""
         for line in process.stdout or ():
             self._log.append(line)
         status = process.wait()
@@ -78,7 +80,7 @@ class Function:
         self._process = self._start()
 
     def next_invocation(self) -> dict | None:
-        """Wait for work; None if the process that asked for it is gone by then."""
+        """Wait for an invocation; None if the process that asked for it has ended meanwhile."""
         process = self._process
         invocation = self.invocations.get()
         if process.returncode is None:
@@ -104,7 +106,7 @@ class Function:
         timer.start()
 
     def answer(self, kind: str, body: bytes) -> None:
-        """The function answered; `kind` is `response` or `error`."""
+        """The function has answered; `kind` is `response` or `error`."""
         invocation = self._take_current()
         if invocation:
             self._finish(invocation, kind, body)
@@ -126,7 +128,7 @@ class Function:
 
     def _finish(self, invocation: dict, kind: str, body: bytes) -> None:
         id_, milliseconds = invocation["invoke-id"], (time.time() - self._started_at) * 1000
-        time.sleep(0.02)  # the function's last lines are on their way through its pipe
+        time.sleep(0.02)  # time for the function's last lines to come through its pipe
         output, self._log = "".join(self._log), []
         log = (
             f"START RequestId: {id_} Version: {os.environ.get('AWS_LAMBDA_FUNCTION_VERSION')}\n{output}"
@@ -144,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 1 << 16  # headers and body in one packet, so that no answer waits for a delayed acknowledgement
 
     def log_message(self, *args: object) -> None:
-        """Requests are no news."""
+        """Do not log requests."""
 
     def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -7,23 +7,25 @@ destination, so nothing is swallowed here. Its start-up imports neither pyarrow 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from services.ingest.events import created_objects
-from services.ingest.planner import Outcome, Planned, plan_object, send_units
-from services.shared.aws import aws_client
+from services.ingest.events import created_object, notification_records
+from services.ingest.planner import Outcome, Planned, Planner
+from services.shared.aws import FAILURES, aws_client
+from services.shared.deadline import Deadline
 from services.shared.errors import Transient
 from services.shared.ledger.ledger import Ledger
 from services.shared.settings import IngestSettings
+from services.shared.sqs import send_ten
 from services.shared.telemetry import count, logger, metrics, size, tracer
-from services.shared.units import BronzeObject, Unit
+from services.shared.units import BronzeObject
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_RESERVE_SECONDS = 5.0  # for the answers of calls that are under way, and for giving the lease back
 
 
 class PlanningIncomplete(Transient):
@@ -37,7 +39,7 @@ def _settings() -> IngestSettings:
 
 @cache
 def _ledger() -> Ledger:
-    return Ledger(aws_client("dynamodb"), _settings().ledger_table, _settings().ledger_ttl_days)
+    return Ledger(aws_client("dynamodb"), _settings().ledger_table)
 
 
 @cache
@@ -53,38 +55,55 @@ if os.environ.get("AWS_LAMBDA_RUNTIME_API"):  # start-up in Lambda: fail now, no
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Plan every created object of the event.
+    """Plan every created object of the event. A record that fails does not keep the others from being planned.
 
     Returns:
-        How many objects were planned, were duplicates, were rejected.
+        Outcome -> how many objects had it.
 
     Raises:
-        MalformedEvent: this is no S3 notification.
-        PlanningIncomplete: at least one object must be tried again; the others are done.
+        MalformedEvent: this is not an S3 notification.
+        PlanningIncomplete: at least one record must be tried again, or cannot be read; the others are done.
     """
+    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000, _RESERVE_SECONDS)
+    planner = _planner(deadline)
     outcomes = dict.fromkeys(Outcome, 0)
     unfinished: list[str] = []
-
-    def remaining() -> float:
-        return context.get_remaining_time_in_millis() / 1000
-
-    def send(units: Iterable[Unit]) -> None:
-        send_units(_sqs(), _settings().queue_url, units, remaining)
-
-    for source in created_objects(event):
+    records = notification_records(event)
+    for number, record in enumerate(records, 1):
+        name = f"record {number}"
         try:
-            planned = plan_object(
-                source, _settings().bronze_bucket, _settings().unit_bytes, _ledger(), send, remaining()
-            )
-        except (Transient, ClientError, BotoCoreError) as error:
-            logger.warning("object not planned yet", object=str(source.id), error=str(error))
-            unfinished.append(f"{source.id}: {error}")
-            continue
-        outcomes[planned.outcome] += 1
-        _tell(source, planned)
+            source = created_object(record)
+            if source is None:
+                continue
+            name = str(source.id)
+            planned = planner.plan(source, deadline)
+            outcomes[planned.outcome] += 1
+            _tell(source, planned)
+        except FAILURES as error:
+            unfinished.append(_described(name, error))
+            logger.warning("record not planned", error=unfinished[-1], kind=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (the others must be planned, whatever this one met; it is raised below)
+            unfinished.append(_described(name, error))
+            logger.exception("record not planned: unexpected error", error=unfinished[-1])
     if unfinished:
-        raise PlanningIncomplete("; ".join(unfinished))
+        raise PlanningIncomplete(
+            f"{len(unfinished)} of {len(records)} records are not planned; Lambda tries the event twice more: "
+            + "; ".join(unfinished)
+        )
     return {str(outcome): number for outcome, number in outcomes.items()}
+
+
+def _planner(deadline: Deadline) -> Planner:
+    settings = _settings()
+
+    def send(bodies: Sequence[str]) -> None:
+        send_ten(_sqs(), settings.queue_url, bodies, deadline)
+
+    return Planner(_ledger(), settings.bronze_bucket, settings.unit_bytes, send)
+
+
+def _described(name: str, error: Exception) -> str:
+    return ": ".join([name, str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
 
 
 def _tell(source: BronzeObject, planned: Planned) -> None:
@@ -95,9 +114,12 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
         units=planned.units,
         reason=planned.reason or None,
     )
+    if planned.outcome in (Outcome.PLANNED, Outcome.RESUMED):
+        count("UnitsSent", planned.units)
     if planned.outcome is Outcome.PLANNED:
         count("ObjectsPlanned")
-        count("UnitsSent", planned.units)
         size("BytesPlanned", source.size)
-    else:
-        count("ObjectsRejected" if planned.outcome is Outcome.REJECTED else "DuplicatesSkipped")
+    elif planned.outcome is Outcome.REJECTED:
+        count("ObjectsRejected")
+    elif planned.outcome is Outcome.DUPLICATE:
+        count("DuplicatesSkipped")

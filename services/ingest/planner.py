@@ -1,102 +1,128 @@
 """From one object to its units on the queue, once.
 
-    begin planning (lease)  ->  send every unit  ->  finish planning
+    begin planning (lease)  ->  send every unit, noting how far  ->  finish planning
 
-A crash in between leaves the object PLANNING; the retry sends the same units again, with the same ids, which the
-transform recognises. The object itself is never read.
+The object itself is never read. A planner that fails gives its lease back with its cursor, and the next one goes on
+there at once. A planner that dies cannot; its lease ends by itself, before Lambda tries the event again. Units may come
+on the queue more than once, but each comes; transform recognises them by their ids.
+
+Whoever finishes another's planning uses the plan in the ledger, whatever its own settings say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from services.shared.errors import Transient
+from services.ingest.sending import SendTen, send_in_order
+from services.shared.aws import FAILURES
+from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
 from services.shared.identities import UnacceptableKey
 from services.shared.ledger.ledger import Ledger
-from services.shared.units import BronzeObject, Unit, plan, unit_count
+from services.shared.ledger.records import LeaseLost, LedgerObject, ObjectState
+from services.shared.units import BronzeObject, Plan, Unit
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs.client import SQSClient
-
-LEASE_SLACK_SECONDS = 5.0
-_BATCH_ENTRIES = 10  # SQS's limit for one SendMessageBatch; ten units stay far below its 1 MiB
+# Lambda tries an event again 60 s after it failed, at the earliest. The lease of a planner that was killed, at whatever
+# second of however long a timeout, must be over by then; one that lives renews its lease.
+LEASE_SECONDS = 45.0
+RENEW_SECONDS = 10.0
+_LOOKED_UP_AT_ONCE = 100  # units; BatchGetItem's limit
 
 
 class Outcome(StrEnum):
-    PLANNED = "planned"
-    DUPLICATE = "duplicate"
-    REJECTED = "rejected"
-
-
-class SendFailed(Transient):
-    """SQS took a batch in part or not at all; the retry sends all units again."""
-
-
-class OutOfTime(Transient):
-    """The function's deadline is too near; the retry sends all units again."""
+    PLANNED = "planned"  # all its units were sent
+    RESUMED = "resumed"  # it was planned before; units that no lot holds were sent again
+    DUPLICATE = "duplicate"  # nothing was to be done
+    REJECTED = "rejected"  # it is not turned into work
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What became of one object."""
+    """What became of one object. `units` counts those that the outcome is about."""
 
     outcome: Outcome
     units: int = 0
     reason: str = ""
 
 
-def send_units(sqs: SQSClient, queue_url: str, units: Iterable[Unit], remaining: Callable[[], float]) -> None:
-    """Put units on the queue, ten at a time.
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans the objects of one pipeline. `send` puts up to ten message bodies on its queue."""
 
-    Raises:
-        SendFailed: SQS refused some of them.
-        OutOfTime: less than two seconds of `remaining` are left.
-    """
-    for batch in _in_tens(units):
-        if remaining() < 2:
-            raise OutOfTime("not all units are on the queue yet; the retry starts again")
-        answer = sqs.send_message_batch(
-            QueueUrl=queue_url,
-            Entries=[{"Id": str(n), "MessageBody": unit.to_message()} for n, unit in enumerate(batch)],
-        )
-        if refused := answer.get("Failed"):
-            raise SendFailed(f"SQS refused {len(refused)} of {len(batch)} units: {refused[0].get('Message')}")
+    ledger: Ledger
+    bronze_bucket: str
+    unit_bytes: int  # bytes of a plain object that one worker reads, where the ledger has no plan yet
+    send: SendTen
+
+    def plan(self, source: BronzeObject, deadline: Deadline) -> Planned:
+        """Plan one object, finish a planning that stopped, send units that are missing, or record why it is rejected.
+
+        Raises:
+            LeaseHeld: another invocation is planning it; come back.
+            LeaseLost: another invocation has taken over.
+            OutOfTime, SendFailed, ClientError, BotoCoreError: it is not planned yet; come back.
+        """
+        try:
+            if source.bucket != self.bronze_bucket:
+                raise UnacceptableKey(source.key, "foreign_bucket", f"this pipeline reads {self.bronze_bucket}")
+            Plan.of(source, self.unit_bytes)
+        except UnacceptableKey as error:
+            is_new = self.ledger.objects.reject(source, error.reason, error.advice)
+            return Planned(Outcome.REJECTED if is_new else Outcome.DUPLICATE, reason=str(error))
+        known = self.ledger.objects.begin(source, self.unit_bytes, _lease(deadline))
+        if known.is_finished:
+            return Planned(Outcome.DUPLICATE)
+        if known.state is ObjectState.PLANNING:
+            self._finish(known, source, deadline)
+            return Planned(Outcome.PLANNED, known.plan.units)
+        units = self._send_missing(self.ledger.objects.read_from(known, source).plan, deadline)
+        return Planned(Outcome.RESUMED if units else Outcome.DUPLICATE, units)
+
+    def _finish(self, ours: LedgerObject, announced: BronzeObject, deadline: Deadline) -> None:
+        """Send the units that are not known to be on the queue. Ends our lease, whatever happens."""
+        sent = ours.sent
+        try:
+            self.ledger.objects.read_from(ours, announced)
+            rest = map(ours.plan.unit, range(ours.sent, ours.plan.units))
+            renewed = deadline.remaining()
+            with closing(send_in_order(self.send, rest, deadline)) as steps:
+                for step in steps:
+                    sent = ours.sent + step
+                    if renewed - deadline.remaining() >= RENEW_SECONDS:
+                        self.ledger.objects.advance(ours, sent, _lease(deadline))
+                        renewed = deadline.remaining()
+            if ours.plan.units:
+                self.ledger.objects.finish(ours)
+            else:
+                self.ledger.objects.mark_done([ours.id])  # an empty object: no unit of it is missing
+        except Exception as error:  # whatever it was, the next planner must be able to go on at once
+            self._give_back(ours, sent, error)
+            raise
+
+    def _give_back(self, ours: LedgerObject, sent: int, error: Exception) -> None:
+        if isinstance(error, LeaseLost):
+            return  # it is another's now
+        try:
+            self.ledger.objects.give_back(ours, sent)
+        except LeaseLost:
+            return
+        except FAILURES as second:
+            error.add_note(f"its lease was not given back and ends within {LEASE_SECONDS:.0f} s ({second})")
+
+    def _send_missing(self, plan: Plan, deadline: Deadline) -> int:
+        """Send again those units that are in no lot. Returns how many."""
+        return max(send_in_order(self.send, self._in_no_lot(plan), deadline), default=0)
+
+    def _in_no_lot(self, plan: Plan) -> Iterator[Unit]:
+        every = iter(plan)
+        while units := list(islice(every, _LOOKED_UP_AT_ONCE)):
+            bound = {record.id for record in self.ledger.find_units(unit.id for unit in units) if record.lot}
+            yield from (unit for unit in units if unit.id not in bound)
 
 
-def _in_tens(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    source = iter(units)
-    while batch := list(islice(source, _BATCH_ENTRIES)):
-        yield batch
-
-
-def plan_object(
-    source: BronzeObject,
-    bronze_bucket: str,
-    unit_bytes: int,
-    ledger: Ledger,
-    send: Callable[[Iterable[Unit]], None],
-    lease_seconds: float,
-) -> Planned:
-    """Plan one object, or record why it is none of ours.
-
-    Raises:
-        LeaseHeld: another invocation is planning it; come back.
-        SendFailed, OutOfTime: it is not planned yet; come back.
-    """
-    try:
-        if source.bucket != bronze_bucket:
-            raise UnacceptableKey(source.key, "foreign_bucket", f"this pipeline reads {bronze_bucket}")
-        units = unit_count(source, unit_bytes)
-    except UnacceptableKey as error:
-        known = not ledger.reject_object(source, error.reason)
-        return Planned(Outcome.DUPLICATE if known else Outcome.REJECTED, reason=str(error))
-    token = ledger.begin_planning(source, units, unit_bytes, lease_seconds + LEASE_SLACK_SECONDS)
-    if token is None:
-        return Planned(Outcome.DUPLICATE)
-    send(plan(source, unit_bytes))
-    ledger.finish_planning(source, token)
-    return Planned(Outcome.PLANNED, units)
+def _lease(deadline: Deadline) -> float:
+    """Seconds. A lease never outlives its worker by more than the slack."""
+    return min(LEASE_SECONDS, deadline.remaining() + LEASE_SLACK_SECONDS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from services.shared.errors import SmeltError
 
@@ -21,8 +21,12 @@ def aws_client(service: Any, region: str | None = None) -> Any:
 
     Retries with backoff and jitter are botocore's; the pool serves the few calls that run side by side. At an
     emulator, bucket names go into the path.
+
+    Raises:
+        BotoCoreError: no region, or AWS_ENDPOINT_URL is not a URL.
     """
-    style: Any = "path" if os.environ.get("AWS_ENDPOINT_URL") else "auto"
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    style: Any = "path" if endpoint else "auto"
     config = Config(
         retries={"mode": "standard", "max_attempts": 5},
         connect_timeout=5,
@@ -30,4 +34,7 @@ def aws_client(service: Any, region: str | None = None) -> Any:
         max_pool_connections=16,
         s3={"addressing_style": style},
     )
-    return boto3.client(service, region_name=region, config=config)
+    try:
+        return boto3.client(service, region_name=region, config=config)
+    except ValueError as error:  # what botocore raises for an endpoint that is not a URL
+        raise EndpointConnectionError(endpoint_url=endpoint or "", error=error) from error

@@ -22,28 +22,34 @@ _FORMATS = (".jsonl", ".ndjson", ".json")
 
 
 class UnacceptableKey(Terminal):
-    """A key that smelt does not turn into work. `reason` is the code that the ledger records."""
+    """A key that smelt does not turn into work. The ledger records `reason`, a code, and `advice`."""
 
     def __init__(self, key: str, reason: str, advice: str) -> None:
         super().__init__(f"{key!r}: {reason}: {advice}")
         self.reason = reason
+        self.advice = advice
 
 
 class ObjectId(NamedTuple):
-    """One version of one Bronze key. `version` is the version id, or the etag where the bucket has none."""
+    """One content of one Bronze key: `s3://bucket/key#etag`.
+
+    Uploading the same bytes again gives the same etag, so it is the same object, on versioned buckets too. That holds
+    for SSE-S3 and unencrypted uploads with equal part sizes; with SSE-KMS, or a multipart upload with other parts, S3
+    gives another etag, and it is another object.
+    """
 
     bucket: str
     key: str
-    version: str
+    etag: str
 
     def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}#{self.version}"
+        return f"s3://{self.bucket}/{self.key}#{self.etag}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         match = re.fullmatch(r"s3://([^/]+)/(.*)#([^#]*)", text, re.DOTALL)
         if match is None:
-            raise ValueError(f"not an object id: {text!r} (expected s3://bucket/key#version)")
+            raise ValueError(f"not an object id: {text!r} (expected s3://bucket/key#etag)")
         return cls(*match.groups())
 
 

@@ -69,6 +69,9 @@ _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "ExpiredToken", "Inval
 _BROKEN_BODY = (BotoCoreError, urllib3.exceptions.HTTPError, HTTPException, OSError)
 
 
+_SKIP_BYTES = 1024 * 1024
+
+
 class S3Lake:
     """The lake on S3. `bucket` is where files are written; objects carry their own bucket."""
 
@@ -98,7 +101,8 @@ class S3Lake:
             raise _refused(str(source.id), "read", error) from error
         except BotoCoreError as error:
             raise LakeUnavailable(f"{source.id} cannot be read now: {error}") from error
-        return _Body(answer["Body"], source, end - start)
+        skip = start - _first_byte(answer, source, start, end)
+        return _Body(answer["Body"], source, skip, end - start)
 
     def put(self, key: str, data: bytes) -> str:
         """
@@ -131,6 +135,22 @@ class S3Lake:
                 raise LakeUnavailable(f"{key} cannot be deleted now: {error}") from error
 
 
+def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:
+    """Where in the object an answer begins. HTTP allows a server to ignore the range and to send everything.
+
+    Raises:
+        LakeUnavailable: the answer is neither the range that was asked for nor the whole object.
+    """
+    if answer.get("ContentRange") == f"bytes {start}-{end - 1}/{source.size}":
+        return start
+    if "ContentRange" not in answer and answer["ContentLength"] == source.size:
+        return 0
+    raise LakeUnavailable(
+        f"{source.id}: bytes {start}-{end - 1} of {source.size} were asked for, and the store sent "
+        f"{answer.get('ContentRange', 'no range')} in {answer['ContentLength']} bytes"
+    )
+
+
 def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:
     """The error for an answer that may be another one later."""
     code = error.response["Error"]["Code"]
@@ -143,23 +163,34 @@ def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:
 
 
 class _Body:
-    """A response body whose broken connections come out as `LakeUnavailable`, never as an early end."""
+    """A response body whose broken connections come out as `LakeUnavailable`, never as an early end.
 
-    def __init__(self, body: Any, source: BronzeObject, length: int) -> None:
+    The first `skip` bytes are passed over.
+    """
+
+    def __init__(self, body: Any, source: BronzeObject, skip: int, length: int) -> None:
         self._body = body
         self._source = source
+        self._skip = skip
         self._left = length
 
     def read(self, size: int) -> bytes:
+        while self._skip:
+            self._skip -= len(self._receive(min(self._skip, _SKIP_BYTES)))
         if not self._left:
             return b""
+        data = self._receive(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def _receive(self, size: int) -> bytes:
         try:
-            data: bytes = self._body.read(min(size, self._left))
+            data: bytes = self._body.read(size)
         except _BROKEN_BODY as error:
             raise LakeUnavailable(f"{self._source.id}: the connection broke while reading: {error}") from error
         if not data:
-            raise LakeUnavailable(f"{self._source.id}: S3 sent {self._left} bytes less than it announced")
-        self._left -= len(data)
+            missing = self._skip + self._left
+            raise LakeUnavailable(f"{self._source.id}: S3 sent {missing} bytes less than it announced")
         return data
 
     def close(self) -> None:

@@ -48,7 +48,6 @@ class IngestSettings:
     queue_url: str
     ledger_table: str
     unit_bytes: int  # bytes of a plain object that one worker reads
-    ledger_ttl_days: int  # must outlive dead-letter retention (14 days) and the replay horizon
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -57,7 +56,6 @@ class IngestSettings:
             queue_url=_text(env, "QUEUE_URL"),
             ledger_table=_text(env, "LEDGER_TABLE"),
             unit_bytes=_number(env, "UNIT_BYTES", 64 * MIB, least=1024),
-            ledger_ttl_days=_number(env, "LEDGER_TTL_DAYS", 90, least=15),
         )
 
 
@@ -68,11 +66,11 @@ class TransformSettings:
     bronze_bucket: str
     silver_bucket: str
     queue_url: str
+    dead_letter_queue_url: str
     ledger_table: str
     contracts_dir: Path
     lot_bytes: int  # raw bytes of rows held in memory at once: the size of a lot, or of one part of it
     max_row_bytes: int  # a longer row is quarantined
-    ledger_ttl_days: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -80,9 +78,9 @@ class TransformSettings:
             bronze_bucket=_text(env, "BRONZE_BUCKET"),
             silver_bucket=_text(env, "SILVER_BUCKET"),
             queue_url=_text(env, "QUEUE_URL"),
+            dead_letter_queue_url=_text(env, "DEAD_LETTER_QUEUE_URL"),
             ledger_table=_text(env, "LEDGER_TABLE"),
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
             lot_bytes=_number(env, "LOT_BYTES", 128 * MIB, least=MIB),
             max_row_bytes=_number(env, "MAX_ROW_BYTES", 8 * MIB, least=1024),
-            ledger_ttl_days=_number(env, "LEDGER_TTL_DAYS", 90, least=15),
         )

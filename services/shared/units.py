@@ -2,31 +2,78 @@
 
 Planning is arithmetic on the size that the S3 event states; nothing here reads an object. A unit owns the rows
 that *start* in its range (Hadoop's split rule), so any cut of an object yields every row exactly once.
+
+A message is a claim by whoever could send it, not a fact: `UnitMessage` is what it says, and becomes a `Unit` only
+where the ledger's object confirms it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from services.shared.errors import Terminal
-from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey, UnitId
+from services.shared.identities import BronzeKey, ObjectId, UnitId
 
-MESSAGE_VERSION = 1
+MESSAGE_VERSION = 2
+MAX_MESSAGE_CHARACTERS = 16_384  # a key has at most 1,024 bytes; the rest of a unit is short
+MAX_KEY_BYTES = 1024  # S3's limit
+MAX_OBJECT_BYTES = 50 * 1024**4  # S3's limit: 50 TiB
+# Outside these years no S3 object was created; inside them a contract's window does not leave the calendar.
+FIRST_YEAR, LAST_YEAR = 2006, 2999
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
+_ETAG = re.compile(r"[!-\"$-~]{1,128}")  # visible ASCII without '#', which separates the etag in an object's id
 
 
 class MalformedMessage(Terminal):
-    """An SQS body that is not a unit: it goes back, and after `maxReceiveCount` to the dead-letter queue."""
+    """An SQS body that is not a unit."""
+
+
+def check_object(id_: ObjectId, size: int) -> None:
+    """Whether S3 can hold an object of this name and size, in bytes.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
+    if not _BUCKET.fullmatch(id_.bucket):
+        raise ValueError(f"not a bucket's name: {id_.bucket!a}")
+    if not _ETAG.fullmatch(id_.etag):
+        raise ValueError(f"not an etag: {id_.etag!a}")
+    try:
+        length = len(id_.key.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the key is not valid Unicode: {id_.key!a}") from error
+    if not 0 < length <= MAX_KEY_BYTES:
+        raise ValueError(f"the key has {length:,} bytes; S3 allows 1 to {MAX_KEY_BYTES:,}")
+    if not 0 <= size <= MAX_OBJECT_BYTES:
+        raise ValueError(f"the size is {size:,} bytes; S3 allows 0 to {MAX_OBJECT_BYTES:,}")
+
+
+def read_created(text: str) -> datetime:
+    """The time of an object's creation, in UTC.
+
+    Raises:
+        ValueError: it is not an ISO 8601 time with an offset from UTC, or no S3 object was created in that year.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {text!r} does not state its offset from UTC")
+    # The local year comes first: at the ends of the calendar there is no UTC time to convert to.
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"the time {text!r} does not lie in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class BronzeObject:
-    """One version of a Bronze object, as its S3 event describes it.
+    """One content of one Bronze key.
 
-    `etag` and `version_id` pin the bytes; `created` is the event's time, the base of the contract's window.
+    The etag is the content's identity; `version_id` only pins the bytes that are read, and is not part of it.
+    `created` is the time of the first event that announced it, the base of the contract's window.
     """
 
     bucket: str
@@ -38,21 +85,21 @@ class BronzeObject:
 
     @property
     def id(self) -> ObjectId:
-        return ObjectId(self.bucket, self.key, self.version_id or self.etag)
+        return ObjectId(self.bucket, self.key, self.etag)
 
     @property
     def bronze_key(self) -> BronzeKey:
         """The dataset and codec that the key states.
 
         Raises:
-            UnacceptableKey: the key is none that smelt takes.
+            UnacceptableKey: the key is not one that smelt reads.
         """
         return BronzeKey.parse(self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Bytes `[start, end)` of an object: what one worker reads, and the body of one SQS message."""
+    """Bytes `[start, end)` of an object: what one worker reads."""
 
     object: BronzeObject
     start: int
@@ -66,81 +113,121 @@ class Unit:
     def bytes(self) -> int:
         return self.end - self.start
 
+    @property
+    def is_whole_object(self) -> bool:
+        return (self.start, self.end) == (0, self.object.size)
+
     def to_message(self) -> str:
-        """The unit as compact JSON, format version 1."""
+        """The body of its SQS message: compact JSON, format version 2."""
+        return self.as_message().to_body()
+
+    def as_message(self) -> UnitMessage:
         source = self.object
+        return UnitMessage(source.id, source.size, source.created, self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitMessage:
+    """What a message says: an object, its size in bytes, its event time, and a range. None of it is confirmed."""
+
+    object: ObjectId
+    size: int
+    created: datetime
+    start: int
+    end: int
+
+    @property
+    def id(self) -> UnitId:
+        return UnitId(self.object, self.start, self.end)
+
+    def to_body(self) -> str:
         body = {
             "v": MESSAGE_VERSION,
-            "bucket": source.bucket,
-            "key": source.key,
-            "size": source.size,
-            "etag": source.etag,
-            "version_id": source.version_id,
-            "created": source.created.isoformat(),
+            "bucket": self.object.bucket,
+            "key": self.object.key,
+            "etag": self.object.etag,
+            "size": self.size,
+            "created": self.created.isoformat(),
             "start": self.start,
             "end": self.end,
         }
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        # Pure ASCII: SQS refuses some characters that a key may have, such as U+FFFF.
+        return json.dumps(body, separators=(",", ":"))
 
     @classmethod
-    def from_message(cls, body: str) -> Self:
-        """Read a unit back.
+    def parse(cls, body: str) -> Self:
+        """Read a body back.
 
         Raises:
-            MalformedMessage: the body is not JSON, of another format version, incomplete or inconsistent.
+            MalformedMessage: it is not JSON, of another format version, incomplete or inconsistent, or S3 can hold no
+                such object.
         """
+        if len(body) > MAX_MESSAGE_CHARACTERS:
+            raise MalformedMessage(f"not a unit: {len(body)} characters, more than {MAX_MESSAGE_CHARACTERS}")
         try:
             message = json.loads(body)
             if not isinstance(message, dict) or message.get("v") != MESSAGE_VERSION:
-                raise MalformedMessage(
-                    f"not a unit of format version {MESSAGE_VERSION}: {body[:200]!r}; "
-                    "messages come from the ingest function, find out who else sends to this queue"
-                )
+                raise ValueError(f"not a JSON object of format version {MESSAGE_VERSION}")
             return cls._from_fields(message)
-        except (json.JSONDecodeError, RecursionError, KeyError, TypeError, ValueError, UnacceptableKey) as error:
-            raise MalformedMessage(f"not a unit ({error!r}): {body[:200]!r}") from error
+        except (RecursionError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise MalformedMessage(
+                f"not a unit ({error!r}): {body[:200]!r}; units come from the ingest function, "
+                "find out who else sends to this queue"
+            ) from error
 
     @classmethod
     def _from_fields(cls, message: dict[str, Any]) -> Self:
         texts = [message[name] for name in ("bucket", "key", "etag", "created")]
         numbers = [message[name] for name in ("size", "start", "end")]
-        version_id = message["version_id"]
         if not all(isinstance(text, str) and text for text in texts):
-            raise ValueError("bucket, key, etag and created must be texts")
+            raise ValueError("bucket, key, etag and created must be non-empty strings")
         if not all(type(number) is int for number in numbers):
             raise ValueError("size, start and end must be integers")
-        if version_id is not None and not isinstance(version_id, str):
-            raise ValueError("version_id must be a text or null")
         bucket, key, etag, created = texts
         size, start, end = numbers
+        id_ = ObjectId(bucket, key, etag)
+        check_object(id_, size)
         if not 0 <= start < end <= size:
             raise ValueError(f"the range {start}-{end} does not lie in an object of {size} bytes")
-        moment = datetime.fromisoformat(created)
-        if moment.tzinfo is None:
-            raise ValueError("created must state its offset from UTC")
-        source = BronzeObject(bucket, key, size, etag, version_id, moment.astimezone(UTC))
-        unit = cls(source, start, end)
-        if source.bronze_key.codec and (start, end) != (0, size):
-            raise ValueError("a compressed object is one unit")
-        return unit
+        return cls(id_, size, read_created(created), start, end)
 
 
-def plan(source: BronzeObject, unit_bytes: int) -> Iterator[Unit]:
-    """Cut an object into units, in order, in constant memory.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an object is cut: `[0, step)`, `[step, 2 * step)`, ... Fixed once by the object's first planning."""
 
-    A plain object becomes ranges of `unit_bytes`; a compressed one is a single unit, since its rows cannot be
-    found without reading it from the start. An empty object has no unit.
+    source: BronzeObject
+    step: int  # bytes of each unit but the last
 
-    Raises:
-        UnacceptableKey: the key is none that smelt takes.
-    """
-    step = source.size if source.bronze_key.codec else unit_bytes
-    for start in range(0, source.size, step or 1):
-        yield Unit(source, start, min(start + step, source.size))
+    @classmethod
+    def of(cls, source: BronzeObject, unit_bytes: int) -> Self:
+        """Cut a plain object into ranges of `unit_bytes`.
 
+        A compressed one is a single unit, since its rows cannot be found without reading it from the start. An
+        empty object has no unit.
 
-def unit_count(source: BronzeObject, unit_bytes: int) -> int:
-    """How many units `plan` yields."""
-    if source.bronze_key.codec:
-        return 1 if source.size else 0
-    return -(-source.size // unit_bytes)
+        Raises:
+            UnacceptableKey: the key is not one that smelt reads.
+        """
+        whole = source.bronze_key.codec is not None or source.size <= unit_bytes
+        return cls(source, max(source.size, 1) if whole else unit_bytes)
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return -(-self.source.size // self.step)
+
+    def unit(self, number: int) -> Unit:
+        """Unit number `number`, from 0."""
+        start = number * self.step
+        return Unit(self.source, start, min(start + self.step, self.source.size))
+
+    def __iter__(self) -> Iterator[Unit]:
+        """All units in order, in constant memory."""
+        return map(self.unit, range(self.units))
+
+    def has(self, start: int, end: int) -> bool:
+        """Whether a range is exactly one of the units."""
+        return (
+            start % self.step == 0 and 0 <= start < self.source.size and end == min(start + self.step, self.source.size)
+        )

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
+from services.shared.deadline import Deadline
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.settings import TransformSettings
 from services.shared.telemetry import count, logger, metrics, seconds, size, tracer
-from services.transform.protocol.delivery import BatchProcessor, BatchResult
-from services.transform.protocol.lots import Deadline, LotReport, LotWorker
+from services.transform.protocol.dead_letters import DeadLetterQueue
+from services.transform.protocol.delivery import DeliveryProcessor, DeliveryResult
+from services.transform.protocol.execution import LotReport
+from services.transform.protocol.lots import LotWorker
 from services.transform.protocol.redelivery import send_back
 from services.transform.reading.reader import UnitReader
 
@@ -36,14 +39,15 @@ def _sqs() -> Any:
 
 
 @cache
-def _processor() -> BatchProcessor:
+def _processor() -> DeliveryProcessor:
     settings = _settings()
     lake = S3Lake(aws_client("s3"), settings.silver_bucket)
-    ledger = Ledger(aws_client("dynamodb"), settings.ledger_table, settings.ledger_ttl_days)
+    ledger = Ledger(aws_client("dynamodb"), settings.ledger_table)
     contracts = load_contracts(settings.contracts_dir)
     reader = UnitReader(lake, settings.max_row_bytes)
     worker = LotWorker(lake, ledger, contracts, settings.lot_bytes, reader)
-    return BatchProcessor(worker, ledger, settings.bronze_bucket)
+    dead_letters = DeadLetterQueue(_sqs(), settings.dead_letter_queue_url)
+    return DeliveryProcessor(worker, ledger, dead_letters, settings.bronze_bucket)
 
 
 if os.environ.get("AWS_LAMBDA_RUNTIME_API"):  # start-up in Lambda: a broken contract or setting fails now
@@ -61,7 +65,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     """
     deadline = Deadline.of(lambda: context.get_remaining_time_in_millis() / 1000)
     result = _processor().process(event["Records"], deadline, _tell_lot)
-    _tell_batch(result)
+    _tell_delivery(result)
     if result.failed:
         now_ms = int(time.time() * 1000)
         for refusal in send_back(_sqs(), _settings().queue_url, event["Records"], result.failed, now_ms):
@@ -74,18 +78,19 @@ def _tell_lot(report: LotReport) -> None:
     oldest = min(unit.object.created.timestamp() for unit in report.units)
     lag = time.time() - oldest
     raw_bytes = sum(unit.bytes for unit in report.units)
+    files = report.lot.files
     logger.info(
         "lot committed",
-        lot=str(report.lot),
+        lot=str(report.lot.id),
         units=[str(unit.id) for unit in report.units],
         taken_over=report.taken_over,
         rows_read=report.counts.read,
         rows_silver=dict(report.silver_rows),
         rows_quarantined=dict(report.reasons),
         rows_rescued=report.rescued,
-        files=len(report.files),
+        files=len(files),
         bytes_read=raw_bytes,
-        bytes_written=sum(file.bytes for file in report.files),
+        bytes_written=sum(file.bytes for file in files),
         seconds=round(report.seconds, 3),
         lag_seconds=round(lag, 3),
     )
@@ -96,13 +101,19 @@ def _tell_lot(report: LotReport) -> None:
     count("UnitsCommitted", len(report.units))
     count("LotsCommitted")
     count("LotsTakenOver", int(report.taken_over))
-    count("FilesWritten", len(report.files))
+    count("FilesWritten", len(files))
     size("BytesRead", raw_bytes)
     seconds("SilverLag", lag)
 
 
-def _tell_batch(result: BatchResult) -> None:
+def _tell_delivery(result: DeliveryResult) -> None:
     for message, error in result.failed.items():
         logger.warning("message goes back", message_id=message, error=str(error), kind=type(error).__name__)
+    for message, error in result.dead.items():
+        logger.error("dead letter", message_id=message, error=str(error), kind=type(error).__name__)
+    for object_, error in result.rejected.items():
+        logger.error("object rejected", object=str(object_), error=str(error))
     count("MessagesReturned", len(result.failed))
     count("DuplicatesSkipped", result.duplicates)
+    count("UnitsDead", len(result.dead))
+    count("ObjectsRejected", len(result.rejected))

@@ -21,7 +21,7 @@ DYNAMODB = f"http://127.0.0.1:{_dynamodb_port}" if _dynamodb_port else None
 def _docker() -> None:
     """These tests need a Docker engine; CI brings its own up, so there they always run."""
     if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode:
-        reason = "no Docker engine runs here: start one, or on bare Debian run scripts/docker_on_debian.sh"
+        reason = "no Docker engine runs here: start one, or on bare Debian run docker/docker_on_debian.sh"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

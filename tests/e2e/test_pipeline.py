@@ -31,8 +31,8 @@ def test_every_row_lands_once_though_its_event_and_its_unit_are_delivered_twice(
     running.check_that_every_row_lands_once(dataset, suffix, data, rows=2000)
 
 
-def test_a_message_that_is_no_unit_ends_in_the_dead_letter_queue(running: Running) -> None:
-    running.check_that_a_message_that_is_no_unit_becomes_a_dead_letter()
+def test_a_message_that_is_not_a_unit_ends_in_the_dead_letter_queue(running: Running) -> None:
+    running.check_that_a_message_that_is_not_a_unit_becomes_a_dead_letter()
 
 
 def test_an_object_that_is_not_taken_is_recorded_with_its_reason(running: Running) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from local.stack import Clients
 from services.shared.contract.model import Contract
-from services.shared.ledger.ledger import Ledger, LotState
-from services.shared.units import Unit, plan
+from services.shared.ledger.records import LotState
+from services.shared.units import Unit
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
+from tests.support.readers import SlowReader
 
 # Thousands in CI, where `.ci/run` asks for them; a quick look elsewhere.
 CASES = int(os.environ.get("SMELT_FAULT_CASES", "150"))
@@ -38,6 +40,8 @@ class Delivery:
     others: list[int]
     pause: float  # seconds that pass during the interruption, before the second worker
     rest: float  # seconds that pass afterwards
+    newer: bool  # whether the worker has a newer contract, under which some days are out of the window
+    slow: float  # seconds that each piece of an object takes to read
 
 
 PICKS = st.lists(st.integers(0, 30), min_size=1, max_size=6)
@@ -51,6 +55,8 @@ DELIVERIES = st.builds(
     others=PICKS,
     pause=st.sampled_from([0.0, 30.0, 2 * INVOCATION_SECONDS]),
     rest=st.sampled_from([0.0, 30.0, 2 * INVOCATION_SECONDS]),
+    newer=st.booleans(),
+    slow=st.sampled_from([0.0, 0.0, 12.0]),
 )
 
 
@@ -58,14 +64,24 @@ def chosen(rig: Rig, picks: list[int]) -> list[Unit]:
     return [rig.units[pick % len(rig.units)] for pick in picks]
 
 
+def newer(contracts: Mapping[str, Contract]) -> dict[str, Contract]:
+    shipments = contracts["shipments"]
+    earliest = shipments.earliest.replace(year=2026, month=1, day=2)
+    return {**contracts, "shipments": replace(shipments, version="9.0.0", earliest=earliest)}
+
+
 def play(rig: Rig, delivery: Delivery) -> None:
+    contracts = newer(rig.contracts) if delivery.newer else rig.contracts
+    rig.reader = lambda lake: SlowReader(lake, rig.clock, delivery.slow)
+
     def second_worker() -> None:
         rig.clock.advance(delivery.pause)
         rig.deliver(chosen(rig, delivery.others), lot_bytes=delivery.lot_bytes)
 
     action = crash if delivery.crashes else second_worker
     interrupter = Interrupter(delivery.step, delivery.before, action)
-    result = rig.deliver(chosen(rig, delivery.picks), interrupter, delivery.lot_bytes)
+    result = rig.deliver(chosen(rig, delivery.picks), interrupter, delivery.lot_bytes, contracts)
+    rig.reader = Rig.__dataclass_fields__["reader"].default
     event("crashed" if result is None else "answered")
     rig.clock.advance(delivery.rest)
 
@@ -77,7 +93,7 @@ def play(rig: Rig, delivery: Delivery) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
-    files=st.lists(st.lists(LINES, min_size=1, max_size=12), min_size=1, max_size=3),
+    files=st.lists(st.tuples(st.booleans(), st.lists(LINES, min_size=1, max_size=12)), min_size=1, max_size=3),
     deliveries=st.lists(DELIVERIES, max_size=6),
     unit_bytes=st.sampled_from([256, 1024, 1 << 20]),
 )
@@ -85,13 +101,13 @@ def test_every_row_stands_exactly_once_after_any_history(
     clients: Clients,
     ledger_table: str,
     contracts: dict[str, Contract],
-    files: list[list[bytes]],
+    files: list[tuple[bool, list[bytes]]],
     deliveries: list[Delivery],
     unit_bytes: int,
 ) -> None:
     rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes)
-    for lines in files:
-        rig.upload("shipments", lines)
+    for is_packed, lines in files:
+        rig.upload("shipments", lines, ".jsonl.gz" if is_packed else ".jsonl")
     for delivery in deliveries:
         play(rig, delivery)
     rig.drain(rig.units)
@@ -106,15 +122,14 @@ def test_a_unit_that_vanishes_frees_the_others_of_its_lot(
     rig.upload("shipments", [shipment(n, 1 + n % 3) for n in range(6)])
     vanishing = rig.upload("shipments", [shipment(n) for n in range(5)])
     rig.deliver(rig.units, Interrupter(step, before=False, action=crash))
-    found = Ledger(clients.dynamodb, ledger_table).look_up([unit.id for unit in rig.units])
-    committed = any(lot.state is LotState.COMMITTED for lot in found.lots.values())
+    committed = any(lot.state is LotState.COMMITTED for lot in rig.look_up().lots.values())
     rig.clock.advance(2 * INVOCATION_SECONDS)
     del rig.lake.objects[str(vanishing.id)]
-    for _ in range(3):
-        rig.deliver(rig.units)
-        rig.clock.advance(2 * INVOCATION_SECONDS)
+    rig.drain(rig.units)
     if not committed:
         rig.forget(vanishing)
+        assert len(rig.dead_letters.sent) == 1
+        rig.dead_letters.sent.clear()
     rig.check_exactly_once()
 
 
@@ -125,7 +140,7 @@ def test_a_race_lost_while_memory_is_full_loses_no_rows_of_the_units_before(
     rig.upload("shipments", [shipment(n) for n in range(3)])
     lines = [shipment(n) for n in range(40)]
     packed = rig.lake.upload("bronze/shipments/unpacks-to-more.jsonl.gz", gzip.compress(b"\n".join(lines)))
-    rig.units += plan(packed, 1 << 20)
+    rig.plan(packed)
     for number in range(len(lines)):
         rig.expected[str(packed.id), sum(len(line) + 1 for line in lines[:number])] += 1
 

@@ -1,138 +1,250 @@
-"""The audit tells done from not done, and finds files that no lot names."""
+"""`smelt audit` over a real ledger, real buckets and what the real transform wrote."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from local.ministack import ROOT
-from local.stack import CREDENTIALS, Clients
-from services.ops.audit import audit
+from local.stack import CREDENTIALS, Clients, create_bucket
+from services.ops.cli.app import app
+from services.ops.cli.console import execute
 from services.shared.contract.model import Contract
-from services.shared.ledger.ledger import Counts, Ledger
-from services.shared.units import BronzeObject, unit_count
+from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Interrupter
 from tests.support.lake import BRONZE, CREATED
-from tests.support_terraform import need_terraform
+
+NAMES = {"LEDGER_TABLE": "", "BRONZE_BUCKET": "", "SILVER_BUCKET": ""}
+
+
+@dataclass
+class Pipeline:
+    """A rig whose objects and files are in buckets of their own, too."""
+
+    rig: Rig
+    clients: Clients
+    bronze: str
+    silver: str
+
+    def upload(self, rows: list[bytes]) -> BronzeObject:
+        """An object of Bronze, planned."""
+        key = f"bronze/shipments/{uuid.uuid4().hex}.jsonl"
+        data = b"".join(row + b"\n" for row in rows)
+        source = self.put(key, data)
+        self.rig.lake.objects[str(source.id)] = data
+        return self.rig.plan(source)
+
+    def put(self, key: str, data: bytes = b"{}\n") -> BronzeObject:
+        """An object of Bronze that nobody has announced."""
+        answer = self.clients.s3.put_object(Bucket=self.bronze, Key=key, Body=data)
+        etag = answer["ETag"].strip('"')
+        return BronzeObject(self.bronze, key, len(data), etag, answer.get("VersionId"), CREATED)
+
+    def copy_files(self) -> None:
+        """What transform wrote into the rig's lake, as files on S3."""
+        for key, data in self.rig.lake.files.items():
+            self.clients.s3.put_object(Bucket=self.silver, Key=key, Body=data)
 
 
 @pytest.fixture
-def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
-    return Rig(clients.dynamodb, ledger_table, contracts)
+def pipeline(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Pipeline:
+    made = Pipeline(
+        Rig(clients.dynamodb, ledger_table, contracts),
+        clients,
+        BRONZE,  # the rig's workers read no other bucket
+        f"silver-{uuid.uuid4().hex[:8]}",
+    )
+    for bucket in (made.bronze, made.silver):
+        create_bucket(clients.s3, bucket)
+    for version in clients.s3.list_object_versions(Bucket=BRONZE).get("Versions", []):
+        clients.s3.delete_object(Bucket=BRONZE, Key=version["Key"], VersionId=version["VersionId"])
+    return made
+
+
+@dataclass
+class Told:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return dict(json.loads(self.out))
+
+
+Command = Callable[..., Told]
 
 
 @pytest.fixture
-def ledger(rig: Rig) -> Ledger:
-    return Ledger(rig.dynamodb, rig.table, clock=rig.clock)
+def smelt(
+    pipeline: Pipeline, ledger_table: str, emulator: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> Command:
+    """The `smelt` command with the names of this pipeline in its environment."""
+    names = {"LEDGER_TABLE": ledger_table, "BRONZE_BUCKET": pipeline.bronze, "SILVER_BUCKET": pipeline.silver}
 
-
-def plan(ledger: Ledger, source: BronzeObject, unit_bytes: int) -> None:
-    """What ingest does, without a queue."""
-    token = ledger.begin_planning(source, unit_count(source, unit_bytes), unit_bytes, 60)
-    assert token
-    ledger.finish_planning(source, token)
-
-
-def test_an_object_is_done_when_all_its_units_are_committed(rig: Rig, ledger: Ledger) -> None:
-    source = rig.upload("shipments", [shipment(n) for n in range(20)] + [b"{"])
-    plan(ledger, source, rig.unit_bytes)
-    assert len(rig.units) > 2
-    rig.deliver(rig.units[:2])
-    assert not audit(ledger, rig.lake.files).objects[source.id].is_done
-    rig.deliver(rig.units)
-    found = audit(ledger, rig.lake.files)
-    assert found.findings == []
-    assert found.objects[source.id].is_done
-    assert found.counts == Counts(21, 20, 1)
-
-
-def test_a_rejected_object_is_done_and_a_unit_that_fails_is_not(rig: Rig, ledger: Ledger) -> None:
-    rejected = BronzeObject(BRONZE, "bronze/a.csv", 10, "e", None, CREATED)
-    ledger.reject_object(rejected, "unsupported_format")
-    vanished = rig.upload("shipments", [shipment(1)])
-    plan(ledger, vanished, rig.unit_bytes)
-    del rig.lake.objects[str(vanished.id)]
-    rig.deliver(rig.units)
-    found = audit(ledger, rig.lake.files)
-    assert found.objects[rejected.id].is_done
-    assert not found.objects[vanished.id].is_done
-    assert "deleted" in found.objects[vanished.id].errors[0]
-
-
-def test_files_of_a_lot_that_is_still_open_are_no_finding(rig: Rig, ledger: Ledger) -> None:
-    source = rig.upload("shipments", [shipment(1)])
-    plan(ledger, source, rig.unit_bytes)
-    rig.deliver(rig.units, Interrupter(4, before=False, action=crash))
-    assert len(rig.lake.files) == 1
-    found = audit(ledger, rig.lake.files)
-    assert found.findings == []
-    assert not found.objects[source.id].is_done
-
-
-def test_a_file_that_no_lot_names_and_a_lot_whose_file_is_missing_are_found(rig: Rig, ledger: Ledger) -> None:
-    plan(ledger, rig.upload("shipments", [shipment(1)]), rig.unit_bytes)
-    rig.deliver(rig.units)
-    (key,) = rig.lake.files
-    orphan = "silver/shipments/dt=2026-01-01/20260101T000000Z-0123456789abcdef.parquet"
-    assert ["not in the lake" in finding for finding in audit(ledger, []).findings] == [True]
-    (finding,) = audit(ledger, [key, orphan]).findings
-    assert orphan in finding and "no lot names it" in finding
-    (finding,) = audit(ledger, [key, "silver/by-hand.parquet"]).findings
-    assert "not a file that smelt writes" in finding
-
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def smelt_audit(emulator: str, clients: Clients, ledger_table: str) -> Command:
-    """`smelt audit` as a person runs it, over this test's ledger and a bucket without files."""
-    bucket = f"silver-{uuid.uuid4().hex[:8]}"
-    clients.s3.create_bucket(Bucket=bucket)
-
-    def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        names = {"LEDGER_TABLE": ledger_table, "SILVER_BUCKET": bucket, "COLUMNS": "80"}
-        command = [sys.executable, "-m", "services.ops.cli", "audit", *options]
-        settings = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator} | names | environment
-        return subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True)
+    def run(*words: str, **environment: str) -> Told:
+        for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator} | names | environment).items():
+            monkeypatch.setenv(name, value)
+        code = execute(app, list(words))
+        told = capsys.readouterr()
+        return Told(code, told.out, told.err)
 
     return run
 
 
-def test_the_command_shows_what_is_not_done_and_why(rig: Rig, ledger: Ledger, smelt_audit: Command) -> None:
-    assert smelt_audit().returncode == 0
-    ledger.reject_object(BronzeObject(BRONZE, "bronze/a.csv", 10, "e", None, CREATED), "unsupported_format")
-    vanished = rig.upload("shipments", [shipment(1)])
-    plan(ledger, vanished, rig.unit_bytes)
-    del rig.lake.objects[str(vanished.id)]
-    rig.deliver(rig.units)
-    everything, unfinished = smelt_audit(), smelt_audit("--unfinished")
-    assert [everything.returncode, unfinished.returncode] == [1, 1]
-    assert "unsupported_format" in everything.stdout
-    assert "unsupported_format" not in unfinished.stdout
-    assert "was deleted" in unfinished.stdout
+def test_an_empty_pipeline_is_all_right(smelt: Command) -> None:
+    told = smelt("audit")
+    assert (told.code, "0 objects" in told.out, "0 findings" in told.out) == (0, True, True)
 
 
-@pytest.mark.parametrize("wrong", [{"LEDGER_TABLE": "missing"}, {"SILVER_BUCKET": "missing-bucket"}])
-def test_the_command_says_what_it_could_not_read(smelt_audit: Command, wrong: dict[str, str]) -> None:
-    done = smelt_audit(**wrong)
-    assert done.returncode == 2
-    assert next(iter(wrong.values())) in done.stderr
-    assert "Are credentials and region" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_transform_wrote_is_accounted_for(pipeline: Pipeline, smelt: Command) -> None:
+    small = pipeline.upload([shipment(1), b"{"])
+    large = pipeline.upload([shipment(n) for n in range(40)])
+    assert len(pipeline.rig.units) > 4
+    pipeline.rig.deliver(pipeline.rig.units[:3])
+    pipeline.copy_files()
+    before = smelt("audit", "--json", "--overdue-hours", "1000000")
+    pipeline.rig.deliver(pipeline.rig.units)
+    pipeline.copy_files()
+    after = smelt("audit", "--json", "--state", "done", "--state", "committed")
+    assert (before.code, after.code) == (0, 0)
+    assert before.document["objects"]["in_progress"] == 1
+    assert after.document["rows"] == {"read": 42, "silver": 41, "quarantined": 1}
+    assert after.document["findings"] == {"total": 0, "by_code": {}, "listed": []}
+    listed = {account["object"]: account["state"] for account in after.document["listed_objects"]}
+    assert listed == {str(small.id): "done", str(large.id): "committed"}
+    smelt("sweep")
+    assert smelt("audit", "--json").document["objects"]["done"] == 2
 
 
-def test_the_command_asks_which_pipeline(smelt_audit: Command, tmp_path: Path) -> None:
-    nowhere = {"LEDGER_TABLE": "", "SILVER_BUCKET": ""}
-    unnamed = smelt_audit(**nowhere)
-    assert (unnamed.returncode, "which pipeline?" in unnamed.stderr) == (2, True)
-    need_terraform()
-    empty = smelt_audit("--terraform-dir", os.path.relpath(tmp_path, ROOT), **nowhere)
-    assert (empty.returncode, "Terraform has created no pipeline" in empty.stderr) == (2, True)
+def test_the_json_has_the_documented_shape(pipeline: Pipeline, smelt: Command) -> None:
+    pipeline.put("bronze/shipments/lost.jsonl")
+    pipeline.upload([shipment(1)])
+    document = smelt("audit", "--json", "--in-flight-minutes", "0").document
+    assert set(document) == {
+        "all_right",
+        "objects",
+        "rows",
+        "lots",
+        "lots_with_leftover_files",
+        "files",
+        "uploads_in_flight",
+        "replay_copies",
+        "findings",
+        "listed_objects",
+        "objects_not_listed",
+    }
+    assert set(document["findings"]["listed"][0]) == {"code", "subject", "detail", "next"}
+    assert set(document["listed_objects"][0]) == {
+        "object",
+        "state",
+        "ledger_state",
+        "created",
+        "bytes",
+        "units",
+        "units_committed",
+        "dead_letters",
+        "rows_read",
+        "rows_silver",
+        "rows_quarantined",
+        "reason",
+        "errors",
+        "next",
+    }
+
+
+def test_five_refused_files_are_not_loaded(pipeline: Pipeline, smelt: Command) -> None:
+    for name in ("part-0000", "events.gz", "a.csv", "b.txt", "c.parquet"):
+        source = pipeline.put(f"bronze/shipments/{name}")
+        pipeline.rig.ledger.objects.reject(source, "unsupported_format", "upload .jsonl, .ndjson or .json")
+    told = smelt("audit")
+    assert told.code == 1
+    assert "5 objects: 5 not loaded" in told.out
+    assert " done" not in told.out
+    assert "unsupported_format" in told.out and "upload .jsonl" in told.out
+
+
+def test_a_content_that_was_overwritten_before_it_was_announced_is_found(pipeline: Pipeline, smelt: Command) -> None:
+    key = "bronze/shipments/é #1\n.jsonl"
+    lost = pipeline.put(key, shipment(1) + b"\n")
+    pipeline.rig.plan(pipeline.put(key, shipment(2) + b"\n"))
+    on_its_way = smelt("audit", "--json", "--overdue-hours", "1000000")
+    told = smelt("audit", "--json", "--in-flight-minutes", "0")
+    assert (on_its_way.code, on_its_way.document["uploads_in_flight"]) == (0, 1)
+    (finding,) = told.document["findings"]["listed"]
+    assert (told.code, finding["code"], finding["subject"]) == (1, "never_announced", str(lost.id))
+
+
+def test_files_that_are_missing_changed_or_not_smelts_are_found(pipeline: Pipeline, smelt: Command) -> None:
+    pipeline.upload([shipment(n, day=1 + n) for n in range(3)])
+    pipeline.rig.deliver(pipeline.rig.units)
+    pipeline.copy_files()
+    missing, changed, _ = sorted(pipeline.rig.lake.files)
+    pipeline.clients.s3.delete_object(Bucket=pipeline.silver, Key=missing)
+    pipeline.clients.s3.put_object(Bucket=pipeline.silver, Key=changed, Body=b"other")
+    for foreign in ("silver/by-hand.parquet", "quarantine/é", "elsewhere/is-fine"):
+        pipeline.clients.s3.put_object(Bucket=pipeline.silver, Key=foreign, Body=b"")
+    told = smelt("audit", "--json")
+    found = {(finding["code"], finding["subject"]) for finding in told.document["findings"]["listed"]}
+    assert found == {
+        ("file_missing", missing),
+        ("file_differs", changed),
+        ("foreign_file", "silver/by-hand.parquet"),
+        ("foreign_file", "quarantine/é"),
+    }
+    text = smelt("audit", "--limit", "1").out
+    assert "foreign_file: 2" in text and "1 more are not listed" in text
+
+
+def test_a_worker_that_died_before_its_commit_leaves_no_finding(pipeline: Pipeline, smelt: Command) -> None:
+    pipeline.upload([shipment(1)])
+    pipeline.rig.deliver(pipeline.rig.units, Interrupter(first="put", before=False, action=crash))
+    pipeline.copy_files()
+    assert len(pipeline.rig.lake.files) == 1
+    told = smelt("audit", "--json", "--overdue-hours", "1000000")
+    assert (told.code, told.document["lots"]) == (0, {"PENDING": 1})
+
+
+def test_a_dead_unit_stops_its_object(pipeline: Pipeline, smelt: Command) -> None:
+    source = pipeline.upload([shipment(1)])
+    (unit,) = pipeline.rig.units
+    pipeline.rig.ledger.units.bury(unit.id, "m1", f"{source.id} cannot be read: it was deleted")
+    for words in (("audit",), ("audit", "--unfinished")):
+        told = smelt(*words)
+        assert told.code == 1
+        assert "1 objects: 1 stopped" in told.out
+        assert "it was deleted" in told.out.replace("\n", " ")
+
+
+def test_unfinished_needs_the_table_alone(pipeline: Pipeline, smelt: Command) -> None:
+    pipeline.upload([shipment(1)])
+    told = smelt("audit", "--unfinished", "--json", BRONZE_BUCKET="", SILVER_BUCKET="")
+    assert [account["state"] for account in told.document["listed_objects"]] == ["overdue"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"LEDGER_TABLE": "missing"}, {"SILVER_BUCKET": "missing-bucket"}, {"BRONZE_BUCKET": "missing-bucket"}]
+)
+@pytest.mark.parametrize("command", ["audit", "sweep"])
+def test_a_command_says_what_it_could_not_read(smelt: Command, command: str, wrong: dict[str, str]) -> None:
+    told = smelt(command, **wrong)
+    if command == "sweep" and "LEDGER_TABLE" not in wrong:
+        assert told.code == 0  # nothing to delete, so no bucket is asked
+        return
+    assert told.code == 2
+    assert next(iter(wrong.values())) in told.err
+    assert "Check the name and the region" in told.err
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("words", [("audit",), ("audit", "--unfinished"), ("sweep",)])
+def test_a_command_asks_for_a_pipeline(smelt: Command, words: tuple[str, ...]) -> None:
+    told = smelt(*words, **NAMES)
+    assert (told.code, "No pipeline given: pass --table" in told.err) == (2, True)

@@ -1,4 +1,4 @@
-"""Emptying takes every version, asks first, and says what it could not delete."""
+"""Emptying deletes every version, asks first, and reports what it could not delete."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from infra.deploy.buckets import Contents, Kept, contents, empty
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
-from services.ops.buckets import Contents, Kept, contents, empty
-from tests.support_terraform import need_terraform
+from tests.support.terraform import need_terraform
 
-SCRIPT = [sys.executable, str(ROOT / "scripts/empty_buckets.py")]
+SCRIPT = [sys.executable, "-m", "infra.deploy", "empty-buckets"]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def run(emulator: str, *arguments: str, **options: Any) -> subprocess.CompletedP
     return subprocess.run([*SCRIPT, *arguments], env=environment, capture_output=True, text=True, **options)
 
 
-def test_counts_everything_that_would_go(clients: Clients, bucket: str) -> None:
+def test_everything_that_would_be_deleted_is_counted(clients: Clients, bucket: str) -> None:
     assert contents(clients.s3, bucket) == Contents(versions=8, bytes=24, uploads=1)
 
 
@@ -59,13 +59,13 @@ def test_more_than_one_page_is_emptied(clients: Clients, bucket: str) -> None:
 
 def test_without_a_terminal_and_without_yes_nothing_is_deleted(clients: Clients, emulator: str, bucket: str) -> None:
     done = run(emulator, bucket, stdin=subprocess.DEVNULL)
-    assert done.returncode == 1
-    assert "nobody is here to confirm" in done.stderr
+    assert done.returncode == 2
+    assert "Nobody is here to confirm" in done.stderr
     assert contents(clients.s3, bucket).versions == 8
 
 
 @pytest.mark.parametrize(("typed", "left"), [("yes", 8), ("{bucket}", 0)])
-def test_only_the_bucket_s_own_name_confirms(
+def test_only_typing_the_bucket_s_name_confirms(
     clients: Clients, emulator: str, bucket: str, typed: str, left: int
 ) -> None:
     terminal, ours = pty.openpty()
@@ -75,12 +75,12 @@ def test_only_the_bucket_s_own_name_confirms(
     assert contents(clients.s3, bucket).versions == left
 
 
-def test_a_bucket_that_is_not_there_is_fine(emulator: str) -> None:
+def test_a_bucket_that_does_not_exist_is_fine(emulator: str) -> None:
     done = run(emulator, "no-such-bucket-at-all", "--yes")
     assert (done.returncode, "does not exist" in done.stderr) == (0, True)
 
 
-def test_what_s3_would_not_delete_is_told(clients: Clients, bucket: str) -> None:
+def test_what_s3_does_not_delete_is_reported(clients: Clients, bucket: str) -> None:
     class Refusing:
         """S3, but one key is under a legal hold."""
 
@@ -94,7 +94,7 @@ def test_what_s3_would_not_delete_is_told(clients: Clients, bucket: str) -> None
     assert told == [[Kept("a", "1", "AccessDenied: legal hold")]]
 
 
-def test_a_check_deletes_nothing_and_fails_only_where_something_is(
+def test_a_check_deletes_nothing_and_fails_only_for_a_bucket_that_is_not_empty(
     clients: Clients, emulator: str, bucket: str
 ) -> None:
     done = run(emulator, bucket, "--check")

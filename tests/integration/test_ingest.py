@@ -1,11 +1,10 @@
-"""Ingest against the emulator: every kind of event has its outcome, and no crash loses or doubles a unit."""
+"""Ingest against the emulator: every kind of event has its outcome, and none is lost by what its neighbours meet."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,205 +12,181 @@ import pytest
 from local.stack import Clients
 from services.ingest import app
 from services.ingest.events import MalformedEvent
-from services.ingest.planner import Outcome, SendFailed, plan_object, send_units
-from services.shared.ledger.ledger import LeaseHeld, Ledger, LedgerObject, ObjectState
-from services.shared.units import BronzeObject, Unit, plan
-from tests.support.faults import Crash, Interrupted, Interrupter
-from tests.support.lake import CREATED, Clock
-
-BUCKET = "bronze-bucket"
-
-
-@dataclass
-class Context:
-    """As much of Lambda's context as the handler and Powertools use."""
-
-    milliseconds: int = 60_000
-    function_name: str = "smelt-ingest"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:smelt-ingest"
-    aws_request_id: str = "request"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.milliseconds
-
-
-@pytest.fixture
-def queue_url(clients: Clients) -> str:
-    return clients.sqs.create_queue(QueueName=f"units-{time.monotonic_ns()}")["QueueUrl"]
-
-
-@pytest.fixture
-def handler(monkeypatch: pytest.MonkeyPatch, emulator: str, queue_url: str, ledger_table: str) -> Iterator[Any]:
-    """The function's handler, its environment set to the emulator."""
-    settings = {
-        "BRONZE_BUCKET": BUCKET,
-        "QUEUE_URL": queue_url,
-        "LEDGER_TABLE": ledger_table,
-        "UNIT_BYTES": "1024",
-        "AWS_ENDPOINT_URL": emulator,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    caches = (app._settings, app._ledger, app._sqs)
-    for cached in caches:
-        cached.cache_clear()
-    yield app.handler
-    for cached in caches:
-        cached.cache_clear()
-
-
-def event(*objects: tuple[str, int], bucket: str = BUCKET) -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "eventName": "ObjectCreated:Put",
-                "eventTime": CREATED.isoformat(),
-                "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": size, "eTag": "e1"}},
-            }
-            for key, size in objects
-        ]
-    }
-
-
-def messages(clients: Clients, queue_url: str) -> list[str]:
-    bodies: list[str] = []
-    while found := clients.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", []):
-        bodies += [message.get("Body", "") for message in found]
-    return bodies
-
-
-def ledger_objects(clients: Clients, table: str) -> dict[str, LedgerObject]:
-    return {item.id.key: item for item in Ledger(clients.dynamodb, table).scan() if isinstance(item, LedgerObject)}
-
-
-def test_an_object_becomes_units_on_the_queue_once(
-    handler: Any, clients: Clients, queue_url: str, ledger_table: str
-) -> None:
-    first = handler(event(("bronze/shipments/a.jsonl", 5000)), Context())
-    again = handler(event(("bronze/shipments/a.jsonl", 5000)), Context())
-    assert (first["planned"], again["duplicate"]) == (1, 1)
-    units = [Unit.from_message(body) for body in messages(clients, queue_url)]
-    assert sorted((unit.start, unit.end) for unit in units) == [
-        (0, 1024),
-        (1024, 2048),
-        (2048, 3072),
-        (3072, 4096),
-        (4096, 5000),
-    ]
-    assert ledger_objects(clients, ledger_table)["bronze/shipments/a.jsonl"].units == 5
-
-
-@pytest.mark.parametrize(
-    ("key", "bucket", "reason"),
-    [
-        ("bronze/shipments/", BUCKET, "directory_marker"),
-        ("bronze/shipments/a.csv", BUCKET, "unsupported_format"),
-        ("elsewhere/a.jsonl", BUCKET, "outside_bronze"),
-        ("bronze/shipments/a.jsonl", "another-bucket", "foreign_bucket"),
-    ],
+from services.ingest.planner import Planner
+from services.shared.deadline import Deadline
+from services.shared.identities import LotId
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LedgerObject, ObjectState
+from services.shared.units import BronzeObject, Plan, UnitMessage
+from tests.support.ingest import (
+    BUCKET,
+    KEY,
+    Context,
+    event,
+    events_of,
+    grid,
+    messages,
+    ranges,
+    record,
+    source,
 )
-def test_what_is_not_taken_is_recorded_with_its_reason(
-    handler: Any, clients: Clients, queue_url: str, ledger_table: str, key: str, bucket: str, reason: str
-) -> None:
-    assert handler(event((key, 10), bucket=bucket), Context())["rejected"] == 1
-    found = ledger_objects(clients, ledger_table)[key]
-    assert (found.state, found.reason) == (ObjectState.REJECTED, reason)
-    assert messages(clients, queue_url) == []
+from tests.support.lake import CREATED
 
 
-def test_an_empty_object_is_planned_with_no_unit(
-    handler: Any, clients: Clients, queue_url: str, ledger_table: str
-) -> None:
-    assert handler(event(("bronze/shipments/a.jsonl", 0)), Context())["planned"] == 1
-    assert ledger_objects(clients, ledger_table)["bronze/shipments/a.jsonl"].units == 0
-    assert messages(clients, queue_url) == []
+def bind(ledger: Ledger, plan: Plan, numbers: Sequence[int]) -> None:
+    """As transform does: units that a lot holds."""
+    ledger.lots.claim(LotId.new(datetime.now(UTC)), [plan.unit(n).id for n in numbers], [], {}, 60)
 
 
-def test_the_test_event_does_nothing(handler: Any, clients: Clients, ledger_table: str) -> None:
-    assert handler({"Event": "s3:TestEvent"}, Context()) == {"planned": 0, "duplicate": 0, "rejected": 0}
-    assert ledger_objects(clients, ledger_table) == {}
+class TestEvents:
+    def test_an_object_becomes_units_on_the_queue_once(
+        self, handler: Any, clients: Clients, queue_url: str, ledger: Ledger
+    ) -> None:
+        assert handler(event((KEY, 5000)), Context())["planned"] == 1
+        assert ranges(messages(clients, queue_url)) == [
+            (0, 1024),
+            (1024, 2048),
+            (2048, 3072),
+            (3072, 4096),
+            (4096, 5000),
+        ]
+        (known,) = ledger.find_objects([replace(source(5), size=5000).id])
+        assert (known.state, known.sent, known.plan.units) == (ObjectState.PLANNED, 5, 5)
+
+    @pytest.mark.parametrize(
+        ("key", "bucket", "reason", "advice"),
+        [
+            ("bronze/shipments/", BUCKET, "directory_marker", "nothing to do"),
+            ("bronze/shipments/a.csv", BUCKET, "unsupported_format", "upload .jsonl"),
+            ("elsewhere/a.jsonl", BUCKET, "outside_bronze", "upload to bronze/"),
+            (KEY, "another-bucket", "foreign_bucket", f"this pipeline reads {BUCKET}"),
+        ],
+    )
+    def test_what_is_not_accepted_is_recorded_with_reason_and_advice_once(
+        self,
+        handler: Any,
+        clients: Clients,
+        queue_url: str,
+        ledger: Ledger,
+        key: str,
+        bucket: str,
+        reason: str,
+        advice: str,
+    ) -> None:
+        assert handler(event((key, 10), bucket=bucket), Context())["rejected"] == 1
+        assert handler(event((key, 10), bucket=bucket), Context())["duplicate"] == 1
+        (known,) = ledger.scan()
+        assert isinstance(known, LedgerObject)
+        assert (known.id.key, known.state, known.reason) == (key, ObjectState.REJECTED, reason)
+        assert advice in known.advice
+        assert messages(clients, queue_url) == []
+
+    def test_an_empty_object_is_done_at_once(
+        self, handler: Any, clients: Clients, queue_url: str, ledger: Ledger
+    ) -> None:
+        assert handler(event((KEY, 0)), Context())["planned"] == 1
+        assert handler(event((KEY, 0)), Context())["duplicate"] == 1
+        (known,) = ledger.scan()
+        assert isinstance(known, LedgerObject) and known.state is ObjectState.DONE
+        assert messages(clients, queue_url) == []
+
+    def test_the_test_event_does_nothing(self, handler: Any, ledger: Ledger) -> None:
+        assert set(handler({"Event": "s3:TestEvent"}, Context()).values()) == {0}
+        assert list(ledger.scan()) == []
+
+    def test_a_delete_marker_does_nothing(self, handler: Any, ledger: Ledger) -> None:
+        removed = record(source(1)) | {"eventName": "ObjectRemoved:DeleteMarkerCreated"}
+        assert set(handler({"Records": [removed]}, Context()).values()) == {0}
+        assert list(ledger.scan()) == []
+
+    def test_what_is_not_a_notification_is_an_error_that_lambda_sees(self, handler: Any) -> None:
+        with pytest.raises(MalformedEvent):
+            handler({"hello": "world"}, Context())
 
 
-def test_what_is_no_notification_is_an_error_that_lambda_sees(handler: Any) -> None:
-    with pytest.raises(MalformedEvent):
-        handler({"hello": "world"}, Context())
+class TestNeighbours:
+    """What one record meets does not keep the other objects of its event from being planned."""
+
+    def check(self, handler: Any, clients: Clients, queue_url: str, first: dict[str, Any], error: str) -> None:
+        with pytest.raises(app.PlanningIncomplete, match=error):
+            handler({"Records": [first, record(source(1))]}, Context())
+        assert [UnitMessage.parse(body).object.key for body in messages(clients, queue_url)] == [KEY]
+
+    def test_an_object_that_another_invocation_is_planning(
+        self, handler: Any, clients: Clients, queue_url: str, ledger: Ledger
+    ) -> None:
+        busy = source(1, "bronze/shipments/busy.jsonl")
+        ledger.objects.begin(busy, 1024, 60)
+        self.check(handler, clients, queue_url, record(busy), "1 of 2 records .*busy.*another invocation")
+
+    @pytest.mark.parametrize("key", ["bronze/shipments/%FF.jsonl", "bronze/shipments/\ud800.jsonl"], ids=ascii)
+    def test_a_record_that_cannot_be_read(self, handler: Any, clients: Clients, queue_url: str, key: str) -> None:
+        broken = record(source(1))
+        broken["s3"]["object"]["key"] = key
+        self.check(handler, clients, queue_url, broken, "record 1: not a record of an object that S3 can hold")
+
+    def test_an_unexpected_error(
+        self, handler: Any, clients: Clients, queue_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = Planner.plan
+
+        def raising(self: Planner, announced: BronzeObject, deadline: Deadline) -> Any:
+            if "odd" in announced.key:
+                raise ZeroDivisionError("nobody expected this")
+            return plan(self, announced, deadline)
+
+        monkeypatch.setattr(Planner, "plan", raising)
+        odd = record(source(1, "bronze/shipments/odd.jsonl"))
+        self.check(handler, clients, queue_url, odd, "odd.jsonl#e1: nobody expected this")
 
 
-def test_one_object_that_must_wait_does_not_keep_the_others_from_being_planned(
-    handler: Any, clients: Clients, queue_url: str, ledger_table: str
-) -> None:
-    busy = BronzeObject(BUCKET, "bronze/shipments/busy.jsonl", 10, "e1", None, CREATED)
-    Ledger(clients.dynamodb, ledger_table).begin_planning(busy, 1, 1024, 60)
-    with pytest.raises(app.PlanningIncomplete, match="busy"):
-        handler(event(("bronze/shipments/busy.jsonl", 10), ("bronze/shipments/free.jsonl", 10)), Context())
-    assert [Unit.from_message(body).object.key for body in messages(clients, queue_url)] == [
-        "bronze/shipments/free.jsonl"
-    ]
+class TestEventsThatComeAgain:
+    def test_units_that_no_lot_holds_are_sent_again(
+        self, handler: Any, clients: Clients, queue_url: str, ledger: Ledger
+    ) -> None:
+        announced = source(250)
+        handler(events_of(announced), Context())
+        messages(clients, queue_url)
+        (known,) = ledger.find_objects([announced.id])
+        bind(ledger, known.plan, range(99))
+        bind(ledger, known.plan, range(110, 200))
+        ledger.units.suspect(known.plan.unit(105).id)  # the ledger knows of this unit, but no lot holds it
+        assert handler(events_of(announced), Context())["resumed"] == 1
+        expected = grid(250)
+        assert ranges(messages(clients, queue_url)) == expected[99:110] + expected[200:]
 
+    def test_where_lots_hold_every_unit_the_event_is_a_duplicate(
+        self, handler: Any, clients: Clients, queue_url: str, ledger: Ledger
+    ) -> None:
+        handler(events_of(source(3)), Context())
+        messages(clients, queue_url)
+        (known,) = ledger.find_objects([source(3).id])
+        bind(ledger, known.plan, range(3))
+        assert handler(events_of(source(3)), Context())["duplicate"] == 1
+        assert messages(clients, queue_url) == []
 
-def test_without_time_an_object_is_left_for_the_retry(handler: Any, clients: Clients, queue_url: str) -> None:
-    with pytest.raises(app.PlanningIncomplete, match="not all units"):
-        handler(event(("bronze/shipments/a.jsonl", 10)), Context(milliseconds=1500))
-    assert messages(clients, queue_url) == []
+    @pytest.mark.parametrize("end", ["done", "rejected"])
+    def test_a_finished_object_makes_the_event_a_duplicate(
+        self, handler: Any, clients: Clients, queue_url: str, ledger: Ledger, end: str
+    ) -> None:
+        handler(events_of(source(3)), Context())
+        messages(clients, queue_url)
+        if end == "done":
+            ledger.objects.mark_done([source(3).id])
+        else:
+            ledger.objects.reject_known(source(3).id, "gone", "upload it again")
+        assert handler(events_of(source(3)), Context())["duplicate"] == 1
+        assert messages(clients, queue_url) == []
 
-
-@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
-def test_a_planner_that_dies_at_any_step_is_replaced_and_no_unit_is_missing(
-    clients: Clients, queue_url: str, ledger_table: str, step: int, before: bool
-) -> None:
-    clock = Clock()
-    source = BronzeObject(BUCKET, "bronze/shipments/a.jsonl", 15 * 1024, "e1", None, CREATED)
-    expected = {unit.to_message() for unit in plan(source, 1024)}
-
-    def attempt(interrupter: Interrupter) -> Outcome:
-        ledger = Ledger(
-            Interrupted(clients.dynamodb, interrupter, ["put_item", "update_item"]), ledger_table, clock=clock
-        )
-        sqs = Interrupted(clients.sqs, interrupter, ["send_message_batch"])
-        return plan_object(
-            source, BUCKET, 1024, ledger, lambda units: send_units(sqs, queue_url, units, lambda: 60.0), 60
-        ).outcome
-
-    def die() -> None:
-        raise Crash
-
-    with pytest.raises(Crash):
-        attempt(Interrupter(step, before, die))
-    nothing_done = step == 1 and before
-    all_done = step == 4 and not before
-    if not nothing_done and not all_done:
-        with pytest.raises(LeaseHeld):
-            attempt(Interrupter())
-        clock.advance(66)
-    assert attempt(Interrupter()) is (Outcome.DUPLICATE if all_done else Outcome.PLANNED)
-    assert set(messages(clients, queue_url)) == expected  # some may be there twice; the transform knows them
-
-
-def test_a_batch_that_sqs_takes_in_part_is_an_error() -> None:
-    class PartlyRefusing:
-        def send_message_batch(self, **_: Any) -> dict[str, Any]:
-            return {"Successful": [], "Failed": [{"Id": "0", "Message": "throttled"}]}
-
-    source = BronzeObject(BUCKET, "bronze/shipments/a.jsonl", 10, "e1", None, CREATED)
-    with pytest.raises(SendFailed, match="throttled"):
-        send_units(PartlyRefusing(), "queue", plan(source, 1024), lambda: 60.0)  # type: ignore[arg-type]
-
-
-def test_100_gb_is_planned_in_constant_memory_and_seconds() -> None:
-    class Counting:
-        sent = 0
-
-        def send_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:  # noqa: N803
-            assert len(json.dumps(Entries)) < 1024 * 1024
-            self.sent += len(Entries)
-            return {}
-
-    sqs = Counting()
-    source = BronzeObject(BUCKET, f"bronze/shipments/{'x' * 900}.jsonl", 100 * 10**9, "e1", None, CREATED)
-    send_units(sqs, "queue", plan(source, 64 * 1024 * 1024), lambda: 60.0)  # type: ignore[arg-type]
-    assert sqs.sent == 1491
+    @pytest.mark.parametrize("stopped", [False, True], ids=["planned", "planning that stopped"])
+    def test_the_newest_version_is_read(self, handler: Any, ledger: Ledger, stopped: bool) -> None:
+        versions = [replace(source(3), version_id=f"v{n}", created=CREATED + timedelta(hours=n)) for n in range(3)]
+        if stopped:
+            ledger.objects.give_back(ledger.objects.begin(versions[1], 1024, 60), 1)
+        else:
+            handler(events_of(versions[1]), Context())
+        handler(events_of(versions[2]), Context())
+        handler(events_of(versions[0]), Context())
+        (known,) = ledger.find_objects([source(3).id])
+        assert (known.state, known.source.version_id) == (ObjectState.PLANNED, "v2")
+        assert known.source.created == versions[1].created

@@ -1,26 +1,25 @@
 """Each function's role allows exactly what its code asks of AWS, on exactly its own resources.
 
-What the code can ask is read from the code (tests/aws_calls.py); what the role allows, from a real plan of envs/dev. A
-recorded run of both functions shows that reading the code has missed nothing, and every request of that run, with the
-names that it carries, is held against the role's statements.
+What the code can ask is read from the code (tests/support/aws_calls.py); what the role allows, from a real plan of
+envs/dev. A recorded run of both functions shows that reading the code has missed nothing, and every request of that
+run, with the names that it carries, is compared with the role's statements.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from local.stack import Clients, create_ledger
-from services.shared.units import BronzeObject
-from services.shared.units import plan as plan_units
-from tests.aws_calls import api_calls
-from tests.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
-from tests.integration.test_ingest import Context, event
+from tests.support.aws_calls import api_calls
+from tests.support.iam import TRANSACTION_ACTIONS, Request, needs, record, refused
 from tests.support.lake import CREATED
-from tests.support_terraform import IMAGES, of_type, plan
+from tests.support.queue import record as delivered
+from tests.support.terraform import IMAGES, of_type, plan
 
 # API operation -> the IAM actions that it needs (AWS Service Authorization Reference). The others have their own name.
 ACTIONS = {
@@ -29,12 +28,14 @@ ACTIONS = {
     "s3:GetObject": {"s3:GetObject", "s3:GetObjectVersion"},  # units name a version where the bucket keeps them
     **{f"dynamodb:TransactWriteItems/{kind}": {action} for kind, action in TRANSACTION_ACTIONS.items()},
 }
-# What Lambda itself does with a function's role: its logs and traces; feeding it from a queue; keeping failed events.
+# What Lambda and S3 do with a function's role: its logs and traces; feeding it from a queue; keeping failed events;
+# telling whether an object is missing or forbidden.
 OF_THE_PLATFORM = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 OF_THE_EVENT_SOURCE = {
     "ingest": {"sqs:SendMessage"},
     "transform": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
 }
+OF_S3 = {"ingest": set[str](), "transform": {"s3:ListBucket"}}
 ACCOUNT = "us-east-2:000000000000"
 LEDGER = f"arn:aws:dynamodb:{ACCOUNT}:table/smelt-dev-ledger"
 BRONZE = "arn:aws:s3:::smelt-dev-bronze-000000000000-us-east-2"
@@ -49,7 +50,9 @@ RESOURCES = {
     },
     "transform": {
         ("sqs", f"arn:aws:sqs:{ACCOUNT}:smelt-dev-events"),
+        ("sqs", f"arn:aws:sqs:{ACCOUNT}:smelt-dev-events-dlq"),
         ("dynamodb", LEDGER),
+        ("s3", BRONZE),
         ("s3", f"{BRONZE}/bronze/*"),
         ("s3", f"{SILVER}/silver/*"),
         ("s3", f"{SILVER}/quarantine/*"),
@@ -77,7 +80,27 @@ def needed(service: str) -> set[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_role_allows_what_its_code_calls_and_nothing_else(planned: dict[str, Any], service: str) -> None:
     allowed = {action for statement in statements(planned, service) for action in statement["Action"]}
-    assert allowed == needed(service) | OF_THE_PLATFORM | OF_THE_EVENT_SOURCE[service]
+    assert allowed == needed(service) | OF_THE_PLATFORM | OF_THE_EVENT_SOURCE[service] | OF_S3[service]
+
+
+def test_transform_sends_dead_letters_and_no_units(planned: dict[str, Any]) -> None:
+    sent_to = {
+        resource
+        for statement in statements(planned, "transform")
+        if "sqs:SendMessage" in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert sent_to == {f"arn:aws:sqs:{ACCOUNT}:smelt-dev-events-dlq"}
+
+
+def test_the_only_condition_limits_listing_to_bronze(planned: dict[str, Any]) -> None:
+    conditions = [
+        (statement["Action"], statement["Resource"], statement["Condition"])
+        for service in SERVICES
+        for statement in statements(planned, service)
+        if "Condition" in statement
+    ]
+    assert conditions == [(["s3:ListBucket"], [BRONZE], {"StringLike": {"s3:prefix": ["bronze/*"]}})]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -102,6 +125,7 @@ def test_bronze_is_only_read_and_silver_is_only_written(planned: dict[str, Any])
     assert allowed == {
         ("bronze", "s3:GetObject"),
         ("bronze", "s3:GetObjectVersion"),
+        ("bronze", "s3:ListBucket"),
         ("silver", "s3:PutObject"),
         ("silver", "s3:DeleteObject"),
     }
@@ -132,14 +156,47 @@ def deployed(monkeypatch: pytest.MonkeyPatch, clients: Clients) -> Iterator[None
         "SILVER_BUCKET": SILVER.removeprefix("arn:aws:s3:::"),
         "LEDGER_TABLE": table,
         "QUEUE_URL": clients.sqs.create_queue(QueueName="smelt-dev-events")["QueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": clients.sqs.create_queue(QueueName="smelt-dev-events-dlq")["QueueUrl"],
     }.items():
         monkeypatch.setenv(name, value)
-    caches = [ingest._settings, ingest._ledger, ingest._sqs, transform._settings, transform._sqs, transform._processor]
+    caches = [value for app in (ingest, transform) for value in vars(app).values() if hasattr(value, "cache_clear")]
     for cached in caches:
         cached.cache_clear()
     yield
     for cached in caches:
         cached.cache_clear()
+    # Other tests plan the same names.
+    for bucket in (BRONZE.removeprefix("arn:aws:s3:::"), SILVER.removeprefix("arn:aws:s3:::")):
+        for entry in clients.s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            clients.s3.delete_object(Bucket=bucket, Key=entry["Key"])
+        clients.s3.delete_bucket(Bucket=bucket)
+    clients.dynamodb.delete_table(TableName=table)
+    for queue in ("smelt-dev-events", "smelt-dev-events-dlq"):
+        clients.sqs.delete_queue(QueueUrl=clients.sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+
+
+@dataclass(frozen=True)
+class Context:
+    """As much of Lambda's context as the handlers and Powertools use."""
+
+    function_name: str = "smelt-dev"
+    memory_limit_in_mb: int = 128
+    invoked_function_arn: str = "arn:aws:lambda:us-east-2:000000000000:function:smelt-dev"
+    aws_request_id: str = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def created(key: str, size: int, etag: str) -> dict[str, Any]:
+    """S3's record of a new object."""
+    bucket = BRONZE.removeprefix("arn:aws:s3:::")
+    object_ = {"key": key, "size": size, "eTag": etag, "versionId": "a-version"}
+    return {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": CREATED.isoformat(),
+        "s3": {"bucket": {"name": bucket}, "object": object_},
+    }
 
 
 @pytest.mark.usefixtures("deployed")
@@ -149,44 +206,40 @@ def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_all
     from services.ingest import app as ingest
     from services.transform import app as transform
 
-    bucket = BRONZE.removeprefix("arn:aws:s3:::")
     data = (
         b'{"event_time":"2026-01-30T00:00:00Z","shipment_id":"S-1","origin":"a","destination":"b","carrier":"c"}\n{\n'
     )
-    etag = clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=data)["ETag"].strip('"')
-    source = BronzeObject(bucket, "bronze/shipments/a.jsonl", len(data), etag, None, CREATED)
-
-    planned_twice = event((source.key, source.size), ("bronze/shipments/a.exe", 5), bucket=bucket)
-    ingest.handler(planned_twice, Context())
-    ingest.handler(planned_twice, Context())
+    bucket = BRONZE.removeprefix("arn:aws:s3:::")
+    stored = clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=data)
+    good = created("bronze/shipments/a.jsonl", len(data), stored["ETag"].strip('"'))
+    del good["s3"]["object"]["versionId"]  # this bucket keeps none
+    event = {
+        "Records": [good, created("bronze/shipments/a.exe", 5, "e"), created("bronze/shipments/gone.jsonl", 5, "e")]
+    }
+    ingest.handler(event, Context())
+    ingest.handler(event, Context())
     of_ingest = list(recorded)
     recorded.clear()
-    units = [unit.to_message() for unit in plan_units(source, 64 * 1024 * 1024)]
-    versioned = BronzeObject(bucket, "bronze/shipments/gone.jsonl", 5, "e", "a-version", CREATED)
-    bodies = [*units, *units, *(unit.to_message() for unit in plan_units(versioned, 64 * 1024 * 1024))]
-    received = {
-        "receiptHandle": "of a message that this queue does not know",
-        "attributes": {"ApproximateReceiveCount": "1"},
-    }
-    records = [{"messageId": str(n), "body": body, **received} for n, body in enumerate(bodies)]
-    answer = transform.handler({"Records": records}, Context())
 
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    queue = clients.sqs.get_queue_url(QueueName="smelt-dev-events")["QueueUrl"]
+    units = clients.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    bodies = [*(message["Body"] for message in units), units[0]["Body"], "not a unit"]
+    answer = transform.handler({"Records": [delivered(body, str(n)) for n, body in enumerate(bodies)]}, Context())
+
+    returned = [{"itemIdentifier": str(n)} for n, body in enumerate(bodies) if "gone" in body]
+    assert returned
+    assert answer == {"batchItemFailures": returned}
     operations = {
         service: {request.action for request in requests}
         for service, requests in (("ingest", of_ingest), ("transform", recorded))
     }
-    assert operations["ingest"] == {
-        "dynamodb:PutItem",
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
-        "sqs:SendMessageBatch",
-    }
+    assert {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessageBatch"} <= operations["ingest"]
     assert {
         "s3:GetObject",
         "s3:PutObject",
         "dynamodb:TransactWriteItems",
         "sqs:ChangeMessageVisibilityBatch",
+        "sqs:SendMessage",
     } <= operations["transform"]
     assert operations["ingest"] <= api_calls("ingest")
     assert operations["transform"] <= {call.split("/")[0] for call in api_calls("transform")}

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
-from tests.support_terraform import IMAGES, of_type, plan
+from tests.support.terraform import IMAGES, of_type, plan
 
 NAMESPACE = "smelt-dev"
 EMITTERS = {"count", "seconds", "size"}  # of services/shared/telemetry.py
+# On the dashboard, but not emitted yet: remove what the code emits by now.
+TO_COME = {("transform", "LotsDissolved")}
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +40,14 @@ def alarms(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def emitted() -> set[tuple[str, str]]:
-    """Service and metric name of every metric that a function can emit."""
+    """Service and metric name of every metric that a function can emit, today or soon."""
     found = set()
     for service in ("ingest", "transform"):
         for call in ast.walk(ast.parse((ROOT / "services" / service / "app.py").read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in EMITTERS:
                 found |= {(service, name) for name in _texts(call.args[0])}
-    return found
+    assert not found & TO_COME, "the code emits these now: remove them from TO_COME"
+    return found | TO_COME
 
 
 def _texts(argument: ast.expr) -> set[str]:
@@ -88,7 +91,14 @@ def shown(widgets: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 def test_alarms_watch_metrics_that_the_code_emits(alarms: dict[str, dict[str, Any]]) -> None:
     watched = set(watched_by_alarms(alarms))
-    assert len(watched) == 3
+    assert watched == {
+        ("ingest", "ObjectsPlanned"),
+        ("ingest", "ObjectsRejected"),
+        ("transform", "ObjectsRejected"),
+        ("transform", "RowsQuarantined"),
+        ("transform", "RowsRead"),
+        ("transform", "UnitsDead"),
+    }
     assert watched <= emitted()
 
 
@@ -118,7 +128,10 @@ def test_functions_emit_under_the_namespace_that_is_watched(planned: dict[str, A
 def test_every_question_of_the_night_has_its_alarm(alarms: dict[str, dict[str, Any]]) -> None:
     assert {name.removeprefix("smelt-dev-") for name in alarms} == {
         "dead-letters",
+        "units-dead",
         "ingest-failures",
+        "ingest-rejects",
+        "transform-rejects",
         "late",
         "slow",
         "events-dropped",

@@ -12,12 +12,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from infra.deploy.cli.buckets import empty_buckets
+from infra.deploy.cli.preflight import check_plan
+from infra.deploy.cli.queues import create_queues, ensure_dlq
+from infra.terraform.tools import record_permissions
 from local.ministack import ROOT
 from local.stack import Clients
-from scripts import create_sqs_queue, empty_buckets, ensure_dlq_for_queue, preflight, record_permissions
-from services.ops import cli
-from tests.iam import Request, record
-from tests.support_terraform import IMAGES, plan
+from services.ops.cli.app import app as smelt
+from services.shared.lake import S3Lake
+from services.shared.ledger.ledger import Ledger
+from tests.support.iam import Request, record
+from tests.support.sweeping import load
+from tests.support.sweeping import plan as plan_object
+from tests.support.terraform import IMAGES, plan
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
 ACTIONS = {
@@ -59,7 +66,21 @@ def test_the_file_is_what_the_script_would_write() -> None:
 def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     clients.s3.create_bucket(Bucket=bucket)
-    assert asked(cli.app, "audit", "--table", ledger_table, "--bucket", bucket) == listed("and audit")
+    buckets = ("--bronze-bucket", bucket, "--silver-bucket", bucket)
+    clients.s3.put_object(Bucket=bucket, Key="bronze/shipments/a.jsonl", Body=b"{}")
+    clients.s3.put_object(Bucket=bucket, Key="silver/not-ours", Body=b"")
+    asked_for = asked(smelt, "audit", "--table", ledger_table, *buckets, "--in-flight-minutes", "0")
+    asked_for |= asked(smelt, "audit", "--table", ledger_table, "--unfinished")
+    assert asked_for == listed("and audit")
+
+
+def test_a_sweep_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    ledger = Ledger(clients.dynamodb, ledger_table)
+    for unit in plan_object(ledger, units=2).plan:
+        load(ledger, S3Lake(clients.s3, bucket), [unit], leftover=True)
+    assert asked(smelt, "sweep", "--table", ledger_table, "--silver-bucket", bucket) == listed("and sweep")
 
 
 def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:
@@ -67,15 +88,15 @@ def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -
     clients.s3.create_bucket(Bucket=bucket)
     clients.s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     clients.s3.create_multipart_upload(Bucket=bucket, Key="half")
-    assert asked(empty_buckets.main, bucket, "--yes") == listed("and empty-buckets")
+    assert asked(empty_buckets, bucket, "--yes") == listed("and empty-buckets")
 
 
 def test_making_queues_needs_what_is_listed(asked: Asked) -> None:
     name = f"queue-{uuid.uuid4().hex[:8]}"
     region = ("--region", "us-east-1")
-    found = asked(create_sqs_queue.main, "--name", name, "--with-dlq", *region)
+    found = asked(create_queues, "--name", name, "--with-dlq", *region)
     url = f"http://localhost/000000000000/{name}"
-    found |= asked(ensure_dlq_for_queue.main, "--queue-url", url, "--dlq-name", f"{name}-dlq", *region)
+    found |= asked(ensure_dlq, "--queue-url", url, "--dlq-name", f"{name}-dlq", *region)
     assert found == listed("and create_sqs_queue.py, ensure_dlq_for_queue.py")
 
 
@@ -83,11 +104,13 @@ def test_preflight_needs_what_is_listed(asked: Asked, emulator: str, tmp_path: P
     queue = {
         "existing_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/queue",
         "existing_queue_arn": "arn:aws:sqs:us-east-2:000000000000:queue",
+        "existing_dlq_url": "https://sqs.us-east-2.amazonaws.com/000000000000/dlq",
+        "existing_dlq_arn": "arn:aws:sqs:us-east-2:000000000000:dlq",
     }
     topic = {"observability_enabled": True, "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:topic"}
     found: set[str] = set()
     for variables in ({}, queue | topic):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
-        found |= asked(preflight.main, str(file))
+        found |= asked(check_plan, str(file))
     assert found == listed("and preflight, which says what it may not look up")

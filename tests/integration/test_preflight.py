@@ -1,4 +1,4 @@
-"""Before anything is created, a plan's names and images are held against the account. Nothing there is changed."""
+"""Before anything is created, a plan's names and images are checked against the account. Nothing there is changed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.ministack import ROOT
+from infra.deploy.preflight import Finding, Level, preflight
 from local.stack import CREDENTIALS, REGION, Clients
-from services.ops.preflight import Finding, Level, preflight
 from services.shared.aws import aws_client
-from tests.support_terraform import IMAGES
-from tests.support_terraform import plan as terraform_plan
+from tests.support.terraform import IMAGES
+from tests.support.terraform import plan as terraform_plan
 
 NAME = "taken"
 IMAGE = f"localhost/smelt/ingest@sha256:{'a' * 64}"
@@ -33,7 +32,7 @@ def client(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], An
 
 
 def plan(kind: str, after: dict[str, Any], *actions: str) -> dict[str, Any]:
-    """As much of a plan as is read."""
+    """The parts of a plan that are read."""
     change = {"actions": list(actions or ["create"]), "after": after}
     return {"resource_changes": [{"address": f"module.x.{kind}.this", "type": kind, "change": change}]}
 
@@ -80,12 +79,12 @@ KINDS = [
 
 @pytest.mark.usefixtures("taken")
 @pytest.mark.parametrize(("kind", "attribute", "name"), KINDS)
-def test_a_name_that_is_taken_is_a_problem_and_says_how_to_adopt_it(
+def test_a_name_that_is_taken_is_a_problem_and_says_how_to_import_it(
     client: Callable[[str], Any], kind: str, attribute: str, name: str
 ) -> None:
     (finding,) = preflight(plan(kind, {attribute: name}), client)
     assert finding.level is Level.PROBLEM
-    assert f"{name} exists already" in finding.what
+    assert f"{name} already exists" in finding.what
     assert f"terraform import 'module.x.{kind}.this'" in finding.advice
 
 
@@ -96,23 +95,23 @@ def test_a_free_name_is_fine(client: Callable[[str], Any], kind: str, attribute:
 
 
 @pytest.mark.usefixtures("taken")
-def test_what_terraform_has_already_is_not_looked_up(client: Callable[[str], Any]) -> None:
+def test_what_terraform_already_manages_is_not_looked_up(client: Callable[[str], Any]) -> None:
     assert preflight(plan("aws_s3_bucket", {"bucket": NAME}, "update"), client) == []
     assert preflight(plan("aws_s3_bucket", {"bucket": NAME}, "delete", "create"), client) == []
 
 
-def test_a_bucket_of_somebody_else_needs_another_name() -> None:
+def test_a_bucket_of_another_account_needs_another_name() -> None:
     (finding,) = preflight(plan("aws_s3_bucket", {"bucket": NAME}), refusing("403"))
-    assert (finding.level, "taken by somebody else" in finding.what) == (Level.PROBLEM, True)
+    assert (finding.level, "belongs to another account" in finding.what) == (Level.PROBLEM, True)
     assert "bronze_bucket_name" in finding.advice
 
 
-def test_without_permission_to_look_it_says_so_and_goes_on() -> None:
+def test_without_permission_to_look_something_up_it_says_so_and_goes_on() -> None:
     (finding,) = preflight(plan("aws_iam_role", {"name": NAME}), refusing("AccessDenied"))
     assert finding.level is Level.UNCHECKED
 
 
-def test_any_other_error_is_no_answer() -> None:
+def test_any_other_error_is_raised() -> None:
     with pytest.raises(ClientError):
         preflight(plan("aws_iam_role", {"name": NAME}), refusing("ExpiredToken"))
 
@@ -141,7 +140,7 @@ def test_an_image_in_the_registry_is_fine_if_it_was_built_for_the_functions_proc
 
 
 def using(clients: Clients, changes: dict[str, Any] | None = None, **attributes: str) -> dict[str, Any]:
-    """A plan that uses a queue made beforehand, which has these attributes."""
+    """A plan that uses an existing queue with these attributes."""
     url = clients.sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}", Attributes=dict(attributes))["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     values = {"existing_queue_url": url, "existing_queue_arn": arn} | (changes or {})
@@ -160,7 +159,7 @@ REDRIVE = json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:000000000000
 
 
 @pytest.mark.usefixtures("taken")
-def test_a_queue_made_beforehand_as_it_should_be_is_fine(clients: Clients, client: Callable[[str], Any]) -> None:
+def test_an_existing_queue_with_the_right_settings_is_fine(clients: Clients, client: Callable[[str], Any]) -> None:
     assert preflight(using(clients, VisibilityTimeout="1800", RedrivePolicy=REDRIVE), client) == []
 
 
@@ -168,14 +167,14 @@ def test_a_queue_made_beforehand_as_it_should_be_is_fine(clients: Clients, clien
 @pytest.mark.parametrize(
     ("visibility", "level"), [("299", Level.PROBLEM), ("300", Level.WARNING), ("1799", Level.WARNING)]
 )
-def test_a_queue_that_hides_messages_too_shortly_is_told_before_lambda_refuses_it(
+def test_a_visibility_timeout_that_is_too_short_is_reported_before_lambda_refuses_it(
     clients: Clients, client: Callable[[str], Any], visibility: str, level: Level
 ) -> None:
     (finding,) = preflight(using(clients, VisibilityTimeout=visibility, RedrivePolicy=REDRIVE), client)
     assert (finding.level, "--visibility-timeout 1800" in finding.advice) == (level, True)
 
 
-def test_a_queue_without_dead_letters_is_a_warning(clients: Clients, client: Callable[[str], Any]) -> None:
+def test_a_queue_without_a_dead_letter_queue_is_a_warning(clients: Clients, client: Callable[[str], Any]) -> None:
     (finding,) = preflight(using(clients, VisibilityTimeout="1800"), client)
     assert (finding.level, "ensure_dlq_for_queue.py" in finding.advice) == (Level.WARNING, True)
 
@@ -191,7 +190,7 @@ def test_a_queue_with_a_key_of_its_own_says_what_the_key_must_allow(
 
 
 @pytest.mark.usefixtures("taken")
-def test_a_url_and_an_arn_of_two_queues_are_a_problem(clients: Clients, client: Callable[[str], Any]) -> None:
+def test_a_url_and_an_arn_of_different_queues_are_a_problem(clients: Clients, client: Callable[[str], Any]) -> None:
     other = f"arn:aws:sqs:{REGION}:000000000000:other"
     planned = using(clients, {"existing_queue_arn": other}, VisibilityTimeout="1800", RedrivePolicy=REDRIVE)
     (finding,) = preflight(planned, client)
@@ -207,7 +206,7 @@ def test_a_queue_that_does_not_exist_is_a_problem(clients: Clients, client: Call
     assert (finding.level, "does not exist" in finding.what) == (Level.PROBLEM, True)
 
 
-def test_queues_that_nobody_may_look_at_are_not_checked(clients: Clients) -> None:
+def test_queues_that_may_not_be_read_are_reported_as_not_checked(clients: Clients) -> None:
     planned = using(clients) | {"resource_changes": []}
     (finding,) = preflight(planned, refusing("AccessDenied"))
     assert (finding.level, finding.address) == (Level.UNCHECKED, "existing_queue_url")
@@ -236,7 +235,7 @@ def test_a_topic_that_cloudwatch_may_not_publish_to_is_a_problem(client: Callabl
     assert (finding.level, "CloudWatch may not use" in finding.what) == (Level.PROBLEM, True)
 
 
-def test_finds_in_a_real_plan_what_it_looks_for(emulator: str, client: Callable[[str], Any], tmp_path: Path) -> None:
+def test_problems_are_found_in_a_real_plan(emulator: str, client: Callable[[str], Any], tmp_path: Path) -> None:
     missing = {
         f"existing_{queue}_{kind}": f"{begin}:000000000000{separator}{queue}"
         for queue in ("queue", "dlq", "ingest_failures_queue")
@@ -260,16 +259,17 @@ def test_finds_in_a_real_plan_what_it_looks_for(emulator: str, client: Callable[
 
 
 @pytest.mark.usefixtures("taken")
-def test_the_script_exits_with_1_and_names_the_resource(emulator: str, tmp_path: Path) -> None:
+def test_the_command_exits_with_1_and_names_the_resource(emulator: str, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(plan("aws_s3_bucket", {"bucket": NAME})))
     environment = CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "PATH": ""}
-    command = [sys.executable, str(ROOT / "scripts/preflight.py"), str(file), "--region", REGION]
+    command = [sys.executable, "-m", "infra.deploy", "preflight", str(file), "--region", REGION]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"{NAME} exists already" in done.stderr
+    assert f"{NAME} already exists" in done.stdout
     file.write_text(json.dumps(plan("aws_s3_bucket", {"bucket": f"{NAME}-free"})))
     fine = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert (fine.returncode, "no name is taken" in fine.stderr) == (0, True)
+    assert (fine.returncode, "no name is taken" in fine.stdout) == (0, True)
     file.write_text("{}")
-    assert "no plan of Terraform's" in subprocess.run(command, env=environment, capture_output=True, text=True).stderr
+    wrong = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (wrong.returncode, "is not a Terraform plan" in wrong.stderr) == (2, True)

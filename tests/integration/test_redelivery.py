@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from local.stack import Clients
+from services.shared.ledger.ledger import Ledger
+from services.shared.units import BronzeObject
 from services.transform import app
 from tests.integration.test_ingest import Context
+from tests.support.lake import CREATED
 from tests.support.running import await_true
 
 
@@ -25,6 +28,7 @@ def handler(monkeypatch: pytest.MonkeyPatch, emulator: str, clients: Clients, le
         "SILVER_BUCKET": "silver-bucket",
         "LEDGER_TABLE": ledger_table,
         "QUEUE_URL": queue["QueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": queue["QueueUrl"],
         "AWS_ENDPOINT_URL": emulator,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -45,9 +49,11 @@ def received(clients: Clients, queue_url: str) -> list[Any]:
     )
 
 
-def test_a_message_that_is_no_unit_comes_again_in_seconds(handler: Any, clients: Clients) -> None:
+def test_a_unit_that_cannot_be_read_comes_again_in_seconds(handler: Any, clients: Clients, ledger_table: str) -> None:
     queue_url = app._settings().queue_url
-    clients.sqs.send_message(QueueUrl=queue_url, MessageBody="no unit")
+    gone = BronzeObject("bronze-bucket", "bronze/shipments/never-there.jsonl", 10, "e", None, CREATED)
+    (unit,) = Ledger(clients.dynamodb, ledger_table).objects.begin(gone, 1000, 60).plan
+    clients.sqs.send_message(QueueUrl=queue_url, MessageBody=unit.to_message())
     (message,) = received(clients, queue_url)
     record = {
         "messageId": message["MessageId"],

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from local.ministack import ROOT
-from services.shared.ledger.ledger import TABLE_SCHEMA
+from local.stack import Names
+from services.shared.ledger.records import MAX_UNITS_PER_LOT
+from services.shared.ledger.table import TABLE_SCHEMA
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
-from tests.support_terraform import IMAGES, of_type, plan, resources
+from tests.support.terraform import IMAGES, of_type, plan, resources
 
 QUEUE = "https://sqs.us-east-2.amazonaws.com/000000000000/mine"
 QUEUE_ARN = "arn:aws:sqs:us-east-2:000000000000:mine"
@@ -69,6 +71,8 @@ def test_functions_get_every_setting_that_they_ask_for(restricted: dict[str, Any
     transform = function(restricted, "transform")["environment"][0]["variables"]
     assert IngestSettings.from_env(ingest).queue_url == QUEUE
     assert TransformSettings.from_env(transform).silver_bucket == "smelt-dev-silver-000000000000-us-east-2"
+    assert transform["DEAD_LETTER_QUEUE_URL"] == f"{QUEUE}-dlq"
+    assert "DEAD_LETTER_QUEUE_URL" not in ingest
     assert [ingest["POWERTOOLS_SERVICE_NAME"], transform["POWERTOOLS_SERVICE_NAME"]] == ["ingest", "transform"]
 
 
@@ -84,7 +88,9 @@ class Read(dict[str, str]):
         return super().get(name, default)
 
 
-def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least(restricted: dict[str, Any]) -> None:
+def test_terraform_accepts_the_settings_that_the_code_reads_down_to_the_same_minimum(
+    restricted: dict[str, Any],
+) -> None:
     text = (ROOT / "infra/terraform/modules/pipeline/variables.tf").read_text()
     (least,) = re.findall(r"for name, least in \{(.*?)\} :", text)
     taken = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", least)}
@@ -103,9 +109,28 @@ def test_terraform_takes_the_settings_that_the_code_reads_down_to_the_same_least
                 settings.from_env(set_by_terraform | {name: str(number - 1)})
 
 
-def test_a_message_stays_hidden_for_six_timeouts(planned: dict[str, Any]) -> None:
+def test_the_visibility_timeout_is_six_times_the_function_s_timeout(planned: dict[str, Any]) -> None:
     queue = resources(planned)["module.pipeline.module.queue[0].aws_sqs_queue.this"]
     assert queue["visibility_timeout_seconds"] >= 6 * function(planned, "transform")["timeout"]
+
+
+def test_a_delivery_is_one_lot(planned: dict[str, Any]) -> None:
+    (source,) = of_type(planned, "aws_lambda_event_source_mapping").values()
+    assert source["batch_size"] == MAX_UNITS_PER_LOT
+
+
+def test_concurrency_is_limited_and_never_above_what_is_reserved(planned: dict[str, Any]) -> None:
+    (source,) = of_type(planned, "aws_lambda_event_source_mapping").values()
+    (limit,) = source["scaling_config"]
+    reserved = function(planned, "transform")["reserved_concurrent_executions"]
+    assert limit["maximum_concurrency"] == 10
+    assert reserved == -1 or reserved >= limit["maximum_concurrency"]
+
+
+def test_both_buckets_keep_versions(planned: dict[str, Any]) -> None:
+    found = of_type(planned, "aws_s3_bucket_versioning")
+    assert {address.split(".")[3] for address in found} == {"bronze", "silver"}
+    assert {values["versioning_configuration"][0]["status"] for values in found.values()} == {"Enabled"}
 
 
 def test_iam_roles_and_queues_are_not_tagged_by_default(planned: dict[str, Any]) -> None:
@@ -119,7 +144,7 @@ def test_one_variable_tags_them(restricted: dict[str, Any]) -> None:
     assert {str(role["tags"]) for role in of_type(restricted, "aws_iam_role").values()} == {"{'project': 'smelt-dev'}"}
 
 
-def test_alarms_and_dashboard_come_only_when_asked_for(planned: dict[str, Any], restricted: dict[str, Any]) -> None:
+def test_alarms_and_dashboard_are_created_only_on_request(planned: dict[str, Any], restricted: dict[str, Any]) -> None:
     kinds = ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_dashboard", "aws_sns_topic")
     assert [len(of_type(planned, kind)) for kind in kinds] == [0, 0, 0]
     assert all(of_type(restricted, kind) for kind in kinds)
@@ -147,3 +172,8 @@ def test_every_variable_of_the_pipeline_can_be_set_in_the_environment(planned: d
     call = root["module_calls"]["pipeline"]
     assert set(call["expressions"]) == set(call["module"]["variables"])
     assert set(root["variables"]) == {"region", *call["module"]["variables"]}
+
+
+def test_queues_have_the_same_names_on_an_emulator(planned: dict[str, Any]) -> None:
+    names = {queue["name"].replace("smelt-dev-", "smelt-") for queue in of_type(planned, "aws_sqs_queue").values()}
+    assert {Names().queue, Names().dlq} <= names

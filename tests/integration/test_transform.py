@@ -5,27 +5,33 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from local.stack import Clients
+from services.shared.columns import silver_columns
 from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import LakeKey, LotId
 from services.shared.lake import ObjectGone, S3Lake
 from services.shared.ledger.ledger import Ledger
-from services.shared.units import BronzeObject, MalformedMessage, Unit, plan
+from services.shared.units import BronzeObject
 from services.transform import app
-from services.transform.protocol.delivery import BatchProcessor, BatchResult
-from services.transform.protocol.lots import ConservationError, Deadline, LotWorker, OutOfTime
+from services.transform.protocol.dead_letters import DeadLetterQueue
+from services.transform.protocol.delivery import DeliveryProcessor, DeliveryResult
+from services.transform.protocol.execution import ConservationError
+from services.transform.protocol.lots import LotWorker
 from services.transform.reading.reader import UnitReader, UnreadableUnit
-from services.transform.rows.parser import Parsed
+from services.transform.rows.parser import Parsed, RowParser
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
-from tests.support.lake import BRONZE, CREATED, records
+from tests.support.lake import BRONZE, CREATED
+from tests.support.queue import records
+from tests.support.readers import MisbehavingReader
 
 
 @pytest.fixture
@@ -33,30 +39,17 @@ def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> 
     return Rig(clients.dynamodb, ledger_table, contracts)
 
 
-def processor(rig: Rig, max_row_bytes: int = 4096) -> BatchProcessor:
+def processor(rig: Rig, max_row_bytes: int = 4096) -> DeliveryProcessor:
     ledger = Ledger(rig.dynamodb, rig.table, clock=rig.clock)
     worker = LotWorker(rig.lake, ledger, rig.contracts, 1 << 20, UnitReader(rig.lake, max_row_bytes), rig.clock)
-    return BatchProcessor(worker, ledger, BRONZE)
+    return DeliveryProcessor(worker, ledger, DeadLetterQueue(rig.dead_letters, "dead-letters"), BRONZE)  # type: ignore[arg-type]
 
 
-def deliver(rig: Rig, batch: list[dict[str, str]], seconds: float = 60) -> BatchResult:
+def deliver(rig: Rig, batch: list[dict[str, Any]], seconds: float = 60) -> DeliveryResult:
     return processor(rig).process(batch, Deadline(lambda: seconds, 15))
 
 
 class TestMessages:
-    @pytest.mark.parametrize("body", ["", "no json", '{"Event": "s3:TestEvent"}', '{"v": 99}'])
-    def test_a_malformed_body_goes_back_alone(self, rig: Rig, body: str) -> None:
-        rig.upload("shipments", [shipment(1)])
-        result = deliver(rig, [{"messageId": "bad", "body": body}, *records(rig.units)])
-        assert result.response == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
-        assert isinstance(result.failed["bad"], MalformedMessage)
-        rig.check_exactly_once()
-
-    def test_a_unit_of_another_bucket_is_refused(self, rig: Rig) -> None:
-        foreign = BronzeObject("another-bucket", "bronze/shipments/a.jsonl", 10, "e", None, CREATED)
-        result = deliver(rig, records(plan(foreign, 100)))
-        assert isinstance(result.failed["m0"], MalformedMessage)
-
     def test_the_same_unit_in_two_messages_of_a_delivery_is_done_once(self, rig: Rig) -> None:
         rig.upload("shipments", [shipment(1)])
         result = deliver(rig, records(rig.units * 2))
@@ -85,20 +78,22 @@ class TestUnits:
 
     def test_an_unreadable_unit_fails_alone_and_leaves_its_reason(self, rig: Rig) -> None:
         rig.upload("shipments", [shipment(1)])
-        broken = rig.lake.upload("bronze/shipments/broken.jsonl.gz", gzip.compress(shipment(2) * 100)[:-9])
-        result = deliver(rig, records([*rig.units, *plan(broken, 1024)]))
+        broken = rig.plan(rig.lake.upload("bronze/shipments/broken.jsonl.gz", gzip.compress(shipment(2) * 100)[:-9]))
+        result = deliver(rig, records(rig.units))
         assert isinstance(result.failed["m1"], UnreadableUnit)
         assert list(result.failed) == ["m1"]
+        (note,) = [notes for unit, notes in rig.look_up().notes.items() if unit.object == broken.id]
+        assert "cut short" in note.last_error
+        assert note.attempts == 1
+        rig.forget(broken)
         rig.check_exactly_once()
-        ledger = Ledger(rig.dynamodb, rig.table)
-        (note,) = [entry for entry in ledger.scan() if isinstance(entry, tuple) and entry[2]]
-        assert "cut short" in note[2]
 
     def test_an_object_that_is_gone_fails_alone(self, rig: Rig) -> None:
         rig.upload("shipments", [shipment(1)])
-        gone = BronzeObject(BRONZE, "bronze/shipments/gone.jsonl", 10, "e", None, CREATED)
-        result = deliver(rig, records([*plan(gone, 100), *rig.units]))
-        assert isinstance(result.failed["m0"], ObjectGone)
+        gone = rig.plan(BronzeObject(BRONZE, "bronze/shipments/gone.jsonl", 10, "e", None, CREATED))
+        result = deliver(rig, records(rig.units))
+        assert isinstance(result.failed["m1"], ObjectGone)
+        rig.forget(gone)
         rig.check_exactly_once()
 
     def test_a_unit_without_rows_is_committed_without_files(self, rig: Rig) -> None:
@@ -113,15 +108,15 @@ class TestUnits:
         result = deliver(rig, records(rig.units), seconds=15)
         assert isinstance(result.failed["m0"], OutOfTime)
         assert rig.lake.files == {}
-        assert not list(Ledger(rig.dynamodb, rig.table).scan())
+        assert not rig.look_up().notes
 
     def test_when_time_runs_out_in_the_middle_what_is_read_is_committed_and_the_rest_goes_back(self, rig: Rig) -> None:
         for number in range(3):
             rig.upload("shipments", [shipment(number)])
-        times = iter([60.0, 60.0, 60.0, 10.0])
-        remaining = Deadline(lambda: next(times, 10.0), 15)
-        result = processor(rig).process(records(rig.units), remaining)
-        done = [unit for n, unit in enumerate(rig.units) if f"m{n}" not in result.failed]
+        rig.reader = lambda lake: MisbehavingReader(lake, {rig.name: partial(rig.clock.advance, 25)})
+        result = rig.deliver(rig.units)
+        assert result is not None
+        done = rig.acknowledged(rig.units, result)
         assert 0 < len(done) < 3
         rig.drain([unit for unit in rig.units if unit not in done])
         rig.check_exactly_once()
@@ -147,16 +142,11 @@ class TestFiles:
         (report,) = deliver(rig, records(rig.units)).reports
         ((key, data),) = rig.lake.files.items()
         file = pq.ParquetFile(io.BytesIO(data))
-        assert file.schema_arrow.names == [
-            *(field.name for field in contracts["shipments"].fields),
-            "_source",
-            "_offset",
-            "_rescued",
-        ]
+        assert file.schema_arrow.names == [column.name for column in silver_columns(contracts["shipments"])]
         times = file.read()["event_time"].to_pylist()
         assert times == sorted(times)
         metadata = file.metadata.metadata
-        assert metadata[b"smelt.lot"].decode() == str(report.lot) == str(LakeKey.parse(key).lot)
+        assert metadata[b"smelt.lot"].decode() == str(report.lot.id) == str(LakeKey.parse(key).lot)
         assert metadata[b"smelt.contract_version"] == b"1.0.0"
         assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
@@ -180,8 +170,7 @@ class TestAnotherContractVersion:
     ) -> None:
         rig.upload("shipments", [shipment(1, day=1), shipment(2, day=2)])
         watch = Interrupter(at=0)
-        calls = ["batch_get_item", "open", "transact_write_items", "put", "put"]
-        assert rig.deliver(rig.units, Interrupter(len(calls), before=False, action=crash)) is None
+        assert rig.deliver(rig.units, Interrupter(first="update_item", before=True, action=crash)) is None
         assert len(rig.lake.files) == 2
         narrow = replace(contracts["shipments"], version="2.0.0", earliest=CREATED.replace(day=2, hour=0))
         rig.contracts = contracts | {"shipments": narrow}
@@ -196,13 +185,13 @@ class TestAnotherContractVersion:
 class TestConservation:
     def test_a_lot_whose_rows_do_not_add_up_is_not_committed(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         rig.upload("shipments", [shipment(1)])
-        worker_parse = LotWorker.parse
+        parse = RowParser.parse
 
-        def losing(self: LotWorker, unit: Unit) -> Iterator[tuple[Parsed, int]]:
-            for parsed, size in worker_parse(self, unit):
-                yield parsed._replace(rows_read=parsed.rows_read + 1), size
+        def losing(self: RowParser, *args: Any) -> Parsed:
+            parsed = parse(self, *args)
+            return parsed._replace(rows_read=parsed.rows_read + 1)
 
-        monkeypatch.setattr(LotWorker, "parse", losing)
+        monkeypatch.setattr(RowParser, "parse", losing)
         result = deliver(rig, records(rig.units))
         assert isinstance(result.failed["m0"], ConservationError)
         assert rig.lake.files == {}  # it was dissolved: nothing half done is left behind
@@ -260,6 +249,7 @@ def test_a_broken_contract_stops_the_function_at_start_up(
         "BRONZE_BUCKET": "b",
         "SILVER_BUCKET": "s",
         "QUEUE_URL": "q",
+        "DEAD_LETTER_QUEUE_URL": "d",
         "LEDGER_TABLE": "t",
         "CONTRACTS_DIR": str(tmp_path),
         "AWS_ENDPOINT_URL": emulator,

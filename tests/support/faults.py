@@ -15,18 +15,19 @@ class Crash(BaseException):
 class Interrupter:
     """Counts the calls that a worker makes to the outside, and interrupts one of them.
 
-    At call number `at` (from 1), `action` runs `before` the call takes effect, or after it. An action that raises
-    `Crash` stops the worker there; another may let a second worker run in between.
+    At call number `at` (from 1), or at the first call named `first`, `action` runs `before` the call takes effect, or
+    after it. An action that raises `Crash` stops the worker there; another may let a second worker run in between.
     """
 
     at: int = 0
     before: bool = True
     action: Callable[[], None] = field(default=lambda: None)
     calls: list[str] = field(default_factory=list)
+    first: str = ""
 
     def call(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self.calls.append(name)
-        hit = len(self.calls) == self.at
+        hit = len(self.calls) == self.at or (name == self.first and self.calls.count(name) == 1)
         if hit and self.before:
             self.action()
         result = function(*args, **kwargs)
@@ -62,3 +63,4 @@ LEDGER_CALLS = (
     "batch_get_item",
     "transact_write_items",
 )
+QUEUE_CALLS = ("send_message",)

@@ -1,4 +1,4 @@
-"""A lake in memory, a clock that stands still, and SQS records."""
+"""A lake in memory, and a clock that stands still."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from services.shared.lake import ByteStream, ObjectGone
-from services.shared.units import BronzeObject, Unit
+from services.shared.units import BronzeObject
 
 BRONZE = "bronze-bucket"
 CREATED = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -40,7 +40,11 @@ class MemoryLake:
 
     def put(self, key: str, data: bytes) -> str:
         self.files[key] = bytes(data)
-        return hashlib.md5(data).hexdigest()  # noqa: S324 (an etag)
+        return self.etag(key)
+
+    def etag(self, key: str) -> str:
+        """The etag that S3 would have for a file."""
+        return hashlib.md5(self.files[key]).hexdigest()  # noqa: S324 (an etag)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -72,8 +76,3 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
-
-
-def records(units: Iterable[Unit], first_id: int = 0) -> list[dict[str, str]]:
-    """SQS records that carry these units."""
-    return [{"messageId": f"m{first_id + n}", "body": unit.to_message()} for n, unit in enumerate(units)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.shared.units import Unit, plan
+from services.shared.units import Plan, Unit
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
 from services.transform.reading.reader import UnitReader
 from tests.support.lake import MemoryLake
@@ -21,7 +21,7 @@ def rows_of(
     lake = MemoryLake()
     source = lake.upload(key, data)
     reader = UnitReader(lake, max_row, block_bytes)
-    return sorted(row for unit in plan(source, unit_bytes) for row in rows_in(reader.read(unit)))
+    return sorted(row for unit in Plan.of(source, unit_bytes) for row in rows_in(reader.read(unit)))
 
 
 def rows_in(pieces: Iterable[Piece]) -> list[Row]:
@@ -43,7 +43,7 @@ def pieces_of(
 ) -> tuple[UnitReader, Unit, list[Piece]]:
     """An object that is one unit, with its reader and all that the reader yields."""
     lake = MemoryLake()
-    (unit,) = plan(lake.upload(key, data), 1 << 40)
+    (unit,) = Plan.of(lake.upload(key, data), 1 << 40)
     reader = UnitReader(lake, max_row, block_bytes)
     return reader, unit, list(reader.read(unit))
 

@@ -16,7 +16,7 @@ import pytest
 
 from local.ministack import ROOT, ministack
 from local.stack import CREDENTIALS, Clients, connect
-from tests.support_terraform import need_terraform
+from tests.support.terraform import need_terraform
 
 TERRAFORM = ROOT / "infra/terraform"
 ENV = TERRAFORM / "envs/local"
@@ -38,13 +38,13 @@ class Deployment:
         assert (done.returncode != 0) == fails, printed[-8000:]
         return printed
 
-    def outputs(self) -> dict[str, str]:
+    def outputs(self) -> dict[str, Any]:
         """Terraform's outputs."""
         printed = self.terraform("output", "-json")
         return {name: output["value"] for name, output in json.loads(printed).items()}
 
     def terraform(self, *arguments: str) -> str:
-        command = [ROOT / "scripts/terraform.sh", "infra/terraform/envs/local", *arguments]
+        command = [ROOT / "infra/terraform/tools/terraform.sh", "infra/terraform/envs/local", *arguments]
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
 
     def registry(self) -> Any:
@@ -69,7 +69,7 @@ def _tools() -> None:
     """These tests need Docker and Terraform; CI has both, so there they always run."""
     need_terraform()
     if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode:
-        reason = "no Docker engine runs here: start one, or on bare Debian run scripts/docker_on_debian.sh"
+        reason = "no Docker engine runs here: start one, or on bare Debian run docker/docker_on_debian.sh"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

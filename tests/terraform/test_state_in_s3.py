@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.terraform.tools.record_permissions import COMMANDS, copy_terraform
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
-from scripts.record_permissions import COMMANDS, copy_terraform
-from tests.support_terraform import IMAGES, need_terraform
+from tests.support.terraform import IMAGES, need_terraform
 
 pytestmark = pytest.mark.terraform
 BUCKET = "smelt-terraform-state"  # as backend/backend.hcl names it
@@ -42,7 +42,7 @@ class Checkout:
         """Apply as little as makes a state: the ledger."""
         options = ["-auto-approve", "-input=false", "-var-file=dev.tfvars", "-target=module.pipeline.module.ledger"]
         logging = {"TF_LOG": "JSON", "TF_LOG_PATH": str(self.log)}
-        return self.run("scripts/terraform.sh", "infra/terraform/envs/dev", "apply", *options, **logging)
+        return self.run("infra/terraform/tools/terraform.sh", "infra/terraform/envs/dev", "apply", *options, **logging)
 
     def called_for_the_state(self) -> Iterator[str]:
         """The API calls that the backend, not the provider, has made."""
@@ -56,7 +56,6 @@ def checkout(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Checkou
     need_terraform()
     folder = tmp_path_factory.mktemp("checkout")
     copy_terraform(folder / "infra/terraform")
-    shutil.copytree(ROOT / "scripts", folder / "scripts")
     shutil.copy(ROOT / "Makefile", folder)
     environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "TF_AUTO_APPROVE": "1"}
     ready = Checkout(folder, environment | {"TF_CLI_ARGS": "-no-color", "TF_VAR_s3_path_style": "true"})

@@ -1,1 +1,5 @@
-"""Data contracts: `model` holds what the rows of a dataset look like, `loader` reads it from ODCS v3 YAML."""
+"""Data contracts: `model` and `quality` hold what a contract says, `loader` reads it from ODCS v3 YAML.
+
+Under the loader: `document` (YAML), `fields` (properties and their ids), `rules` (quality rules), `problems` (what is
+wrong, collected).
+"""

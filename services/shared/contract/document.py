@@ -11,10 +11,10 @@ from services.shared.contract.model import ContractError
 
 
 def read_document(file: Path | str) -> Any:
-    """A contract file's YAML as plain values. Stricter than YAML: a key that stands twice is an error.
+    """A contract file's YAML as plain values. Stricter than YAML: a key that appears more than once is an error.
 
     Raises:
-        ContractError: the file cannot be read, is not UTF-8 or no YAML.
+        ContractError: the file cannot be read, is not UTF-8 or is not YAML.
     """
     path = Path(file)
     try:
@@ -31,14 +31,16 @@ _SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]  # C's loader where there is one
-    """YAML's safe loader, which would take the last of two equal keys silently; here they are an error."""
+    """YAML's safe loader, which would silently take the last of two equal keys; here they are an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         seen: set[str] = set()
         for key in keys:
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} appears more than once", problem_mark=key.start_mark
+                )
             seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping

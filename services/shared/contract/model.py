@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
+from services.shared.contract.quality import QualityRule
 from services.shared.errors import Terminal
+
+FIRST_FIELD_ID = 5  # 1 to 4 are the ids of Silver's lineage columns, see services.shared.columns
+LAST_FIELD_ID = 9_999  # what lies above is kept for lineage columns to come
+ELEMENT = "element"  # the name of an array's items, as Iceberg has it
 
 
 class ContractError(Terminal):
@@ -32,7 +39,9 @@ class FieldType(StrEnum):
 class Field:
     """One property of a dataset's rows.
 
-    `precision` and `scale` (decimal digits) are set for DECIMAL only.
+    `precision` and `scale` (decimal digits) are set for DECIMAL only. `id` is the Iceberg field id of its column, the
+    same for ever; 0 says that it has none yet. `children` describe what is inside: the properties of an OBJECT, or the
+    one `element` of an ARRAY. Rows are not judged by them, because Silver keeps nested values as JSON text.
     """
 
     name: str
@@ -42,6 +51,8 @@ class Field:
     scale: int | None = None
     description: str = ""
     examples: tuple[Any, ...] = ()
+    id: int = 0
+    children: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,12 @@ class Contract:
     `event_time` names a required TIMESTAMP or DATE field; `keys` name the fields that identify a row for
     compaction. A row is accepted when its event time lies in `[earliest, object's creation + max_ahead]`: both
     ends come from the contract and the object, never from the clock, so a row judged twice is judged alike.
+
+    `quality` are the rules for whole partitions of Silver. `retired` are the paths and ids of fields that the dataset
+    had earlier. `status` is the contract's own, such as active or retired.
+
+    A contract file says each field's id. Fields without one (of a contract that is made in code, such as in tests) get
+    the next free ids here, in their order.
     """
 
     dataset: str
@@ -62,3 +79,35 @@ class Contract:
     max_ahead: timedelta
     description: str = ""
     file: str = field(default="", compare=False)
+    quality: tuple[QualityRule, ...] = ()
+    retired: tuple[tuple[str, int], ...] = ()
+    status: str = "active"
+
+    def __post_init__(self) -> None:
+        if all(one.id for _, one in walk(self.fields)):
+            return
+        last = max(FIRST_FIELD_ID - 1, *field_ids(self).values())
+        object.__setattr__(self, "fields", number_fields(self.fields, {}, count(last + 1)))
+
+
+def walk(fields: Iterable[Field], above: str = "") -> Iterator[tuple[str, Field]]:
+    """Fields with their paths: all of one level, then those inside each of them (`customer`, `lines.element.sku`)."""
+    level = [(f"{above}{one.name}", one) for one in fields]
+    yield from level
+    for path, one in level:
+        yield from walk(one.children, f"{path}.")
+
+
+def number_fields(
+    fields: tuple[Field, ...], ids: dict[str, int], fresh: Iterator[int], above: str = ""
+) -> tuple[Field, ...]:
+    """The fields with the ids of their paths; those without one keep theirs, or take the next `fresh` one."""
+    level = [
+        replace(one, id=ids[path] if (path := f"{above}{one.name}") in ids else one.id or next(fresh)) for one in fields
+    ]
+    return tuple(replace(one, children=number_fields(one.children, ids, fresh, f"{above}{one.name}.")) for one in level)
+
+
+def field_ids(contract: Contract) -> dict[str, int]:
+    """The ids of all fields that the dataset has or had, by their paths."""
+    return dict(contract.retired) | {path: one.id for path, one in walk(contract.fields)}

@@ -1,4 +1,4 @@
-"""The row rules: what one row must be for its contract to accept it. This is the reference, exact and unhurried.
+"""The row rules: what one row must be for its contract to accept it. This is the reference, exact, not fast.
 
 `RowJudge.judge` takes the bytes of one row and says which Silver values it has, or the one reason why it is
 quarantined. `services.transform.rows` is the fast way to the same answers and asks this module wherever it is not
@@ -18,10 +18,11 @@ holds a file's rows together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from io import StringIO
 
 from services.shared.contract.model import Contract
-from services.shared.judge.row_json import Item, own_record_type, read_row
+from services.shared.judge.row_json import Row, own_record_type, read_row, shortened
 from services.shared.judge.values import field_value
 from services.shared.judge.verdicts import JSON_BLANKS, RECORD_TYPE, Accepted, Reason, Rejected, Rejection, Value
 
@@ -31,6 +32,8 @@ class RowJudge:
 
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
         self._contracts = dict(contracts)
+        fields = (field.name for contract in contracts.values() for field in contract.fields)
+        self._wanted = frozenset((RECORD_TYPE, *fields))
 
     def judge(self, row: bytes, default_dataset: str, object_created: datetime) -> Accepted | Rejected:
         """The row's values, or why it has none.
@@ -40,43 +43,55 @@ class RowJudge:
         """
         record_type = default_dataset
         try:
-            items = read_row(row)
-            own = own_record_type(items)
+            found = read_row(row, self._wanted)
+            own = own_record_type(found)
             record_type = default_dataset if own is None else own
             contract = self._contracts.get(record_type)
             if contract is None:
-                raise Rejection(Reason.UNKNOWN_RECORD_TYPE, f"no contract is named {record_type!r}", RECORD_TYPE)
-            values = tuple(field_value(field, items.get(field.name)) for field in contract.fields)
+                detail = f"no contract is named {shortened(record_type)!r}"
+                raise Rejection(Reason.UNKNOWN_RECORD_TYPE, detail, RECORD_TYPE)
+            values = tuple(field_value(field, found) for field in contract.fields)
             _check_window(contract, values, object_created)
         except Rejection as why:
             return Rejected(record_type, why.reason, why.field, why.detail)
-        return Accepted(record_type, values, _rescued(items, contract))
+        return Accepted(record_type, values, _rescued(found, contract))
 
 
-def read_items(row: bytes) -> dict[str, Item] | None:
-    """A row's keys and values in its order, or None where it is no row that could be accepted."""
+def read_items(row: bytes) -> Row | None:
+    """A row with all its keys and values, or None where it is not a row that could be accepted."""
     try:
-        items = read_row(row)
-        own_record_type(items)
+        found = read_row(row)
+        own_record_type(found)
     except Rejection:
         return None
-    return items
+    return found
 
 
 def event_window(contract: Contract, object_created: datetime) -> tuple[datetime, datetime]:
     """The first and the last accepted event time, for an object created at `object_created`."""
-    return contract.earliest, object_created + contract.max_ahead
+    try:
+        return contract.earliest, object_created.astimezone(UTC) + contract.max_ahead
+    except OverflowError:  # beyond the calendar's end, which no event time is
+        return contract.earliest, datetime.max.replace(tzinfo=UTC)
 
 
 def shown(row: bytes) -> str:
-    """A row's text for people: bytes that are no UTF-8 appear as escapes."""
+    """A row's text for people: bytes that are not UTF-8 appear as escapes."""
     return row.strip(JSON_BLANKS).decode("utf-8", "backslashreplace")
 
 
-def _rescued(items: dict[str, Item], contract: Contract) -> str | None:
-    known = {RECORD_TYPE, *(field.name for field in contract.fields)}
-    unknown = [f"{item.key_text}:{item.value_text}" for key, item in items.items() if key not in known]
-    return "{" + ",".join(unknown) + "}" if unknown else None
+def _rescued(row: Row, contract: Contract) -> str | None:
+    names = {RECORD_TYPE, *(field.name for field in contract.fields)}
+    known = {row.items[name].start for name in names if name in row.items}
+    if len(known) == len(row.hashes):
+        return None
+    text, out, separator = row.text, StringIO(), "{"
+    for span in row.spans():
+        if span.start not in known:
+            out.write(f"{separator}{text[span.key_start : span.key_end]}:{text[span.start : span.end]}")
+            separator = ","
+    out.write("}")
+    return out.getvalue()
 
 
 def _check_window(contract: Contract, values: tuple[Value, ...], object_created: datetime) -> None:

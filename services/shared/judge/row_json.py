@@ -1,17 +1,25 @@
 """One row as JSON: its keys and values, exact, or the reason why it is not a row.
 
-Numbers keep their text, so nothing is lost before a field's type is known.
+Numbers keep their text, so nothing is lost before a field's type is known. Time and memory are in proportion to the
+row's size, whatever it holds: values that nobody asks for are checked and not kept.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, NoReturn
 
+from services.shared.judge.nested import ScanValue, end_of_nested, skip_blanks
 from services.shared.judge.verdicts import MAX_DEPTH, RECORD_TYPE, Reason, Rejection
+
+_SHORT = 64 * 1024  # characters; nested values of longer rows are checked without being built
 
 
 class Number(str):
@@ -21,112 +29,156 @@ class Number(str):
 
 
 class Item(NamedTuple):
-    """One key of a row with its value, both also as they stand in the row.
+    """A value, and which characters of the row's text it is. Of long rows, arrays and objects are given as empty."""
 
-    `start` and `end` say which characters of the row's text are the value.
-    """
-
-    key_text: str
     value: Any
-    value_text: str
     start: int
     end: int
 
 
+class Span(NamedTuple):
+    """Which characters of a row's text are a key, quotes included, and its value."""
+
+    key_start: int
+    key_end: int
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Row:
+    """A row's text, the values of the keys that were asked for, and where all keys and values are, in order."""
+
+    text: str
+    items: dict[str, Item] = field(default_factory=dict)
+    bounds: array[int] = field(default_factory=lambda: array("q"))  # flat `Span`s: a million keys fit in 32 MB
+    hashes: array[int] = field(default_factory=lambda: array("q"))  # of the keys
+
+    def spans(self) -> Iterator[Span]:
+        bounds = iter(self.bounds)
+        return map(Span, bounds, bounds, bounds, bounds)
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse_constant)
-_scan_value: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
-_BLANKS = re.compile(r"[ \t\n\r]*")
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
+_scan_value: ScanValue = _DECODER.scan_once  # type: ignore[attr-defined]
+_BRACKET = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?+)*+(?:([\[{])|[\]}])?', re.DOTALL)
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_ESCAPES = re.compile(rf"{_HIGH}{_LOW}|({_HIGH}|{_LOW})|\\.", re.DOTALL)
+_PAIRED = re.compile(rf"(?:[^\\]++|{_HIGH}{_LOW}|(?!{_HIGH}|{_LOW})\\.)*+", re.DOTALL)
 
 
-def read_row(row: bytes) -> dict[str, Item]:
+def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
+    """The row's keys and values.
+
+    Args:
+        row: the bytes of one row.
+        wanted: the keys whose values are kept; None means all.
+
+    Raises:
+        Rejection: the row is not a JSON object with different keys.
+    """
     try:
         text = row.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Rejection(Reason.BAD_UTF8, f"byte {error.start} of the row: {error.reason}") from error
     _check_depth(text)
-    at = _skip_blanks(text, 0)
-    items: list[tuple[str, Item]] = []
+    read_value = _scan_value if len(text) <= _SHORT else _scan_unbuilt
+    found = Row(text)
+    at = skip_blanks(text, 0)
     try:
         is_object = text[at : at + 1] == "{"
-        at = _read_object(text, at, items) if is_object else _scan_value(text, at)[1]
-        at = _skip_blanks(text, at)
+        at = _read_object(found, at, wanted, read_value) if is_object else read_value(text, at)[1]
+        at = skip_blanks(text, at)
         if at != len(text):
-            raise ValueError(f"text goes on after the row's value, at character {at}")
+            raise ValueError(f"text continues after the row's value, at character {at}")
     except StopIteration as error:
         raise Rejection(Reason.MALFORMED_JSON, f"no value at character {error.value}") from error
     except ValueError as error:
         raise Rejection(Reason.MALFORMED_JSON, str(error)) from error
     if not is_object:
-        raise Rejection(Reason.NOT_AN_OBJECT, "the row is JSON, but no object")
+        raise Rejection(Reason.NOT_AN_OBJECT, "the row is valid JSON, but not a JSON object")
     if "\\u" in text:
         _check_surrogates(text)
-    return _by_key(items)
+    _check_keys(found)
+    return found
 
 
-def _skip_blanks(text: str, at: int) -> int:
-    blanks = _BLANKS.match(text, at)
-    return blanks.end() if blanks else at
+def _scan_unbuilt(text: str, at: int) -> tuple[Any, int]:
+    """Like `_scan_value`, but arrays and objects are given as empty ones."""
+    opener = text[at : at + 1]
+    if opener == "[":
+        return [], end_of_nested(text, at, _scan_value)
+    if opener == "{":
+        return {}, end_of_nested(text, at, _scan_value)
+    return _scan_value(text, at)
 
 
-def _read_object(text: str, at: int, items: list[tuple[str, Item]]) -> int:
+def _read_object(row: Row, at: int, wanted: Collection[str] | None, read_value: ScanValue) -> int:
     """Read the object whose brace is at `at`, one level deep, and return where it ends."""
-    at = _skip_blanks(text, at + 1)
+    text = row.text
+    at = skip_blanks(text, at + 1)
     if text[at : at + 1] == "}":
         return at + 1
     while True:
         if text[at : at + 1] != '"':
             raise ValueError(f"no key at character {at}")
         key, key_end = scanstring(text, at + 1, True)
-        colon = _skip_blanks(text, key_end)
+        colon = skip_blanks(text, key_end)
         if text[colon : colon + 1] != ":":
             raise ValueError(f"no colon at character {colon}")
-        start = _skip_blanks(text, colon + 1)
-        value, end = _scan_value(text, start)
-        items.append((key, Item(text[at:key_end], value, text[start:end], start, end)))
-        at = _skip_blanks(text, end)
+        start = skip_blanks(text, colon + 1)
+        value, end = read_value(text, start)
+        if wanted is None or key in wanted:
+            row.items[key] = Item(value, start, end)
+        row.bounds.extend((at, key_end, start, end))
+        row.hashes.append(hash(key))
+        at = skip_blanks(text, end)
         separator = text[at : at + 1]
         if separator == "}":
             return at + 1
         if separator != ",":
             raise ValueError(f"no comma at character {at}")
-        at = _skip_blanks(text, at + 1)
+        at = skip_blanks(text, at + 1)
 
 
 def _check_depth(text: str) -> None:
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return
     depth = 0
-    for token in _BRACKETS.finditer(text):
-        depth += 1 if token[1] else -1 if token[2] else 0
+    for passed in _BRACKET.finditer(text):
+        depth += 1 if passed[1] else -1
         if depth > MAX_DEPTH:
-            raise Rejection(Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels at character {token.start()}")
+            raise Rejection(Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels at character {passed.start(1)}")
 
 
 def _check_surrogates(text: str) -> None:
-    for escape in _ESCAPES.finditer(text):
-        if escape[1]:
-            detail = f"{escape[1]} at character {escape.start()} is half of a surrogate pair"
-            raise Rejection(Reason.BAD_UNICODE, detail)
+    paired = _PAIRED.match(text)
+    at = paired.end() if paired else 0
+    if at < len(text):
+        detail = f"{text[at : at + 6]} at character {at} is half of a surrogate pair"
+        raise Rejection(Reason.BAD_UNICODE, detail)
 
 
-def _by_key(items: list[tuple[str, Item]]) -> dict[str, Item]:
-    row = dict(items)
-    if len(row) != len(items):
-        keys = [key for key, _ in items]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise Rejection(Reason.DUPLICATE_KEY, f"{twice!r} stands there more than once", twice)
-    return row
+def _check_keys(row: Row) -> None:
+    """Refuse a key that appears more than once. Hashes are compared first: they take less memory than the keys."""
+    repeated = {hash_ for hash_, next_ in pairwise(sorted(row.hashes)) if hash_ == next_}
+    if not repeated:
+        return
+    keys = (
+        scanstring(row.text, span.key_start + 1, True)[0]
+        for span, hash_ in zip(row.spans(), row.hashes, strict=True)
+        if hash_ in repeated
+    )
+    first = next((key for key, count in Counter(keys).items() if count > 1), None)
+    if first is not None:
+        raise Rejection(Reason.DUPLICATE_KEY, f"{shortened(first)!r} appears more than once", first)
 
 
-def own_record_type(items: dict[str, Item]) -> str | None:
-    item = items.get(RECORD_TYPE)
+def own_record_type(row: Row) -> str | None:
+    item = row.items.get(RECORD_TYPE)
     if item is None or item.value is None:
         return None
     if not isinstance(item.value, str) or isinstance(item.value, Number):

@@ -6,19 +6,24 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from services.shared.contract.model import Field, FieldType
-from services.shared.judge.row_json import Item, Number, kind_of, shortened
+from services.shared.judge.row_json import Item, Number, Row, kind_of, shortened
 from services.shared.judge.verdicts import Reason, Rejection, Value
 
+_EXPONENT_DIGITS = 18
 
-def field_value(field: Field, item: Item | None) -> Value:
+
+def field_value(field: Field, row: Row) -> Value:
+    item = row.items.get(field.name)
     if item is None or item.value is None:
         if field.required:
-            raise Rejection(Reason.MISSING_REQUIRED, "is absent" if item is None else "is null", field.name)
+            raise Rejection(Reason.MISSING_REQUIRED, "is missing" if item is None else "is null", field.name)
         return None
     try:
+        if field.type in _NESTED:
+            return _nested(field, item, row)
         return _CONVERT[field.type](field, item)
     except Rejection as why:
         why.field = field.name
@@ -51,32 +56,44 @@ def _double(field: Field, item: Item) -> float:
     token = _number_text(field, item)
     value = float(token)
     if not math.isfinite(value):
-        raise Rejection(Reason.OUT_OF_RANGE, f"{shortened(token)} is beyond a double")
+        raise Rejection(Reason.OUT_OF_RANGE, f"{shortened(token)} is too large for a 64-bit floating-point number")
     return value
 
 
 def _decimal(field: Field, item: Item) -> Decimal:
+    """The value with exactly the scale's digits behind its point, however it is written."""
     token = _number_text(field, item)
     precision, scale = field.precision or 0, field.scale or 0
-    try:
-        value = Decimal(token)
-    except InvalidOperation as error:  # an exponent that no decimal has
-        raise Rejection(Reason.OUT_OF_RANGE, f"{shortened(token)} is beyond a decimal") from error
-    if not value:
-        return Decimal(0)
-    digits, exponent = _significant(value)
-    if -exponent > scale or digits + exponent > precision - scale:
+    sign, digits, exponent = _significant(token)
+    if not digits:
+        return Decimal(0).scaleb(-scale)
+    if exponent is None:
+        raise Rejection(Reason.OUT_OF_RANGE, f"{shortened(token)} is too large or too small for a decimal")
+    if -exponent > scale or len(digits) + exponent > precision - scale:
         detail = f"{shortened(token)} does not fit in decimal({precision},{scale})"
         raise Rejection(Reason.OUT_OF_RANGE, detail)
-    return value
+    return Decimal(f"{sign}{digits}{'0' * (exponent + scale)}e-{scale}")
 
 
-def _significant(value: Decimal) -> tuple[int, int]:
-    """How many digits a value has without its trailing zeros, and the exponent of the last of them."""
-    _, digits, exponent = value.as_tuple()
-    text = "".join(map(str, digits))
-    stripped = text.rstrip("0")
-    return len(stripped), int(exponent) + len(text) - len(stripped)
+def _significant(token: str) -> tuple[str, str, int | None]:
+    """A number's sign, its digits without zeros around them, and the exponent of the last of them.
+
+    The exponent is None where it is written with more digits than any decimal needs.
+    """
+    sign = token[: token.startswith("-")]
+    mantissa, _, power = token[len(sign) :].lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    stripped = digits.rstrip("0")
+    if len(power.lstrip("+-0")) > _EXPONENT_DIGITS:
+        return sign, stripped, None
+    return sign, stripped, _power(power) - len(fraction) + len(digits) - len(stripped)
+
+
+def _power(text: str) -> int:
+    """An exponent as it is written; `int` takes no more than 4300 digits, zeros included."""
+    size = int(text.lstrip("+-0") or "0")
+    return -size if text.startswith("-") else size
 
 
 def _boolean(field: Field, item: Item) -> bool:
@@ -100,7 +117,9 @@ def _date(field: Field, item: Item) -> date:
             return date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:  # no such day; reported below
         pass
-    raise Rejection(Reason.BAD_DATE, f"{shortened(text)!r} is no day written as YYYY-MM-DD")
+    raise Rejection(
+        Reason.BAD_DATE, f"{shortened(text)!r} is not a date of the years 0001 to 9999 written as YYYY-MM-DD"
+    )
 
 
 def _timestamp(field: Field, item: Item) -> datetime:
@@ -111,7 +130,7 @@ def _timestamp(field: Field, item: Item) -> datetime:
             return _instant(match)
     except (ValueError, OverflowError):  # no such day, time or offset; reported below
         pass
-    raise Rejection(Reason.BAD_TIMESTAMP, f"{shortened(text)!r} is no RFC 3339 time of the years 0001 to 9999")
+    raise Rejection(Reason.BAD_TIMESTAMP, f"{shortened(text)!r} is not an RFC 3339 timestamp of the years 0001 to 9999")
 
 
 def _instant(match: re.Match[str]) -> datetime:
@@ -123,18 +142,19 @@ def _instant(match: re.Match[str]) -> datetime:
         return local
     hours, minutes = int(match[9]), int(match[10])
     if hours > 23 or minutes > 59:
-        raise ValueError("no such offset")
+        raise ValueError("offsets are less than a day, and minutes less than 60")
     offset = timedelta(hours=hours, minutes=minutes)
     return local + offset if match[8] == "-" else local - offset
 
 
-def _nested(kind: type) -> Callable[[Field, Item], str]:
-    def convert(field: Field, item: Item) -> str:
-        if not isinstance(item.value, kind):
-            raise _wrong_type(field, item)
-        return item.value_text
+_NESTED = {FieldType.ARRAY: list, FieldType.OBJECT: dict}
 
-    return convert
+
+def _nested(field: Field, item: Item, row: Row) -> str:
+    """Arrays and objects are kept as they are written."""
+    if not isinstance(item.value, _NESTED[field.type]):
+        raise _wrong_type(field, item)
+    return row.text[item.start : item.end]
 
 
 _CONVERT: dict[FieldType, Callable[[Field, Item], Value]] = {
@@ -145,8 +165,6 @@ _CONVERT: dict[FieldType, Callable[[Field, Item], Value]] = {
     FieldType.BOOLEAN: _boolean,
     FieldType.DATE: _date,
     FieldType.TIMESTAMP: _timestamp,
-    FieldType.ARRAY: _nested(list),
-    FieldType.OBJECT: _nested(dict),
 }
 
 

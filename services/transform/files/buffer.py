@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from services.shared.units import Unit
+from services.shared.columns import CREATED, OFFSET, SOURCE
+from services.shared.units import BronzeObject, Unit
 from services.transform.rows.parser import Parsed
 
 # What rows of one block cost beside their data, as measured on 7 to 48 columns: objects, and buffers rounded up.
@@ -43,7 +44,7 @@ class RowBuffer:
         del self.entries[entries:]
 
     def take(self, units: Sequence[Unit]) -> tuple[dict[str, pa.Table], pa.Table | None]:
-        """All rows as one table a dataset and one quarantine table, each row with its `_source`; empties itself.
+        """All rows as one table a dataset and one quarantine table, with their objects' lineage; empties itself.
 
         Dictionaries are unified, which copies their columns; of everything else the tables share the rows' memory.
         """
@@ -51,11 +52,11 @@ class RowBuffer:
         quarantine: list[pa.Table] = []
         entries, self.entries, self.bytes = self.entries, [], 0
         for unit, parsed in entries:
-            source = str(units[unit].object.id)
+            source = units[unit].object
             for dataset, table in parsed.silver.items():
-                silver.setdefault(dataset, []).append(_with_source(table, source))
+                silver.setdefault(dataset, []).append(_with_lineage(table, source))
             if parsed.quarantine.num_rows:
-                quarantine.append(_with_source(parsed.quarantine, source))
+                quarantine.append(_with_lineage(parsed.quarantine, source))
         entries.clear()
         tables = {}
         while silver:
@@ -78,7 +79,9 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     return table.unify_dictionaries()
 
 
-def _with_source(table: pa.Table, source: str) -> pa.Table:
-    """The table with a `_source` column right before its `_offset`."""
-    column = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), [source])
-    return table.add_column(table.schema.get_field_index("_offset"), "_source", column)
+def _with_lineage(table: pa.Table, source: BronzeObject) -> pa.Table:
+    """The table with `_source` before its `_offset`, and `_created` behind it."""
+    at = table.schema.get_field_index(OFFSET)
+    created = pa.repeat(pa.scalar(source.created, pa.timestamp("us", tz="UTC")), table.num_rows)
+    ids = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), [str(source.id)])
+    return table.add_column(at + 1, CREATED, created).add_column(at, SOURCE, ids)

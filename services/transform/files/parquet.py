@@ -14,7 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from services.shared.columns import QUARANTINE, silver_columns
 from services.shared.contract.model import Contract
+from services.transform.files.schema import described
 
 Ints = npt.NDArray[np.int64]
 
@@ -28,7 +30,7 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
     """Cut a dataset's rows into one Parquet file for each UTC day of their event time.
 
     Args:
-        table: the contract's columns, `_source`, `_offset` and `_rescued`, in this order.
+        table: the columns of `shared.columns.silver_columns`, in this order.
         contract: the dataset's contract.
         metadata: what the files' key-value metadata hold besides the contract's name and version.
 
@@ -39,7 +41,7 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
     ticks, ticks_per_day = _ticks(table[contract.event_time])
     order = _stable_order(ticks)
     days = ticks[order] // ticks_per_day
-    ordered = _in_order(_plain_where_distinct(table), pa.array(order))
+    ordered = described(_in_order(_plain_where_distinct(table), pa.array(order)), silver_columns(contract))
     cuts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
     for first, last in pairwise(cuts):
         if first < last:
@@ -48,8 +50,8 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
 
 
 def quarantine_file(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
-    """The Parquet file of quarantined rows."""
-    return _parquet(table, metadata)
+    """The Parquet file of quarantined rows: a table with the columns of `shared.columns.QUARANTINE`, in this order."""
+    return _parquet(described(_plain_where_distinct(table), QUARANTINE), metadata)
 
 
 def _ticks(times: pa.ChunkedArray) -> tuple[Ints, int]:

@@ -1,32 +1,41 @@
-"""One delivery of SQS messages: which are done, which go back.
+"""One delivery of SQS messages: which are done, which come back, which are dead letters.
 
-Looks the units up in the ledger, finishes what others left, makes lots of what is free, and answers with the ids
-of the messages that must come again. It knows the batch's format; what a lot is belongs to `lots`.
+Looks the units up in the ledger, has them tried in the order that `isolation` knows, and answers with the ids of the
+messages that must come again. What a lot is belongs to `lots`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.shared.aws import FAILURES, Failure
-from services.shared.errors import Terminal
-from services.shared.identities import UnitId
-from services.shared.ledger.ledger import Ledger, Lookup, LostRace, LotState
-from services.shared.units import MalformedMessage, Unit
-from services.transform.protocol.lots import Deadline, LotReport, LotWorker, OutOfTime
+from services.shared.deadline import Deadline
+from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Lookup, LostRace, Lot, LotState, UnitNotes
+from services.shared.units import MalformedMessage, Unit, UnitMessage
+from services.transform.protocol.dead_letters import DeadLetterQueue
+from services.transform.protocol.execution import LotReport
+from services.transform.protocol.failures import RefusedMessage, TooLarge, UnexpectedFailure, as_failure, is_own_fault
+from services.transform.protocol.isolation import FreeUnit, Isolation, OpenLot
+from services.transform.protocol.lots import LotWorker, whole_objects
+from services.transform.protocol.messages import Letter, confirmed
 
 _ROUNDS = 3  # a race is lost to a worker with one of our units; another look at the ledger settles it
 
 
 @dataclass(slots=True)
-class BatchResult:
-    """What became of a delivery. `failed` holds the reason for each message that goes back."""
+class DeliveryResult:
+    """What became of a delivery. `failed` holds the reason for each message that comes back."""
 
     reports: list[LotReport] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)  # by message id
-    duplicates: int = 0  # messages whose unit was committed before
+    duplicates: int = 0  # messages whose unit or object was finished before
+    dead: dict[str, Failure] = field(default_factory=dict)  # messages that became dead letters, by message id
+    rejected: dict[ObjectId, Failure] = field(default_factory=dict)  # objects that were given up
 
     @property
     def response(self) -> dict[str, list[dict[str, str]]]:
@@ -34,12 +43,13 @@ class BatchResult:
         return {"batchItemFailures": [{"itemIdentifier": message} for message in self.failed]}
 
 
-class BatchProcessor:
+class DeliveryProcessor:
     """Processes deliveries with one worker. Objects of other buckets than `bronze_bucket` are refused."""
 
-    def __init__(self, worker: LotWorker, ledger: Ledger, bronze_bucket: str) -> None:
+    def __init__(self, worker: LotWorker, ledger: Ledger, dead_letters: DeadLetterQueue, bronze_bucket: str) -> None:
         self._worker = worker
         self._ledger = ledger
+        self._dead_letters = dead_letters
         self._bronze_bucket = bronze_bucket
 
     def process(
@@ -47,87 +57,167 @@ class BatchProcessor:
         records: Sequence[Mapping[str, Any]],
         deadline: Deadline,
         on_lot: Callable[[LotReport], None] = lambda _: None,
-    ) -> BatchResult:
+    ) -> DeliveryResult:
         """Process one delivery; `on_lot` hears of each lot as soon as it is committed."""
-        delivery = _Delivery(on_lot)
-        self._read_messages(records, delivery)
-        units = dict(delivery.units)
+        delivery = _Delivery(self._worker, self._ledger, self._dead_letters, self._bronze_bucket, on_lot)
+        delivery.open(records)
+        isolation = Isolation(self._worker, self._ledger, deadline, delivery)
         for _ in range(_ROUNDS):
-            if not units:
-                break
-            found = self._ledger.look_up(units)
-            self._finish_known(found, delivery, deadline)
-            free = [unit for id_, unit in units.items() if id_ not in found.lot_of]
-            units = self._start_lots(free, delivery, deadline)
-        for unit, error in delivery.lost_races.items():
-            if unit in units:
-                delivery.fail([unit], error)
+            for found in delivery.look_up():
+                isolation.work_through(*delivery.sort(found))
+        delivery.close()
         return delivery.result
-
-    def _read_messages(self, records: Sequence[Mapping[str, Any]], delivery: _Delivery) -> None:
-        for record in records:
-            message = record["messageId"]
-            try:
-                unit = Unit.from_message(record["body"])
-                if unit.object.bucket != self._bronze_bucket:
-                    raise MalformedMessage(f"{unit.id} is not in {self._bronze_bucket}, the only bucket that is read")
-            except MalformedMessage as error:
-                delivery.result.failed[message] = error
-            else:
-                delivery.units.setdefault(unit.id, unit)
-                delivery.messages.setdefault(unit.id, []).append(message)
-
-    def _finish_known(self, found: Lookup, delivery: _Delivery, deadline: Deadline) -> None:
-        for lot in found.lots.values():
-            units = [unit for unit, holder in found.lot_of.items() if holder == lot.id]
-            if lot.state is LotState.COMMITTED:
-                delivery.result.duplicates += sum(len(delivery.messages[unit]) for unit in units)
-                continue
-            try:
-                deadline.check()
-                delivery.commit(self._worker.resume(lot, deadline))
-            except FAILURES as error:
-                delivery.fail(units, error)
-
-    def _start_lots(self, free: list[Unit], delivery: _Delivery, deadline: Deadline) -> dict[UnitId, Unit]:
-        """Make lots of these units. Returns those that lost a race: most of them are still free, so look again."""
-        lost: dict[UnitId, Unit] = {}
-        while free:
-            try:
-                deadline.check()
-            except OutOfTime as error:
-                delivery.fail((unit.id for unit in free), error)
-                break
-            attempt = self._worker.start(free, deadline)
-            if attempt.report:
-                delivery.commit(attempt.report)
-            for unit, failure in attempt.failed.items():
-                if isinstance(failure, LostRace):
-                    delivery.lost_races[unit] = failure
-                    lost[unit] = delivery.units[unit]
-                    continue
-                delivery.fail([unit], failure)
-                if isinstance(failure, Terminal):
-                    self._ledger.note_failure(unit, str(failure))
-            free = attempt.left
-        return lost
 
 
 class _Delivery:
-    """The messages of one delivery, by unit; the same unit may come in several messages."""
+    """The letters of one delivery, and what becomes of each. Implements `isolation.Settlement`."""
 
-    def __init__(self, on_lot: Callable[[LotReport], None]) -> None:
-        self.units: dict[UnitId, Unit] = {}
-        self.messages: dict[UnitId, list[str]] = {}
-        self.lost_races: dict[UnitId, LostRace] = {}
-        self.result = BatchResult()
-        self._on_lot = on_lot
+    def __init__(
+        self,
+        worker: LotWorker,
+        ledger: Ledger,
+        dead_letters: DeadLetterQueue,
+        bronze_bucket: str,
+        on_lot: Callable[[LotReport], None],
+    ) -> None:
+        self._worker, self._ledger, self._dead_letters = worker, ledger, dead_letters
+        self._bronze_bucket, self._on_lot = bronze_bucket, on_lot
+        # By all that they say, not by unit: a forged message must not stand in for a genuine one of the same unit.
+        self._waiting: dict[UnitMessage, list[Letter]] = {}
+        self._letters: dict[UnitId, list[Letter]] = {}  # of confirmed units
+        self._lost: dict[UnitId, LostRace] = {}
+        self.result = DeliveryResult()
 
-    def commit(self, report: LotReport) -> None:
+    def open(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Read the messages; what is not a unit is a dead letter at once."""
+        for letter in map(Letter.of, records):
+            try:
+                message = UnitMessage.parse(letter.body)
+            except MalformedMessage as error:
+                self._send_dead([letter], "malformed_message", error)
+            else:
+                self._waiting.setdefault(message, []).append(letter)
+
+    def close(self) -> None:
+        """Whatever has lost one race after the other comes back."""
+        for message, letters in self._waiting.items():
+            self._come_back(letters, self._lost[message.id])
+
+    def look_up(self) -> Iterator[Lookup]:
+        """What the ledger says of the waiting units, in one answer, unless an item of theirs cannot be read."""
+        if self._waiting:
+            yield from self._look_up(list({message.id for message in self._waiting}))
+
+    def _look_up(self, units: Sequence[UnitId]) -> Iterator[Lookup]:
+        try:
+            found = self._ledger.look_up(units)
+        except Exception as error:  # noqa: BLE001 (the border between one unit's items and its neighbours')
+            failure = as_failure(error)
+            if is_own_fault(failure) and len(units) > 1:
+                yield from self._look_up(units[: len(units) // 2])
+                yield from self._look_up(units[len(units) // 2 :])
+                return
+            asked = set(units)
+            for message in [message for message in self._waiting if message.id in asked]:
+                self._come_back(self._waiting.pop(message), failure)
+        else:
+            yield found
+
+    def sort(self, found: Lookup) -> tuple[list[FreeUnit], list[OpenLot]]:
+        """Confirm the units that were looked up; what is finished is acknowledged. Gives those that are left to do."""
+        free: list[FreeUnit] = []
+        lots: dict[LotId, OpenLot] = {}
+        committed: dict[LotId, Lot] = {}
+        for message in [message for message in self._waiting if message.id in found.asked]:
+            letters = self._waiting.pop(message)
+            try:
+                unit = confirmed(message, found.objects.get(message.object), self._bronze_bucket)
+                self._letters.setdefault(unit.id, []).extend(letters)
+                lot = found.lots[found.lot_of[unit.id]] if unit.id in found.lot_of else None
+                if lot is not None and lot.state is not LotState.COMMITTED:
+                    lots[lot.id] = OpenLot(lot, found.units_of(lot))
+                elif lot is not None or found.objects[message.object].is_finished:
+                    self.result.duplicates += len(letters)
+                    if lot is not None:
+                        committed[lot.id] = lot
+                elif notes := self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters):
+                    free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))
+            except RefusedMessage as error:
+                self._send_dead(letters, "refused_message", error)
+            except Exception as error:  # noqa: BLE001 (the border between a unit and its neighbours)
+                self._come_back(letters, as_failure(error))
+        for lot in committed.values():
+            self._finish_tidying(lot, found)
+        return free, list(lots.values())
+
+    def _finish_tidying(self, lot: Lot, found: Lookup) -> None:
+        """The worker that committed this lot may have died right afterwards. Otherwise the sweep does it."""
+        with suppress(*FAILURES):
+            if lot.outputs:
+                self._worker.tidy(lot)
+            covered = whole_objects(found.units_of(lot))
+            self._ledger.objects.mark_done(id_ for id_ in covered if not found.objects[id_].is_finished)
+
+    def _notes_of_living(self, unit: Unit, notes: UnitNotes, letters: Sequence[Letter]) -> UnitNotes | None:
+        """A dead unit's own message repeats the sending: its worker died before it could acknowledge.
+
+        Any other message was redriven by somebody: the unit starts from zero.
+        """
+        if not notes.dead:
+            return notes
+        own = [letter for letter in letters if letter.message_id == notes.dead]
+        if own:
+            self._send_dead(own, "attempts_exhausted", UnexpectedFailure(notes.last_error))
+            self.result.duplicates += len(letters) - len(own)
+            return None
+        try:
+            self._ledger.units.revive(unit.id)
+        except FAILURES as error:
+            self._come_back(letters, error)
+            return None
+        return UnitNotes()
+
+    # -- Settlement --------------------------------------------------------------------------------------------
+
+    def committed(self, report: LotReport) -> None:
         self.result.reports.append(report)
         self._on_lot(report)
 
-    def fail(self, units: Iterable[UnitId], error: Failure) -> None:
+    def comes_back(self, units: Iterable[Unit], failure: Failure) -> None:
         for unit in units:
-            for message in self.messages[unit]:
-                self.result.failed[message] = error
+            self._come_back(self._letters.get(unit.id, ()), failure)
+
+    def lost_race(self, unit: Unit, race: LostRace) -> None:
+        self._lost[unit.id] = race
+        self._waiting[unit.as_message()] = self._letters.pop(unit.id)
+
+    def is_dead(self, unit: Unit, failure: Failure) -> None:
+        """Note it, then send the letter, then acknowledge. A crash in between repeats the sending."""
+        letters = self._letters[unit.id]
+        try:
+            self._ledger.units.bury(unit.id, letters[0].message_id, str(failure))
+        except FAILURES as error:
+            self._come_back(letters, error)
+            return
+        self._send_dead(letters[:1], "attempts_exhausted", failure)
+
+    def is_too_large(self, unit: Unit, failure: TooLarge) -> None:
+        try:
+            self._ledger.objects.reject_known(unit.object.id, "too_large", str(failure))
+        except FAILURES as error:
+            self._come_back(self._letters.get(unit.id, ()), error)
+        else:
+            self.result.rejected[unit.object.id] = failure
+
+    def _send_dead(self, letters: Sequence[Letter], reason: str, failure: Failure) -> None:
+        for letter in letters:
+            try:
+                self._dead_letters.send(letter, reason, str(failure))
+            except FAILURES as error:
+                self._come_back([letter], error)
+            else:
+                self.result.dead[letter.message_id] = failure
+
+    def _come_back(self, letters: Iterable[Letter], failure: Failure) -> None:
+        for letter in letters:
+            self.result.failed[letter.message_id] = failure

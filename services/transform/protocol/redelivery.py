@@ -8,15 +8,16 @@ deliver the message again. If it cannot, the queue's own timeout holds.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.shared.aws import Failure
+from services.shared.deadline import OutOfTime
 from services.shared.errors import Terminal
-from services.shared.ledger.ledger import LeaseHeld
-from services.transform.protocol.lots import OutOfTime
+from services.shared.ledger.records import LeaseHeld
+from services.shared.sqs import in_tens
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 TERMINAL_SECONDS = 5  # trying again cannot help: on to the dead-letter queue, where somebody sees it
 FIRST_SECONDS = 30  # of a failure that may pass; doubled at each receive, with jitter
 LONGEST_SECONDS = 900
-_BATCH_ENTRIES = 10  # SQS's limit for one ChangeMessageVisibilityBatch
 
 
 def seconds_until_retry(error: Failure, receives: int, now_ms: int) -> int:
@@ -64,7 +64,7 @@ def send_back(
         if record["messageId"] in failed
     ]
     refused = []
-    for batch in _in_tens(entries):
+    for batch in in_tens(entries):
         try:
             answer = sqs.change_message_visibility_batch(QueueUrl=queue_url, Entries=batch)
         except (ClientError, BotoCoreError) as error:
@@ -72,7 +72,3 @@ def send_back(
         else:
             refused += [str(entry.get("Message") or entry["Code"]) for entry in answer.get("Failed", [])]
     return refused
-
-
-def _in_tens(entries: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (entries[start : start + _BATCH_ENTRIES] for start in range(0, len(entries), _BATCH_ENTRIES))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from services.shared.contract.model import Contract
 from services.shared.judge.judge import event_window
 from services.shared.judge.verdicts import RECORD_TYPE
-from services.transform.rows.fields import Column, Computed, Constant, Cursor, read_field, read_unknown
+from services.transform.rows.fields import NESTED, Column, Computed, Constant, Cursor, Read, read_field, read_unknown
 from services.transform.rows.layout import Layout
 from services.transform.rows.tables import silver_schema
 from services.transform.rows.text import BlockText, Mask, Positions
@@ -58,6 +58,8 @@ class _Walk:
         self._fields = {field.name: field for field in contract.fields}
         self._at = text.starts[rows]
         self._quotes = text.quotes_before(self._at)
+        has_nested = any(key not in self._fields or self._fields[key].type in NESTED for key in layout.keys)
+        self._closers = text.closers_before(self._at) if has_nested else np.zeros_like(self._at)
         self._ok = np.ones(len(rows), dtype=bool)
         self._columns: dict[str, Column] = {}
         self._unknown: dict[str, tuple[Mask, Column]] = {}
@@ -69,7 +71,7 @@ class _Walk:
             self._ok &= has_key
         if RECORD_TYPE in self._fields:
             self._columns[RECORD_TYPE] = Constant(self._layout.record_type, has_key)
-        self._move(has_key, behind.at, behind.quotes)
+        self._move(has_key, behind)
 
     def pass_key(self, key: str) -> None:
         """Pass another key and its value, in the rows that have it."""
@@ -84,18 +86,23 @@ class _Walk:
             read = read_unknown(self._text, value)
             self._unknown[key] = has_key, read.column
         self._ok &= read.ok | ~has_key
-        self._move(has_key, read.at, read.quotes)
+        self._move(has_key, read)
 
     def _pass_literal(self, key: str) -> tuple[Mask, Cursor]:
         literal = self._layout.literals[key]
         has_key = self._text.matches(self._at, literal)
-        return has_key, Cursor(self._at + literal.size, self._quotes + literal.quotes, self._ok & has_key)
+        return has_key, Cursor(
+            self._at + literal.size, self._quotes + literal.quotes, self._closers, self._ok & has_key
+        )
 
-    def _move(self, has_key: Mask, at: Positions, quotes: Positions) -> None:
+    def _move(self, has_key: Mask, behind: Cursor | Read) -> None:
         if has_key.all():
-            self._at, self._quotes = at, quotes
-        else:
-            self._at, self._quotes = np.where(has_key, at, self._at), np.where(has_key, quotes, self._quotes)
+            self._at, self._quotes, self._closers = behind.at, behind.quotes, behind.closers
+            return
+        self._at = np.where(has_key, behind.at, self._at)
+        self._quotes = np.where(has_key, behind.quotes, self._quotes)
+        if behind.closers is not self._closers:
+            self._closers = np.where(has_key, behind.closers, self._closers)
 
     def check(self, window: tuple[datetime, datetime]) -> None:
         """Check what concerns whole rows: that they end here, have what is required, and lie in the window."""

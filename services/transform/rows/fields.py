@@ -23,6 +23,7 @@ from services.transform.rows.values import (
     is_decimal,
     is_int64,
     number_tokens,
+    slices,
     timestamps,
     unescape,
 )
@@ -30,14 +31,16 @@ from services.transform.rows.values import (
 _NULL, _TRUE, _FALSE = Literal(b"null"), Literal(b"true"), Literal(b"false")
 _QUOTE, _MINUS, _ZERO, _NINE = b'"-09'
 _OPENERS = {FieldType.ARRAY: (ord("["),), FieldType.OBJECT: (ord("{"),)}
+NESTED = frozenset(_OPENERS)
 _ANY_OPENER = (ord("["), ord("{"))
 
 
 class Cursor(NamedTuple):
-    """A position in each row, how many quotes of the block stand before it, and which rows matter."""
+    """A position in each row, how many quotes and closers of the block are before it, and which rows matter."""
 
     at: Positions
     quotes: Positions
+    closers: Positions
     live: Mask
 
 
@@ -57,6 +60,7 @@ class Read(NamedTuple):
 
     at: Positions
     quotes: Positions
+    closers: Positions
     ok: Mask
     is_null: Mask
     column: Column
@@ -67,6 +71,7 @@ class _Token(NamedTuple):
 
     end: Positions
     quotes: Positions
+    closers: Positions
     ok: Mask
 
 
@@ -82,18 +87,22 @@ class _Slices:
     decoded: dict[int, str | None] = field(default_factory=dict)
 
     def build(self, rows: Positions) -> pa.Array:
-        start, end, has_value = self.start[rows], self.end[rows], self.has_value[rows]
-        bounds = np.empty(2 * len(rows), dtype=np.int32)
-        bounds[0::2] = start
-        bounds[1::2] = np.where(has_value, end, start)
-        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(self.text.data)]
-        slices_and_gaps = pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
-        slices = np.arange(0, len(bounds), 2, dtype=np.int32)
-        strings = slices_and_gaps.take(pa.array(slices, mask=_mask(has_value)))
+        strings = slices(self.text, self.start[rows], self.end[rows], self.has_value[rows])
         if self.decoded:
-            decoded = [self.decoded.get(row) for row in rows.tolist()]
-            strings = pc.coalesce(pa.array(decoded, type=pa.string()), strings)
+            replaced = np.isin(rows, np.fromiter(self.decoded, dtype=np.int64))
+            decoded = [self.decoded[row] for row in rows[replaced].tolist()]
+            strings = pc.replace_with_mask(strings, pa.array(replaced), pa.array(decoded, type=pa.string()))
         return strings.cast(self.type)
+
+
+@dataclass(slots=True)
+class _Built:
+    """Values that have been built, one for each row."""
+
+    values: pa.Array
+
+    def build(self, rows: Positions) -> pa.Array:
+        return self.values if len(rows) == len(self.values) else self.values.take(pa.array(rows))
 
 
 @dataclass(slots=True)
@@ -132,7 +141,7 @@ def read_field(text: BlockText, field: Field, cursor: Cursor) -> Read:
     is_null = first == ord("n")
     if is_null.any():
         is_null &= text.matches(cursor.at, _NULL)
-    here = Cursor(cursor.at, cursor.quotes, cursor.live & ~is_null)
+    here = cursor._replace(live=cursor.live & ~is_null)
     column: Column
     match field.type:
         case FieldType.STRING:
@@ -151,13 +160,17 @@ def read_field(text: BlockText, field: Field, cursor: Cursor) -> Read:
             token = _number(text, here, field)
             column = _Slices(text, here.at, token.end, here.live, arrow_type(field))
         case FieldType.ARRAY | FieldType.OBJECT:
-            token = _nested(text, here, _OPENERS[field.type])
-            column = _Slices(text, here.at, token.end, here.live)
+            token, values_ = _nested(text, here, _OPENERS[field.type])
+            column = _Built(values_)
     if not is_null.any():
         return Read(*token, is_null, column)
     end = np.where(is_null, cursor.at + _NULL.size, token.end)
-    quotes = np.where(is_null, cursor.quotes, token.quotes)
-    return Read(end, quotes, token.ok | is_null, is_null, column)
+    quotes, closers = token.quotes, token.closers
+    if quotes is not cursor.quotes:
+        quotes = np.where(is_null, cursor.quotes, quotes)
+    if closers is not cursor.closers:
+        closers = np.where(is_null, cursor.closers, closers)
+    return Read(end, quotes, closers, token.ok | is_null, is_null, column)
 
 
 def read_unknown(text: BlockText, cursor: Cursor) -> Read:
@@ -167,16 +180,18 @@ def read_unknown(text: BlockText, cursor: Cursor) -> Read:
     is_string = first == _QUOTE
     is_number = (first == _MINUS) | ((first >= _ZERO) & (first <= _NINE))
     is_nested = np.isin(first, _ANY_OPENER)
-    end, quotes, ok = at.copy(), cursor.quotes, np.zeros(len(at), dtype=bool)
+    end, ok = at.copy(), np.zeros(len(at), dtype=bool)
+    quotes, closers = cursor.quotes, cursor.closers
     for kind, read in ((is_string, _string_token), (is_number, _number_token), (is_nested, _nested_token)):
         if kind.any():
-            token = read(text, Cursor(at, cursor.quotes, live & kind))
+            token = read(text, cursor._replace(live=live & kind))
             end, quotes = np.where(kind, token.end, end), np.where(kind, token.quotes, quotes)
+            closers = np.where(kind, token.closers, closers)
             ok |= kind & token.ok
     for literal in (_NULL, _TRUE, _FALSE):
         is_literal = text.matches(at, literal)
         end, ok = end + np.where(is_literal, literal.size, 0), ok | is_literal
-    return Read(end, quotes, ok, np.zeros(len(at), dtype=bool), _Slices(text, at, end, live))
+    return Read(end, quotes, closers, ok, np.zeros(len(at), dtype=bool), _Slices(text, at, end, live))
 
 
 def _string_token(text: BlockText, cursor: Cursor) -> _Token:
@@ -185,16 +200,17 @@ def _string_token(text: BlockText, cursor: Cursor) -> _Token:
 
 def _number_token(text: BlockText, cursor: Cursor) -> _Token:
     tokens = number_tokens(text, cursor.at)
-    return _Token(tokens.end, cursor.quotes, tokens.ok)
+    return _Token(tokens.end, cursor.quotes, cursor.closers, tokens.ok)
 
 
 def _nested_token(text: BlockText, cursor: Cursor) -> _Token:
-    return _nested(text, cursor, _ANY_OPENER)
+    return _nested(text, cursor, _ANY_OPENER)[0]
 
 
 def _quoted(text: BlockText, cursor: Cursor) -> _Token:
     """String tokens; what is between the quotes has not been looked at."""
-    return _Token(text.quote(cursor.quotes + 1) + 1, cursor.quotes + 2, text.byte(cursor.at) == _QUOTE)
+    end = text.quote(cursor.quotes + 1) + 1
+    return _Token(end, cursor.quotes + 2, cursor.closers, text.byte(cursor.at) == _QUOTE)
 
 
 def _string(text: BlockText, cursor: Cursor) -> tuple[_Token, dict[int, str | None]]:
@@ -216,7 +232,7 @@ def _string(text: BlockText, cursor: Cursor) -> tuple[_Token, dict[int, str | No
 def _boolean(text: BlockText, cursor: Cursor) -> tuple[_Token, Mask]:
     is_true, is_false = text.matches(cursor.at, _TRUE), text.matches(cursor.at, _FALSE)
     end = cursor.at + np.where(is_true, _TRUE.size, _FALSE.size)
-    return _Token(end, cursor.quotes, is_true | is_false), is_true
+    return _Token(end, cursor.quotes, cursor.closers, is_true | is_false), is_true
 
 
 def _number(text: BlockText, cursor: Cursor, field: Field) -> _Token:
@@ -226,14 +242,14 @@ def _number(text: BlockText, cursor: Cursor, field: Field) -> _Token:
         ok = is_int64(tokens, cursor.at)
     elif field.type is FieldType.DECIMAL:
         ok = is_decimal(text, tokens, cursor.at, field.precision or 0, field.scale or 0)
-    return _Token(tokens.end, cursor.quotes, ok)
+    return _Token(tokens.end, cursor.quotes, cursor.closers, ok)
 
 
-def _nested(text: BlockText, cursor: Cursor, openers: tuple[int, ...]) -> _Token:
-    """Arrays and objects, each looked through to its end."""
-    end = text.close_of(cursor.at)
-    ok = np.isin(text.byte(cursor.at), openers) & cursor.live
-    rows = np.flatnonzero(ok)
-    bounds = zip(cursor.at[rows].tolist(), end[rows].tolist(), strict=True)
-    ok[rows] = are_json([text.data[start:stop] for start, stop in bounds])
-    return _Token(end, text.quotes_before(end), ok)
+def _nested(text: BlockText, cursor: Cursor, openers: tuple[int, ...]) -> tuple[_Token, pa.Array]:
+    """Arrays and objects, each looked through to its end, and their texts."""
+    number = text.next_closers(cursor.at, cursor.closers, cursor.live)
+    end, quotes = text.closer(number)
+    ok = np.isin(text.byte(cursor.at), openers) & cursor.live & (end <= len(text.data))
+    texts = slices(text, cursor.at, end, ok)
+    ok[ok] = are_json(texts.drop_null())
+    return _Token(end, quotes, number + 1, ok), texts

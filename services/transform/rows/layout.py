@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.shared.judge.judge import read_items
+from services.shared.judge.row_json import own_record_type
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.transform.rows.text import Literal
+
+_MAX_BYTES, _MAX_KEYS = 64 * 1024, 1000  # of a row from which a layout is learned: each key costs time for itself
 
 
 class _Sample(NamedTuple):
@@ -28,16 +31,16 @@ class _Sample(NamedTuple):
 
 
 def _sample(row: bytes) -> _Sample | None:
-    items = read_items(row)
-    if not items:
+    found = read_items(row) if len(row) <= _MAX_BYTES else None
+    if not found or not 0 < len(found.items) <= _MAX_KEYS:
         return None
-    text, at, literals = row.decode(), 0, {}
-    for key, item in items.items():
+    text, at, literals, key_texts = found.text, 0, {}, {}
+    for (key, item), span in zip(found.items.items(), found.spans(), strict=True):
         end = item.end if key == RECORD_TYPE else item.start
         literals[key] = text[at:end].encode()
+        key_texts[key] = text[span.key_start : span.key_end]
         at = item.end
-    record_type = items[RECORD_TYPE].value if RECORD_TYPE in items else None
-    key_texts = {key: item.key_text for key, item in items.items()}
+    record_type = own_record_type(found)
     return _Sample(record_type, literals, key_texts, text[at:].encode())
 
 
@@ -68,13 +71,16 @@ class Layout:
             and (RECORD_TYPE in self.literals or RECORD_TYPE not in sample.literals)
         )
         if is_alike:
-            place = 0
+            behind: dict[str, list[str]] = {}  # new keys, by the known one that they follow
+            known = self.keys[0]
             for key, text in sample.literals.items():
-                if key not in self.literals:
-                    self.keys.insert(place, key)
+                if key in self.literals:
+                    known = key
+                else:
+                    behind.setdefault(known, []).append(key)
                     self.literals[key] = Literal(text)
                     self.key_texts[key] = sample.key_texts[key]
-                place = self.keys.index(key) + 1
+            self.keys = [new for key in self.keys for new in (key, *behind.get(key, ()))]
         return is_alike
 
 

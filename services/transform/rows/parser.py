@@ -1,12 +1,13 @@
 """From blocks of raw rows to Arrow tables: every row ends up in Silver's columns or in quarantine, exactly once.
 
-The rules are those of `rows`; this module is about doing them for many rows at a time. It knows neither where the
-bytes come from nor where the tables go.
+The rules are those of `services.shared.judge`; this module is about applying them to many rows at a time. It knows
+neither where the bytes come from nor where the tables go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,16 +20,16 @@ from services.shared.judge.verdicts import Accepted, Reason, Rejected
 from services.transform.blocks import RowBlock
 from services.transform.rows.fast import accept
 from services.transform.rows.layout import learn_layouts
-from services.transform.rows.tables import buffer_bytes, quarantine_table, silver_table
-from services.transform.rows.text import BlockText, Positions
+from services.transform.rows.tables import Refused, buffer_bytes, quarantine_table, silver_table
+from services.transform.rows.text import WORD, BlockText, Positions, TooDense
 
 
 class Parsed(NamedTuple):
     """What became of rows: `rows_read` = rows of all `silver` tables + rows of `quarantine`.
 
-    `silver` holds for each dataset a table of `parse_columns.silver_schema`, `quarantine` one of
-    `parse_columns.QUARANTINE_SCHEMA`. Rows need not stand in a table in the block's order, but in the same whenever
-    the block is parsed.
+    `silver` holds for each dataset a table of `tables.silver_schema`, `quarantine` one of
+    `tables.QUARANTINE_SCHEMA`. The rows of a table need not be in the block's order, but they are in the same order
+    whenever the block is parsed.
     """
 
     rows_read: int
@@ -39,6 +40,12 @@ class Parsed(NamedTuple):
     def memory_bytes(self) -> int:
         """The bytes that its tables hold in memory: whole Arrow buffers, dictionaries included."""
         return buffer_bytes((*self.silver.values(), self.quarantine))
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many rows are in quarantine for which reason; it makes no object for each row."""
+        counts = self.quarantine["reason"].unify_dictionaries().value_counts().to_pylist()
+        return Counter({count["values"]: count["counts"] for count in counts})
 
 
 def broken_frame(offset: int, detail: str, raw: bytes, dataset: str) -> Parsed:
@@ -59,6 +66,9 @@ def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
 
 
 _FEWEST_ROWS = 64  # fewer are judged one by one sooner than they are learned from
+_MOST_ROWS = 65_536  # taken at once; this and the next three bound what a block of any content needs in memory
+_MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken at once
+_JUDGED_ROWS, _JUDGED_BYTES = 4096, 2 * 1024 * 1024  # judged one by one, until they are made into tables
 _SAMPLES = 8
 _WORTHWHILE = 8  # layouts are tried again while they take at least one row in so many
 
@@ -66,7 +76,9 @@ _WORTHWHILE = 8  # layouts are tried again while they take at least one row in s
 class RowParser:
     """Parses blocks by the contracts of all datasets; made once, used for every block.
 
-    Rows that share a layout are taken together (`parse_fast`); what is left goes one by one to the reference (`rows`).
+    Rows that share a layout are taken together (`fast`); what is left goes one by one to the reference
+    (`services.shared.judge`). Beyond the block and the tables that are made of it, a block of 8 MiB needs less than
+    150 MiB of memory, whatever it holds: it is cut into pieces of so many rows, quotes and brackets at most.
     """
 
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
@@ -79,17 +91,57 @@ class RowParser:
         `default_dataset` applies to rows without a `record_type`; `object_created` is the object's creation time (UTC),
         from which the end of the accepted event times is counted.
         """
-        parsing = _Parsing(self._contracts, self._judge, block, default_dataset, object_created)
-        rows = np.arange(len(block.starts))
-        if len(rows) >= _FEWEST_ROWS:
-            rows = parsing.take_by_layout(rows)
-        quarantine = parsing.judge_one_by_one(rows)
-        silver = {dataset: pa.concat_tables(parts) for dataset, parts in parsing.tables.items()}
-        return Parsed(len(block.starts), silver, quarantine)
+        made = _Tables(self._contracts)
+        pieces = list(reversed(_cut(block, _MOST_ROWS)))
+        while pieces:
+            piece = pieces.pop()
+            parsing = _Parsing(self._contracts, self._judge, piece, default_dataset, object_created)
+            try:
+                left = parsing.take_by_layout()
+            except TooDense:
+                pieces += reversed(_cut(piece, (len(piece.starts) + 1) // 2))
+                continue
+            made.add(parsing.taken)
+            parsing.judge_one_by_one(left, made)
+        return made.parsed(len(block.starts))
+
+
+def _cut(block: RowBlock, rows: int) -> list[RowBlock]:
+    """The block in pieces of so many rows."""
+    if len(block.starts) <= rows:
+        return [block]
+    pieces = []
+    for first in range(0, len(block.starts), rows):
+        starts, ends = block.starts[first : first + rows], block.ends[first : first + rows]
+        begin = int(starts[0])
+        pieces.append(RowBlock(block.data[begin : int(ends[-1])], starts - begin, ends - begin, block.base + begin))
+    return pieces
+
+
+class _Tables:
+    """What has been made of a block so far."""
+
+    def __init__(self, contracts: Mapping[str, Contract]) -> None:
+        self._contracts = contracts
+        self._silver: dict[str, list[pa.Table]] = {}
+        self._quarantine: list[pa.Table] = []
+
+    def add(self, taken: Iterable[tuple[str, pa.Table]]) -> None:
+        for dataset, table in taken:
+            self._silver.setdefault(dataset, []).append(table)
+
+    def add_judged(self, accepted: Mapping[str, list[tuple[int, Accepted]]], rejected: list[Refused]) -> None:
+        self.add((dataset, silver_table(self._contracts[dataset], rows)) for dataset, rows in accepted.items())
+        if rejected:
+            self._quarantine.append(quarantine_table(rejected))
+
+    def parsed(self, rows_read: int) -> Parsed:
+        silver = {dataset: pa.concat_tables(parts) for dataset, parts in self._silver.items()}
+        return Parsed(rows_read, silver, pa.concat_tables(self._quarantine or [quarantine_table([])]))
 
 
 class _Parsing:
-    """One block on its way into `tables`, by dataset."""
+    """One piece of a block."""
 
     def __init__(
         self,
@@ -100,12 +152,18 @@ class _Parsing:
         object_created: datetime,
     ) -> None:
         self._contracts, self._judge, self._block = contracts, judge, block
-        self._default_dataset, self._latest_base = default_dataset, object_created
-        self.tables: dict[str, list[pa.Table]] = {}
+        self._default_dataset, self._object_created = default_dataset, object_created
+        self.taken: list[tuple[str, pa.Table]] = []
 
-    def take_by_layout(self, rows: Positions) -> Positions:
-        """Take the rows of which it is certain that they are right, and return the others."""
-        block = self._block
+    def take_by_layout(self) -> Positions:
+        """Take the rows of which it is certain that they are right, and return the others.
+
+        Raises:
+            TooDense: the piece has too many quotes, brackets or the like; smaller ones must be tried.
+        """
+        block, rows = self._block, np.arange(len(self._block.starts))
+        if len(rows) < _FEWEST_ROWS or len(block.data) < WORD:
+            return rows
         text = BlockText(block.data, block.starts, block.ends, block.base)
         broken = text.rows_of_bad_utf8()
         rows = self._without(rows, broken)
@@ -126,10 +184,13 @@ class _Parsing:
             contract = self._contracts.get(dataset)
             if contract is None:
                 continue
-            found = accept(text, rows, layout, contract, dataset == self._default_dataset, self._latest_base)
-            if len(found.rows):
-                self.tables.setdefault(dataset, []).append(found.table)
-                rows = self._without(rows, found.rows)
+            at_once = max(_MOST_VALUES // len(layout.keys), 1)
+            for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
+                is_default = dataset == self._default_dataset
+                found = accept(text, part, layout, contract, is_default, self._object_created)
+                if len(found.rows):
+                    self.taken.append((dataset, found.table))
+                    rows = self._without(rows, found.rows)
         return rows
 
     def _without(self, rows: Positions, others: Positions) -> Positions:
@@ -139,19 +200,23 @@ class _Parsing:
         kept[others] = False
         return rows[kept[rows]]
 
-    def judge_one_by_one(self, rows: Positions) -> pa.Table:
-        """Ask the reference about each row; returns the quarantine."""
+    def judge_one_by_one(self, rows: Positions, made: _Tables) -> None:
+        """Ask the reference about each row, and make tables of them from time to time."""
         block = self._block
         accepted: dict[str, list[tuple[int, Accepted]]] = {}
-        rejected: list[tuple[int, Rejected, str]] = []
+        rejected: list[Refused] = []
+        count = size = 0
         bounds = zip(block.starts[rows].tolist(), block.ends[rows].tolist(), strict=True)
         for start, end in bounds:
             row = block.data[start:end]
-            verdict = self._judge.judge(row, self._default_dataset, self._latest_base)
+            verdict = self._judge.judge(row, self._default_dataset, self._object_created)
             if isinstance(verdict, Accepted):
                 accepted.setdefault(verdict.dataset, []).append((block.base + start, verdict))
             else:
                 rejected.append((block.base + start, verdict, shown(row)))
-        for dataset, found in accepted.items():
-            self.tables.setdefault(dataset, []).append(silver_table(self._contracts[dataset], found))
-        return quarantine_table(rejected)
+            count, size = count + 1, size + len(row)
+            if count >= _JUDGED_ROWS or size >= _JUDGED_BYTES:
+                made.add_judged(accepted, rejected)
+                accepted, rejected = {}, []
+                count = size = 0
+        made.add_judged(accepted, rejected)

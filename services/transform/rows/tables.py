@@ -9,22 +9,13 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from services.shared.columns import CREATED, QUARANTINE, RAW, SOURCE, Column, silver_columns, stored_type
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.verdicts import Accepted, Rejected
 
-OFFSET, RESCUED = "_offset", "_rescued"
+Refused = tuple[int, Rejected, str]  # a row's offset, the verdict, and the row's text
 
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        pa.field("record_type", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("field", pa.string()),
-        pa.field("detail", pa.string(), nullable=False),
-        pa.field(OFFSET, pa.int64(), nullable=False),  # byte offset of the row in the (decompressed) object
-        pa.field("raw", pa.string(), nullable=False),
-    ]
-)
-
+_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
 _ARROW_TYPES = {
     FieldType.STRING: pa.string(),
     FieldType.INTEGER: pa.int64(),
@@ -32,36 +23,44 @@ _ARROW_TYPES = {
     FieldType.BOOLEAN: pa.bool_(),
     FieldType.DATE: pa.date32(),
     FieldType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-    FieldType.ARRAY: pa.string(),
-    FieldType.OBJECT: pa.string(),
 }
+_OF_THE_OBJECT = {SOURCE, CREATED}  # the same for all rows of an object, and added to them later
 
 
-_REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
+def arrow_type(column: Field | Column) -> pa.DataType:
+    """The type of a column's values in Silver and quarantine."""
+    if column.type is FieldType.DECIMAL:
+        return pa.decimal128(column.precision, column.scale)
+    return _ARROW_TYPES[stored_type(column.type)]
 
 
-def arrow_type(field: Field) -> pa.DataType:
-    """The type of a field's values in Silver."""
-    if field.type is FieldType.DECIMAL:
-        return pa.decimal128(field.precision, field.scale)
-    return _ARROW_TYPES[field.type]
+def _in_memory(column: Column) -> pa.DataType:
+    """A quarantine column's type while it is in memory: all its strings but the raw text repeat."""
+    return _REPEATED_STRING if column.type is FieldType.STRING and column.name != RAW else arrow_type(column)
+
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field(column.name, _in_memory(column), nullable=column.nullable)
+        for column in QUARANTINE
+        if column.name not in _OF_THE_OBJECT
+    ]
+)
 
 
 def silver_schema(contract: Contract) -> pa.Schema:
     """The contract's columns in order, then `_offset` and `_rescued`.
 
-    Strings that are no keys are dictionaries in memory: most of them repeat, and numbers are sorted faster than text.
+    Strings that are not keys are dictionaries in memory: most of them repeat, and numbers are sorted faster than text.
     """
-    columns = [
-        pa.field(
-            field.name,
-            _REPEATED_STRING
-            if field.type is FieldType.STRING and field.name not in contract.keys
-            else arrow_type(field),
-        )
-        for field in contract.fields
-    ]
-    return pa.schema([*columns, pa.field(OFFSET, pa.int64()), pa.field(RESCUED, pa.string())])
+    repeated = {field.name for field in contract.fields if field.type is FieldType.STRING} - {*contract.keys}
+    return pa.schema(
+        [
+            pa.field(column.name, _REPEATED_STRING if column.name in repeated else arrow_type(column))
+            for column in silver_columns(contract)
+            if column.name not in _OF_THE_OBJECT
+        ]
+    )
 
 
 def silver_table(contract: Contract, rows: Sequence[tuple[int, Accepted]]) -> pa.Table:
@@ -74,18 +73,27 @@ def silver_table(contract: Contract, rows: Sequence[tuple[int, Accepted]]) -> pa
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def quarantine_table(rows: Sequence[tuple[int, Rejected, str]]) -> pa.Table:
-    """Rejected rows, each with its offset and its text, as a table of `QUARANTINE_SCHEMA`."""
+def quarantine_table(rows: Sequence[Refused]) -> pa.Table:
+    """Rejected rows as a table of `QUARANTINE_SCHEMA`."""
     columns = [
-        [rejected.record_type for _, rejected, _ in rows],
+        [_encodable(rejected.record_type) for _, rejected, _ in rows],
         [rejected.reason.value for _, rejected, _ in rows],
         [rejected.field for _, rejected, _ in rows],
-        [rejected.detail for _, rejected, _ in rows],
+        [_encodable(rejected.detail) for _, rejected, _ in rows],
         [offset for offset, _, _ in rows],
         [text for _, _, text in rows],
     ]
     arrays = [pa.array(column, type=field.type) for column, field in zip(columns, QUARANTINE_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
+
+
+def _encodable(text: str) -> str:
+    """The text with half surrogate pairs, which a dataset's name in an object's key may hold, as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text
 
 
 def buffer_bytes(tables: Iterable[pa.Table]) -> int:

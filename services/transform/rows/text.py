@@ -19,11 +19,18 @@ Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
+WORD = 8  # bytes that are looked at as one number
+_MOST_QUOTES, _MOST_MARKS = 2_000_000, 500_000  # other marks, such as brackets, cost up to 60 bytes of memory each
+
 _QUOTE, _BACKSLASH, _FIRST_PRINTABLE = ord('"'), ord("\\"), 0x20
 _OPEN, _CLOSE, _BRACKET_CASE = ord("{"), ord("}"), ord("{") - ord("[")
 
 
 _ALL_BYTES = np.uint64(2**64 - 1)
+
+
+class TooDense(Exception):
+    """The block has so many quotes, brackets or the like that an index of them would need too much memory."""
 
 
 class Literal:
@@ -43,7 +50,10 @@ def _word(text: bytes) -> tuple[np.uint64, np.uint64]:
 
 
 class BlockText:
-    """The bytes of a block (at least eight), where its rows are (`starts`, `ends`), and its offset in the object."""
+    """The bytes of a block (at least `WORD`), where its rows are (`starts`, `ends`), and its offset in the object.
+
+    Each method may raise `TooDense`.
+    """
 
     def __init__(self, data: bytes, starts: Positions, ends: Positions, base: int) -> None:
         self.data, self.base = data, base
@@ -54,17 +64,21 @@ class BlockText:
         self._quotes = _quotes(data)
 
     def rows_of_bad_utf8(self) -> Positions:
-        """Which rows (indices) are not UTF-8."""
+        """Which rows (indices) are not UTF-8.
+
+        Rows are decoded many at a time, fewer after each broken one: an error copies all that was to be decoded.
+        """
         bad: list[int] = []
-        row = 0 if not self.data.isascii() else len(self.starts)
-        while row < len(self.starts):
-            at = int(self.starts[row])
+        row, at_once, count = 0, 1024, 0 if self.data.isascii() else len(self.starts)
+        while row < count:
+            start, end = int(self.starts[row]), int(self.ends[min(row + at_once, count) - 1])
             try:
-                codecs.utf_8_decode(memoryview(self.data)[at:], "strict", True)
-                break
+                codecs.utf_8_decode(memoryview(self.data)[start:end], "strict", True)
+                row, at_once = row + at_once, min(at_once * 4, 1024)
             except UnicodeDecodeError as error:
-                row = int(np.searchsorted(self.ends, at + error.start, side="right"))
-                if row < len(self.starts) and self.starts[row] <= at + error.start:
+                at = start + error.start
+                row, at_once = int(np.searchsorted(self.ends, at, side="right")), max(at_once // 8, 1)
+                if row < count and self.starts[row] <= at:
                     bad.append(row)
                     row += 1
         return np.array(bad, dtype=np.int64)
@@ -102,15 +116,26 @@ class BlockText:
         """Which slices hold bytes below 0x20, which JSON strings must not; None means none of them."""
         return _have_any(self._controls, start, end)
 
-    def close_of(self, at: Positions) -> Positions:
-        """Where the array or object that opens at each position ends (exclusive), if it is a value of the row."""
-        return self._closers.take(np.searchsorted(self._closers, at), mode="clip") + 1
+    def closers_before(self, at: Positions) -> Positions:
+        """How many of the brackets that close a row's own arrays and objects are before each position."""
+        return np.searchsorted(self._closers, at) - 1
+
+    def next_closers(self, at: Positions, supposed: Positions, live: Mask) -> Positions:
+        """The numbers of the first closers from each position on, which are `supposed` unless strings hold brackets."""
+        closers = self._closers
+        right = (closers.take(supposed, mode="clip") < at) & (closers.take(supposed + 1, mode="clip") >= at)
+        return supposed if (right | ~live).all() else self.closers_before(at)
+
+    def closer(self, number: Positions) -> tuple[Positions, Positions]:
+        """The positions behind the closers with these numbers, and how many quotes are before them."""
+        index = np.minimum(number + 1, len(self._closers) - 1)
+        return self._closers[index] + 1, self._quotes_before_closers[index]
 
     @cached_property
     def _backslashes(self) -> Positions:
         if b"\\" not in self.data:
             return np.empty(0, dtype=np.int64)
-        return np.flatnonzero(self.bytes == _BACKSLASH)
+        return _where(self.bytes == _BACKSLASH)
 
     @cached_property
     def _controls(self) -> Positions:
@@ -119,9 +144,13 @@ class BlockText:
         count = np.count_nonzero(self.bytes < _FIRST_PRINTABLE)
         if np.all(gap == 1) and count == np.count_nonzero(self.byte(self.ends) < _FIRST_PRINTABLE):
             return np.empty(0, dtype=np.int64)
-        controls = np.flatnonzero(self.bytes < _FIRST_PRINTABLE)
+        controls = _where(self.bytes < _FIRST_PRINTABLE)
         row = np.searchsorted(self.starts, controls, side="right") - 1
         return controls[(row >= 0) & (controls < self.ends.take(row, mode="clip"))]
+
+    @cached_property
+    def _quotes_before_closers(self) -> Positions:
+        return self.quotes_before(self._closers)
 
     @cached_property
     def _closers(self) -> Positions:
@@ -129,27 +158,38 @@ class BlockText:
 
         Rows that are too deep have none. Brackets in strings are looked at like others as long as they pair up, which
         they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
+        One entry before the first and one behind the last are beyond the block.
         """
         folded = self.bytes | _BRACKET_CASE
-        brackets = np.flatnonzero((folded == _OPEN) | (folded == _CLOSE))
-        row, level, is_close = self._levels(brackets)
-        if (level[np.flatnonzero(np.diff(row, append=-1))] != 0).any():
-            before_row = self.quotes_before(self.starts).take(row, mode="clip")
-            brackets = brackets[(self.quotes_before(brackets) - before_row) % 2 == 0]
-            row, level, is_close = self._levels(brackets)
+        brackets = _where((folded == _OPEN) | (folded == _CLOSE))
+        brackets = brackets[np.searchsorted(brackets, self.starts[0]) :]
+        firsts, level, is_close = self._levels(brackets)
+        if np.append(level[-1:], _before(level, firsts)).any():
+            quotes_before_row = self.quotes_before(self.starts).take(_row_of(firsts, len(brackets)))
+            brackets = brackets[(self.quotes_before(brackets) - quotes_before_row) % 2 == 0]
+            firsts, level, is_close = self._levels(brackets)
+            level = level - _before(level, firsts).take(_row_of(firsts, len(brackets)))
         closes = (level == 1) & is_close
         if level.max(initial=0) > MAX_DEPTH:
+            row = _row_of(firsts, len(brackets))
             closes &= ~np.isin(row, row[level > MAX_DEPTH])
-        return np.append(brackets[closes], len(self.data))
+        return np.concatenate(([-1], brackets[closes], [len(self.data)]))
 
-    def _levels(self, brackets: Positions) -> tuple[Positions, Positions, Mask]:
-        """For each bracket its row (-1 before the first), how many are open in the row behind it, whether it closes."""
-        firsts = np.concatenate(([0], np.searchsorted(brackets, self.starts), [len(brackets)]))
-        counts = np.diff(firsts)
-        row = np.repeat(np.arange(-1, len(self.starts)), counts)
+    def _levels(self, brackets: Positions) -> tuple[Positions, npt.NDArray[np.int32], Mask]:
+        """The first bracket of each row; for each bracket how many are open behind it, and whether it closes."""
+        firsts = np.searchsorted(brackets, self.starts)
         is_close: Mask = (self.bytes[brackets] | _BRACKET_CASE) == _CLOSE
-        depth = np.cumsum(1 - 2 * is_close.astype(np.int64))
-        return row, depth - np.repeat(np.append(0, depth)[firsts[:-1]], counts), is_close
+        return firsts, np.cumsum(1 - 2 * is_close.view(np.int8), dtype=np.int32), is_close
+
+
+def _before(level: npt.NDArray[np.int32], firsts: Positions) -> npt.NDArray[np.int32]:
+    """How many brackets are open before each row."""
+    return np.append(np.zeros(1, dtype=np.int32), level)[firsts]
+
+
+def _row_of(firsts: Positions, brackets: int) -> Positions:
+    """The row of each bracket."""
+    return np.repeat(np.arange(len(firsts)), np.diff(firsts, append=brackets))
 
 
 def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | None:
@@ -159,15 +199,24 @@ def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | 
     return found
 
 
+def _where(marks: Mask, most: int = _MOST_MARKS) -> Positions:
+    """The positions of the marks."""
+    found = np.flatnonzero(marks) if np.count_nonzero(marks) <= most else None
+    if found is None:
+        raise TooDense
+    return found
+
+
 def _quotes(data: bytes) -> Positions:
     """Where strings open and close: quotes that no backslash escapes."""
     text = np.frombuffer(data, dtype=np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
+    quotes = _where(text == _QUOTE, _MOST_QUOTES)
     if b"\\" not in data:
         return quotes
-    backslashes = np.flatnonzero(text == _BACKSLASH)
+    backslashes = _where(text == _BACKSLASH)
     index = np.arange(len(backslashes))
     opens_run = np.diff(backslashes, prepend=-2) != 1
     first_of_run = np.maximum.accumulate(np.where(opens_run, index, 0))
-    escaped = backslashes[(index - first_of_run) % 2 == 0] + 1
-    return quotes[~np.isin(quotes, escaped, assume_unique=True)]
+    escapes = np.zeros(len(data) + 1, dtype=bool)  # where a backslash escapes the next byte
+    escapes[backslashes[(index - first_of_run) % 2 == 0] + 1] = True
+    return quotes[~escapes[quotes]]

@@ -1,7 +1,7 @@
 """Values of many rows at a time, checked byte by byte: numbers, times, days, strings, nested values.
 
 Each function gets a block's text and the position of one value per row, and says of which rows it is certain and
-what they hold. It may doubt a value that `rows` accepts, never the other way round. Nothing here knows contracts.
+what they hold. It may doubt a value that the reference accepts, never the other way round. It knows no contracts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from services.transform.rows.text import BlockText, Mask, Positions, Words
 
@@ -217,36 +219,52 @@ _RAWS, _RAW = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(msgs
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def unescape(slices: list[bytes]) -> list[str | None]:
+def unescape(tokens: list[bytes]) -> list[str | None]:
     """The strings that these string tokens (with their quotes) stand for; None for a broken one."""
     try:
-        found: list[str | None] = list(_STRINGS.decode(b"[" + b",".join(slices) + b"]"))
+        found: list[str | None] = list(_STRINGS.decode(b"[" + b",".join(tokens) + b"]"))
     except _NOT_JSON:
-        return [_unescape_one(slice_) for slice_ in slices]
+        return [_unescape_one(token) for token in tokens]
     return found
 
 
-def _unescape_one(slice_: bytes) -> str | None:
+def _unescape_one(token: bytes) -> str | None:
     try:
-        return _STRING.decode(slice_)
+        return _STRING.decode(token)
     except _NOT_JSON:
         return None
 
 
-def are_json(slices: list[bytes]) -> Mask:
+def slices(text: BlockText, start: Positions, end: Positions, has_value: Mask) -> pa.StringArray:
+    """The texts from each start to its end, in ascending order in the block; null where there is no value."""
+    if has_value.all():
+        picked = pa.array(np.arange(0, 2 * len(start), 2, dtype=np.int32))
+    else:
+        start, end = start[has_value], end[has_value]
+        picked = pa.array((np.cumsum(has_value, dtype=np.int32) - 1) * 2, mask=~has_value)
+    bounds = np.empty(2 * len(start), dtype=np.int32)
+    bounds[0::2], bounds[1::2] = start, end
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(text.data)]
+    slices_and_gaps = pa.Array.from_buffers(pa.string(), max(len(bounds) - 1, 0), buffers)
+    return slices_and_gaps.take(picked)
+
+
+def are_json(texts: pa.StringArray) -> Mask:
     """Which of these texts are one JSON value each, with nothing around it."""
+    sizes = pc.binary_length(texts).to_numpy()
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0].as_buffer()
     try:
-        found = _RAWS.decode(b"[" + b",".join(slices) + b"]")
+        found = _RAWS.decode(b"".join((b"[", memoryview(joined), b"]")))
     except _NOT_JSON:
         found = []
-    if list(map(len, found)) == list(map(len, slices)):
-        return np.ones(len(slices), dtype=bool)
-    return np.array([_is_json(slice_) for slice_ in slices], dtype=bool)
+    if len(found) == len(texts) and (np.fromiter(map(len, found), np.int32, len(found)) == sizes).all():
+        return np.ones(len(texts), dtype=bool)
+    return np.array([_is_json(text) for text in texts.cast(pa.binary()).to_pylist()], dtype=bool)
 
 
-def _is_json(slice_: bytes) -> bool:
+def _is_json(text: bytes) -> bool:
     try:
-        _RAW.decode(slice_)
+        _RAW.decode(text)
     except _NOT_JSON:
         return False
     return True

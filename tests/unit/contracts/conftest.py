@@ -24,6 +24,12 @@ schema:
         value: "2020-01-01"
       - property: maxAhead
         value: PT6H
+      - property: fieldIds
+        value:
+          at: 5
+          parcel_id: 6
+          price: 7
+          tags: 8
     properties:
       - name: at
         logicalType: timestamp

@@ -1,4 +1,4 @@
-"""What is refused before an image is built or taken. The way to the registry and back: tests/terraform."""
+"""What is refused before an image is built or used. Pushing and running images: tests/terraform."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts import push_images
-from scripts.push_images import PushFailed, pushed_digest, revision, without_credentials, write_images
+from infra.deploy import images
+from infra.deploy.images import PushFailed, pushed_digest, revision, without_credentials, write_images
 
 DIGEST = "sha256:" + "a" * 64
 REPOSITORY = "000000000000.dkr.ecr.us-east-2.amazonaws.com/smelt-dev/ingest"
@@ -27,12 +27,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ["-c", "user.name=n", "-c", "user.email=e@localhost", "commit", "-qm", "one"],
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(push_images, "ROOT", tmp_path)
+    monkeypatch.setattr(images, "ROOT", tmp_path)
     return tmp_path
 
 
 class Registry:
-    """As much of ECR as is asked: one image, or none."""
+    """The part of ECR that is used: one image, or none."""
 
     class exceptions:  # noqa: N801 (botocore's name)
         class ImageNotFoundException(Exception):
@@ -52,9 +52,9 @@ def test_a_clean_checkout_is_named_by_its_commit(checkout: Path) -> None:
     assert revision(emulated=False).sha == head
 
 
-def test_changes_that_are_not_committed_are_refused_by_name(checkout: Path) -> None:
+def test_uncommitted_changes_are_refused_by_name(checkout: Path) -> None:
     (checkout / "services/app.py").write_text("2\n")
-    with pytest.raises(PushFailed, match=r"services/app\.py\ncommit them first"):
+    with pytest.raises(PushFailed, match=r"services/app\.py\nCommit them first"):
         revision(emulated=False)
 
 
@@ -63,18 +63,18 @@ def test_other_changes_do_not_matter(checkout: Path) -> None:
     assert revision(emulated=False).sha
 
 
-def test_for_an_emulator_changes_become_a_revision_of_their_own_and_stay(checkout: Path) -> None:
+def test_for_an_emulator_uncommitted_changes_get_a_revision_of_their_own_and_stay(checkout: Path) -> None:
     committed = revision(emulated=True).sha
     (checkout / "services/app.py").write_text("2\n")
     assert revision(emulated=True).sha != committed
     assert (checkout / "services/app.py").read_text() == "2\n"
 
 
-def test_one_image_is_taken_by_its_digest() -> None:
+def test_an_image_is_named_by_its_digest() -> None:
     assert pushed_digest(Registry("application/vnd.oci.image.manifest.v1+json"), REPOSITORY, "tag") == DIGEST
 
 
-def test_an_index_which_lambda_refuses_is_refused() -> None:
+def test_an_index_of_images_is_refused_because_lambda_refuses_it() -> None:
     with pytest.raises(PushFailed, match="Lambda refuses"):
         pushed_digest(Registry("application/vnd.oci.image.index.v1+json"), REPOSITORY, "tag")
 

@@ -1,4 +1,4 @@
-"""The workflows: pinned, with few rights, and made of commands that exist."""
+"""The workflows: actions are pinned, jobs have few rights, and commands exist."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
     return [step for job in jobs(workflow).values() for step in job["steps"]]
 
 
-def test_there_are_ci_scanning_and_deployment() -> None:
+def test_there_are_workflows_for_ci_scanning_and_deployment() -> None:
     assert [workflow.name for workflow in WORKFLOWS] == ["ci.yml", "deploy.yml", "scan.yml"]
 
 
@@ -52,7 +52,7 @@ def test_every_make_target_exists(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_jobs_have_only_the_rights_that_they_name_and_an_end(workflow: Path) -> None:
+def test_jobs_have_only_the_rights_that_they_name_and_a_timeout(workflow: Path) -> None:
     assert yaml.safe_load(workflow.read_text())["permissions"] == {}
     for job in jobs(workflow).values():
         assert job["timeout-minutes"] <= 60
@@ -61,7 +61,7 @@ def test_jobs_have_only_the_rights_that_they_name_and_an_end(workflow: Path) -> 
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_nothing_from_outside_is_pasted_into_a_command(workflow: Path) -> None:
+def test_no_expression_is_pasted_into_a_command(workflow: Path) -> None:
     assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
 
 
@@ -84,12 +84,12 @@ def test_images_are_built_without_the_index_that_lambda_refuses() -> None:
     assert "--provenance=false --sbom=false" in build
 
 
-def test_the_image_that_is_scanned_stands_on_the_base_that_is_pushed() -> None:
+def test_the_image_that_is_scanned_has_the_base_of_the_image_that_is_pushed() -> None:
     (build,) = (step["run"] for step in steps(ROOT / ".github/workflows/scan.yml") if "docker" in step.get("run", ""))
     assert "BASE_IMAGE" not in build  # the Dockerfile's own, as `make push-images` has it
 
 
-def test_scanning_fails_on_what_is_severe_and_can_be_mended() -> None:
+def test_scanning_fails_on_what_is_severe_and_has_a_fix() -> None:
     scans = [step["with"] for step in steps(ROOT / ".github/workflows/scan.yml") if "trivy" in step.get("uses", "")]
     (verdict,) = (scan for scan in scans if "exit-code" in scan)
     wanted = {"severity": "HIGH,CRITICAL", "ignore-unfixed": "true", "exit-code": "1"}

@@ -78,7 +78,7 @@ class TestAnyContract:
         assert list(events(contract, request)) != list(events(contract, replace(request, seed=8)))
 
 
-def test_nullable_fields_are_null_now_and_then_and_required_ones_never() -> None:
+def test_nullable_fields_are_sometimes_null_and_required_fields_never() -> None:
     silver = parse(SHIPMENTS, events(SHIPMENTS, GOOD)).silver["shipments"]
     nulls = {name: silver[name].null_count for name in ("shipment_id", "origin", "carrier", "weight_kg")}
     assert nulls["shipment_id"] == nulls["origin"] == 0
@@ -102,12 +102,12 @@ class TestBadRows:
             Reason.DUPLICATE_KEY: 10,
         }
 
-    def test_are_still_json_where_they_stand_in_an_array(self) -> None:
+    def test_are_still_json_inside_an_array(self) -> None:
         rows = list(json_safe_events(SHIPMENTS, replace(GOOD, bad_rate=1.0)))
         assert len([json.loads(row) for row in rows]) == 300
         assert parse(SHIPMENTS, rows).quarantine.num_rows == 300
 
-    def test_never_hold_a_newline(self) -> None:
+    def test_never_contain_a_newline(self) -> None:
         assert not any(b"\n" in row for row in events(SHIPMENTS, replace(GOOD, bad_rate=1.0)))
 
 
@@ -120,7 +120,7 @@ class TestRates:
         rows = list(events(SHIPMENTS, replace(GOOD, count=5_000, duplicate_rate=0.2)))
         assert len(rows) - len(set(rows)) == pytest.approx(1_000, rel=0.15)
 
-    def test_of_nought_give_only_distinct_keys(self) -> None:
+    def test_of_zero_give_only_distinct_keys(self) -> None:
         keys = [json.loads(row)["shipment_id"] for row in events(SHIPMENTS, replace(GOOD, count=5_000))]
         assert len(set(keys)) == 5_000
 
@@ -183,7 +183,7 @@ class TestTheScript:
         expected = int(more[1]) if "--count" in more else 50
         assert len(json.loads(file.read_bytes())) == expected
 
-    def test_writes_compressed_what_is_called_gz(self, tmp_path: Path) -> None:
+    def test_compresses_a_file_named_gz(self, tmp_path: Path) -> None:
         file = tmp_path / "shipments.jsonl.gz"
         assert shipments("--out", str(file)).returncode == 0
         assert len(gzip.decompress(file.read_bytes()).splitlines()) == 50
@@ -194,7 +194,7 @@ class TestTheScript:
         assert done.returncode == 0
         assert (parsed.rows_read, parsed.quarantine.num_rows) == (50, 0)
 
-    def test_knows_other_folders_of_contracts(self) -> None:
+    def test_reads_other_folders_of_contracts(self) -> None:
         done = script("--type", "flights", "--contracts", "examples/flights", "--count", "3", "--out", "-")
         assert all("tailnum" in json.loads(line) for line in done.stdout.splitlines())
         assert len(done.stdout.splitlines()) == 3
@@ -202,13 +202,15 @@ class TestTheScript:
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            (["--type", "parcels"], "no contract for 'parcels'"),
+            (["--type", "parcels"], "No contract for 'parcels'"),
             (["--bad-rate", "2"], "bad_rate is 2.0; it must be from 0 to 1"),
             (["--start", "2026-03-02", "--end", "2026-03-01"], "is not after start"),
-            (["--contracts", "nowhere"], "nowhere: is no folder"),
+            (["--contracts", "nowhere"], "nowhere: is not a folder"),
         ],
     )
-    def test_refuses_with_2_a_sentence_and_no_file(self, tmp_path: Path, arguments: list[str], reason: str) -> None:
+    def test_refuses_with_exit_code_2_and_a_sentence_and_writes_no_file(
+        self, tmp_path: Path, arguments: list[str], reason: str
+    ) -> None:
         file = tmp_path / "out.jsonl"
         done = shipments("--out", str(file), *arguments)
         message = " ".join(done.stderr.decode().split())

@@ -1,14 +1,19 @@
-"""S3 notifications as S3 really sends them, and things that are none."""
+"""S3 notifications as S3 really sends them, and records that S3 would not send."""
 
 from __future__ import annotations
 
 import copy
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.ingest.events import MalformedEvent, created_objects
+from services.ingest.events import MalformedEvent, MalformedRecord, created_object, notification_records
+from services.shared.identities import UnitId
+from services.shared.units import MAX_OBJECT_BYTES, Plan, UnitMessage
 
 RECORD: dict[str, Any] = {
     "eventVersion": "2.1",
@@ -36,42 +41,109 @@ def record(**changes: Any) -> dict[str, Any]:
     return made
 
 
-def test_a_key_is_url_decoded_and_the_event_time_kept() -> None:
-    (source,) = created_objects({"Records": [RECORD]})
-    assert source.key == "bronze/shipments/a b+cé.jsonl"
-    assert source.created == datetime(2026, 1, 31, 12, 0, 0, 123000, tzinfo=UTC)
-    assert (source.size, source.etag, source.version_id) == (10, "abc", None)
+class TestObjects:
+    def test_a_key_is_url_decoded_and_the_event_time_kept(self) -> None:
+        source = created_object(RECORD)
+        assert source
+        assert source.key == "bronze/shipments/a b+cé.jsonl"
+        assert source.created == datetime(2026, 1, 31, 12, 0, 0, 123000, tzinfo=UTC)
+        assert (source.size, source.etag, source.version_id) == (10, "abc", None)
 
+    def test_a_version_is_kept_but_does_not_identify_the_object(self) -> None:
+        first, second = (created_object(record(s3__object__versionId=version)) for version in ("v1", "v2"))
+        assert first and second
+        assert (first.version_id, second.version_id) == ("v1", "v2")
+        assert first.id == second.id
 
-def test_a_versioned_object_is_identified_by_its_version() -> None:
-    (source,) = created_objects({"Records": [record(s3__object__versionId="v1")]})
-    assert source.id.version == "v1"
+    @pytest.mark.parametrize(
+        "name", ["ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Put"]
+    )
+    def test_every_kind_of_creation_counts(self, name: str) -> None:
+        assert created_object(record(eventName=name))
+
+    @pytest.mark.parametrize("name", ["ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "ObjectTagging:Put"])
+    def test_what_creates_no_object_is_passed_over(self, name: str) -> None:
+        assert created_object(record(eventName=name)) is None
+
+    @pytest.mark.parametrize("etag", ["d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e-10000"])
+    def test_etags_of_single_and_multipart_uploads_are_taken_as_they_are(self, etag: str) -> None:
+        source = created_object(record(s3__object__eTag=etag))
+        assert source and source.etag == etag
+
+    @pytest.mark.parametrize("size", [0, MAX_OBJECT_BYTES])
+    def test_every_size_that_s3_allows_is_taken(self, size: int) -> None:
+        source = created_object(record(s3__object__size=size))
+        assert source and source.size == size
+
+    @pytest.mark.parametrize(
+        "name",
+        ["#", "@1-2", "a#b@0-5", "line\nbreak", "\r", "\x00", "\uffff", "%2F", "+ ", "é" * 491, "x" * 982],
+        ids=ascii,
+    )
+    def test_every_key_that_s3_allows_reads_back_from_its_event_its_message_and_its_id(self, name: str) -> None:
+        key = f"bronze/shipments/x/{name}.jsonl.gz"
+        source = created_object(record(s3__object__key=quote_plus(key, safe="/"), s3__object__size=5))
+        assert source and source.key == key
+        (unit,) = Plan.of(source, 1024)
+        body = unit.to_message()
+        assert body.isascii()
+        assert UnitMessage.parse(body).id == UnitId.parse(str(unit.id)) == unit.id
+
+    @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80))
+    def test_any_key_reads_back_from_its_event(self, key: str) -> None:
+        source = created_object(record(s3__object__key=quote_plus(key)))
+        assert source and source.key == key
 
 
 @pytest.mark.parametrize(
-    "name", ["ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Put"]
-)
-def test_every_kind_of_creation_counts(name: str) -> None:
-    assert len(list(created_objects({"Records": [record(eventName=name)]}))) == 1
-
-
-def test_the_test_event_and_removals_hold_no_objects() -> None:
-    assert list(created_objects({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"})) == []
-    assert list(created_objects({"Records": [record(eventName="ObjectRemoved:Delete")]})) == []
-
-
-@pytest.mark.parametrize(
-    "event",
+    ("broken", "reason"),
     [
-        {},
-        {"Records": "x"},
-        {"Records": [{}]},
-        {"Records": [None]},
-        {"Records": [record(s3__object__eTag=None)]},
-        {"Records": [record(s3__object__size="large")]},
-        {"Records": [record(eventTime="noon")]},
+        ({}, "eventName"),
+        (None, "NoneType"),
+        ("ObjectCreated:Put", "string indices"),
+        (record(eventName=5), "removeprefix"),
+        (record(s3__object__eTag=None), "eTag"),
+        (record(s3__object__eTag=""), "not an etag"),
+        (record(s3__object__eTag="a#b"), "not an etag"),
+        (record(s3__object__eTag="a b"), "not an etag"),
+        (record(s3__object__eTag="a" * 129), "not an etag"),
+        (record(s3__bucket__name="a/b"), "not a bucket's name"),
+        (record(s3__object__size="large"), "not an integer"),
+        (record(s3__object__size=True), "not an integer"),
+        (record(s3__object__size=-1), "S3 allows 0 to"),
+        (record(s3__object__size=MAX_OBJECT_BYTES + 1), "S3 allows 0 to"),
+        (record(s3__object__key=""), "S3 allows 1 to 1,024"),
+        (record(s3__object__key="bronze/shipments/" + "x" * 1008), "1,025 bytes"),
+        (record(s3__object__key="bronze/shipments/" + "%C3%A9" * 504), "1,025 bytes"),
+        (record(s3__object__key="bronze/shipments/%FF.jsonl"), "invalid start byte"),
+        (record(s3__object__key="bronze/shipments/%C3.jsonl"), "invalid continuation byte"),
+        (record(s3__object__key="bronze/shipments/%ED%A0%80.jsonl"), "invalid continuation byte"),
+        (record(s3__object__key="bronze/shipments/\ud800.jsonl"), "not valid Unicode"),
+        (record(s3__object__key="bronze/shipments/100%.jsonl"), "not URL-encoded"),
+        (record(s3__object__key="bronze/shipments/%C.jsonl"), "not URL-encoded"),
+        (record(eventTime="noon"), "isoformat"),
+        (record(eventTime="2026-01-31T12:00:00"), "offset from UTC"),
+        (record(eventTime="0001-01-01T00:00:00+14:00"), "years 2006 to 2999"),
+        (record(eventTime="9999-12-31T23:59:59-14:00"), "years 2006 to 2999"),
+        (record(eventTime="2005-12-31T23:59:59Z"), "years 2006 to 2999"),
+        (record(eventTime="3000-01-01T00:00:00Z"), "years 2006 to 2999"),
     ],
 )
-def test_what_is_no_notification_is_refused(event: dict[str, Any]) -> None:
-    with pytest.raises(MalformedEvent):
-        list(created_objects(event))
+def test_a_record_of_no_possible_object_is_refused_with_the_reason_in_plain_ascii(broken: Any, reason: str) -> None:
+    with pytest.raises(MalformedRecord, match=reason) as caught:
+        created_object(broken)
+    assert str(caught.value).isascii()
+    assert len(str(caught.value)) < 3000
+
+
+class TestEvents:
+    def test_the_records_come_as_they_are(self) -> None:
+        assert notification_records({"Records": [RECORD, None]}) == [RECORD, None]
+
+    def test_the_test_event_has_no_records(self) -> None:
+        assert notification_records({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}) == []
+
+    @pytest.mark.parametrize("event", [{}, {"Records": "x"}, {"Records": None}, {"hello": "world"}])
+    def test_what_is_not_a_notification_is_refused(self, event: dict[str, Any]) -> None:
+        with pytest.raises(MalformedEvent, match="not an S3 notification"):
+            notification_records(event)

@@ -59,7 +59,7 @@ def reason_of(row: str | bytes, default: str = "parcels") -> tuple[Reason, str |
 
 
 class TestTheRowAsJson:
-    def test_bytes_that_are_no_utf8_are_bad_utf8(self) -> None:
+    def test_bytes_that_are_not_utf8_are_bad_utf8(self) -> None:
         assert reason_of(b'{"name":"\xff"}') == (Reason.BAD_UTF8, None)
 
     def test_an_encoded_surrogate_is_bad_utf8(self) -> None:
@@ -76,23 +76,23 @@ class TestTheRowAsJson:
             '{"a":\xa01}',
         ],
     )  # fmt: skip
-    def test_text_that_is_no_json_is_malformed(self, row: str) -> None:
+    def test_text_that_is_not_json_is_malformed(self, row: str) -> None:
         assert reason_of(row) == (Reason.MALFORMED_JSON, None)
 
     @pytest.mark.parametrize("row", ["[]", "1", '"text"', "null", "true", '[{"at":1}]'])
-    def test_json_that_is_no_object_is_not_an_object(self, row: str) -> None:
+    def test_json_that_is_not_an_object_is_not_an_object(self, row: str) -> None:
         assert reason_of(row) == (Reason.NOT_AN_OBJECT, None)
 
     @pytest.mark.parametrize("escape", ["\\ud800", "\\udc00", "\\udc00\\ud800", "\\ud800\\n", "\\uD83D\\u0041"])
-    def test_half_a_surrogate_pair_is_bad_unicode_wherever_it_stands(self, escape: str) -> None:
+    def test_half_a_surrogate_pair_is_bad_unicode_wherever_it_is(self, escape: str) -> None:
         assert reason_of(with_value("name", f'"{escape}"')) == (Reason.BAD_UNICODE, None)
         assert reason_of(with_value("tags", f'["{escape}"]')) == (Reason.BAD_UNICODE, None)
         assert reason_of(with_value(f"unknown{escape}", "1")) == (Reason.BAD_UNICODE, None)
 
-    def test_an_escaped_backslash_before_u_is_no_escape(self) -> None:
+    def test_an_escaped_backslash_before_u_is_not_an_escape(self) -> None:
         assert value_of("name", '"\\\\ud800"') == "\\ud800"
 
-    def test_a_key_that_stands_there_twice_is_a_duplicate_however_it_is_written(self) -> None:
+    def test_a_key_that_appears_more_than_once_is_a_duplicate_however_it_is_written(self) -> None:
         assert reason_of('{"name":"a","name":"a"}') == (Reason.DUPLICATE_KEY, "name")
         assert reason_of('{"name":"a","n\\u0061me":"a"}') == (Reason.DUPLICATE_KEY, "name")
 
@@ -106,7 +106,7 @@ class TestTheRowAsJson:
         text = "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)
         assert value_of("tags", text) == text
 
-    def test_brackets_in_strings_are_no_levels(self) -> None:
+    def test_brackets_in_strings_are_not_levels(self) -> None:
         assert value_of("name", json.dumps("[" * 500)) == "[" * 500
 
     def test_blanks_around_the_row_do_not_matter(self) -> None:
@@ -133,7 +133,7 @@ class TestItsDataset:
         assert reason_of(with_value("record_type", '""')) == (Reason.UNKNOWN_RECORD_TYPE, "record_type")
 
     @pytest.mark.parametrize("text", ["1", "true", "[]", "{}"])
-    def test_a_record_type_that_is_no_string_is_of_the_wrong_type(self, text: str) -> None:
+    def test_a_record_type_that_is_not_a_string_is_of_the_wrong_type(self, text: str) -> None:
         assert reason_of(with_value("record_type", text)) == (Reason.WRONG_TYPE, "record_type")
 
 
@@ -165,6 +165,8 @@ class TestItsFields:
             ("count", "9223372036854775808"), ("count", "-9223372036854775809"), ("count", "9" * 5000),
             ("ratio", "1e999"), ("ratio", "-1e309"),
             ("price", "10000"), ("price", "1.005"), ("price", "1e4"), ("price", "1e-3"), ("price", "1e" + "9" * 30),
+            ("price", "1e-" + "9" * 30), ("price", "1e-" + "9" * 5000), ("price", "1e17"), ("price", "1" + "0" * 5000),
+            ("price", "0." + "0" * 5000 + "1"),
         ],
     )  # fmt: skip
     def test_a_number_that_its_column_cannot_hold_is_out_of_range(self, field: str, text: str) -> None:
@@ -179,7 +181,11 @@ class TestItsFields:
             ("ratio", "1", 1.0), ("ratio", "2.5e-3", 0.0025), ("ratio", "5e-400", 0.0),
             ("price", "9999.99", Decimal("9999.99")), ("price", "1.5000", Decimal("1.5")),
             ("price", "1e3", Decimal(1000)),
-            ("price", "0e999", Decimal(0)),
+            ("price", "0e999", Decimal(0)), ("price", "-0.000", Decimal(0)), ("price", "0e" + "9" * 30, Decimal(0)),
+            ("price", "1234.1" + "0" * 5000, Decimal("1234.1")), ("price", "12e1", Decimal(120)),
+            ("price", "0." + "0" * 5000 + "1e5000", Decimal("0.1")), ("price", "100e-000000002", Decimal(1)),
+            ("price", "1" + "0" * 5000 + "e-5000", Decimal(1)), ("price", "1e+" + "0" * 5000 + "1", Decimal(10)),
+            ("price", "-9999.990e0", Decimal("-9999.99")), ("price", "123456e-2", Decimal("1234.56")),
             ("flag", "false", False), ("day", '"2024-02-29"', date(2024, 2, 29)),
             ("tags", '[1, "b" ]', '[1, "b" ]'), ("more", '{"d":1,"d":2}', '{"d":1,"d":2}'),
         ],
@@ -188,13 +194,19 @@ class TestItsFields:
         assert value_of(field, text) == value
 
     @pytest.mark.parametrize("text", ["2025-02-29", "2026-13-01", "0000-01-01", "2026-5-1", "2026-05-01T00:00:00Z", ""])
-    def test_a_day_that_is_none_is_a_bad_date(self, text: str) -> None:
+    def test_a_day_that_does_not_exist_is_a_bad_date(self, text: str) -> None:
         assert reason_of(with_value("day", f'"{text}"')) == (Reason.BAD_DATE, "day")
 
     def test_the_first_field_in_the_contracts_order_gives_the_reason(self) -> None:
         assert reason_of(f'{{"ratio":"x","count":"x","name":"a",{AT}}}') == (Reason.WRONG_TYPE, "count")
 
-    def test_unknown_keys_are_rescued_as_they_stand_there_in_their_order(self) -> None:
+    @pytest.mark.parametrize("text", ["1", "1.5", "1.500", "1e2", "-150e-2", "0", "0e7", "1" + "0" * 50 + "e-50"])
+    def test_a_decimal_has_exactly_the_digits_of_its_scale(self, text: str) -> None:
+        value = value_of("price", text)
+        assert isinstance(value, Decimal)
+        assert value.as_tuple().exponent == -2
+
+    def test_unknown_keys_are_rescued_as_they_are_written_in_their_order(self) -> None:
         verdict = judge(f'{{"z\\u00e4": [1,  2],"name":"a",{AT},"b" : 1.50, "a":null}}')
         assert isinstance(verdict, Accepted)
         assert verdict.rescued == '{"z\\u00e4":[1,  2],"b":1.50,"a":null}'
@@ -240,6 +252,28 @@ class TestItsEventTime:
     @pytest.mark.parametrize("text", ["2000-01-01T00:00:00Z", "2026-06-02T00:00:00Z"])
     def test_both_ends_of_the_window_are_inside(self, text: str) -> None:
         assert isinstance(judge(with_value("at", f'"{text}"')), Accepted)
+
+
+@pytest.mark.parametrize("created", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_an_object_created_at_an_end_of_the_calendar_has_a_window_too(created: datetime) -> None:
+    row = f'{{{AT},"name":"a"}}'.encode()
+    verdict = JUDGE.judge(row, "parcels", created)
+    assert isinstance(verdict, Accepted if created.year == 9999 else Rejected)
+
+
+@pytest.mark.parametrize(
+    ("row", "detail"),
+    [
+        ("[]", "the row is valid JSON, but not a JSON object"),
+        (with_value("count", '1,"count":2'), "'count' appears more than once"),
+        (f"{{{AT}}}", "is missing"),
+        (with_value("at", '"soon"'), "'soon' is not an RFC 3339 timestamp of the years 0001 to 9999"),
+    ],
+)
+def test_the_detail_says_what_is_wrong(row: str, detail: str) -> None:
+    verdict = judge(row)
+    assert isinstance(verdict, Rejected)
+    assert verdict.detail == detail
 
 
 def test_a_row_is_shown_with_its_broken_bytes_as_escapes() -> None:

@@ -32,6 +32,29 @@ def body(data: bytes) -> StreamingBody:
     return StreamingBody(io.BytesIO(data), len(data))
 
 
+def ranged(data: bytes, start: int, size: int = 100) -> dict[str, Any]:
+    """The answer to a request for a range: `data` are the bytes from `start` on of an object of `size` bytes."""
+    content_range = f"bytes {start}-{start + len(data) - 1}/{size}"
+    return {"Body": body(data), "ContentLength": len(data), "ContentRange": content_range}
+
+
+def test_a_store_that_ignores_the_range_and_sends_everything_is_read_at_the_right_place(s3: Any) -> None:
+    """HTTP allows that; and an emulator does so for versions. Taken for the range, it doubled rows."""
+    data = bytes(range(100))
+    with Stubber(s3) as stub:
+        stub.add_response("get_object", {"Body": body(data), "ContentLength": 100})
+        stream = S3Lake(s3, "silver").open(PINNED, 10, 20)
+        assert stream.read(4) + stream.read(100) == data[10:20]
+        assert stream.read(1) == b""
+
+
+def test_a_store_that_sends_another_range_is_not_believed(s3: Any) -> None:
+    with Stubber(s3) as stub:
+        stub.add_response("get_object", ranged(b"0123456789", 0))
+        with pytest.raises(LakeUnavailable, match="were asked for"):
+            S3Lake(s3, "silver").open(PINNED, 10, 20)
+
+
 @pytest.mark.parametrize(
     ("source", "pins"),
     [(PINNED, {"IfMatch": '"abc"', "VersionId": "v1"}), (UNVERSIONED, {"IfMatch": '"abc"'})],
@@ -40,7 +63,7 @@ def body(data: bytes) -> StreamingBody:
 def test_reading_pins_the_etag_and_the_version_if_there_is_one(s3: Any, source: BronzeObject, pins: Any) -> None:
     with Stubber(s3) as stub:
         expected = {"Bucket": "bronze", "Key": "bronze/a/b.jsonl", "Range": "bytes=10-19", **pins}
-        stub.add_response("get_object", {"Body": body(b"0123456789")}, expected)
+        stub.add_response("get_object", ranged(b"0123456789", 10), expected)
         stream = S3Lake(s3, "silver").open(source, 10, 20)
         assert stream.read(100) == b"0123456789"
         assert stream.read(100) == b""
@@ -98,7 +121,7 @@ class BrokenBody:
 )
 def test_a_body_that_breaks_off_is_tried_again(s3: Any, error: Exception) -> None:
     with Stubber(s3) as stub:
-        stub.add_response("get_object", {"Body": body(b"")})
+        stub.add_response("get_object", {"Body": body(b""), "ContentLength": 100})
         stream = S3Lake(s3, "silver").open(PINNED, 0, 100)
     stream._body = BrokenBody(error)  # type: ignore[attr-defined]
     with pytest.raises(LakeUnavailable, match="connection broke"):
@@ -107,7 +130,7 @@ def test_a_body_that_breaks_off_is_tried_again(s3: Any, error: Exception) -> Non
 
 def test_a_body_that_ends_early_is_tried_again(s3: Any) -> None:
     with Stubber(s3) as stub:
-        stub.add_response("get_object", {"Body": body(b"abc")})
+        stub.add_response("get_object", {"Body": body(b"abc"), "ContentLength": 100})
         stream = S3Lake(s3, "silver").open(PINNED, 0, 100)
         assert stream.read(10) == b"abc"
         with pytest.raises(LakeUnavailable, match="97 bytes less"):

@@ -11,8 +11,8 @@ INGEST = {"BRONZE_BUCKET": "b", "QUEUE_URL": "q", "LEDGER_TABLE": "t"}
 
 def test_defaults_are_the_documented_ones() -> None:
     ingest = IngestSettings.from_env(INGEST)
-    assert (ingest.unit_bytes, ingest.ledger_ttl_days) == (64 * 1024 * 1024, 90)
-    transform = TransformSettings.from_env(INGEST | {"SILVER_BUCKET": "s"})
+    assert ingest.unit_bytes == 64 * 1024 * 1024
+    transform = TransformSettings.from_env(INGEST | {"SILVER_BUCKET": "s", "DEAD_LETTER_QUEUE_URL": "d"})
     assert (transform.lot_bytes, transform.max_row_bytes) == (128 * 1024 * 1024, 8 * 1024 * 1024)
 
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from services.shared.columns import CREATED, OFFSET, QUARANTINE, SOURCE, silver_columns
 from services.shared.contract.model import Contract, Field, FieldType
 from services.transform.files import parquet
 from services.transform.files.parquet import quarantine_file, silver_files
-from services.transform.rows.tables import QUARANTINE_SCHEMA, silver_schema
+from services.transform.rows.tables import arrow_type, silver_schema
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -41,9 +42,9 @@ TIMED, DAILY = contract(FieldType.TIMESTAMP), contract(FieldType.DATE)
 def table(times: list[Any], of: Contract = TIMED, chunks: int = 1) -> pa.Table:
     """Rows with these event times; their ids count up."""
     schema = silver_schema(of)
-    schema = schema.insert(
-        schema.get_field_index("_offset"), pa.field("_source", pa.dictionary(pa.int32(), pa.string()))
-    )
+    offset = schema.get_field_index(OFFSET)
+    schema = schema.insert(offset + 1, pa.field(CREATED, pa.timestamp("us", tz="UTC")))
+    schema = schema.insert(offset, pa.field(SOURCE, pa.dictionary(pa.int32(), pa.string())))
     rows = [
         {
             "id": f"p{number}",
@@ -55,6 +56,7 @@ def table(times: list[Any], of: Contract = TIMED, chunks: int = 1) -> pa.Table:
             "tags": "[1]",
             "_source": "s3://bronze/key#1",
             "_offset": number * 10,
+            "_created": moment(9),
             "_rescued": None,
         }
         for number, time in enumerate(times)
@@ -133,7 +135,7 @@ class TestTheFiles:
 
     def test_columns_are_the_contracts_then_lineage(self) -> None:
         names = self.file().schema_arrow.names
-        assert names == ["id", "at", "city", "count", "price", "flag", "tags", "_source", "_offset", "_rescued"]
+        assert names == [column.name for column in silver_columns(TIMED)]
 
     def test_types_are_plain_ones_for_every_reader(self) -> None:
         schema = self.file().schema_arrow
@@ -181,8 +183,10 @@ class TestTheFiles:
 
 
 def test_quarantine_is_one_file_with_its_metadata() -> None:
-    row = {"record_type": "x", "reason": "wrong_type", "field": None, "detail": "d", "_offset": 1, "raw": "\0{"}
-    data = quarantine_file(pa.Table.from_pylist([row], schema=QUARANTINE_SCHEMA), {"smelt.lot": "lot-1"})
+    found: list[Any] = ["x", "wrong_type", None, "d", "s3://bronze/key#1", 1, moment(9), "\0{"]
+    row = dict(zip([column.name for column in QUARANTINE], found, strict=True))
+    schema = pa.schema([pa.field(column.name, arrow_type(column)) for column in QUARANTINE])
+    data = quarantine_file(pa.Table.from_pylist([row], schema=schema), {"smelt.lot": "lot-1"})
     file = pq.ParquetFile(io.BytesIO(data))
     assert file.read().to_pylist() == [row]
     assert file.metadata.metadata[b"smelt.lot"] == b"lot-1"

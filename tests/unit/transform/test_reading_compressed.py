@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from services.shared.lake import LakeUnavailable
-from services.shared.units import plan
+from services.shared.units import Plan
 from services.transform.reading.reader import UnitReader, UnreadableUnit
 from tests.support.lake import MemoryLake
 from tests.support.reading import MAX_ROW, rows_of
@@ -68,6 +68,6 @@ def test_a_broken_connection_is_not_taken_for_damage(suffix: str) -> None:
             return BrokenStream()
 
     lake = BrokenLake()
-    (unit,) = plan(lake.upload(f"bronze/a/b.jsonl{suffix}", b"x"), 100)
+    (unit,) = Plan.of(lake.upload(f"bronze/a/b.jsonl{suffix}", b"x"), 100)
     with pytest.raises(LakeUnavailable):
         list(UnitReader(lake, MAX_ROW).read(unit))

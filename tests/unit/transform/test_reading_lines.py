@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.shared.units import plan
+from services.shared.units import Plan
 from services.transform.blocks import OverlongRow
 from services.transform.reading.lines import OVERLONG_HEAD_BYTES
 from services.transform.reading.reader import UnitReader
@@ -55,7 +55,7 @@ def test_rows_on_both_sides_of_a_boundary_at_every_offset(unit_bytes: int) -> No
 def test_a_20_mb_line_comes_out_as_its_first_bytes() -> None:
     lake = MemoryLake()
     source = lake.upload("bronze/a/b.jsonl", b'{"a": 1}\n' + b"x" * 20_000_000 + b'\n{"b": 2}')
-    (unit,) = plan(source, 1 << 30)
+    (unit,) = Plan.of(source, 1 << 30)
     found = [piece.rows for piece in UnitReader(lake, 8 * 1024 * 1024, 1024 * 1024).read(unit)]
     (overlong,) = [row for row in found if isinstance(row, OverlongRow)]
     assert overlong == OverlongRow(9, b"x" * OVERLONG_HEAD_BYTES)

@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from services.shared.aws import Failure
+from services.shared.deadline import OutOfTime
 from services.shared.errors import Terminal, Transient
-from services.shared.ledger.ledger import LeaseHeld
-from services.transform.protocol.lots import OutOfTime
+from services.shared.ledger.records import LeaseHeld
 from services.transform.protocol.redelivery import seconds_until_retry, send_back
 
 NOW = 1_800_000_000_000

@@ -6,6 +6,9 @@ region  = "us-east-2"
 iam_name_prefix = ""
 tag_iam_and_sqs = false
 
+# Who may send units and dead letters besides the functions: roles of the people who redrive (docs/observability.md).
+operator_principal_arns = []
+
 # Alarms and dashboard (needs cloudwatch:PutMetricAlarm, cloudwatch:PutDashboard).
 observability_enabled        = false
 alarm_notification_topic_arn = "" # empty: a topic is created, subscribe to output alarm_topic_arn

@@ -42,6 +42,7 @@ module "pipeline" {
   maximum_concurrency                = var.maximum_concurrency
   max_receive_count                  = var.max_receive_count
   max_message_bytes                  = var.max_message_bytes
+  operator_principal_arns            = var.operator_principal_arns
   existing_queue_url                 = var.existing_queue_url
   existing_queue_arn                 = var.existing_queue_arn
   existing_dlq_url                   = var.existing_dlq_url

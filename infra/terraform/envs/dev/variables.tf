@@ -85,7 +85,7 @@ variable "reserved_concurrency" {
 }
 
 variable "environment" {
-  description = "More environment variables of all functions, such as UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES or LEDGER_TTL_DAYS."
+  description = "More environment variables of all functions, such as UNIT_BYTES, LOT_BYTES or MAX_ROW_BYTES."
   type        = map(string)
   default     = null
 }
@@ -116,7 +116,7 @@ variable "permissions_boundary_arn" {
 
 # ---- queue
 variable "batch_size" {
-  description = "The most units that one invocation of transform gets."
+  description = "The most units in one invocation of transform: 99 is one lot."
   type        = number
   default     = null
 }
@@ -128,13 +128,13 @@ variable "batching_window_seconds" {
 }
 
 variable "maximum_concurrency" {
-  description = "The most invocations of transform at once, 2 to 1000; null for the account's limit."
+  description = "The most invocations of transform at once, 2 to 1000: the limit of speed and of cost. 10 cost about $1 an hour while all are busy; docs/decisions/0010-queues.md has the arithmetic."
   type        = number
   default     = null
 }
 
 variable "max_receive_count" {
-  description = "How often a unit is tried before it moves to the dead-letter queue."
+  description = "A backstop: a unit that was received so often goes to the dead-letter queue, whatever the ledger says. Five attempts recorded in the ledger decide; receives do not, since a throttled invocation, or one without time left, uses them up without trying anything."
   type        = number
   default     = null
 }
@@ -145,8 +145,14 @@ variable "max_message_bytes" {
   default     = null
 }
 
+variable "operator_principal_arns" {
+  description = "IAM roles and users that may send units and dead letters besides the functions, such as for redriving dead letters. `*` is a wildcard in path and name, such as for the roles of IAM Identity Center. Everybody else is denied, administrators too."
+  type        = list(string)
+  default     = null
+}
+
 variable "existing_queue_url" {
-  description = "A queue that exists already; Terraform then manages no queue at all. See scripts/create_sqs_queue.py."
+  description = "A queue that exists already; Terraform then manages no queue at all, and existing_dlq_url is needed too. See scripts/create_sqs_queue.py."
   type        = string
   default     = null
 }
@@ -158,7 +164,7 @@ variable "existing_queue_arn" {
 }
 
 variable "existing_dlq_url" {
-  description = "The dead-letter queue of the existing queue, for outputs and alarms."
+  description = "The dead-letter queue of the existing queue. transform sends units there that failed five times."
   type        = string
   default     = null
 }
@@ -176,7 +182,7 @@ variable "existing_ingest_failures_queue_url" {
 }
 
 variable "existing_ingest_failures_queue_arn" {
-  description = "Its ARN. Without it, such events go to the existing dead-letter queue."
+  description = "The ARN of the queue in existing_ingest_failures_queue_url. Without it, such events go to the existing dead-letter queue."
   type        = string
   default     = null
 }

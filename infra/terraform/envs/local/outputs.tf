@@ -13,14 +13,29 @@ output "queue_url" {
   value       = module.pipeline.queue_url
 }
 
+output "queue_arn" {
+  description = "The ARN of that queue, for redriving dead letters to it."
+  value       = module.pipeline.queue_arn
+}
+
 output "dlq_url" {
-  description = "Where units go that failed too often; empty with an existing queue whose dead-letter queue is not named."
+  description = "The dead-letter queue, where transform sends units that failed five times."
   value       = module.pipeline.dlq_url
+}
+
+output "dlq_arn" {
+  description = "The ARN of the dead-letter queue, for redriving from it."
+  value       = module.pipeline.dlq_arn
 }
 
 output "ingest_failures_queue_url" {
   description = "Where S3 events go that ingest failed on three times."
   value       = module.pipeline.ingest_failures_queue_url
+}
+
+output "queue_policies" {
+  description = "With existing queues: which one (queue, dlq, ingest_failures) -> the attributes that it should have, for `aws sqs set-queue-attributes`. Empty where Terraform manages the queues."
+  value       = module.pipeline.queue_policies
 }
 
 output "ledger_table" {

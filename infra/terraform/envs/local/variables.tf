@@ -22,7 +22,7 @@ variable "images" {
 }
 
 variable "existing_queue_url" {
-  description = "A queue that exists already; Terraform then manages no queue at all. See scripts/create_sqs_queue.py."
+  description = "A queue that exists already; Terraform then manages no queue at all, and existing_dlq_url is needed too. See scripts/create_sqs_queue.py."
   type        = string
   default     = null
 }
@@ -34,7 +34,7 @@ variable "existing_queue_arn" {
 }
 
 variable "existing_dlq_url" {
-  description = "The dead-letter queue of the existing queue, for outputs and alarms."
+  description = "The dead-letter queue of the existing queue. transform sends units there that failed five times."
   type        = string
   default     = null
 }
@@ -52,7 +52,7 @@ variable "existing_ingest_failures_queue_url" {
 }
 
 variable "existing_ingest_failures_queue_arn" {
-  description = "Its ARN. Without it, such events go to the existing dead-letter queue."
+  description = "The ARN of the queue in existing_ingest_failures_queue_url. Without it, such events go to the existing dead-letter queue."
   type        = string
   default     = null
 }

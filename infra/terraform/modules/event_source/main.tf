@@ -1,4 +1,4 @@
-# A queue feeds a function, which names the messages that failed; the others are done.
+# A queue feeds a function, which names the messages that failed; the others are deleted.
 
 resource "aws_lambda_event_source_mapping" "this" {
   event_source_arn                   = var.queue_arn
@@ -8,11 +8,7 @@ resource "aws_lambda_event_source_mapping" "this" {
   function_response_types            = ["ReportBatchItemFailures"]
   tags                               = var.tags
 
-  dynamic "scaling_config" {
-    for_each = var.maximum_concurrency == null ? [] : [var.maximum_concurrency]
-
-    content {
-      maximum_concurrency = scaling_config.value
-    }
+  scaling_config {
+    maximum_concurrency = var.maximum_concurrency
   }
 }

@@ -11,22 +11,22 @@ variable "function_arn" {
 variable "batch_size" {
   description = "The most messages in one invocation."
   type        = number
-  default     = 100
+  default     = 99
 
   validation {
     condition     = var.batch_size >= 1 && var.batch_size <= 10000
-    error_message = "batch_size must lie between 1 and 10000."
+    error_message = "batch_size must be between 1 and 10000, Lambda's limits."
   }
 }
 
 variable "batching_window_seconds" {
-  description = "The longest wait for a fuller batch: more rows to a file, later. AWS demands at least 1 for batches over 10."
+  description = "The longest wait for a fuller batch: more rows in a file, later. AWS demands at least 1 for batches over 10."
   type        = number
   default     = 20
 
   validation {
     condition     = var.batching_window_seconds >= 0 && var.batching_window_seconds <= 300
-    error_message = "batching_window_seconds must lie between 0 and 300."
+    error_message = "batching_window_seconds must be between 0 and 300."
   }
 
   validation {
@@ -36,13 +36,14 @@ variable "batching_window_seconds" {
 }
 
 variable "maximum_concurrency" {
-  description = "The most invocations at once from this queue, 2 to 1000; null for the account's limit."
+  description = "The most invocations at once from this queue, 2 to 1000."
   type        = number
-  default     = null
+  default     = 10
+  nullable    = false
 
   validation {
-    condition     = var.maximum_concurrency == null ? true : var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000
-    error_message = "maximum_concurrency must lie between 2 and 1000, or be null."
+    condition     = var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000
+    error_message = "maximum_concurrency must be between 2 and 1000, Lambda's limits."
   }
 }
 

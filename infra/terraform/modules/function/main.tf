@@ -1,4 +1,4 @@
-# A function from an image, with a role of its own that allows what it does and nothing else.
+# A function from an image, with a role of its own that allows what the function does and nothing else.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -28,12 +28,15 @@ locals {
     Resource = ["*"]
   }
 
-  own = [for sid, statement in var.statements : {
-    Sid      = sid
-    Effect   = "Allow"
-    Action   = statement.actions
-    Resource = statement.resources
-  }]
+  own = [for sid, statement in var.statements : merge(
+    {
+      Sid      = sid
+      Effect   = "Allow"
+      Action   = statement.actions
+      Resource = statement.resources
+    },
+    length(statement.condition) == 0 ? {} : { Condition = statement.condition },
+  )]
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -80,7 +83,7 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_lambda_function" "this" {
-  # checkov:skip=CKV_AWS_116: an on-failure destination, which also tells why, stands where a dead-letter queue would
+  # checkov:skip=CKV_AWS_116: an on-failure destination, which also keeps the reason, takes the place of a dead-letter queue
   # checkov:skip=CKV_AWS_117: talks to AWS services only; a VPC would add cost and nothing to reach
   # checkov:skip=CKV_AWS_173: the variables hold names and no secrets; Lambda encrypts them with its own key
   # checkov:skip=CKV_AWS_272: code signing is for zip packages; an image is pinned by its digest

@@ -48,7 +48,7 @@ variable "memory_mb" {
 
   validation {
     condition     = var.memory_mb >= 128 && var.memory_mb <= 10240
-    error_message = "memory_mb must lie between 128 and 10240."
+    error_message = "memory_mb must be between 128 and 10240."
   }
 }
 
@@ -58,7 +58,7 @@ variable "timeout_seconds" {
 
   validation {
     condition     = var.timeout_seconds >= 1 && var.timeout_seconds <= 900
-    error_message = "timeout_seconds must lie between 1 and 900, Lambda's limit."
+    error_message = "timeout_seconds must be between 1 and 900, Lambda's limit."
   }
 }
 
@@ -75,10 +75,11 @@ variable "reserved_concurrency" {
 
 # ---- what it may do
 variable "statements" {
-  description = "What the function's role allows besides its own logs and traces: statement id -> actions and resource ARNs."
+  description = "What the function's role allows besides its own logs and traces: statement id -> actions, resource ARNs and, if any, the condition (operator -> key -> values)."
   type = map(object({
     actions   = list(string)
     resources = list(string)
+    condition = optional(map(map(list(string))), {})
   }))
   default = {}
 

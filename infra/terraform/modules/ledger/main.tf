@@ -1,4 +1,4 @@
-# The table of objects, units and lots. Its keys are those of TABLE_SCHEMA in services/shared/ledger.py; a test compares them.
+# The table of objects, units and lots. Its keys are those of TABLE_SCHEMA in services/shared/ledger; a test compares them.
 
 resource "aws_dynamodb_table" "this" {
   # checkov:skip=CKV_AWS_119: encrypted with a key of AWS; the ledger holds names, counts and positions, never rows
@@ -19,18 +19,20 @@ resource "aws_dynamodb_table" "this" {
   }
 
   attribute {
-    name = "lease_until"
+    name = "since"
     type = "N"
   }
 
-  # Sparse: only unfinished work carries `open`.
+  # Sparse: only unfinished work carries `open`. Its values are sharded, such as `object#07`, so that no partition of the
+  # index takes all writes: an index that is throttled throttles the table.
   global_secondary_index {
     name            = "open_work"
     hash_key        = "open"
-    range_key       = "lease_until"
+    range_key       = "since"
     projection_type = "KEYS_ONLY"
   }
 
+  # Only what the history holds ever gets `expires_at`.
   ttl {
     attribute_name = "expires_at"
     enabled        = true

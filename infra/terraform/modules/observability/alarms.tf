@@ -1,13 +1,13 @@
-# Each alarm says what happened and what to do. Missing data is no alarm, but for "no data", which it is about.
+# Each alarm says what happened and what to do. Missing data raises no alarm, except the one about missing data.
 
 locals {
   runbook = "Runbook: docs/observability.md."
 
   # One metric against a threshold: name -> alarm. Periods in seconds.
   simple = merge(
-    var.dlq_name == "" ? {} : {
+    {
       dead-letters = {
-        description = "Units failed too often and lie in ${var.dlq_name}. Their rows are not in Silver. Read the ledger's last error (smelt audit), mend the cause, redrive. ${local.runbook}"
+        description = "The dead-letter queue ${var.dlq_name} holds units that transform tried five times, so their rows are not in Silver, or messages that it refused. Each message has its reason. Fix the cause, then redrive the queue. ${local.runbook}"
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         dimensions  = { QueueName = var.dlq_name }
@@ -16,10 +16,19 @@ locals {
         threshold   = 0
         periods     = 1
       }
-    },
-    var.ingest_failures_queue_name == "" ? {} : {
+      # The queue's depth stays above 0 until somebody redrives; this one is raised again by each new dead letter.
+      units-dead = {
+        description = "transform has given up units after five attempts, or refused messages, and has sent them to ${var.dlq_name}. Read its log or the messages for the reason, fix the cause, then redrive. ${local.runbook}"
+        namespace   = var.metrics_namespace
+        metric      = "UnitsDead"
+        dimensions  = { service = "transform" }
+        statistic   = "Sum"
+        period      = 300
+        threshold   = 0
+        periods     = 1
+      }
       ingest-failures = {
-        description = "S3 events that ingest failed on three times lie in ${var.ingest_failures_queue_name}: objects that nobody has planned. Mend the cause (ingest's log), then upload or replay those objects. ${local.runbook}"
+        description = "${var.ingest_failures_queue_name} holds S3 events that ingest failed on three times: their objects are not planned. Fix the cause (ingest's log), then send these events to ingest again. ${local.runbook}"
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         dimensions  = { QueueName = var.ingest_failures_queue_name }
@@ -28,10 +37,8 @@ locals {
         threshold   = 0
         periods     = 1
       }
-    },
-    {
       late = {
-        description = "A unit has waited for over ${var.oldest_message_seconds} s in ${var.queue_name}: Silver is late. Is transform throttled or failing? Raise its concurrency, or find the message that keeps coming back. ${local.runbook}"
+        description = "A unit has waited for more than ${var.oldest_message_seconds} s in ${var.queue_name}: Silver is late. Is transform throttled, failing, or busy up to maximum_concurrency? Nothing is lost for 14 days. ${local.runbook}"
         namespace   = "AWS/SQS"
         metric      = "ApproximateAgeOfOldestMessage"
         dimensions  = { QueueName = var.queue_name }
@@ -41,7 +48,7 @@ locals {
         periods     = 1
       }
       events-dropped = {
-        description = "Lambda dropped S3 events that waited too long for ingest, so objects may be unplanned. smelt audit shows which objects the ledger knows; replay the others. ${local.runbook}"
+        description = "Lambda dropped S3 events that had waited for six hours for ingest, so their objects may not be planned. smelt audit lists the objects of Bronze that the ledger does not know. ${local.runbook}"
         namespace   = "AWS/Lambda"
         metric      = "AsyncEventsDropped"
         dimensions  = { FunctionName = var.functions["ingest"].name }
@@ -51,7 +58,7 @@ locals {
         periods     = 1
       }
       events-not-kept = {
-        description = "Lambda could not hand a failed S3 event over to ${var.ingest_failures_queue_name}, so objects may be unplanned. Does the queue exist, and may ingest's role send to it? smelt audit shows which objects the ledger knows; replay the others. ${local.runbook}"
+        description = "Lambda could not put a failed S3 event into ${var.ingest_failures_queue_name}, so its object may not be planned. Does the queue exist, and may ingest's role send to it? smelt audit lists the objects of Bronze that the ledger does not know. ${local.runbook}"
         namespace   = "AWS/Lambda"
         metric      = "DestinationDeliveryFailures"
         dimensions  = { FunctionName = var.functions["ingest"].name }
@@ -61,7 +68,7 @@ locals {
         periods     = 1
       }
       slow = {
-        description = "Transform comes within a tenth of its timeout (${var.functions["transform"].timeout_seconds} s): soon an object will not fit. Raise transform_timeout_seconds, or cut objects smaller. ${local.runbook}"
+        description = "An invocation of transform used more than nine tenths of its timeout (${var.functions["transform"].timeout_seconds} s). What does not fit continues in the next invocation; objects that need many are slow. Raise transform_timeout_seconds, or let producers write smaller objects. ${local.runbook}"
         namespace   = "AWS/Lambda"
         metric      = "Duration"
         dimensions  = { FunctionName = var.functions["transform"].name }
@@ -71,8 +78,18 @@ locals {
         periods     = 3
       }
     },
+    { for service, function in var.functions : "${service}-rejects" => {
+      description = "${function.name} has rejected objects: they are not loaded, and nothing tries them again. smelt audit lists them with their reasons, such as a suffix that is not supported. ${local.runbook}"
+      namespace   = var.metrics_namespace
+      metric      = "ObjectsRejected"
+      dimensions  = { service = service }
+      statistic   = "Sum"
+      period      = 300
+      threshold   = 0
+      periods     = 1
+    } },
     { for service, function in var.functions : "${service}-errors" => {
-      description = "${function.name} fails. What it worked on comes again by itself, up to the limit of tries; read its log for the reason. ${local.runbook}"
+      description = "${function.name} fails. What it worked on comes again by itself, up to the limit of attempts. Read its log for the reason. ${local.runbook}"
       namespace   = "AWS/Lambda"
       metric      = "Errors"
       dimensions  = { FunctionName = function.name }
@@ -82,7 +99,7 @@ locals {
       periods     = 2
     } },
     { for service, function in var.functions : "${service}-throttles" => {
-      description = "${function.name} is throttled: the account's or its own concurrency is used up. Nothing is lost; it becomes late. Raise the limit, or set maximum_concurrency below it. ${local.runbook}"
+      description = "${function.name} is throttled: the concurrency of the account, or its own, is used up. Nothing is lost, but it becomes late. Raise the limit, or lower maximum_concurrency. ${local.runbook}"
       namespace   = "AWS/Lambda"
       metric      = "Throttles"
       dimensions  = { FunctionName = function.name }
@@ -116,7 +133,7 @@ resource "aws_cloudwatch_metric_alarm" "simple" {
 # The share of an hour's rows that went to quarantine, where there were enough rows to speak of a share.
 resource "aws_cloudwatch_metric_alarm" "quarantine" {
   alarm_name          = "${var.name}-quarantine"
-  alarm_description   = "Over ${var.quarantine_percent} % of an hour's rows went to quarantine: a producer has changed, or a contract is wrong. Query the quarantine by reason; mend the contract and replay, or talk to the producer. ${local.runbook}"
+  alarm_description   = "More than ${var.quarantine_percent} % of an hour's rows went to quarantine: a producer has changed, or a contract is wrong. Query the quarantine by reason. Correct the contract or talk to the producer, for the rows to come; do not load the objects again. ${local.runbook}"
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.quarantine_percent
   evaluation_periods  = 1

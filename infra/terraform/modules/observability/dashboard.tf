@@ -9,7 +9,6 @@ locals {
       charts = [
         { title = "Objects planned", stat = "Sum", lines = [
           [var.metrics_namespace, "ObjectsPlanned", "service", "ingest"],
-          [var.metrics_namespace, "ObjectsRejected", "service", "ingest"],
           [var.metrics_namespace, "DuplicatesSkipped", "service", "ingest", { label = "duplicates skipped" }],
         ] },
         { title = "Units sent and committed", stat = "Sum", lines = [
@@ -42,22 +41,30 @@ locals {
     },
     {
       question = "Is it bad?"
-      answer   = "What could not be read, what a contract refused, what producers added, what failed."
+      answer   = "What was not loaded, what a contract refused, what producers added, what failed."
       charts = [
-        { title = "Units that failed too often, S3 events that ingest failed on", stat = "Maximum", lines = [
-          for queue in compact([var.dlq_name, var.ingest_failures_queue_name]) :
-          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue, { label = queue }]
-        ] },
+        { title = "Not loaded: dead letters, failed S3 events, rejected objects", stat = "Sum", lines = concat(
+          [
+            for queue in distinct([var.dlq_name, var.ingest_failures_queue_name]) :
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue, { label = "in ${queue}", stat = "Maximum" }]
+          ],
+          [[var.metrics_namespace, "UnitsDead", "service", "transform"]],
+          [
+            for service in keys(var.functions) :
+            [var.metrics_namespace, "ObjectsRejected", "service", service, { label = "rejected by ${service}" }]
+          ],
+        ) },
         { title = "Rows in quarantine, rows with fields that no contract knows", stat = "Sum", lines = [
           [var.metrics_namespace, "RowsQuarantined", "service", "transform"],
           [var.metrics_namespace, "RowsRescued", "service", "transform"],
         ] },
-        { title = "Errors, throttles, messages that come again", stat = "Sum", lines = concat(
+        { title = "Errors, throttles, messages and lots that are tried again", stat = "Sum", lines = concat(
           [for service, function in var.functions : ["AWS/Lambda", "Errors", "FunctionName", function.name, { label = "${service} errors" }]],
           [for service, function in var.functions : ["AWS/Lambda", "Throttles", "FunctionName", function.name, { label = "${service} throttles" }]],
           [
             [var.metrics_namespace, "MessagesReturned", "service", "transform"],
             [var.metrics_namespace, "LotsTakenOver", "service", "transform"],
+            [var.metrics_namespace, "LotsDissolved", "service", "transform"],
           ],
         ) },
       ]

@@ -33,12 +33,12 @@ variable "queue_name" {
 }
 
 variable "dlq_name" {
-  description = "Its dead-letter queue; empty where none is known."
+  description = "The dead-letter queue of the queue of units."
   type        = string
 }
 
 variable "ingest_failures_queue_name" {
-  description = "The queue of S3 events that ingest failed on; empty where there is none."
+  description = "The queue of S3 events that ingest failed on. It may be the dead-letter queue."
   type        = string
 }
 
@@ -82,7 +82,7 @@ variable "quarantine_percent" {
 
   validation {
     condition     = var.quarantine_percent > 0 && var.quarantine_percent < 100
-    error_message = "quarantine_percent must lie between 0 and 100."
+    error_message = "quarantine_percent must be between 0 and 100, exclusive."
   }
 }
 

@@ -1,6 +1,7 @@
 # The whole pipeline: S3 Bronze -> ingest -> SQS -> transform -> S3 Silver, and the ledger. Both envs are this module.
+# The queues, and who may send to them, are in queues.tf.
 #
-# ARNs that roles name are built from names, so that `terraform plan` shows every policy in full before anything exists.
+# ARNs that policies name are built from names, so that `terraform plan` shows every policy in full before anything exists.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -17,87 +18,10 @@ locals {
 
   tags            = merge({ project = var.project }, var.tags)
   restricted_tags = var.tag_iam_and_sqs ? local.tags : {}
-}
 
-# ---- queues -----------------------------------------------------------------------------------------------------------
-
-locals {
-  manages_queues = var.existing_queue_url == ""
-  sqs            = "${local.arn}:sqs:${local.region}:${local.account}"
-
-  queue = local.manages_queues ? {
-    name = "${var.project}-events"
-    url  = module.queue[0].url
-    arn  = "${local.sqs}:${var.project}-events"
-    } : {
-    name = element(split(":", var.existing_queue_arn), 5)
-    url  = var.existing_queue_url
-    arn  = var.existing_queue_arn
-  }
-  dlq = local.manages_queues ? {
-    name = "${var.project}-events-dlq"
-    url  = module.queue[0].dead_letter_url
-    arn  = "${local.sqs}:${var.project}-events-dlq"
-    } : {
-    name = try(element(split(":", var.existing_dlq_arn), 5), "")
-    url  = var.existing_dlq_url
-    arn  = var.existing_dlq_arn
-  }
-
-  # Where S3 events go that ingest failed on; with an existing queue and none of its own, to that queue's dead letters.
-  ingest_failures = local.manages_queues ? {
-    name        = "${var.project}-ingest-failures"
-    url         = module.ingest_failures[0].url
-    arn         = "${local.sqs}:${var.project}-ingest-failures"
-    created_arn = module.ingest_failures[0].arn # the same, once it exists
-    } : {
-    name        = try(element(split(":", local.existing_failures.arn), 5), "")
-    url         = local.existing_failures.url
-    arn         = local.existing_failures.arn
-    created_arn = local.existing_failures.arn
-  }
-  existing_failures = var.existing_ingest_failures_queue_arn != "" ? {
-    arn = var.existing_ingest_failures_queue_arn
-    url = var.existing_ingest_failures_queue_url
-    } : {
-    arn = var.existing_dlq_arn
-    url = var.existing_dlq_url
-  }
-  keeps_failed_events = local.ingest_failures.arn != ""
-}
-
-module "queue" {
-  source = "../queue"
-  count  = local.manages_queues ? 1 : 0
-
-  name                       = "${var.project}-events"
-  visibility_timeout_seconds = 6 * var.transform_timeout_seconds
-  dead_letter                = true
-  max_receive_count          = var.max_receive_count
-  max_message_bytes          = var.max_message_bytes
-  tags                       = local.restricted_tags
-}
-
-module "ingest_failures" {
-  source = "../queue"
-  count  = local.manages_queues ? 1 : 0
-
-  name              = "${var.project}-ingest-failures"
-  max_message_bytes = var.max_message_bytes
-  tags              = local.restricted_tags
-}
-
-check "failed_events_are_kept" {
-  assert {
-    condition     = local.keeps_failed_events
-    error_message = "An S3 event that ingest fails on three times would be dropped: with an existing queue, set existing_ingest_failures_queue_url and _arn, or existing_dlq_url and _arn (scripts/create_sqs_queue.py --with-dlq writes them all)."
-  }
-}
-
-check "region_of_the_existing_queue" {
-  assert {
-    condition     = local.manages_queues || element(split(":", local.queue.arn), 3) == local.region
-    error_message = "The queue in existing_queue_arn is in another region than the pipeline (${local.region}); Lambda reads queues of its own region only."
+  role_arns = {
+    for function in ["ingest", "transform"] :
+    function => "${local.arn}:iam::${local.account}:role/${var.iam_name_prefix}${var.project}-${function}"
   }
 }
 
@@ -161,27 +85,26 @@ module "ingest" {
   permissions_boundary_arn = var.permissions_boundary_arn
   tags                     = local.tags
   role_tags                = local.restricted_tags
-  on_failure               = local.keeps_failed_events ? { queue_arn = local.ingest_failures.created_arn } : null
+  on_failure               = { queue_arn = local.ingest_failures.created_arn }
 
   environment = merge(local.environment, {
     POWERTOOLS_SERVICE_NAME = "ingest"
   })
 
-  statements = merge(local.keeps_failed_events ? {
-    KeepFailedEvents = {
+  statements = {
+    KeepFailedEvents = { # Lambda sends them with this role
       actions   = ["sqs:SendMessage"]
       resources = [local.ingest_failures.arn]
     }
-    } : {}, {
     SendUnits = {
       actions   = ["sqs:SendMessage"]
       resources = [local.queue.arn]
     }
     PlanInLedger = {
-      actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+      actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
       resources = [local.ledger_arn]
     }
-  })
+  }
 }
 
 module "transform" {
@@ -204,6 +127,7 @@ module "transform" {
   environment = merge(local.environment, {
     POWERTOOLS_SERVICE_NAME = "transform"
     SILVER_BUCKET           = local.silver_bucket
+    DEAD_LETTER_QUEUE_URL   = local.dlq.url
   })
 
   statements = {
@@ -211,9 +135,19 @@ module "transform" {
       actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
       resources = [local.queue.arn]
     }
+    SendDeadLetters = {
+      actions   = ["sqs:SendMessage"]
+      resources = [local.dlq.arn]
+    }
     ReadBronze = {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${local.arn}:s3:::${local.bronze_bucket}/bronze/*"]
+    }
+    # Nothing is listed. But without this right S3 answers 403 for an object that does not exist, as if it were forbidden.
+    TellMissingFromForbidden = {
+      actions   = ["s3:ListBucket"]
+      resources = ["${local.arn}:s3:::${local.bronze_bucket}"]
+      condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
     }
     WriteSilver = {
       actions   = ["s3:DeleteObject", "s3:PutObject"]

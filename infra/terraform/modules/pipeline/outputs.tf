@@ -13,14 +13,34 @@ output "queue_url" {
   value       = local.queue.url
 }
 
+output "queue_arn" {
+  description = "The ARN of that queue, for redriving dead letters to it."
+  value       = local.queue.arn
+}
+
 output "dlq_url" {
-  description = "Where units go that failed too often; empty with an existing queue whose dead-letter queue is not named."
+  description = "The dead-letter queue, where transform sends units that failed five times."
   value       = local.dlq.url
+}
+
+output "dlq_arn" {
+  description = "The ARN of the dead-letter queue, for redriving from it."
+  value       = local.dlq.arn
 }
 
 output "ingest_failures_queue_url" {
   description = "Where S3 events go that ingest failed on three times."
   value       = local.ingest_failures.url
+}
+
+output "queue_policies" {
+  description = "With existing queues: which one (queue, dlq, ingest_failures) -> the attributes that it should have, for `aws sqs set-queue-attributes`. Empty where Terraform manages the queues."
+  value = {
+    for name, access in module.existing_queue_access : name => jsonencode({
+      Policy             = access.policy
+      RedriveAllowPolicy = access.redrive_allow_policy
+    })
+  }
 }
 
 output "ledger_table" {

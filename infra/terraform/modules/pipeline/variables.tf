@@ -80,9 +80,9 @@ variable "ingest_memory_mb" {
 }
 
 variable "ingest_timeout_seconds" {
-  description = "Timeout of ingest in seconds."
+  description = "Timeout of ingest in seconds. An event takes a fraction of a second; only an object of tens of TB needs minutes."
   type        = number
-  default     = 120
+  default     = 900
   nullable    = false
 }
 
@@ -106,7 +106,7 @@ variable "transform_timeout_seconds" {
 
   validation {
     condition     = var.transform_timeout_seconds >= 30 && var.transform_timeout_seconds <= 900
-    error_message = "transform_timeout_seconds must lie between 30 and 900, Lambda's limit."
+    error_message = "transform_timeout_seconds must be between 30 and 900, Lambda's limit."
   }
 }
 
@@ -123,7 +123,7 @@ variable "reserved_concurrency" {
 }
 
 variable "environment" {
-  description = "More environment variables of all functions, such as UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES or LEDGER_TTL_DAYS."
+  description = "More environment variables of all functions, such as UNIT_BYTES, LOT_BYTES or MAX_ROW_BYTES."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -132,17 +132,17 @@ variable "environment" {
   validation {
     condition = alltrue([
       for name in keys(var.environment) :
-      contains(["UNIT_BYTES", "LOT_BYTES", "MAX_ROW_BYTES", "LEDGER_TTL_DAYS"], name) || startswith(name, "POWERTOOLS_")
+      contains(["UNIT_BYTES", "LOT_BYTES", "MAX_ROW_BYTES"], name) || startswith(name, "POWERTOOLS_")
     ])
-    error_message = "environment takes UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES, LEDGER_TTL_DAYS and settings of Powertools (POWERTOOLS_*); nothing would read another name."
+    error_message = "environment takes UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES and settings of Powertools (POWERTOOLS_*); nothing would read another name."
   }
 
   validation {
     condition = alltrue([
-      for name, least in { UNIT_BYTES = 1024, LOT_BYTES = 1048576, MAX_ROW_BYTES = 1024, LEDGER_TTL_DAYS = 15 } :
+      for name, least in { UNIT_BYTES = 1024, LOT_BYTES = 1048576, MAX_ROW_BYTES = 1024 } :
       try(tonumber(lookup(var.environment, name, least)) >= least, false) && can(regex("^[0-9]+$", lookup(var.environment, name, least)))
     ])
-    error_message = "In environment these are whole numbers of at least: UNIT_BYTES 1024, LOT_BYTES 1048576, MAX_ROW_BYTES 1024, LEDGER_TTL_DAYS 15 (the ledger must outlive the dead-letter queue's 14 days)."
+    error_message = "In environment these are whole numbers of at least: UNIT_BYTES 1024, LOT_BYTES 1048576, MAX_ROW_BYTES 1024."
   }
 }
 
@@ -176,131 +176,6 @@ variable "permissions_boundary_arn" {
   validation {
     condition     = var.permissions_boundary_arn == "" || can(regex("^arn:[a-z-]+:iam::[0-9a-z]+:policy/.+$", var.permissions_boundary_arn))
     error_message = "permissions_boundary_arn must be the ARN of an IAM policy, or empty."
-  }
-}
-
-# ---- queue
-variable "batch_size" {
-  description = "The most units that one invocation of transform gets."
-  type        = number
-  default     = 100
-  nullable    = false
-}
-
-variable "batching_window_seconds" {
-  description = "How long the queue waits for a fuller batch: fewer, larger Silver files, later."
-  type        = number
-  default     = 20
-  nullable    = false
-}
-
-variable "maximum_concurrency" {
-  description = "The most invocations of transform at once, 2 to 1000; null for the account's limit."
-  type        = number
-  default     = null
-
-  validation {
-    condition = (
-      lookup(var.reserved_concurrency, "transform", -1) <= 0 # none reserved, or stopped on purpose
-      || coalesce(var.maximum_concurrency, 0) <= lookup(var.reserved_concurrency, "transform", -1)
-    )
-    error_message = "maximum_concurrency must not exceed reserved_concurrency.transform: units above it would be throttled, come again, and end as dead letters."
-  }
-}
-
-variable "max_receive_count" {
-  description = "How often a unit is tried before it moves to the dead-letter queue."
-  type        = number
-  default     = 5
-  nullable    = false
-}
-
-variable "max_message_bytes" {
-  description = "The largest message of a queue that Terraform makes. Up to 1048576 with version 6 of the AWS provider; version 5 refuses more than 262144. A unit needs about 1 KiB."
-  type        = number
-  default     = 262144
-  nullable    = false
-}
-
-variable "existing_queue_url" {
-  description = "A queue that exists already; Terraform then manages no queue at all. See scripts/create_sqs_queue.py."
-  type        = string
-  default     = ""
-  nullable    = false
-
-  validation {
-    condition     = var.existing_queue_url == "" || can(regex("^https?://.+/[A-Za-z0-9_-]+$", var.existing_queue_url))
-    error_message = "existing_queue_url must be a queue's URL, such as https://sqs.<region>.amazonaws.com/<account>/<name>."
-  }
-
-  validation {
-    condition     = (var.existing_queue_url == "") == (var.existing_queue_arn == "")
-    error_message = "existing_queue_url and existing_queue_arn go together: set both or neither (scripts/create_sqs_queue.py writes both)."
-  }
-}
-
-variable "existing_queue_arn" {
-  description = "The ARN of the queue in existing_queue_url."
-  type        = string
-  default     = ""
-  nullable    = false
-
-  validation {
-    condition     = var.existing_queue_arn == "" || can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.existing_queue_arn))
-    error_message = "existing_queue_arn must be a queue's ARN: arn:aws:sqs:<region>:<account>:<name>."
-  }
-}
-
-variable "existing_dlq_url" {
-  description = "The dead-letter queue of the existing queue, for outputs and alarms."
-  type        = string
-  default     = ""
-  nullable    = false
-
-  validation {
-    condition     = var.existing_dlq_url == "" || var.existing_queue_url != ""
-    error_message = "existing_dlq_url belongs to an existing queue: set existing_queue_url and existing_queue_arn too."
-  }
-
-  validation {
-    condition     = (var.existing_dlq_url == "") == (var.existing_dlq_arn == "")
-    error_message = "existing_dlq_url and existing_dlq_arn go together: set both or neither."
-  }
-}
-
-variable "existing_dlq_arn" {
-  description = "The ARN of the queue in existing_dlq_url."
-  type        = string
-  default     = ""
-  nullable    = false
-
-  validation {
-    condition     = var.existing_dlq_arn == "" || can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.existing_dlq_arn))
-    error_message = "existing_dlq_arn must be a queue's ARN: arn:aws:sqs:<region>:<account>:<name>."
-  }
-}
-
-variable "existing_ingest_failures_queue_url" {
-  description = "With an existing queue: the queue for S3 events that ingest failed on three times."
-  type        = string
-  default     = ""
-  nullable    = false
-
-  validation {
-    condition     = (var.existing_ingest_failures_queue_url == "") == (var.existing_ingest_failures_queue_arn == "")
-    error_message = "existing_ingest_failures_queue_url and existing_ingest_failures_queue_arn go together: set both or neither."
-  }
-}
-
-variable "existing_ingest_failures_queue_arn" {
-  description = "Its ARN. Without it, such events go to the existing dead-letter queue."
-  type        = string
-  default     = ""
-  nullable    = false
-
-  validation {
-    condition     = var.existing_ingest_failures_queue_arn == "" || var.existing_queue_arn != ""
-    error_message = "existing_ingest_failures_queue_arn belongs to an existing queue: set existing_queue_url and existing_queue_arn too."
   }
 }
 

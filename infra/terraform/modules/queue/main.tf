@@ -1,13 +1,19 @@
-# A queue, encrypted and TLS only; with a dead-letter queue beside it that only this queue may use.
+# A queue, encrypted and TLS only, to which only named principals send; with a dead-letter queue beside it that only this
+# queue may use. ARNs are built from names, so that a plan shows both policies in full.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 locals {
-  tls_only = {
-    Sid       = "TlsOnly"
-    Effect    = "Deny"
-    Principal = "*"
-    Action    = "sqs:*"
-    Condition = { Bool = { "aws:SecureTransport" = "false" } }
-  }
+  arn_prefix = format(
+    "arn:%s:sqs:%s:%s",
+    data.aws_partition.current.partition,
+    data.aws_region.current.name,
+    data.aws_caller_identity.current.account_id,
+  )
+  arn             = "${local.arn_prefix}:${var.name}"
+  dead_letter_arn = "${local.arn}-dlq"
 }
 
 resource "aws_sqs_queue" "this" {
@@ -25,12 +31,21 @@ resource "aws_sqs_queue" "this" {
   })
 }
 
+module "access" {
+  source = "../queue_access"
+
+  queue_arn   = local.arn
+  sender_arns = var.sender_arns
+}
+
 resource "aws_sqs_queue_policy" "this" {
   queue_url = aws_sqs_queue.this.url
-  policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [merge(local.tls_only, { Resource = aws_sqs_queue.this.arn })]
-  })
+  policy    = module.access.policy
+}
+
+resource "aws_sqs_queue_redrive_allow_policy" "this" {
+  queue_url            = aws_sqs_queue.this.url
+  redrive_allow_policy = module.access.redrive_allow_policy
 }
 
 resource "aws_sqs_queue" "dead_letter" {
@@ -43,22 +58,25 @@ resource "aws_sqs_queue" "dead_letter" {
   tags                      = var.tags
 }
 
+module "dead_letter_access" {
+  source = "../queue_access"
+  count  = var.dead_letter ? 1 : 0
+
+  queue_arn           = local.dead_letter_arn
+  sender_arns         = var.dead_letter_sender_arns
+  redrive_source_arns = [local.arn]
+}
+
 resource "aws_sqs_queue_policy" "dead_letter" {
   count = var.dead_letter ? 1 : 0
 
   queue_url = aws_sqs_queue.dead_letter[0].url
-  policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [merge(local.tls_only, { Resource = aws_sqs_queue.dead_letter[0].arn })]
-  })
+  policy    = module.dead_letter_access[0].policy
 }
 
 resource "aws_sqs_queue_redrive_allow_policy" "dead_letter" {
   count = var.dead_letter ? 1 : 0
 
-  queue_url = aws_sqs_queue.dead_letter[0].url
-  redrive_allow_policy = jsonencode({
-    redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.this.arn]
-  })
+  queue_url            = aws_sqs_queue.dead_letter[0].url
+  redrive_allow_policy = module.dead_letter_access[0].redrive_allow_policy
 }

@@ -8,6 +8,17 @@ variable "name" {
   }
 }
 
+variable "sender_arns" {
+  description = "The only IAM roles and users that may send to the queue; `*` and `?` are wildcards."
+  type        = list(string)
+}
+
+variable "dead_letter_sender_arns" {
+  description = "The only IAM roles and users that may send to the dead-letter queue. SQS itself may always move messages there."
+  type        = list(string)
+  default     = []
+}
+
 variable "visibility_timeout_seconds" {
   description = "Seconds that a received message stays hidden. AWS asks for six times the consumer's timeout."
   type        = number
@@ -15,7 +26,7 @@ variable "visibility_timeout_seconds" {
 
   validation {
     condition     = var.visibility_timeout_seconds >= 0 && var.visibility_timeout_seconds <= 43200
-    error_message = "visibility_timeout_seconds must lie between 0 and 43200 (12 hours)."
+    error_message = "visibility_timeout_seconds must be between 0 and 43200 (12 hours)."
   }
 }
 
@@ -26,7 +37,7 @@ variable "retention_seconds" {
 
   validation {
     condition     = var.retention_seconds >= 60 && var.retention_seconds <= 1209600
-    error_message = "retention_seconds must lie between 60 and 1209600 (14 days)."
+    error_message = "retention_seconds must be between 60 and 1209600 (14 days)."
   }
 }
 
@@ -37,24 +48,24 @@ variable "max_message_bytes" {
 
   validation {
     condition     = var.max_message_bytes >= 1024 && var.max_message_bytes <= 1048576
-    error_message = "max_message_bytes must lie between 1024 and 1048576."
+    error_message = "max_message_bytes must be between 1024 and 1048576."
   }
 }
 
 variable "dead_letter" {
-  description = "Whether a dead-letter queue takes the messages that failed max_receive_count times."
+  description = "Whether there is a dead-letter queue. SQS moves messages there that were received max_receive_count times; dead_letter_sender_arns may send to it."
   type        = bool
   default     = false
 }
 
 variable "max_receive_count" {
-  description = "How often a message is received before it moves to the dead-letter queue."
+  description = "How often a message may be received before SQS moves it to the dead-letter queue."
   type        = number
-  default     = 5
+  default     = 1000
 
   validation {
     condition     = var.max_receive_count >= 1 && var.max_receive_count <= 1000
-    error_message = "max_receive_count must lie between 1 and 1000."
+    error_message = "max_receive_count must be between 1 and 1000, SQS's limits."
   }
 }
 

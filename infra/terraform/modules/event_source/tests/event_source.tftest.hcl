@@ -14,8 +14,8 @@ run "reports_failures_by_message" {
   }
 
   assert {
-    condition     = length(aws_lambda_event_source_mapping.this.scaling_config) == 0
-    error_message = "No limit of concurrency by default."
+    condition     = aws_lambda_event_source_mapping.this.scaling_config[0].maximum_concurrency == 10
+    error_message = "Concurrency must be limited by default."
   }
 }
 

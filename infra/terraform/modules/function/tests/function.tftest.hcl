@@ -45,6 +45,32 @@ run "has_its_own_logs_and_role" {
   }
 }
 
+run "allows_what_it_is_told_under_its_condition" {
+  command = plan
+
+  variables {
+    statements = {
+      ReadSome = {
+        actions   = ["s3:ListBucket"]
+        resources = ["arn:aws:s3:::smelt-test-bronze"]
+        condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
+      }
+      ReadAll = {
+        actions   = ["s3:GetObject"]
+        resources = ["arn:aws:s3:::smelt-test-bronze/*"]
+      }
+    }
+  }
+
+  assert {
+    condition = [for statement in slice(jsondecode(aws_iam_role_policy.this.policy).Statement, 2, 4) : lookup(statement, "Condition", null)] == [
+      null,
+      { StringLike = { "s3:prefix" = ["bronze/*"] } },
+    ]
+    error_message = "A statement's condition must reach the role, and only its own."
+  }
+}
+
 run "without_tracing_may_not_trace" {
   command = plan
 

@@ -4,7 +4,7 @@ variables {
   name = "smelt-test-ledger"
 }
 
-run "is_protected_and_forgets_what_is_old" {
+run "is_protected_and_lets_items_expire" {
   command = plan
 
   assert {
@@ -14,7 +14,12 @@ run "is_protected_and_forgets_what_is_old" {
 
   assert {
     condition     = aws_dynamodb_table.this.billing_mode == "PAY_PER_REQUEST" && aws_dynamodb_table.this.ttl[0].attribute_name == "expires_at"
-    error_message = "On demand, and with a TTL."
+    error_message = "The table must be billed on demand and have a TTL."
+  }
+
+  assert {
+    condition     = one(aws_dynamodb_table.this.global_secondary_index).hash_key == "open" && one(aws_dynamodb_table.this.global_secondary_index).range_key == "since"
+    error_message = "The index of open work must be read by shard, oldest work first."
   }
 }
 

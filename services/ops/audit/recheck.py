@@ -1,0 +1,197 @@
+"""Each suspect is read again, from the ledger and from the listings, before it becomes a finding.
+
+Why a re-read is enough: a lot appears and disappears in one transaction with the bindings of its units, and its id is
+never used again. So while a lot is the same before and after its units are read, no binding has changed in between.
+Suspects come and findings go one batch at a time. Reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from services.ops.audit.accounts import MAX_ERRORS, Account, Outcome, outcome_of
+from services.ops.audit.findings import Code, Finding
+from services.ops.audit.listings import BronzeVersion, ListedFile, Listings
+from services.ops.audit.rules import check_files, check_listed, check_record, check_units
+from services.ops.audit.scope import Scope
+from services.ops.grid import batched, in_batches_of_lots, look_at, slices
+from services.shared.identities import LakeKey, LotId, ObjectId, UnitId
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, ObjectState
+
+_BATCH = 100
+_TRIES = 4  # a lot has three states; it is gone, or the same, by then
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Rechecks against one ledger and its buckets."""
+
+    ledger: Ledger
+    listings: Listings
+    scope: Scope
+
+    def lots(self, suspects: Iterable[LotId]) -> Iterator[Finding]:
+        """What is wrong with these lots, their units and their files."""
+        for batch in in_batches_of_lots(suspects):
+            undecided = set(batch)
+            for _ in range(_TRIES):
+                undecided = yield from self._settle(undecided)
+                if not undecided:
+                    break
+
+    def _settle(self, suspects: set[LotId]) -> Generator[Finding, None, set[LotId]]:
+        """Yields the findings of the lots that held still, and returns those that did not."""
+        before = {lot.id: lot for lot in self.ledger.find_lots(suspects)}
+        found = {id_: list(self._check(lot)) for id_, lot in before.items()}
+        guilty = [id_ for id_, findings in found.items() if findings]
+        after = {lot.id: lot for lot in self.ledger.find_lots(guilty)}
+        moved = {id_ for id_ in guilty if id_ in after and _essence(after[id_]) != _essence(before[id_])}
+        for id_ in guilty:
+            if id_ in after and id_ not in moved:
+                yield from found[id_]
+        return moved
+
+    def _check(self, lot: Lot) -> Iterator[Finding]:
+        objects = {known.id: known for known in self.ledger.find_objects({unit.object for unit in lot.units})}
+        created = {id_: known.source.created for id_, known in objects.items()}
+        if not self.scope.has_any((unit.object, created.get(unit.object)) for unit in lot.units):
+            return
+        units = {record.id: record for record in self.ledger.find_units(lot.units)}
+        others = {record.lot for record in units.values() if record.lot} - {lot.id}
+        other_lots = {other.id: other for other in self.ledger.find_lots(others)}
+        yield from check_record(lot)
+        yield from check_units(lot, units, objects, other_lots)
+        if lot.state is LotState.COMMITTED:
+            yield from check_files(lot, self.listings.find_files(file.key for file in lot.files))
+
+    def units(self, suspects: Iterable[UnitId]) -> Iterator[Finding]:
+        """Units that are bound to a lot that does not list them, or does not exist."""
+        for batch in batched(suspects, _BATCH):
+            before = {record.id: record.lot for record in self.ledger.find_units(batch) if record.lot}
+            lots = {
+                lot.id: lot for few in in_batches_of_lots(set(before.values())) for lot in self.ledger.find_lots(few)
+            }
+            guilty = [unit for unit, lot in before.items() if lot not in lots or unit not in lots[lot].units]
+            created = {known.id: known.source.created for known in self.ledger.find_objects(u.object for u in guilty)}
+            for record in self.ledger.find_units(guilty):
+                lot = before[record.id]
+                if record.lot != lot or not self.scope.has_any([(record.id.object, created.get(record.id.object))]):
+                    continue
+                if lot in lots:
+                    detail = f"it is bound to lot {lot} ({lots[lot].state}), which does not list it"
+                    yield Finding(Code.UNIT_NOT_IN_LOT, str(record.id), detail)
+                else:
+                    detail = f"it is bound to lot {lot}, which is not in the ledger"
+                    yield Finding(Code.UNIT_OF_MISSING_LOT, str(record.id), detail)
+
+    def files(self, suspects: Iterable[ListedFile]) -> Iterator[Finding]:
+        """Files that no lot references. The lot is read before the listing, and nobody writes under its id again."""
+        for batch in batched(suspects, _BATCH):
+            lot_of = {file.key: LakeKey.parse(file.key).lot for file in batch}
+            lots = {
+                lot.id: lot for few in in_batches_of_lots(set(lot_of.values())) for lot in self.ledger.find_lots(few)
+            }
+            there = self.listings.find_files(lot_of)
+            for file in there.values():
+                yield from check_listed(file, lot_of[file.key], lots.get(lot_of[file.key]))
+
+    def foreign(self, suspects: Iterable[ListedFile]) -> Iterator[Finding]:
+        """Files that smelt does not write and that are still there."""
+        for batch in batched(suspects, _BATCH):
+            for file in self.listings.find_files(file.key for file in batch).values():
+                yield Finding(Code.FOREIGN_FILE, file.key, f"not a file that smelt writes ({file.size:,} bytes)")
+
+    def never_announced(self, suspects: Iterable[BronzeVersion]) -> Iterator[Finding]:
+        """Contents of Bronze that the ledger does not know."""
+        for batch in batched(suspects, _BATCH):
+            known = {found.id for found in self.ledger.find_objects(version.id for version in batch)}
+            unknown = {version.id: version for version in batch if version.id not in known}
+            for id_ in self.listings.find_versions(unknown) if unknown else ():
+                version = unknown[id_]
+                detail = (
+                    f"uploaded at {version.modified.isoformat(timespec='seconds')} ({version.size:,} bytes, version "
+                    f"{version.version_id}), and ingest has never seen it"
+                )
+                yield Finding(Code.NEVER_ANNOUNCED, str(id_), detail)
+
+    def done(self, suspects: Iterable[ObjectId]) -> Iterator[Finding]:
+        """Objects that are DONE and have units that are not committed."""
+        for batch in batched(suspects, _BATCH):
+            finished = (known for known in self.ledger.find_objects(batch) if known.state is ObjectState.DONE)
+            for tally in tallies(self.ledger, finished):
+                if tally.missing:
+                    units = tally.object.plan.units
+                    detail = (
+                        f"{units - tally.committed:,} of its {units:,} units are not committed, first {tally.missing}"
+                    )
+                    yield Finding(Code.DONE_NOT_COMMITTED, str(tally.object.id), detail)
+
+
+class Tally(NamedTuple):
+    """What the ledger says now about all units of one object."""
+
+    object: LedgerObject
+    committed: int
+    counts: Counts
+    dead: int
+    missing: str  # the first unit that is not committed
+    errors: tuple[str, ...]
+
+
+def tallies(ledger: Ledger, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
+    """Walk the grids of these objects, in order."""
+    tally: Tally | None = None
+    for group in slices(objects):
+        look = look_at(ledger, [unit for part in group for unit in part.units])
+        for part in group:
+            tally = tally or Tally(part.object, 0, Counts(), 0, "", ())
+            units = list(part.units)
+            rows = [look.committed[unit] for unit in units if unit in look.committed]
+            missing = next((str(unit) for unit in units if unit not in look.committed), "")
+            tally = tally._replace(
+                committed=tally.committed + len(rows),
+                counts=sum(rows, tally.counts),
+                dead=tally.dead + len(look.dead(units)),
+                missing=tally.missing or missing,
+                errors=(*tally.errors, *look.errors(units))[:MAX_ERRORS],
+            )
+            if part.ends_object:
+                yield tally
+                tally = None
+
+
+def accounts(ledger: Ledger, ids: Iterable[ObjectId], now: datetime, overdue_after: timedelta) -> Iterator[Account]:
+    """The accounts of these objects as they are now, from consistent reads."""
+    for batch in batched(ids, _BATCH):
+        known = sorted(ledger.find_objects(batch), key=lambda found: found.id)
+        for tally in tallies(ledger, known):
+            yield account_of(tally, now, overdue_after)
+
+
+def account_of(tally: Tally, now: datetime, overdue_after: timedelta) -> Account:
+    """One object's account."""
+    known = tally.object
+    outcome = outcome_of(known, tally.committed, tally.dead, now, overdue_after)
+    return Account(
+        id=known.id,
+        state=known.state,
+        outcome=outcome,
+        created=known.source.created,
+        size=known.source.size,
+        units=known.plan.units,
+        committed=tally.committed,
+        counts=tally.counts,
+        dead=tally.dead if outcome is Outcome.STOPPED else 0,
+        reason=known.reason,
+        advice=known.advice,
+        errors=tally.errors,
+    )
+
+
+def _essence(lot: Lot) -> tuple[object, ...]:
+    """What the rules look at. It changes at most three times: COMMITTED or DISSOLVING, then gone."""
+    return lot.state, lot.units, lot.files, lot.counts, lot.unit_counts

@@ -1,0 +1,181 @@
+"""The spool: the ledger's records as rows of a temporary SQLite file, so that memory does not grow with the ledger.
+
+Rows are joined by 64-bit hashes of the names (a third of the bytes, and fast to sort). Two names with one hash could
+hide a problem (of 100 million names, with a probability of 1 in 4,000); they cannot invent one, because each suspect is
+read again under its name. The file is deleted when it is opened, so nothing is left over, whatever happens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from services.ops.audit.listings import ListedFile
+from services.ops.audit.rules import check_record
+from services.ops.audit.scope import Scope
+from services.shared.identities import LotId, ObjectId
+from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, UnitRecord
+
+_SCHEMA = """
+CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, reason TEXT,
+                     advice TEXT, in_scope INTEGER);
+CREATE TABLE unit   (oid INTEGER, uid INTEGER, lid INTEGER, id TEXT, dead INTEGER);
+CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER);
+CREATE TABLE member (oid INTEGER, uid INTEGER, lid INTEGER, start INTEGER, stop INTEGER, committed INTEGER,
+                     read INTEGER, silver INTEGER, quarantined INTEGER);
+CREATE TABLE file   (kid INTEGER, lid INTEGER, content INTEGER, committed INTEGER);
+CREATE TABLE listed (kid INTEGER, content INTEGER);
+"""
+_INDEXES = """
+CREATE INDEX object_oid ON object (oid);
+CREATE INDEX unit_dead ON unit (oid) WHERE dead;
+CREATE INDEX lot_lid ON lot (lid);
+CREATE INDEX file_kid ON file (kid, lid);
+"""
+_CACHE_KIB = 32 * 1024  # of SQLite's pages, and of each sort
+_BUFFERED = 2000  # rows of each table before they are written
+
+
+def hashed(name: object) -> int:
+    """A name's 64-bit hash, as SQLite holds integers."""
+    return int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), signed=True)
+
+
+def content_of(size: int, etag: str) -> int:
+    """What tells two contents of one file apart."""
+    return hashed(f"{size} {etag.strip(chr(34))}")
+
+
+class Spool:
+    """First `add` every record of the ledger, then `index`; after that the listings are compared with it."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._folder = tempfile.TemporaryDirectory(prefix="smelt-audit-")
+        self._db = sqlite3.connect(Path(self._folder.name) / "spool.sqlite")
+        for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}"):
+            self._db.execute(f"PRAGMA {setting}")
+        self._db.executescript(_SCHEMA)
+        self._rows: dict[str, list[tuple[Any, ...]]] = {
+            name: [] for name in ("object", "unit", "lot", "member", "file", "listed")
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        self._folder.cleanup()
+
+    # -- filling ---------------------------------------------------------------------------------------------
+
+    def add(self, record: LedgerObject | Lot | UnitRecord) -> None:
+        """Take over what the queries need of one record."""
+        if isinstance(record, LedgerObject):
+            self._add_object(record)
+        elif isinstance(record, Lot):
+            self._add_lot(record)
+        else:
+            lot = hashed(record.lot) if record.lot else None
+            dead = int(bool(record.notes.dead)) if lot is None else 0
+            row = (hashed(record.id.object), hashed(record.id), lot, str(record.id), dead)
+            self._append("unit", row)
+
+    def _add_object(self, known: LedgerObject) -> None:
+        source = known.source
+        row = (
+            hashed(source.id),
+            str(source.id),
+            known.state.value,
+            source.size,
+            known.plan.step,
+            source.created.isoformat(),
+            known.reason,
+            known.advice,
+            int(self._scope.has(source.id, source.created)),
+        )
+        self._append("object", row)
+
+    def _add_lot(self, lot: Lot) -> None:
+        lid, committed = hashed(lot.id), lot.state is LotState.COMMITTED
+        suspect = next(check_record(lot), None) is not None
+        self._append("lot", (lid, str(lot.id), lot.state.value, int(bool(lot.outputs)), int(suspect)))
+        counts = lot.unit_counts if len(lot.unit_counts) == len(lot.units) else (Counts(),) * len(lot.units)
+        for unit, rows in zip(lot.units, counts, strict=True):
+            numbers = (unit.start, unit.end, int(committed), rows.read, rows.silver, rows.quarantined)
+            self._append("member", (hashed(unit.object), hashed(unit), lid, *numbers))
+        for file in lot.files:
+            self._append("file", (hashed(file.key), lid, content_of(file.bytes, file.etag), 1))
+        in_progress = {file.key for file in lot.progress.files} if lot.progress else set()
+        for key in lot.outputs | in_progress:
+            self._append("file", (hashed(key), lid, None, 0))
+
+    def index(self) -> None:
+        """The ledger has been read: make it fast to look into."""
+        self._flush()
+        self._db.executescript(_INDEXES)
+
+    def _append(self, table: str, row: tuple[Any, ...]) -> None:
+        rows = self._rows[table]
+        rows.append(row)
+        if len(rows) >= _BUFFERED:
+            self._write(table)
+
+    def _write(self, table: str) -> None:
+        rows = self._rows[table]
+        if rows:
+            self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)  # noqa: S608
+            rows.clear()
+
+    def _flush(self) -> None:
+        for table in self._rows:
+            self._write(table)
+        self._db.commit()
+
+    # -- comparing -------------------------------------------------------------------------------------------
+
+    def unknown_objects(self, ids: Sequence[ObjectId]) -> list[ObjectId]:
+        """Those of these objects that are not in the ledger."""
+        known = self._known("SELECT oid FROM object WHERE oid IN", [hashed(id_) for id_ in ids])
+        return [id_ for id_ in ids if hashed(id_) not in known]
+
+    def unknown_files(self, files: Sequence[tuple[ListedFile, LotId]]) -> list[ListedFile]:
+        """Remember these listed files. Gives those that their lot does not name."""
+        for file, _ in files:
+            self._append("listed", (hashed(file.key), content_of(file.size, file.etag)))
+        keys = [hashed(file.key) for file, _ in files]
+        marks = ", ".join("?" * len(keys))
+        named = set(self._db.execute(f"SELECT kid, lid FROM file WHERE kid IN ({marks})", keys))  # noqa: S608
+        return [file for file, lot in files if (hashed(file.key), hashed(lot)) not in named]
+
+    def _known(self, select: str, hashes: Sequence[int]) -> set[int]:
+        marks = ", ".join("?" * len(hashes))
+        return {number for (number,) in self._db.execute(f"{select} ({marks})", hashes)}
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query, one at a time."""
+        self._flush()
+        yield from self._db.execute(sql, values)
+
+    def run(self, sql: str) -> None:
+        """A statement that prepares for queries."""
+        self._flush()
+        self._db.execute(sql)
+
+    @property
+    def bytes(self) -> int:
+        """Of the file on disk."""
+        ((pages, size),) = self._db.execute("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")
+        return int(pages * size)
+
+
+def names(rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+    """The first column of rows, as text."""
+    return (str(row[0]) for row in rows)

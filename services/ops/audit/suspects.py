@@ -1,0 +1,92 @@
+"""What does not fit together in the spool. Each answer is a suspicion: the spool is no snapshot of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from services.ops.audit.spool import Spool, names
+from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState
+from services.shared.units import BronzeObject, Plan
+
+# A unit item that is bound to a lot (1) and the entry of the unit in that lot's list (2) belong together: 3.
+_PAIRS = """
+CREATE TABLE odd AS
+  SELECT uid, lid, sum(side) AS sides FROM (
+    SELECT uid, lid, 1 AS side FROM unit WHERE lid IS NOT NULL UNION ALL SELECT uid, lid, 2 FROM member)
+  GROUP BY uid, lid HAVING sides != 3
+"""
+_BOUND_WITHOUT_ENTRY = "SELECT unit.id FROM odd JOIN unit USING (uid, lid) WHERE sides = 1"
+_ON_GRID = """
+  start >= 0 AND start < size AND start % step = 0 AND stop = min(start + step, size)
+"""
+_LOTS = f"""
+SELECT id FROM lot WHERE lid IN (
+  SELECT lid FROM lot WHERE suspect
+  UNION SELECT lid FROM odd WHERE sides != 1
+  UNION SELECT lid FROM member LEFT JOIN object USING (oid) WHERE object.oid IS NULL OR NOT ({_ON_GRID})
+  UNION SELECT file.lid FROM file LEFT JOIN listed USING (kid)
+        WHERE committed AND (listed.kid IS NULL OR listed.content != file.content))
+"""  # noqa: S608 (constants)
+_COMMITTED = f"""
+CREATE TABLE committed AS
+  SELECT oid, count(DISTINCT CASE WHEN {_ON_GRID} THEN uid END) AS units,
+         sum(read) AS read, sum(silver) AS silver, sum(quarantined) AS quarantined
+  FROM member JOIN object USING (oid) WHERE committed AND in_scope GROUP BY oid
+"""  # noqa: S608 (constants)
+_ACCOUNTS = """
+SELECT object.oid, id, state, size, step, created, reason, advice,
+       coalesce(units, 0), coalesce(read, 0), coalesce(silver, 0), coalesce(quarantined, 0),
+       EXISTS (SELECT 1 FROM unit WHERE unit.oid = object.oid AND dead)
+FROM object LEFT JOIN committed USING (oid) WHERE in_scope ORDER BY id
+"""
+
+
+class Known:
+    """One object of the spool: what the ledger says, and how much of it is committed."""
+
+    def __init__(self, row: tuple[object, ...]) -> None:
+        _, id_, state, size, step, created, reason, advice, units, read, silver, quarantined, dead = row
+        identity = ObjectId.parse(str(id_))
+        moment = datetime.fromisoformat(str(created))
+        source = BronzeObject(identity.bucket, identity.key, _int(size), identity.etag, None, moment)
+        self.object = LedgerObject(
+            Plan(source, _int(step)), ObjectState(str(state)), reason=str(reason), advice=str(advice)
+        )
+        self.committed = _int(units)
+        self.counts = Counts(_int(read), _int(silver), _int(quarantined))
+        self.dead = _int(dead)
+
+
+def prepare(spool: Spool) -> None:
+    """The joins that several questions share."""
+    spool.run("CREATE INDEX listed_kid ON listed (kid)")
+    spool.run(_PAIRS)
+    spool.run(_COMMITTED)
+    spool.run("CREATE INDEX committed_oid ON committed (oid)")
+
+
+def lots(spool: Spool) -> Iterator[LotId]:
+    """Lots whose record, units or files do not fit."""
+    return map(LotId.parse, names(spool.query(_LOTS)))
+
+
+def units(spool: Spool) -> Iterator[UnitId]:
+    """Units that are bound to a lot that does not list them, or does not exist."""
+    return map(UnitId.parse, names(spool.query(_BOUND_WITHOUT_ENTRY)))
+
+
+def objects(spool: Spool) -> Iterator[Known]:
+    """All objects of the scope, by name."""
+    return map(Known, spool.query(_ACCOUNTS))
+
+
+def lot_states(spool: Spool) -> Iterator[tuple[LotState, bool, int]]:
+    """How many lots there are of each state, with and without files in `outputs`."""
+    for state, leftover, number in spool.query("SELECT state, leftover, count(*) FROM lot GROUP BY state, leftover"):
+        yield LotState(state), bool(leftover), number
+
+
+def _int(value: object) -> int:
+    return int(str(value))

@@ -1,0 +1,191 @@
+"""`smelt audit`: prints what became of every object, and what contradicts what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+from rich.table import Table
+
+from services.ops.audit.accounts import Account, Outcome
+from services.ops.audit.audit import Audit, Limits, audit
+from services.ops.audit.findings import NEXT
+from services.ops.audit.listings import S3Listings
+from services.ops.audit.open_work import unfinished
+from services.ops.audit.scope import Scope
+from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
+from services.ops.cli.watching import watching
+from services.ops.errors import OperatorError
+from services.shared.aws import aws_client
+from services.shared.ledger.ledger import Ledger
+
+TableOption = Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledger's DynamoDB table.")]
+SilverOption = Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")]
+BronzeOption = Annotated[str, typer.Option(envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
+DEFAULTS = Limits()
+
+
+def audit_pipeline(
+    table: TableOption = "",
+    bronze_bucket: BronzeOption = "",
+    silver_bucket: SilverOption = "",
+    region: RegionOption = None,
+    open_only: Annotated[
+        bool, typer.Option("--unfinished", help="Only unfinished objects, from the index: quick, compares nothing.")
+    ] = False,
+    dataset: Annotated[str, typer.Option(help="Only objects of this dataset.")] = "",
+    prefix: Annotated[str, typer.Option(help="Only objects whose key begins so.")] = "",
+    state: Annotated[
+        list[Outcome] | None, typer.Option(help="List objects in this state, done ones included; may be repeated.")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only objects created at or after this time (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only objects created before this time (UTC).")] = None,
+    in_flight_minutes: Annotated[
+        int, typer.Option(min=0, help="A younger upload that ingest has not seen is on its way.")
+    ] = DEFAULTS.in_flight // timedelta(minutes=1),
+    overdue_hours: Annotated[
+        int, typer.Option(min=0, help="An object that is still unfinished after this time is overdue.")
+    ] = DEFAULTS.overdue // timedelta(hours=1),
+    limit: Annotated[
+        int, typer.Option(min=0, help="How many objects, and findings of each code, are listed. All are counted.")
+    ] = DEFAULTS.listed,
+    as_json: JsonFlag = False,
+) -> None:
+    """Account for every object, and compare ledger, Bronze, Silver and quarantine. Reads only.
+
+    Exits with 1 if something contradicts something, or if an object is not loaded, stopped or overdue. Work in
+    progress is all right. docs/audit.md lists the words, the codes and the JSON. `make audit` takes the names from
+    Terraform.
+    """
+    scope = Scope(dataset, prefix, _utc(since), _utc(until), frozenset(state or ()))
+    limits = Limits(timedelta(minutes=in_flight_minutes), timedelta(hours=overdue_hours), limit)
+    if not table or not (open_only or (bronze_bucket and silver_bucket)):
+        raise OperatorError(
+            "No pipeline given: pass --table, --bronze-bucket and --silver-bucket, or set LEDGER_TABLE, BRONZE_BUCKET "
+            "and SILVER_BUCKET. With --unfinished, the table is enough."
+        )
+    try:
+        ledger = Ledger(aws_client("dynamodb", region), table)
+        with watching() as watch:
+            if open_only:
+                found = unfinished(ledger, scope, limits, watch=watch)
+            else:
+                listings = S3Listings(aws_client("s3", region), bronze_bucket, silver_bucket)
+                found = audit(ledger, listings, scope, limits, watch=watch)
+    except (BotoCoreError, ClientError) as error:
+        names = " and ".join(filter(None, (f"the ledger {table}", *_buckets(open_only, bronze_bucket, silver_bucket))))
+        raise OperatorError(f"Cannot read {names}: {explain(error)}") from error
+    if as_json:
+        show_json(as_document(found))
+    else:
+        _show(found)
+    finish(all_right=found.all_right)
+
+
+def as_document(found: Audit) -> dict[str, object]:
+    """The JSON that docs/audit.md describes."""
+    return {
+        "all_right": found.all_right,
+        "objects": {"total": found.objects.total(), **{str(outcome): found.objects[outcome] for outcome in Outcome}},
+        "rows": {
+            "read": found.counts.read,
+            "silver": found.counts.silver,
+            "quarantined": found.counts.quarantined,
+        },
+        "lots": dict(sorted(found.lots.items())),
+        "lots_with_leftover_files": found.leftovers,
+        "files": found.files,
+        "uploads_in_flight": found.in_flight,
+        "replay_copies": found.replay_copies,
+        "findings": {
+            "total": found.findings.total,
+            "by_code": dict(sorted(found.findings.numbers.items())),
+            "listed": [
+                {
+                    "code": finding.code,
+                    "subject": finding.subject,
+                    "detail": finding.detail,
+                    "next": finding.next_step,
+                }
+                for finding in found.findings.kept
+            ],
+        },
+        "listed_objects": [_account_document(account) for account in found.accounts],
+        "objects_not_listed": found.accounts_left_out,
+    }
+
+
+def _account_document(account: Account) -> dict[str, object]:
+    return {
+        "object": str(account.id),
+        "state": account.outcome,
+        "ledger_state": account.state,
+        "created": account.created.isoformat(),
+        "bytes": account.size,
+        "units": account.units,
+        "units_committed": account.committed,
+        "dead_letters": account.dead,
+        "rows_read": account.counts.read,
+        "rows_silver": account.counts.silver,
+        "rows_quarantined": account.counts.quarantined,
+        "reason": account.reason,
+        "errors": list(account.errors),
+        "next": account.next_step,
+    }
+
+
+def _show(found: Audit) -> None:
+    if found.accounts:
+        show(_objects(found.accounts))
+    if found.accounts_left_out:
+        show(f"{found.accounts_left_out:,} more objects are not listed: choose fewer, or raise --limit.")
+    _show_findings(found)
+    counts = found.counts
+    words = ", ".join(f"{found.objects[outcome]:,} {outcome.word}" for outcome in Outcome if found.objects[outcome])
+    show(f"{found.objects.total():,} objects{': ' if words else ''}{words}")
+    show(f"{counts.read:,} rows = {counts.silver:,} in Silver + {counts.quarantined:,} in quarantine")
+    if found.in_flight:
+        show(f"{found.in_flight:,} recent uploads are on their way to ingest")
+    if found.leftovers or found.objects[Outcome.COMMITTED]:
+        show("`smelt sweep` marks committed objects done and deletes files that commits left over")
+    show(f"{found.findings.total:,} findings", style="red" if found.findings.total else None)
+
+
+def _objects(accounts: Iterable[Account]) -> Table:
+    table = Table(title="Objects", title_justify="left")
+    table.add_column("state", no_wrap=True)
+    for number in ("units", "rows", "Silver", "quarantined"):
+        table.add_column(number, justify="right", no_wrap=True)
+    table.add_column("object", overflow="fold")
+    for account in accounts:
+        counts = account.counts
+        numbers = (f"{number:,}" for number in (counts.read, counts.silver, counts.quarantined))
+        lines = (str(account.id), account.reason, *account.errors, account.next_step)
+        told = escape("\n".join(filter(None, lines)))
+        style = None if account.outcome.all_right else "yellow"
+        table.add_row(account.outcome.word, f"{account.committed:,}/{account.units:,}", *numbers, told, style=style)
+    return table
+
+
+def _show_findings(found: Audit) -> None:
+    kept = found.findings.kept
+    for code, number in sorted(found.findings.numbers.items()):
+        show(f"{code}: {number:,}", style="red")
+        listed = [finding for finding in kept if finding.code is code]
+        for finding in listed:
+            show(f"  {finding.subject}: {finding.detail}")
+        if number > len(listed):
+            show(f"  {number - len(listed):,} more are not listed: raise --limit.")
+        show(f"  Next: {NEXT[code]}")
+
+
+def _buckets(open_only: bool, *buckets: str) -> tuple[str, ...]:
+    return () if open_only else tuple(f"the bucket {bucket}" for bucket in buckets)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None

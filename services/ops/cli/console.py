@@ -1,0 +1,216 @@
+"""One way to print, to fail and to exit, for every command of smelt: `smelt`, scripts/ and infra/deploy.
+
+- Results go to standard output, as text or (`--json`) as JSON. Messages and errors go to standard error.
+- What a person can fix is explained in one sentence, without a stack trace. A stack trace is a bug in smelt.
+- `--version` and the exit codes in `--help` are added to each command here.
+
+It knows no command. docs/commands.md is the page for users.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console, RenderableType
+
+from services.shared.errors import SmeltError
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    FOUND = 1  # it looked, and found something wrong
+    FAILED = 2  # it could not do its work: wrong usage, no access, bad input
+    INTERRUPTED = 130
+
+
+EXIT_CODES = (
+    "Exit codes: 0 all right; 1 the command looked and found something wrong; "
+    "2 it could not do its work (usage, access, input); 130 interrupted."
+)
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RegionOption = Annotated[str | None, typer.Option(help="The AWS region.", envvar="AWS_DEFAULT_REGION")]
+
+
+# Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
+results = Console(width=_WIDTH, highlight=False)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show(*what: RenderableType, style: str | None = None) -> None:
+    """Print a part of the result: a table or a line of text. Text is printed as it is, not as markup."""
+    results.print(*what, style=style, markup=False, soft_wrap=all(isinstance(part, str) for part in what))
+
+
+def show_json(value: object) -> None:
+    """Print the whole result as JSON; what JSON has no type for is printed as text."""
+    results.print(json.dumps(value, indent=2, default=str), markup=False, soft_wrap=True)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Tell the person what is being done. Not a part of the result."""
+    messages.print(text, style=style, markup=False)
+
+
+def finish(*, all_right: bool) -> NoReturn:
+    """End the command: 0 if what it looked at is all right, else 1."""
+    raise typer.Exit(ExitCode.OK if all_right else ExitCode.FOUND)
+
+
+def make_app(help_text: str) -> typer.Typer:
+    """A program, or a group of commands in one."""
+    return typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=help_text)
+
+
+def run(command: typer.Typer | Callable[..., None], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a program, or a function as a program of one command, and exit. Without `arguments`, those of the process."""
+    sys.exit(execute(command, arguments))
+
+
+def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str] | None = None) -> int:
+    """The same without the exit: gives the exit code. Every error has been printed when it returns."""
+    if not isinstance(command, typer.Typer):
+        command, function = typer.Typer(add_completion=False), command
+        command.command()(function)
+    program: Any = typer.main.get_command(command)
+    program.params.append(_version_option())
+    _add_exit_codes(program)
+    try:
+        code = program.main(arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:  # wrong usage
+        if not _show_usage(error):
+            _fail(error.format_message())
+        return ExitCode.FAILED
+    except typer.Abort:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _reader_is_gone()
+    except SystemExit as error:  # a sentence from code that was run; or 1 from rich and Typer where the reader is gone
+        if isinstance(error.code, str):
+            _fail(error.code)
+        return ExitCode.FAILED if error.code else ExitCode.OK
+    except Exception as error:  # noqa: BLE001 (the end of the program: each error gets a message and its exit code)
+        message = explain(error)
+        if message is None:
+            traceback.print_exception(error)
+            message = "This is a bug in smelt: please report it with the lines above."
+        _fail(message)
+        return ExitCode.FAILED
+    if code == ExitCode.INTERRUPTED:
+        say("Interrupted.")
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def explain(error: Exception) -> str | None:
+    """The message about an error, with what to do next; None for a bug in smelt."""
+    import botocore.exceptions as aws  # slow to import, and most commands never need it
+
+    if isinstance(error, SmeltError):
+        return str(error)
+    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
+        return (
+            f"{error}. Sign in to AWS: run `aws configure` or `aws sso login`, or set AWS_PROFILE, "
+            "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        )
+    if isinstance(error, aws.NoRegionError):
+        return "No AWS region given: pass --region, or set AWS_DEFAULT_REGION."
+    if isinstance(error, (aws.ConnectionError, aws.HTTPClientError)):
+        return f"{error}. Check the region, the network and, if it is set, AWS_ENDPOINT_URL."
+    if isinstance(error, aws.ClientError):
+        return _explain_answer(error.response, error.operation_name)
+    if isinstance(error, aws.BotoCoreError):
+        return f"{error}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+_CREDENTIALS_REFUSED = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_OTHER_REGION = {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+
+
+def _explain_answer(answer: Any, operation: str) -> str:
+    code, message = answer["Error"].get("Code", "Unknown"), answer["Error"].get("Message", "").rstrip(".")
+    what = f"AWS answered {operation} with {code}: {message}."
+    if code in _CREDENTIALS_REFUSED:
+        return f"{what} The credentials are wrong or have expired: sign in to AWS again."
+    if "AccessDenied" in code or code in {"403", "Forbidden", "UnauthorizedOperation"}:
+        return f"{what} These credentials need that permission; infra/terraform/permissions.json lists all of them."
+    if code in _OTHER_REGION:
+        return f"{what} It is in another region: pass --region, or set AWS_DEFAULT_REGION."
+    if "NotFound" in code or code.startswith("NoSuch") or "NonExistent" in code or code in {"404", "InvalidAddress"}:
+        return f"{what} Check the name and the region."
+    return what
+
+
+def _show_usage(error: Any) -> bool:
+    """Print the usage and what is wrong with it, if this error can."""
+    show_error = getattr(error, "show", None)
+    if show_error:
+        show_error()
+    return show_error is not None
+
+
+def _fail(message: str) -> None:
+    messages.print("error:", style="bold red", end=" ")
+    messages.print(message, style="red", markup=False)
+
+
+def _reader_is_gone() -> ExitCode:
+    """Whoever read the output has stopped reading, as `head` does. Python must not try to write at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FAILED
+
+
+def _add_exit_codes(command: Any) -> None:
+    command.epilog = EXIT_CODES
+    for below in getattr(command, "commands", {}).values():
+        _add_exit_codes(below)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        show(f"smelt {_version()}")
+        raise typer.Exit
+
+
+def _with_version(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print smelt's version.")
+    ] = False,
+) -> None: ...
+
+
+def _version_option() -> Any:
+    """The option `--version`, as Typer makes it for a function that has one."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_with_version)
+    (option,) = (param for param in typer.main.get_command(app).params if param.name == "version")
+    option.expose_value = False  # the command that gets this option has no such argument
+    return option
+
+
+def _version() -> str:
+    try:
+        return version("smelt")
+    except PackageNotFoundError:  # a checkout whose packages were installed without smelt itself
+        return "(not installed; run `make setup`)"

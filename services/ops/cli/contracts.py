@@ -1,0 +1,91 @@
+"""`smelt contracts`: tools for whoever writes the files that describe the datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from services.ops.cli.console import JsonFlag, finish, make_app, show, show_json
+from services.ops.contracts.check import check
+from services.ops.contracts.findings import Level, Report
+from services.ops.contracts.number import write_ids
+from services.ops.errors import OperatorError
+
+app = make_app("The files that describe the datasets.")
+
+_STYLES = {Level.PROBLEM: "red", Level.BREAKING: "red", Level.ANNOUNCED: "yellow", Level.COMPATIBLE: "green"}
+
+
+@app.command("check")
+def check_contracts(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of contracts.")] = Path("contracts"),
+    against: Annotated[
+        str | None, typer.Option(metavar="GIT_REV", help="Also list what has changed since this revision.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check contracts: readable, valid ODCS, documented.
+
+    With --against, also check that every breaking change has a new major version. Exits with 1 if a contract is
+    refused.
+    """
+    if not directory.is_dir():
+        raise OperatorError(f"{directory}: no such folder. Pass the folder that holds the contracts.")
+    report = check(directory, against)
+    if as_json:
+        show_json(_as_dict(report))
+    else:
+        _show(report)
+    finish(all_right=report.accepted)
+
+
+@app.command("number")
+def number_contracts(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Contract files.")], as_json: JsonFlag = False
+) -> None:
+    """Write the ids of new fields into contract files. Adds lines only; ids that are there stay as they are."""
+    written = {}
+    for file in files:  # each is reported at once: a later one may turn out to be broken
+        written[str(file)] = fresh = write_ids(file)
+        if not as_json:
+            ids = ", ".join(f"{path}: {id_}" for path, id_ in fresh.items())
+            show(f"{file}: {ids or 'every field has its id'}")
+    if as_json:
+        show_json(written)
+
+
+def _as_dict(report: Report) -> dict[str, object]:
+    return {
+        "accepted": report.accepted,
+        "datasets": [
+            {
+                "dataset": contract.dataset,
+                "version": contract.version,
+                "fields": len(contract.fields),
+                "key": contract.keys,
+                "event_time": contract.event_time,
+            }
+            for contract in report.datasets
+        ],
+        "findings": [
+            {"where": finding.where, "level": finding.level, "what": finding.what} for finding in report.findings
+        ],
+    }
+
+
+def _show(report: Report) -> None:
+    datasets = Table("dataset", "version", "fields", "key", "event time", title="Contracts", title_justify="left")
+    for contract in report.datasets:
+        keys = ", ".join(contract.keys)
+        datasets.add_row(contract.dataset, contract.version, str(len(contract.fields)), keys, contract.event_time)
+    show(datasets)
+    if report.findings:
+        findings = Table("where", "finding", "what", title="Findings", title_justify="left")
+        for finding in report.findings:
+            findings.add_row(finding.where, finding.level.value, escape(finding.what), style=_STYLES[finding.level])
+        show(findings)
+    show("accepted" if report.accepted else "refused", style="green" if report.accepted else "red")

@@ -1,0 +1,1 @@
+"""Tools for authors of contracts: check files, name what a change breaks, write field ids. Nothing here prints."""

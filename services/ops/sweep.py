@@ -1,0 +1,168 @@
+"""The sweep: finishes what commits leave open. Safe to run at any time, several at once, and to stop anywhere.
+
+- An object whose units are all in COMMITTED lots becomes DONE. Transform marks only objects that one lot holds whole.
+- Files that an execution wrote and its lot's commit does not name (`outputs` of a COMMITTED lot) are deleted. Transform
+  does so after each commit; this is for the commits after which the worker died.
+
+It walks the index of open work and keeps its place in the ledger, so that the next run goes on there; a large object is
+gone on with at the unit where the walk stopped, because a committed unit stays committed. What it does is the same
+however often it is done, so a crash at any step costs reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
+from services.shared.identities import LakeKey, ObjectId
+from services.shared.lake import Lake
+from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.records import LedgerObject, Lot, LotState
+
+Watch = Callable[[str, int], None]  # what is being looked at, and how many so far
+WALK = "sweep"
+_BATCH = 100
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did; in a dry run, what it would have done."""
+
+    resumed: bool = False  # it went on where an earlier one stopped
+    objects: int = 0  # open objects that were looked at
+    done: int = 0  # of them, marked DONE
+    lots: int = 0  # open lots that were looked at
+    files: list[str] = field(default_factory=list)  # deleted: at most MAX_LISTED are named
+    files_deleted: int = 0
+    refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
+
+
+MAX_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a walk stopped: behind the entry `after`, and at unit number `units` of the object `pk` that follows it."""
+
+    kind: str  # "object" or "lot"
+    after: OpenEntry | None = None
+    pk: str = ""
+    units: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        after = [self.after.shard, self.after.since, self.after.pk] if self.after else None
+        return {"kind": self.kind, "after": after, "pk": self.pk, "units": self.units}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any] | None) -> Self:
+        """The beginning, if nothing readable is stored: a place only saves work."""
+        try:
+            told = stored or {}
+            after = told["after"]
+            entry = OpenEntry(str(after[0]), int(after[1]), str(after[2])) if after else None
+            return cls(str(told["kind"]), entry, str(told["pk"]), int(told["units"]))
+        except (KeyError, IndexError, TypeError, ValueError):
+            return cls("object")
+
+
+class Sweep:
+    """One run over a ledger and the lake's bucket."""
+
+    def __init__(self, ledger: Ledger, lake: Lake, dry_run: bool, watch: Watch) -> None:
+        self._ledger = ledger
+        self._lake = lake
+        self._dry_run = dry_run
+        self._watch = watch
+        self._swept = Swept()
+
+    def run(self) -> Swept:
+        stored = None if self._dry_run else self._ledger.cursors.load(WALK)
+        place = Place.from_json(stored)
+        self._swept.resumed = stored is not None
+        if place.kind == "object":
+            self._objects(place)
+            place = Place("lot")
+        self._lots(place)
+        if not self._dry_run:
+            self._ledger.cursors.clear(WALK)
+        return self._swept
+
+    # -- objects ---------------------------------------------------------------------------------------------
+
+    def _objects(self, place: Place) -> None:
+        after = place.after
+        for batch in batched(self._ledger.open_entries("object", after), _BATCH):
+            known = {found.id: found for found in self._ledger.find_objects(entry.object for entry in batch)}
+            unfinished = [entry for entry in batch if entry.object in known and not known[entry.object].is_finished]
+            resumed = place.units if unfinished and unfinished[0].pk == place.pk else 0
+            self._mark([(entry, known[entry.object]) for entry in unfinished], after, resumed)
+            self._swept.objects += len(unfinished)
+            self._watch("open objects", self._swept.objects)
+            after = batch[-1]
+            self._save(Place("object", after))
+
+    def _mark(self, entries: list[tuple[OpenEntry, LedgerObject]], after: OpenEntry | None, first_unit: int) -> None:
+        """Mark those DONE whose units are all committed. `after` is the entry before the first one."""
+        ids = [entry.object for entry, _ in entries]
+        before = dict(zip(ids, [after, *(entry for entry, _ in entries)], strict=False))
+        incomplete: set[ObjectId] = set()
+        for group in slices((known for _, known in entries), first_unit, incomplete):
+            look = look_at(self._ledger, [unit for part in group for unit in part.units])
+            for part in group:
+                if not all(unit in look.committed for unit in part.units):
+                    incomplete.add(part.object.id)
+            done = [part.object.id for part in group if part.ends_object and part.object.id not in incomplete]
+            if not self._dry_run:
+                self._ledger.objects.mark_done(done)
+            self._swept.done += len(done)
+            last = group[-1]
+            if not last.ends_object and last.object.id not in incomplete:
+                self._watch("units of one object", last.last)
+                self._save(Place("object", before[last.object.id], f"object#{last.object.id}", last.last))
+
+    # -- lots ------------------------------------------------------------------------------------------------
+
+    def _lots(self, place: Place) -> None:
+        for batch in batched(self._ledger.open_entries("lot", place.after), LOTS_PER_READ):
+            for lot in self._ledger.find_lots(entry.lot for entry in batch):
+                self._tidy(lot)
+            self._swept.lots += len(batch)
+            self._watch("open lots", self._swept.lots)
+            self._save(Place("lot", batch[-1]))
+
+    def _tidy(self, lot: Lot) -> None:
+        """Delete what a committed lot has left over. Only its own files, and none that it committed."""
+        if lot.state is not LotState.COMMITTED:
+            return
+        leftover = sorted(lot.outputs - {file.key for file in lot.files})
+        foreign = [key for key in leftover if not _is_of(key, lot)]
+        if foreign:
+            self._swept.refused += foreign
+            return
+        self._swept.files += leftover[: MAX_LISTED - len(self._swept.files)]
+        self._swept.files_deleted += len(leftover)
+        if not self._dry_run:
+            self._lake.delete(leftover)
+            self._ledger.lots.clear_outputs(lot)
+
+    def _save(self, place: Place) -> None:
+        if not self._dry_run:
+            self._ledger.cursors.save(WALK, place.to_json())
+
+
+def sweep(ledger: Ledger, lake: Lake, dry_run: bool = False, watch: Watch = lambda _what, _number: None) -> Swept:
+    """Mark finished objects DONE and delete the files that commits left over, from the stored place to the end.
+
+    Raises:
+        ClientError, BotoCoreError: ledger or bucket cannot be read or written; the next run goes on from there.
+    """
+    return Sweep(ledger, lake, dry_run, watch).run()
+
+
+def _is_of(key: str, lot: Lot) -> bool:
+    try:
+        return LakeKey.parse(key).lot == lot.id
+    except ValueError:
+        return False

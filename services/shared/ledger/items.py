@@ -1,0 +1,165 @@
+"""The ledger's records as DynamoDB items, and back. No AWS client.
+
+Lists are packed (JSON, deflate): an item holds 400 KB. Times are UTC; leases are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.ledger.records import (
+    Counts,
+    LedgerObject,
+    Lot,
+    LotFile,
+    LotState,
+    LotTooWide,
+    ObjectState,
+    Progress,
+    UnitNotes,
+    UnitRecord,
+)
+from services.shared.units import BronzeObject, Plan
+
+Item = dict[str, Any]
+
+# A pending lot has its keys and, in parts, its files; a committed one its files. What else is in it needs less than
+# 100 KB, and DynamoDB's limit is 400 KB.
+MAX_LOT_BYTES = 290_000
+MAX_FILES_PER_LOT = 8_000  # that surely fit: about 33 bytes each, most of them for the etag
+OPEN_SHARDS = 32  # of each kind of open work: one key of an index takes about 1,000 writes a second
+
+
+def object_key(id_: ObjectId) -> Item:
+    return {"pk": {"S": f"object#{id_}"}}
+
+
+def unit_key(id_: UnitId) -> Item:
+    return {"pk": {"S": f"unit#{id_}"}}
+
+
+def lot_key(id_: LotId) -> Item:
+    return {"pk": {"S": f"lot#{id_}"}}
+
+
+def open_shard(kind: str, id_: ObjectId | LotId) -> str:
+    """The hash key in the index of open work: `object#07`, `lot#31`."""
+    number = int.from_bytes(hashlib.blake2b(str(id_).encode(), digest_size=2).digest()) % OPEN_SHARDS
+    return f"{kind}#{number:02d}"
+
+
+def pack(value: Any) -> Item:
+    return {"B": zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), 6)}
+
+
+def unpack(attribute: Item) -> Any:
+    return json.loads(zlib.decompress(attribute["B"]))
+
+
+def pack_files(files: Iterable[LotFile]) -> Item:
+    return pack([[file.key, file.rows, file.bytes, file.etag] for file in files])
+
+
+def pack_progress(progress: Progress) -> Item:
+    counts = progress.counts
+    files = [[file.key, file.rows, file.bytes, file.etag] for file in progress.files]
+    return pack(
+        {
+            "position": progress.position,
+            "part": progress.part,
+            "counts": [counts.read, counts.silver, counts.quarantined],
+            "files": files,
+            "contracts": dict(progress.contracts),
+        }
+    )
+
+
+def check_width(*attributes: Item) -> None:
+    """
+    Raises:
+        LotTooWide: these lists do not fit together in one item.
+    """
+    size = sum(len(attribute["B"]) for attribute in attributes)
+    if size > MAX_LOT_BYTES:
+        raise LotTooWide(
+            f"the lot's list of files needs {size:,} bytes in the ledger, more than {MAX_LOT_BYTES:,}: its rows lie on "
+            "too many different days. Narrow the contract's event-time window, or let the producer split files by day"
+        )
+
+
+def object_from(item: Item) -> LedgerObject:
+    id_ = ObjectId.parse(item["pk"]["S"].removeprefix("object#"))
+    created = datetime.fromisoformat(item["created"]["S"])
+    version = item.get("version_id", {}).get("S")
+    source = BronzeObject(id_.bucket, id_.key, _number(item, "size"), id_.etag, version, created)
+    version_at = item.get("version_at", {}).get("S")
+    return LedgerObject(
+        plan=Plan(source, _number(item, "step")),
+        state=ObjectState(item["state"]["S"]),
+        sent=_number(item, "sent"),
+        lease_token=_text(item, "lease_token"),
+        lease_until=_number(item, "lease_until"),
+        version_at=datetime.fromisoformat(version_at) if version_at else None,
+        reason=_text(item, "reason"),
+        advice=_text(item, "advice"),
+    )
+
+
+def unit_from(item: Item) -> UnitRecord:
+    lot = _text(item, "lot")
+    notes = UnitNotes(
+        suspect=_number(item, "suspect"),
+        attempts=_number(item, "attempts"),
+        stalls=_number(item, "stalls"),
+        dead=_text(item, "dead"),
+        last_error=_text(item, "last_error"),
+    )
+    return UnitRecord(UnitId.parse(item["pk"]["S"].removeprefix("unit#")), LotId.parse(lot) if lot else None, notes)
+
+
+def lot_from(item: Item) -> Lot:
+    def listed(name: str) -> list[Any]:
+        return list(unpack(item[name])) if name in item else []
+
+    return Lot(
+        id=LotId.parse(item["pk"]["S"].removeprefix("lot#")),
+        state=LotState(item["state"]["S"]),
+        units=tuple(UnitId.parse(unit) for unit in listed("units")),
+        outputs=frozenset(listed("outputs")),
+        contracts=json.loads(item["contracts"]["S"]),
+        lease_token=_text(item, "lease_token"),
+        lease_until=_number(item, "lease_until"),
+        take_overs=_number(item, "take_overs"),
+        progress=_progress_from(item["progress"]) if "progress" in item else None,
+        counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
+        unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),
+        files=tuple(LotFile(*file) for file in listed("files")),
+    )
+
+
+def record_from(item: Item) -> LedgerObject | Lot | UnitRecord:
+    """Whatever the item is."""
+    kind = item["pk"]["S"].partition("#")[0]
+    if kind == "object":
+        return object_from(item)
+    return lot_from(item) if kind == "lot" else unit_from(item)
+
+
+def _progress_from(attribute: Item) -> Progress:
+    found = unpack(attribute)
+    files = tuple(LotFile(*file) for file in found["files"])
+    return Progress(tuple(found["position"]), found["part"], Counts(*found["counts"]), files, found["contracts"])
+
+
+def _number(item: Item, name: str) -> int:
+    return int(item.get(name, {}).get("N", 0))
+
+
+def _text(item: Item, name: str) -> str:
+    return str(item.get(name, {}).get("S", ""))

@@ -1,0 +1,172 @@
+"""What the ledger holds, as plain values, and what its transitions raise. No AWS client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from services.shared.errors import Terminal, Transient
+from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.units import BronzeObject, Plan, Unit
+
+MAX_UNITS_PER_LOT = 99  # a DynamoDB transaction takes 100 items: the lot and its units
+
+
+class ObjectState(StrEnum):
+    PLANNING = "PLANNING"  # its units are being sent
+    PLANNED = "PLANNED"  # all its units have been sent; not all of them are committed
+    DONE = "DONE"  # every unit is committed
+    REJECTED = "REJECTED"  # it is not turned into work, or cannot be; the reason stands beside it
+
+
+class LotState(StrEnum):
+    PENDING = "PENDING"
+    COMMITTED = "COMMITTED"
+    DISSOLVING = "DISSOLVING"  # it can never be committed any more; its files are being deleted
+
+
+class LeaseHeld(Transient):
+    """Somebody else is at work on this: come back when their lease is over, at `until_ms` if that is known."""
+
+    def __init__(self, message: str, until_ms: int = 0) -> None:
+        super().__init__(message)
+        self.until_ms = until_ms  # epoch milliseconds
+
+
+class LostRace(Transient):
+    """Another worker bound one of these units first; the next look at the ledger finds the winner's lot."""
+
+
+class LeaseLost(Transient):
+    """Our lease ended and the work is no longer ours."""
+
+
+class LotTooWide(Terminal):
+    """A lot whose lists do not fit in one ledger item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of one unit or lot. Conservation: `read == silver + quarantined`."""
+
+    read: int = 0
+    silver: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.read + other.read, self.silver + other.silver, self.quarantined + other.quarantined)
+
+    @property
+    def conserved(self) -> bool:
+        return self.read == self.silver + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class LotFile:
+    """One Parquet file of a lot: its key, rows, bytes, and the etag that S3 answered."""
+
+    key: str
+    rows: int
+    bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a lot of one unit has come that is written in parts.
+
+    `position` is where reading goes on, as the reader understands it; `part` is the number of the next part. Files and
+    counts are those of the parts before it. Only a worker with the same `contracts` may go on from here.
+    """
+
+    position: tuple[Any, ...]
+    part: int
+    counts: Counts
+    files: tuple[LotFile, ...]
+    contracts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """A lot as the ledger holds it. `units` and their order decide the contents of its files."""
+
+    id: LotId
+    state: LotState
+    units: tuple[UnitId, ...]
+    outputs: frozenset[str]  # every key that an execution may have written; once committed: files still to be deleted
+    contracts: Mapping[str, str]  # dataset -> contract version of the last claim or take-over
+    lease_token: str
+    lease_until: int  # epoch milliseconds
+    take_overs: int = 0  # since the last progress
+    progress: Progress | None = None
+    counts: Counts = Counts()
+    unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
+    files: tuple[LotFile, ...] = ()  # once committed
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerObject:
+    """An object as the ledger holds it: the plan that its first event fixed, and what became of it."""
+
+    plan: Plan
+    state: ObjectState
+    sent: int = 0  # units that are known to be on the queue, from the first
+    lease_token: str = ""
+    lease_until: int = 0  # epoch milliseconds
+    version_at: datetime | None = None  # time of the event that announced the version that is read
+    reason: str = ""  # why it is REJECTED: a code
+    advice: str = ""  # and what can be done
+
+    @property
+    def source(self) -> BronzeObject:
+        return self.plan.source
+
+    @property
+    def id(self) -> ObjectId:
+        return self.plan.source.id
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in (ObjectState.DONE, ObjectState.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNotes:
+    """What the ledger remembers of a unit beside the lot that holds it."""
+
+    suspect: int = 0  # how often a lot that it was in has failed for a reason that nobody could pin on one unit
+    attempts: int = 0  # terminal failures, and deaths while it was tried alone
+    stalls: int = 0  # whole invocations of its own that brought nothing to write
+    dead: str = ""  # id of the message with which it became a dead letter
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """A unit as the ledger holds it."""
+
+    id: UnitId
+    lot: LotId | None = None
+    notes: UnitNotes = UnitNotes()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the ledger says of the units that were asked for: their objects, notes, and the lots that hold them."""
+
+    asked: frozenset[UnitId] = frozenset()
+    objects: Mapping[ObjectId, LedgerObject] = field(default_factory=dict)
+    notes: Mapping[UnitId, UnitNotes] = field(default_factory=dict)
+    lots: Mapping[LotId, Lot] = field(default_factory=dict)
+    lot_of: Mapping[UnitId, LotId] = field(default_factory=dict)
+
+    def units_of(self, lot: Lot) -> list[Unit]:
+        """A lot's units, in order, each with its object as the ledger knows it.
+
+        Raises:
+            KeyError: the object of a unit was not looked up.
+        """
+        return [Unit(self.objects[unit.object].source, unit.start, unit.end) for unit in lot.units]

@@ -1,0 +1,238 @@
+"""The ledger's table at the rim: consistent reads, conditional writes, and what happens to answers that were lost.
+
+An ambiguous outcome (the write landed, its answer did not arrive, the client sent it again) looks like a failed
+condition. So every conditional write that fails reads the item back, here and nowhere else: if it already carries
+what we wrote, the write was ours and has landed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from services.shared.ledger.items import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+TABLE_SCHEMA: Mapping[str, Any] = {
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "AttributeDefinitions": [
+        {"AttributeName": "pk", "AttributeType": "S"},
+        {"AttributeName": "open", "AttributeType": "S"},
+        {"AttributeName": "since", "AttributeType": "N"},
+    ],
+    # Sparse: only unfinished work carries `open` (a shard, such as `object#07`), so "what is open?" reads nothing else.
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "open_work",
+            "KeySchema": [
+                {"AttributeName": "open", "KeyType": "HASH"},
+                {"AttributeName": "since", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+_BATCH_KEYS = 100  # BatchGetItem's limit
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A named condition of a write: its expression, and the values and attribute names that it needs.
+
+    `#state` may be used in every expression without being declared.
+    """
+
+    expression: str
+    values: Mapping[str, Item]
+
+    def __and__(self, other: Condition) -> Condition:
+        return Condition(f"({self.expression}) AND ({other.expression})", {**self.values, **other.values})
+
+
+class LedgerTable:
+    """One table. `clock` gives epoch seconds and is replaced in tests."""
+
+    def __init__(self, client: DynamoDBClient, name: str, clock: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._name = name
+        self._clock = clock
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def lease_end(self, seconds: float) -> int:
+        return self.now_ms() + int(seconds * 1000)
+
+    def timestamp(self) -> Item:
+        return {"S": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")}
+
+    # -- reads -----------------------------------------------------------------------------------------------
+
+    def get(self, key: Item) -> Item:
+        """An item, strongly consistent; empty where there is none."""
+        answer = self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
+        return dict(answer.get("Item", {}))
+
+    def get_many(self, keys: Sequence[Item]) -> list[Item]:
+        """Those of the items that exist, in no order, each strongly consistent."""
+        items: list[Item] = []
+        for first in range(0, len(keys), _BATCH_KEYS):
+            asked: Any = {self._name: {"Keys": keys[first : first + _BATCH_KEYS], "ConsistentRead": True}}
+            pause = 0.05
+            while asked:
+                answer = self._client.batch_get_item(RequestItems=asked)
+                items += answer["Responses"].get(self._name, [])
+                asked = answer.get("UnprocessedKeys")
+                if asked:  # part of it was throttled, or the answer passed 16 MB: DynamoDB asks for the rest again
+                    time.sleep(pause)
+                    pause = min(2 * pause, 1.0)
+        return items
+
+    def scan(self, segment: int = 0, segments: int = 1) -> Any:
+        """All items of one of `segments` parts of the table, in no order, strongly consistent."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name, ConsistentRead=True, Segment=segment, TotalSegments=segments
+        )
+        for page in pages:
+            yield from page["Items"]
+
+    def open_keys(self, shard: str, after: Item | None = None) -> Any:
+        """Keys (`pk`, `open`, `since`) of the open work in one shard of the index, oldest first, those behind `after`.
+
+        Eventually consistent, as every index is. The item of `after` may have left the index.
+        """
+        start: dict[str, Any] = {"ExclusiveStartKey": after} if after else {}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            IndexName="open_work",
+            KeyConditionExpression="#open = :shard",
+            ExpressionAttributeNames={"#open": "open"},
+            ExpressionAttributeValues={":shard": {"S": shard}},
+            **start,
+        )
+        for page in pages:
+            yield from page["Items"]
+
+    # -- writes ----------------------------------------------------------------------------------------------
+
+    def put(self, item: Item) -> None:
+        """Write a whole item over whatever is there."""
+        self._client.put_item(TableName=self._name, Item=item)
+
+    def delete(self, key: Item) -> None:
+        """Delete an item; a missing one is fine."""
+        self._client.delete_item(TableName=self._name, Key=key)
+
+    def put_if(self, item: Item, condition: Condition, landed: Callable[[Item], bool]) -> Item | None:
+        """Write a whole item. Returns None once it stands there, or the item that is in the way.
+
+        `landed` tells our own write, read back, from anybody else's.
+        """
+        request = self._conditional(condition, {})
+        return self._unless_landed(
+            lambda: self._client.put_item(TableName=self._name, Item=item, **request), {"pk": item["pk"]}, landed
+        )
+
+    def update_if(
+        self,
+        key: Item,
+        expression: str,
+        values: Mapping[str, Item],
+        condition: Condition,
+        landed: Callable[[Item], bool],
+    ) -> Item | None:
+        """Change an item. Returns None once that has landed, or the item whose state refuses it."""
+        return self._unless_landed(lambda: self._update(key, expression, values, condition), key, landed)
+
+    def update(self, key: Item, expression: str, values: Mapping[str, Item], condition: Condition) -> bool:
+        """Change an item where a lost answer does no harm. Returns whether the condition held."""
+        try:
+            self._update(key, expression, values, condition)
+        except ClientError as error:
+            if not _condition_failed(error):
+                raise
+            return False
+        return True
+
+    def transact(self, writes: Sequence[Mapping[str, Any]]) -> list[str]:
+        """All of these writes or none. Returns nothing once they have landed, or the reasons of the refusal.
+
+        Each is `{"put": item}`, `{"update": (key, expression, values)}` or `{"delete": key}`, with its `condition`.
+        botocore adds one ClientRequestToken to a call, so its own retries of the call are idempotent.
+        """
+        try:
+            self._client.transact_write_items(TransactItems=[self._entry(write) for write in writes])
+        except self._client.exceptions.TransactionCanceledException as error:
+            return [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
+        return []
+
+    # -- plumbing --------------------------------------------------------------------------------------------
+
+    def _update(self, key: Item, expression: str, values: Mapping[str, Item], condition: Condition) -> None:
+        request = self._conditional(condition, values, expression)
+        self._client.update_item(TableName=self._name, Key=key, UpdateExpression=expression, **request)
+
+    def _entry(self, write: Mapping[str, Any]) -> Any:
+        condition: Condition = write["condition"]
+        if "put" in write:
+            return {"Put": {"TableName": self._name, "Item": write["put"], **self._conditional(condition, {})}}
+        if "delete" in write:
+            return {"Delete": {"TableName": self._name, "Key": write["delete"], **self._conditional(condition, {})}}
+        key, expression, values = write["update"]
+        request = self._conditional(condition, values, expression)
+        return {"Update": {"TableName": self._name, "Key": key, "UpdateExpression": expression, **request}}
+
+    @staticmethod
+    def _conditional(condition: Condition, values: Mapping[str, Item], expression: str = "") -> dict[str, Any]:
+        used = condition.expression + expression
+        names = {f"#{name}": name for name in ("state", "open") if f"#{name}" in used}
+        request: dict[str, Any] = {"ConditionExpression": condition.expression}
+        if names:
+            request["ExpressionAttributeNames"] = names
+        if all_values := {**condition.values, **values}:
+            request["ExpressionAttributeValues"] = all_values
+        return request
+
+    def _unless_landed(self, write: Callable[[], Any], key: Item, landed: Callable[[Item], bool]) -> Item | None:
+        try:
+            write()
+        except ClientError as error:
+            if not _condition_failed(error):
+                raise
+            found = self.get(key)
+            return None if landed(found) else found
+        return None
+
+
+def _condition_failed(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+NEW = Condition("attribute_not_exists(pk)", {})
+
+
+def in_state(*states: str) -> Condition:
+    """The item is in one of these states."""
+    values = {f":state{number}": {"S": state} for number, state in enumerate(states)}
+    return Condition(f"#state IN ({', '.join(values)})", values)
+
+
+def leased_with(token: str) -> Condition:
+    """The lease is the one with this token, whether it is over or not."""
+    return Condition("lease_token = :token_seen", {":token_seen": {"S": token}})
+
+
+def lease_over(now_ms: int) -> Condition:
+    """The lease has ended, or was given back."""
+    return Condition("lease_until < :now_ms", {":now_ms": {"N": str(now_ms)}})

@@ -1,0 +1,72 @@
+"""What the ledger notes of free units: marks, attempts, and which of them are dead letters.
+
+    fresh --suspect--> marked --attempt--> tried alone, 1..5 times --bury--> dead --revive--> fresh
+               ^                  |
+               '--- clear: what happened was not the unit's fault
+
+A unit that is bound to a lot needs none of this: `Lots.claim` binds it whatever stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.shared.identities import UnitId
+from services.shared.ledger.items import Item, unit_from, unit_key
+from services.shared.ledger.records import UnitNotes
+from services.shared.ledger.table import Condition, LedgerTable
+
+_MAX_ERROR = 1000  # characters of an error that are kept
+_COUNTING = {":one": {"N": "1"}, ":zero": {"N": "0"}}
+_FREE = Condition("attribute_not_exists(lot)", {})
+
+
+class Units:
+    """The notes on units over one table. Where another worker has bound a unit meanwhile, nothing is written."""
+
+    def __init__(self, table: LedgerTable) -> None:
+        self._table = table
+
+    def suspect(self, unit: UnitId) -> None:
+        """A lot with this unit has failed, and nobody knows because of which unit."""
+        self._note(unit, "SET suspect = if_not_exists(suspect, :zero) + :one", _COUNTING)
+
+    def begin_attempt(self, unit: UnitId) -> None:
+        """The unit is about to be tried alone. Recorded first, so that the death of the worker counts."""
+        values = _COUNTING
+        self._note(unit, "SET attempts = if_not_exists(attempts, :zero) + :one", values)
+
+    def count_failure(self, unit: UnitId, error: str) -> None:
+        """The unit failed for a reason of its own, while it was not tried alone: that is an attempt, too."""
+        values = {**_COUNTING, ":error": {"S": error[:_MAX_ERROR]}}
+        self._note(unit, "SET attempts = if_not_exists(attempts, :zero) + :one, last_error = :error", values)
+
+    def note_error(self, unit: UnitId, error: str) -> None:
+        """Keep the last error of an attempt that was recorded before it began."""
+        self._note(unit, "SET last_error = :error", {":error": {"S": error[:_MAX_ERROR]}})
+
+    def restore(self, unit: UnitId, before: UnitNotes) -> None:
+        """Take mark and attempt back: what happened was not the unit's fault."""
+        values = {":suspect": {"N": str(before.suspect)}, ":attempts": {"N": str(before.attempts)}}
+        self._note(unit, "SET suspect = :suspect, attempts = :attempts", values)
+
+    def count_stall(self, unit: UnitId) -> None:
+        """A whole invocation was the unit's own, and it brought nothing to write."""
+        self._note(unit, "SET stalls = if_not_exists(stalls, :zero) + :one", _COUNTING)
+
+    def bury(self, unit: UnitId, message_id: str, error: str) -> None:
+        """The unit is about to be sent to the dead-letter queue, in place of this message."""
+        values = {":message": {"S": message_id}, ":error": {"S": error[:_MAX_ERROR]}, ":now": self._table.timestamp()}
+        self._note(unit, "SET dead = :message, dead_at = :now, last_error = :error", values)
+
+    def revive(self, unit: UnitId) -> None:
+        """A dead letter was sent back to the queue: the unit starts from zero."""
+        self._note(unit, "REMOVE dead, dead_at, attempts, suspect, stalls", {})
+
+    def notes(self, unit: UnitId) -> UnitNotes:
+        """What stands there now."""
+        found = self._table.get(unit_key(unit))
+        return unit_from(found).notes if found else UnitNotes()
+
+    def _note(self, unit: UnitId, expression: str, values: Mapping[str, Item]) -> None:
+        self._table.update(unit_key(unit), expression, values, _FREE)

@@ -1,0 +1,235 @@
+"""The order in which the units of a delivery are tried, so that none of them can harm its neighbours.
+
+Whatever a unit does to its worker (an exception, memory, endless time), the others of its delivery are committed or
+come back unharmed. The safest come first:
+
+    1  units and lots that ran out of time before     alone, with the whole invocation; rejected after three times
+    2  first deliveries                               together
+    3  second deliveries                              marked as suspect in the ledger first, then together once more
+    4  lots that somebody left                        the least often taken over first; dissolved after three times
+    5  marked units                                   alone, the least suspect first, the attempt recorded first
+
+Attempts decide which unit is a dead letter: five terminal failures, or deaths while alone. What is not a unit's fault
+(time, another's lease, throttling, a missing permission, an outage) takes mark and attempt back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.shared.aws import FAILURES, Failure
+from services.shared.deadline import Deadline, OutOfTime
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LostRace, Lot, UnitNotes
+from services.shared.units import Unit
+from services.transform.protocol.execution import LotReport
+from services.transform.protocol.failures import TooLarge, UnexpectedFailure, as_failure, is_own_fault
+from services.transform.protocol.lots import MAX_TAKE_OVERS, LotWorker, too_large
+
+MAX_ATTEMPTS = 5
+_WHOLE_INVOCATION = 0.9  # of the time that the delivery had at its beginning
+
+
+@dataclass(frozen=True, slots=True)
+class FreeUnit:
+    """A unit that is in no lot, with what the ledger notes of it, and how often its message was delivered."""
+
+    unit: Unit
+    notes: UnitNotes
+    receives: int
+
+    @property
+    def is_marked(self) -> bool:
+        return bool(self.notes.suspect or self.notes.attempts)
+
+    @property
+    def suspicion(self) -> tuple[int, int]:
+        return self.notes.attempts, self.notes.suspect
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLot:
+    """A lot that is not committed, with its units and their objects."""
+
+    lot: Lot
+    units: Sequence[Unit]
+
+    @property
+    def ran_out_of_time(self) -> bool:
+        """Whether its last worker gave it back without progress, rather than died."""
+        return self.lot.lease_until == 0 and self.lot.take_overs > 0
+
+
+class Settlement(Protocol):
+    """Where the outcome of each unit goes."""
+
+    def committed(self, report: LotReport) -> None: ...
+
+    def comes_back(self, units: Iterable[Unit], failure: Failure) -> None: ...
+
+    def lost_race(self, unit: Unit, race: LostRace) -> None: ...
+
+    def is_dead(self, unit: Unit, failure: Failure) -> None: ...
+
+    def is_too_large(self, unit: Unit, failure: TooLarge) -> None: ...
+
+
+class Isolation:
+    """Tries units and lots against one deadline, and tells each outcome to a settlement."""
+
+    def __init__(self, worker: LotWorker, ledger: Ledger, deadline: Deadline, settle: Settlement) -> None:
+        self._worker, self._ledger, self._deadline, self._settle = worker, ledger, deadline, settle
+        self._time_at_first = deadline.remaining()
+
+    def work_through(self, free: Sequence[FreeUnit], lots: Sequence[OpenLot]) -> None:
+        """Try everything once, in the order above."""
+        stalled = [unit for unit in free if unit.notes.stalls]
+        marked = [unit for unit in free if unit.is_marked and not unit.notes.stalls]
+        others = [unit for unit in free if not unit.is_marked and not unit.notes.stalls]
+        for unit in sorted(stalled, key=lambda unit: -unit.notes.stalls):
+            self._alone(unit)
+        for lot in (lot for lot in lots if lot.ran_out_of_time):
+            self._resume(lot)
+        self._together([unit for unit in others if unit.receives == 1])
+        self._together_once_more([unit for unit in others if unit.receives > 1])
+        for lot in sorted((lot for lot in lots if not lot.ran_out_of_time), key=lambda lot: lot.lot.take_overs):
+            self._resume(lot)
+        for unit in sorted(marked, key=lambda unit: unit.suspicion):
+            self._alone(unit)
+
+    def _together(self, units: Sequence[FreeUnit]) -> None:
+        """Lots of as many units as fit, one after the other. Units that were reached in vain are in `before`."""
+        before = {unit.unit.id: unit for unit in units}
+        left = [unit.unit for unit in units]
+        while left:
+            if out_of_time := self._out_of_time():
+                self._not_their_fault([before[unit.id] for unit in left], out_of_time)
+                return
+            attempt = self._worker.start(left, self._deadline)
+            left = attempt.left
+            if attempt.report:
+                self._settle.committed(attempt.report)
+            for id_, failure in attempt.failed.items():
+                self._failed_by_itself(before[id_], failure, recorded=False)
+            if len(attempt.together) == 1:
+                ((id_, failure),) = attempt.together.items()
+                self._failed_by_itself(before[id_], failure, recorded=False)
+            else:
+                for id_, failure in attempt.together.items():
+                    self._failed_in_company(before[id_], failure, attempt.together_marked)
+
+    def _together_once_more(self, units: Sequence[FreeUnit]) -> None:
+        """The worker before may have died of one of them: if this one dies too, each is tried alone."""
+        marked = []
+        for unit in units:
+            try:
+                self._ledger.units.suspect(unit.unit.id)
+            except FAILURES as error:
+                self._settle.comes_back([unit.unit], error)
+            else:
+                marked.append(unit)
+        self._together(marked)
+
+    def _alone(self, unit: FreeUnit) -> None:
+        """A lot of this unit only. The attempt is recorded before it starts, so that the worker's death counts."""
+        if out_of_time := self._out_of_time():
+            self._settle.comes_back([unit.unit], out_of_time)
+            return
+        if unit.notes.attempts >= MAX_ATTEMPTS:  # the last attempt killed its worker
+            error = unit.notes.last_error or "the worker died whenever it tried this unit alone: memory, or a crash"
+            self._settle.is_dead(unit.unit, UnexpectedFailure(error))
+            return
+        try:
+            self._ledger.units.begin_attempt(unit.unit.id)
+        except FAILURES as error:
+            self._settle.comes_back([unit.unit], error)
+            return
+        whole = self._is_whole_invocation()
+        attempt = self._worker.start([unit.unit], self._deadline)
+        if attempt.report:
+            self._settle.committed(attempt.report)
+        for failure in (attempt.failed | attempt.together).values():
+            self._failed_by_itself(unit, failure, recorded=True, whole=whole)
+
+    def _resume(self, open_lot: OpenLot) -> None:
+        if out_of_time := self._out_of_time():
+            self._settle.comes_back(open_lot.units, out_of_time)
+            return
+        try:
+            report = self._worker.resume(open_lot.lot, open_lot.units, self._deadline, self._is_whole_invocation())
+        except TooLarge as error:
+            if open_lot.units[0].is_whole_object:
+                self._settle.is_too_large(open_lot.units[0], error)
+            else:
+                self._settle.comes_back(open_lot.units, error)
+        except Exception as error:  # noqa: BLE001 (the border between a lot and its neighbours)
+            self._settle.comes_back(open_lot.units, as_failure(error))
+        else:
+            self._settle.committed(report)
+
+    # -- what a failure means ----------------------------------------------------------------------------------
+
+    def _failed_by_itself(self, unit: FreeUnit, failure: Failure, recorded: bool, whole: bool = False) -> None:
+        """A unit failed, and its neighbours have nothing to do with it. `recorded`: as an attempt, before it began."""
+        if isinstance(failure, OutOfTime):
+            self._ran_out_of_time(unit, failure, whole)
+        elif not is_own_fault(failure):
+            self._not_their_fault([unit], failure)
+        elif unit.notes.attempts + 1 >= MAX_ATTEMPTS:
+            self._settle.is_dead(unit.unit, failure)
+        else:
+            with suppress(*FAILURES):  # then one attempt more is made: the unit comes back all the same
+                note = self._ledger.units.note_error if recorded else self._ledger.units.count_failure
+                note(unit.unit.id, str(failure))
+            self._settle.comes_back([unit.unit], failure)
+
+    def _failed_in_company(self, unit: FreeUnit, failure: Failure, marked: bool) -> None:
+        """A lot of several units failed as a whole."""
+        if not is_own_fault(failure):
+            self._not_their_fault([unit], failure)
+            return
+        with suppress(*FAILURES):  # then they are tried together once more
+            if not marked:
+                self._ledger.units.suspect(unit.unit.id)
+        self._settle.comes_back([unit.unit], failure)
+
+    def _not_their_fault(self, units: Iterable[FreeUnit], failure: Failure) -> None:
+        """Take back what was recorded before the units were tried."""
+        for unit in units:
+            if unit.receives > 1 or unit.is_marked or unit.notes.stalls:
+                with suppress(*FAILURES):  # a mark that stays makes the unit slower, and never a dead letter
+                    self._ledger.units.restore(unit.unit.id, unit.notes)
+            if isinstance(failure, LostRace):
+                self._settle.lost_race(unit.unit, failure)
+            else:
+                self._settle.comes_back([unit.unit], failure)
+
+    def _ran_out_of_time(self, unit: FreeUnit, failure: OutOfTime, whole: bool) -> None:
+        """Nothing of the unit could be written. The first time may have been in company; then whole invocations count.
+
+        What a unit of its own has read is written before this is raised, so there was nothing.
+        """
+        stalls = unit.notes.stalls + (1 if whole or not unit.notes.stalls else 0)
+        if stalls >= MAX_TAKE_OVERS:
+            if unit.unit.is_whole_object:
+                self._settle.is_too_large(unit.unit, too_large(unit.unit))
+            else:  # other units of its object may be in Silver already: it is a dead letter in the end
+                self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
+            return
+        with suppress(*FAILURES):
+            if stalls > unit.notes.stalls:
+                self._ledger.units.count_stall(unit.unit.id)
+        self._not_their_fault([unit], failure)
+
+    def _out_of_time(self) -> OutOfTime | None:
+        try:
+            self._deadline.check()
+        except OutOfTime as error:
+            return error
+        return None
+
+    def _is_whole_invocation(self) -> bool:
+        return self._deadline.remaining() >= _WHOLE_INVOCATION * self._time_at_first

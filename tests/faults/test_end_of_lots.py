@@ -1,0 +1,162 @@
+"""A lot that can never be committed has an end: nothing of it stays in Silver, and its units are tried alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from local.stack import Clients
+from services.shared.contract.model import Contract
+from services.shared.ledger.records import LeaseLost, LotState
+from services.transform.protocol.isolation import MAX_ATTEMPTS
+from services.transform.protocol.lots import MAX_TAKE_OVERS
+from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
+from tests.support.faults import Interrupter
+
+
+@pytest.fixture
+def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
+    return Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
+
+
+def abandoned_lot(rig: Rig) -> None:
+    """Two objects in a lot whose worker died after it had written its first file."""
+    rig.upload("shipments", [shipment(number, 1 + number % 3) for number in range(6)])
+    rig.upload("shipments", [shipment(number, 1 + number % 3) for number in range(5)])
+    assert rig.deliver(rig.units, Interrupter(first="put", before=False, action=crash)) is None
+    assert len(rig.lake.files) == 1
+    rig.clock.advance(2 * INVOCATION_SECONDS)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_dissolving_goes_on_wherever_its_worker_stops(rig: Rig, before: bool) -> None:
+    """A unit of the lot is gone; the worker that dissolves the lot dies at each of its calls."""
+    for step in range(1, 40):
+        abandoned_lot(rig)
+        units = rig.units
+        vanished = units[1].object
+        del rig.lake.objects[str(vanished.id)]
+        died = rig.deliver(units, Interrupter(step, before, crash)) is None
+        rig.drain(units)
+        assert len(rig.dead_letters.sent) == 1
+        rig.dead_letters.sent.clear()
+        rig.forget(vanished)
+        rig.check_exactly_once()
+        if not died:
+            return
+        rig.lake.files.clear()
+        rig.units.clear()
+        rig.expected.clear()
+    raise AssertionError("the worker died at every step")
+
+
+def test_a_lot_that_always_kills_its_worker_is_dissolved_after_three_take_overs(rig: Rig) -> None:
+    abandoned_lot(rig)
+    for number in range(MAX_TAKE_OVERS):
+        (lot,) = rig.look_up().lots.values()
+        assert lot.take_overs == number
+        assert rig.deliver(rig.units, Interrupter(first="open", before=True, action=crash)) is None
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+    result = rig.deliver(rig.units)
+    assert result is not None
+    assert len(result.failed) == 2
+    found = rig.look_up()
+    assert not found.lots
+    assert not rig.lake.files
+    assert {notes.suspect for notes in found.notes.values()} == {1}
+    rig.drain(rig.units)
+    assert len(rig.look_up().lots) == 2  # each alone
+    rig.check_exactly_once()
+
+
+def test_a_worker_that_was_paused_while_dissolving_deletes_nothing_that_is_committed(rig: Rig) -> None:
+    """It sleeps right before each delete for longer than its lease, and others finish the work meanwhile."""
+    abandoned_lot(rig)
+    vanished = rig.units[1].object
+    content = rig.lake.objects.pop(str(vanished.id))
+
+    def others_finish() -> None:
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+        rig.lake.objects[str(vanished.id)] = content  # an outage, after all
+        rig.drain(rig.units)
+
+    rig.deliver(rig.units, Interrupter(first="delete", before=True, action=others_finish))
+    rig.drain(rig.units)
+    rig.check_exactly_once()
+
+
+def test_a_lot_whose_lists_do_not_fit_is_refused_before_anything_is_written(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.shared.ledger import items, lots
+
+    monkeypatch.setattr(lots, "FILES_THAT_SURELY_FIT", 0)
+    monkeypatch.setattr(items, "MAX_LOT_BYTES", 300)
+    rig.upload("shipments", [shipment(number, 1 + number % 28) for number in range(28)])
+    for _ in range(MAX_ATTEMPTS):
+        rig.deliver(rig.units)
+        assert not rig.lake.files
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+    (letter,) = rig.dead_letters.sent
+    assert "too many different days" in letter["MessageAttributes"]["error"]["StringValue"]
+
+
+def test_a_resumed_lot_whose_lists_do_not_fit_any_more_is_dissolved(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.shared.ledger import items, lots
+
+    abandoned_lot(rig)
+    monkeypatch.setattr(lots, "FILES_THAT_SURELY_FIT", 0)
+    monkeypatch.setattr(items, "MAX_LOT_BYTES", 250)
+    rig.deliver(rig.units)
+    assert not rig.lake.files
+    assert not rig.look_up().lots
+    monkeypatch.undo()
+    rig.drain(rig.units)
+    rig.check_exactly_once()
+
+
+class TestFilesThatAnotherContractVersionWrote:
+    """The window of event times is narrower in the new version: some files of the first execution have no rows now."""
+
+    def narrower(self, rig: Rig) -> dict[str, Contract]:
+        contract = rig.contracts["shipments"]
+        earliest = contract.earliest.replace(year=2026, month=1, day=2)
+        return {**rig.contracts, "shipments": replace(contract, version="9.0.0", earliest=earliest)}
+
+    def first_version_dies(self, rig: Rig) -> dict[str, Contract]:
+        rig.upload("shipments", [shipment(number, 1 + number % 3) for number in range(6)])
+        new = self.narrower(rig)
+        assert rig.deliver(rig.units, Interrupter(first="put", before=False, action=crash)) is None
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+        return new
+
+    @pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+    def test_are_deleted_after_the_commit_wherever_the_worker_stops(self, rig: Rig, before: bool) -> None:
+        for step in range(1, 40):
+            new = self.first_version_dies(rig)
+            old_files = set(rig.lake.files)
+            assert old_files
+            died = rig.deliver(rig.units, Interrupter(step, before, crash), contracts=new) is None
+            for _ in range(3):  # a duplicate of the message tidies up what the dead worker left
+                rig.clock.advance(2 * INVOCATION_SECONDS)
+                rig.deliver(rig.units, contracts=new)
+            rig.check_exactly_once()
+            assert {row["reason"] for row in rig.lake.rows("quarantine")} == {"out_of_window"}
+            if not died:
+                return
+            rig.lake.files.clear()
+            rig.units.clear()
+            rig.expected.clear()
+        raise AssertionError("the worker died at every step")
+
+
+def test_a_commit_of_a_lot_that_was_taken_over_is_refused(rig: Rig) -> None:
+    abandoned_lot(rig)
+    (lot,) = rig.look_up().lots.values()
+    assert lot.state is LotState.PENDING
+    rig.ledger.lots.take_over(lot, lot.contracts, 60)
+    with pytest.raises(LeaseLost):
+        rig.ledger.lots.commit(lot, [], [])
+    with pytest.raises(LeaseLost):
+        rig.ledger.lots.begin_dissolving(lot)

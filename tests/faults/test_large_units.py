@@ -1,0 +1,169 @@
+"""A unit too large for one invocation goes on where it stopped, or is refused with the limit and the advice."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.stack import Clients
+from services.shared.contract.model import Contract
+from services.shared.ledger.records import Counts, LotState, ObjectState
+from services.shared.units import BronzeObject, Unit
+from services.transform.blocks import Piece
+from services.transform.reading.reader import UnitReader
+from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
+from tests.support.faults import Interrupter
+from tests.support.readers import SlowReader
+
+ROWS = [*(shipment(number, 1 + number % 3) for number in range(118)), b"{broken", b'{"event_time": 5}']
+LOT_BYTES = 3000  # a part holds about 20 of the rows
+
+
+def lines(rows: list[bytes]) -> bytes:
+    return b"".join(row + b"\n" for row in rows)
+
+
+def array(rows: list[bytes]) -> bytes:
+    return b"[" + b",\n".join(rows) + b"]"
+
+
+def upload_gzip(rig: Rig) -> BronzeObject:
+    source = rig.lake.upload(f"bronze/shipments/{rig.name}.jsonl.gz", gzip.compress(lines(ROWS)))
+    rig.expect(source, ROWS)
+    return rig.plan(source)
+
+
+def upload_array(rig: Rig) -> BronzeObject:
+    rows = [row for row in ROWS if row != b"{broken"]
+    source = rig.lake.upload(f"bronze/shipments/{rig.name}.json", array(rows))
+    offset = 1
+    for row in rows:
+        rig.expected[str(source.id), offset] += 1
+        offset += len(row) + 2
+    return rig.plan(source)
+
+
+UPLOADS = {"a gzip": upload_gzip, "an array": upload_array}
+
+
+def slow_rig(clients: Clients, table: str, contracts: dict[str, Contract]) -> Rig:
+    rig = Rig(clients.dynamodb, table, contracts, unit_bytes=1 << 20)
+    rig.reader = lambda lake: SlowReader(lake, rig.clock, 5)
+    return rig
+
+
+@pytest.mark.parametrize("upload", UPLOADS.values(), ids=UPLOADS)
+def test_it_goes_on_from_invocation_to_invocation(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], upload: Any
+) -> None:
+    rig = slow_rig(clients, ledger_table, contracts)
+    source = upload(rig)
+    parts = []
+    invocations = 0
+    for _ in range(20):
+        invocations += 1
+        result = rig.deliver(rig.units, lot_bytes=LOT_BYTES)
+        assert result is not None
+        if not result.failed:
+            break
+        (lot,) = rig.look_up().lots.values()
+        assert lot.progress is not None
+        parts.append(lot.progress.part)
+    assert invocations >= 3
+    assert parts == sorted(set(parts)), "each invocation writes at least one part more"
+    rig.check_exactly_once()
+    assert rig.state_of(source) is ObjectState.DONE
+
+
+@pytest.mark.parametrize("upload", UPLOADS.values(), ids=UPLOADS)
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_every_row_is_there_once_wherever_the_workers_stop(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], upload: Any, before: bool
+) -> None:
+    """One crash at each step of a first invocation, then one at each step of those that go on."""
+    watched = slow_rig(clients, ledger_table, contracts)
+    upload(watched)
+    watch = Interrupter()
+    watched.deliver(watched.units, watch, LOT_BYTES)
+    for step in range(1, len(watch.calls) + 1):
+        rig = slow_rig(clients, ledger_table, contracts)
+        upload(rig)
+        rig.deliver(rig.units, Interrupter(step, before, crash), LOT_BYTES)
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+        rig.deliver(rig.units, Interrupter(len(watch.calls) + 1 - step, before, crash), LOT_BYTES)
+        rig.drain(rig.units, lot_bytes=LOT_BYTES)
+        rig.check_exactly_once()
+
+
+@pytest.mark.parametrize("upload", UPLOADS.values(), ids=UPLOADS)
+def test_another_contract_version_starts_again_and_leaves_nothing_of_the_old_one(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], upload: Any
+) -> None:
+    rig = slow_rig(clients, ledger_table, contracts)
+    upload(rig)
+    rig.deliver(rig.units, lot_bytes=LOT_BYTES)
+    shipments = contracts["shipments"]
+    earliest = shipments.earliest.replace(year=2026, month=1, day=2)
+    rig.contracts = {**contracts, "shipments": replace(shipments, version="9.0.0", earliest=earliest)}
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    rig.check_exactly_once()
+    assert all(row["event_time"].day > 1 for row in rig.lake.rows("silver"))
+
+
+def test_its_counts_are_those_of_all_its_parts(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    rig = slow_rig(clients, ledger_table, contracts)
+    upload_gzip(rig)
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    (lot,) = rig.look_up().lots.values()
+    assert lot.counts == Counts(len(ROWS), len(ROWS) - 2, 2)
+    assert lot.unit_counts == (lot.counts,)
+
+
+def test_its_neighbours_in_the_delivery_are_a_lot_of_their_own(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
+    rig.upload("shipments", [shipment(1)])
+    upload_gzip(rig)
+    rig.upload("shipments", [shipment(2)])
+    rig.deliver(rig.units, lot_bytes=LOT_BYTES)
+    rig.check_exactly_once()
+    sizes = sorted(len(lot.units) for lot in rig.look_up().lots.values())
+    assert sizes == [1, 1, 1]
+
+
+def test_a_lot_that_gets_nowhere_is_rejected_and_leaves_no_file(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    """Its first part is written; behind it there is nothing to write however long one reads."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    source = upload_gzip(rig)
+    rig.deliver(rig.units, lot_bytes=LOT_BYTES)
+    assert rig.lake.files
+    (lot,) = rig.look_up().lots.values()
+    assert lot.state is LotState.PENDING
+
+    class Nowhere(UnitReader):
+        def read(self, unit: Unit, *args: Any, **kwargs: Any) -> Iterator[Piece]:
+            rig.clock.advance(50)
+            args[-1]()
+            yield from ()
+
+    rig.reader = lambda lake: Nowhere(lake, max_row_bytes=4096)
+    invocations = 0
+    for _ in range(5):
+        invocations += 1
+        result = rig.deliver(rig.units, lot_bytes=LOT_BYTES)
+        assert result is not None
+        if not result.failed:
+            break
+    assert invocations == 3
+    assert rig.state_of(source) is ObjectState.REJECTED
+    assert not rig.lake.files
+    assert not rig.look_up().lots

@@ -1,0 +1,219 @@
+"""The sweep finishes what commits leave open, goes on where it stopped, and may die at every step."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+import services.shared.ledger.ledger as ledger_module
+from local.stack import CREDENTIALS, Clients
+from services.ops import grid
+from services.ops.audit.audit import audit
+from services.ops.audit.listings import S3Listings
+from services.ops.cli.app import app
+from services.ops.cli.console import execute
+from services.ops.sweep import WALK, Place, Swept, sweep
+from services.shared.lake import S3Lake
+from services.shared.ledger import items
+from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.records import LedgerObject, LotState, ObjectState
+from tests.support.faults import Crash, Interrupted, Interrupter
+from tests.support.lake import MemoryLake
+from tests.support.sweeping import claim, load, plan
+
+WRITES = ("put_item", "update_item", "delete_item")
+
+
+@pytest.fixture(autouse=True)
+def few_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each walk asks every shard of the index, which takes time on an emulator."""
+    for module in (items, ledger_module):
+        monkeypatch.setattr(module, "OPEN_SHARDS", 3)
+
+
+@pytest.fixture
+def ledger(clients: Clients, ledger_table: str) -> Ledger:
+    return Ledger(clients.dynamodb, ledger_table)
+
+
+@pytest.fixture
+def lake() -> MemoryLake:
+    return MemoryLake()
+
+
+def state(ledger: Ledger, known: LedgerObject) -> ObjectState:
+    (found,) = ledger.find_objects([known.id])
+    return found.state
+
+
+def test_an_object_of_several_lots_is_done_once_all_are_committed(ledger: Ledger, lake: MemoryLake) -> None:
+    whole, half, pending = (plan(ledger, 4) for _ in range(3))
+    for units in ([0, 1], [2], [3]):
+        load(ledger, lake, [whole.plan.unit(number) for number in units])
+    load(ledger, lake, [half.plan.unit(number) for number in (0, 1, 3)])
+    load(ledger, lake, [pending.plan.unit(0)])
+    claim(ledger, lake, [pending.plan.unit(number) for number in (1, 2, 3)])
+    swept = sweep(ledger, lake)
+    assert (swept.objects, swept.done) == (3, 1)
+    assert [state(ledger, known) for known in (whole, half, pending)] == [
+        ObjectState.DONE,
+        ObjectState.PLANNED,
+        ObjectState.PLANNED,
+    ]
+    assert set(ledger.open_objects()) == {half.id, pending.id}
+
+
+def test_files_that_a_commit_left_over_are_deleted_and_nothing_else(ledger: Ledger, lake: MemoryLake) -> None:
+    known, pending = plan(ledger, 2), plan(ledger, 1)
+    lot = load(ledger, lake, list(known.plan), leftover=True)
+    claim(ledger, lake, list(pending.plan), leftover=True)
+    (leftover,) = lot.outputs
+    before = set(lake.files)
+    swept = sweep(ledger, lake)
+    assert set(lake.files) == before - {leftover}
+    assert (swept.files, swept.files_deleted, swept.refused) == ([leftover], 1, [])
+    assert sweep(ledger, lake).files_deleted == 0
+    (found,) = ledger.find_lots([lot.id])
+    assert (found.state, found.outputs, found.files) == (LotState.COMMITTED, frozenset(), lot.files)
+
+
+def test_a_file_of_another_lot_is_never_deleted(ledger: Ledger, lake: MemoryLake) -> None:
+    first, second = plan(ledger, 1), plan(ledger, 1)
+    theirs = load(ledger, lake, list(first.plan)).files[0].key
+    lot, file = claim(ledger, lake, list(second.plan))
+    lot = ledger.lots.record_outputs(lot, [theirs, "silver/by-hand.parquet"])
+    ledger.lots.commit(lot, [file], [])
+    swept = sweep(ledger, lake)
+    assert sorted(swept.refused) == sorted([theirs, "silver/by-hand.parquet"])
+    assert theirs in lake.files
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(ledger: Ledger, lake: MemoryLake) -> None:
+    known = plan(ledger, 2)
+    for unit in known.plan:
+        load(ledger, lake, [unit], leftover=True)
+    before = (list(ledger.scan()), dict(lake.files))
+    planned = sweep(ledger, lake, dry_run=True)
+    assert (list(ledger.scan()), lake.files) == before
+    done = sweep(ledger, lake)
+    assert (planned.done, planned.files_deleted) == (done.done, done.files_deleted) == (1, 2)
+
+
+def work(ledger: Ledger, lake: MemoryLake) -> tuple[list[LedgerObject], set[str]]:
+    """Objects to be marked done, and the files that must be there in the end."""
+    objects = [plan(ledger, units) for units in (1, 3, 12)]
+    files = set()
+    for known in objects:
+        for unit in known.plan:
+            files |= {file.key for file in load(ledger, lake, [unit], leftover=unit.start == 0).files}
+    return objects, files
+
+
+def test_a_sweep_may_die_at_every_step(
+    clients: Clients, ledger_table: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "UNITS_PER_LOOK", 5)
+    for step in range(1, 100):
+        lake, interrupter = MemoryLake(), Interrupter(step, before=False, action=crash)
+        objects, files = work(ledger, lake)
+        died = not interrupted_sweep(clients, ledger_table, lake, interrupter)
+        assert files <= set(lake.files)
+        sweep(ledger, lake)
+        assert {state(ledger, known) for known in objects} == {ObjectState.DONE}, step
+        assert set(lake.files) == files
+        assert ledger.cursors.load(WALK) is None
+        if not died:
+            assert step > 15
+            return
+    pytest.fail("a sweep of three objects has no hundred steps")
+
+
+def crash() -> None:
+    raise Crash
+
+
+def interrupted_sweep(clients: Clients, table: str, lake: MemoryLake, interrupter: Interrupter) -> Swept | None:
+    """Its writes go through the interrupter; None where it died."""
+    client: Any = Interrupted(clients.dynamodb, interrupter, WRITES)
+    bucket: Any = Interrupted(lake, interrupter, ("delete",))
+    try:
+        return sweep(Ledger(client, table), bucket)
+    except Crash:
+        return None
+
+
+def test_a_large_object_is_gone_on_with_at_the_unit_where_the_sweep_stopped(
+    clients: Clients, ledger_table: str, ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "UNITS_PER_LOOK", 10)
+    known = plan(ledger, 60)
+    units = list(known.plan)
+    for first in range(0, 60, 20):
+        load(ledger, lake, units[first : first + 20])
+    looks: list[int] = []
+
+    def watch(what: str, number: int) -> None:
+        if what == "units of one object":
+            looks.append(number)
+            if number == 40:
+                raise Crash
+
+    with pytest.raises(Crash):
+        sweep(ledger, lake, watch=watch)
+    assert looks == [10, 20, 30, 40]
+    looks.clear()
+    swept = sweep(ledger, lake, watch=lambda what, number: looks.append(number) if "units" in what else None)
+    assert looks == [40, 50]  # 30 to 40 were looked at, and their place was not stored any more
+    assert (swept.resumed, swept.done) == (True, 1)
+
+
+def test_an_unfinished_large_object_is_left_at_its_first_gap(
+    ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "UNITS_PER_LOOK", 10)
+    large, small = plan(ledger, 60), plan(ledger, 1)
+    load(ledger, lake, list(large.plan)[20:])
+    load(ledger, lake, list(small.plan))
+    looks: list[str] = []
+    swept = sweep(ledger, lake, watch=lambda what, _number: looks.append(what))
+    assert (swept.objects, swept.done) == (2, 1)
+    assert "units of one object" not in looks
+
+
+def test_a_sweep_starts_again_where_its_stored_place_cannot_be_read(ledger: Ledger, lake: MemoryLake) -> None:
+    load(ledger, lake, list(plan(ledger, 1).plan))
+    ledger.cursors.save(WALK, {"kind": "object", "after": "nonsense"})
+    assert sweep(ledger, lake).done == 1
+    entry = OpenEntry("object#03", 5, "object#s3://b/k#e")
+    place = Place("object", entry, "object#s3://b/k#e", 7)
+    assert Place.from_json(json.loads(json.dumps(place.to_json()))) == place
+
+
+def test_the_place_of_a_sweep_is_no_record_of_the_ledger(ledger: Ledger) -> None:
+    ledger.cursors.save(WALK, Place("object").to_json())
+    assert list(ledger.scan()) == []
+
+
+def test_what_is_swept_is_audited_as_done(
+    clients: Clients, ledger: Ledger, ledger_table: str, monkeypatch: pytest.MonkeyPatch, emulator: str, capsys: Any
+) -> None:
+    bucket = f"silver-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    s3_lake = S3Lake(clients.s3, bucket)
+    known = plan(ledger, 3)
+    for unit in known.plan:
+        load(ledger, s3_lake, [unit], leftover=True)
+    before = audit(ledger, S3Listings(clients.s3, bucket, bucket))
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator}).items():
+        monkeypatch.setenv(name, value)
+    code = execute(app, ["sweep", "--table", ledger_table, "--silver-bucket", bucket, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    after = audit(ledger, S3Listings(clients.s3, bucket, bucket))
+    assert (code, told["marked_done"], told["files_deleted"], told["refused"]) == (0, 1, 3, [])
+    assert {str(outcome): number for outcome, number in before.objects.items()} == {"committed": 1}
+    assert {str(outcome): number for outcome, number in after.objects.items()} == {"done": 1}
+    assert (before.files, after.files, before.leftovers, after.leftovers) == (6, 3, 3, 0)
+    assert before.findings.total == after.findings.total == 0
