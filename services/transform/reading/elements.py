@@ -21,13 +21,12 @@ import numpy as np
 
 from services.transform.blocks import BrokenFrame, Form, OverlongRow, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
-from services.transform.reading.lines import OVERLONG_HEAD_BYTES
-from services.transform.reading.pending import Offsets, PendingRows, after_element, without_leading_blanks
-from services.transform.reading.repair import Resumption, next_is_object, validate_elements
+from services.transform.reading.cursor import RAW_BYTES, ArrayCursor
+from services.transform.reading.pending import Offsets, after_element, without_leading_blanks
+from services.transform.reading.repair import next_is_object, validate_elements
 from services.transform.reading.strict import Outcome, is_json, validate
-from services.transform.reading.window import BLANKS, STEP_BYTES, Window, blanks_end
+from services.transform.reading.window import BLANKS, blanks_end
 
-RAW_BYTES = OVERLONG_HEAD_BYTES  # how much of damaged bytes goes to quarantine; Bronze keeps the rest
 _DEEP = 100  # levels; a row that is nested deeper is not accepted
 
 _COMMA, _OPENING, _CLOSING, _OBJECT = b",[]{"
@@ -35,21 +34,8 @@ _COMMAS = re.compile(rb"[, \t\r\n]*")
 _SURPLUS_BRACKET = "A closing bracket is surplus: the array goes on behind it."
 
 
-class ArrayReader:
-    """Reads elements out of a window that begins one byte before the first of them.
-
-    `data[at]` is always the next byte that has not been dealt with, and `form` says what is there.
-    """
-
-    def __init__(self, window: Window, max_row: int, block_bytes: int) -> None:
-        self._window = window
-        self._max_row = max_row
-        self._reach = max_row + 1
-        self._block = block_bytes
-        self._rows = PendingRows(window, block_bytes)
-        self._resumption = Resumption(window, self._reach)
-        self._at = 1
-        self.form = Form.ARRAY
+class ArrayReader(ArrayCursor):
+    """Reads elements out of a window that begins one byte before the first of them."""
 
     def read(self, form: Form) -> Iterator[Piece]:
         """The rows up to the object's end or to lines behind the array: the window then begins with these."""
@@ -312,7 +298,6 @@ class ArrayReader:
         if found >= 0:
             if not (yield from self._balanced_elements(found)):
                 yield from self._report_up_to(start, found, detail)
-            self._at, self.form = found, Form.AFTER_COMMA
             return
         end = min(start + self._reach, len(data))
         if (yield from self._elements_by_structure(end)):
@@ -332,7 +317,7 @@ class ArrayReader:
         commas = found.commas + start
         if int(commas[-1]) != comma:
             return False
-        yield from self._take(np.concatenate(([start], commas[:-1] + 1)), commas)
+        yield from self._take_up_to_blank(commas)
         return True
 
     def _elements_by_structure(self, end: int) -> Generator[Piece, None, bool]:
@@ -340,14 +325,27 @@ class ArrayReader:
         start = self._at
         with memoryview(self._window.data) as data, data[start:end] as chunk:
             found = ArrayScanner().feed(chunk)
-        closes = found.close >= 0 and self._window.data[start + found.close] == _CLOSING
         if found.commas.size:
-            commas = found.commas + start
-            yield from self._take(np.concatenate(([start], commas[:-1] + 1)), commas)
+            yield from self._take_up_to_blank(found.commas + start)
+            return True
+        if found.close < 0 or self._window.data[start + found.close] != _CLOSING:
+            return False
+        yield from self._last_row(start + found.close)
+        return True
+
+    def _take_up_to_blank(self, commas: Offsets) -> Iterator[Piece]:
+        """Take elements that commas follow; where there is none between two of them, the second one is surplus."""
+        starts = np.concatenate(([self._at], commas[:-1] + 1))
+        kept, _ = without_leading_blanks(self._window.data, starts, commas)
+        if len(kept) < len(starts):
+            blanks = [
+                not self._window.data[a:b].strip(BLANKS) for a, b in zip(starts.tolist(), commas.tolist(), strict=True)
+            ]
+            count = blanks.index(True)
+            starts, commas = starts[:count], commas[:count]
+        if len(commas):
+            yield from self._take(starts, commas)
             self._at, self.form = int(commas[-1]) + 1, Form.AFTER_COMMA
-        if closes:
-            yield from self._last_row(start + found.close)
-        return closes or bool(found.commas.size)
 
     def _unclosed_element(self) -> Iterator[Piece]:
         """The object ends in an element, or behind it."""
@@ -384,50 +382,3 @@ class ArrayReader:
             f"An array starts here inside of the array, and {why}: its elements are read as if they were not nested."
         )
         yield from self._report(start, detail, b"[", start + 1, Form.ARRAY)
-
-    def _report_up_to(self, start: int, next_element: int, detail: str) -> Iterator[Piece]:
-        detail += f"; reading goes on with the element at byte {self._window.base + next_element}."
-        raw = self._window.data[start:next_element]
-        yield from self._report(start, detail, raw, next_element, Form.AFTER_COMMA)
-
-    def _report(self, start: int, detail: str, raw: bytes | bytearray, next_: int, form: Form) -> Iterator[Piece]:
-        """Report damage at `start`, and go on at `next_`."""
-        yield from self._rows.flush()
-        base = self._window.base
-        yield Piece(BrokenFrame(base + start, detail, bytes(raw[:RAW_BYTES])), Position(base + next_, form))
-        self._at, self.form = next_, form
-
-    # The window.
-
-    @property
-    def _offset(self) -> int:
-        return self._window.base + self._at
-
-    def _is_end(self, end: int) -> bool:
-        """Whether the object ends at this place, or before it."""
-        return self._window.is_last and end >= len(self._window.data)
-
-    def _slide(self) -> Iterator[Piece]:
-        """Leave behind what has been dealt with, and fill the window up."""
-        yield from self._rows.flush()
-        self._window.drop(self._at - 1)
-        self._at = 1
-        self._window.fill(1 + self._block)
-
-    def _need(self, size: int) -> None:
-        """Have `size` bytes in the window, fewer only where the object ends."""
-        if len(self._window.data) < size:
-            self._window.fill(size + min(STEP_BYTES, self._block))
-
-    def _skip_blanks(self) -> Generator[Piece, None, bool]:
-        """Go on to the next byte that is not blank. Returns whether a newline was skipped."""
-        newline = False
-        while True:
-            data = self._window.data
-            end = blanks_end(data, self._at)
-            newline = newline or data.find(b"\n", self._at, end) >= 0
-            self._at = end
-            if end < len(data) or self._window.is_last:
-                return newline
-            yield from self._slide()
-            self._window.fill(1 + STEP_BYTES)
