@@ -138,6 +138,19 @@ def test_its_neighbours_in_the_delivery_are_a_lot_of_their_own(
     assert sizes == [1, 1, 1]
 
 
+def test_one_that_brought_nothing_twice_and_then_gets_on_is_not_rejected(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    """As after an hour in which S3 was slow: the third invocation writes parts before its time is up."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    source = upload_gzip(rig)
+    for _ in range(2):
+        rig.ledger.units.count_stall(rig.units[0].id)
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    assert rig.state_of(source) is ObjectState.DONE
+    rig.check_exactly_once()
+
+
 def test_a_lot_that_gets_nowhere_is_rejected_and_leaves_no_file(
     clients: Clients, ledger_table: str, contracts: dict[str, Contract]
 ) -> None:

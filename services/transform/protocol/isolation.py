@@ -116,7 +116,7 @@ class Isolation:
                 self._failed_by_itself(before[id_], failure, recorded=False)
             if len(attempt.together) == 1:
                 ((id_, failure),) = attempt.together.items()
-                self._failed_by_itself(before[id_], failure, recorded=False)
+                self._failed_in_its_lot(before[id_], failure, recorded=False)
             else:
                 for id_, failure in attempt.together.items():
                     self._failed_in_company(before[id_], failure, attempt.together_marked)
@@ -151,8 +151,10 @@ class Isolation:
         attempt = self._worker.start([unit.unit], self._deadline)
         if attempt.report:
             self._settle.committed(attempt.report)
-        for failure in (attempt.failed | attempt.together).values():
+        for failure in attempt.failed.values():
             self._failed_by_itself(unit, failure, recorded=True, whole=whole)
+        for failure in attempt.together.values():
+            self._failed_in_its_lot(unit, failure, recorded=True)
 
     def _resume(self, open_lot: OpenLot) -> None:
         if out_of_time := self._out_of_time():
@@ -185,6 +187,13 @@ class Isolation:
                 note = self._ledger.units.note_error if recorded else self._ledger.units.count_failure
                 note(unit.unit.id, str(failure))
             self._settle.comes_back([unit.unit], failure)
+
+    def _failed_in_its_lot(self, unit: FreeUnit, failure: Failure, recorded: bool) -> None:
+        """A lot of this unit only has failed. If time ran out, the unit is no stall: its lot keeps what was written."""
+        if is_own_fault(failure):
+            self._failed_by_itself(unit, failure, recorded)
+        else:
+            self._not_their_fault([unit], failure)
 
     def _failed_in_company(self, unit: FreeUnit, failure: Failure, marked: bool) -> None:
         """A lot of several units failed as a whole."""
