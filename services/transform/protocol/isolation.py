@@ -221,17 +221,25 @@ class Isolation:
 
         What a unit of its own has read is written before this is raised, so there was nothing.
         """
-        stalls = unit.notes.stalls + (1 if whole or not unit.notes.stalls else 0)
-        if stalls >= MAX_TAKE_OVERS:
-            if unit.unit.is_whole_object:
-                self._settle.is_too_large(unit.unit, too_large(unit.unit))
-            else:  # other units of its object may be in Silver already: it is a dead letter in the end
-                self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
+        counts = whole or not unit.notes.stalls
+        try:
+            is_free = self._ledger.units.count_stall(unit.unit.id) if counts else True
+        except FAILURES as error:  # then it is not counted
+            self._not_their_fault([unit], error)
             return
-        with suppress(*FAILURES):
-            if stalls > unit.notes.stalls:
-                self._ledger.units.count_stall(unit.unit.id)
-        self._not_their_fault([unit], failure)
+        if not is_free:
+            race = LostRace(f"{unit.unit.id} is in a lot of another worker, which gets on with it")
+            self._not_their_fault([unit], race)
+        elif counts and unit.notes.stalls + 1 >= MAX_TAKE_OVERS:
+            self._stalled_for_good(unit)
+        else:
+            self._not_their_fault([unit], failure)
+
+    def _stalled_for_good(self, unit: FreeUnit) -> None:
+        if unit.unit.is_whole_object:
+            self._settle.is_too_large(unit.unit, too_large(unit.unit))
+        else:  # other units of its object may be in Silver already: it is a dead letter in the end
+            self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
 
     def _out_of_time(self) -> OutOfTime | None:
         try:
