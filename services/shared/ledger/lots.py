@@ -285,6 +285,10 @@ class Lots:
         if refused:
             raise _lost(lot)
 
+    def is_abandoned(self, lot: Lot) -> bool:
+        """Whether the lot is not committed and no worker's lease on it is alive."""
+        return lot.state is not LotState.COMMITTED and lot.lease_until < self._table.now_ms()
+
     def look_again(self, lot: Lot) -> Lot | None:
         """The lot as it is now; None where it is gone."""
         found = self._table.get(lot_key(lot.id))
