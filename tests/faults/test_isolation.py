@@ -13,7 +13,7 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
-from services.shared.ledger.records import ObjectState
+from services.shared.ledger.records import ObjectState, UnitNotes
 from services.shared.units import Unit
 from services.transform.blocks import Piece
 from services.transform.files import encode as encoding
@@ -142,6 +142,23 @@ class TestAUnitThatHarmsItsWorker:
 
 
 class TestDeadLetters:
+    def test_a_unit_that_another_worker_has_bound_meanwhile_is_none(self, rig: Rig) -> None:
+        """Two deliveries have it at once: one commits it right before the other notes that it is dead."""
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        for _ in range(MAX_ATTEMPTS):
+            rig.ledger.units.begin_attempt(unit.id)
+
+        def the_other_commits() -> None:
+            rig.ledger.units.restore(unit.id, UnitNotes())
+            assert rig.deliver([unit]) is not None
+
+        copy = record(unit.to_message(), "a copy of the message", receives=3)
+        result = rig.deliver_records([copy], Interrupter(first="update_item", action=the_other_commits))
+        assert result is not None
+        assert result.duplicates == 1
+        rig.check_exactly_once()
+
     def dead(self, rig: Rig) -> Unit:
         unit = poison(rig, explode)
         play_until_acknowledged(rig, [unit], deliveries=MAX_ATTEMPTS)

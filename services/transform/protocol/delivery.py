@@ -195,9 +195,12 @@ class _Delivery:
         """Note it, then send the letter, then acknowledge. A crash in between repeats the sending."""
         letters = self._letters[unit.id]
         try:
-            self._ledger.units.bury(unit.id, letters[0].message_id, str(failure))
+            is_free = self._ledger.units.bury(unit.id, letters[0].message_id, str(failure))
         except FAILURES as error:
             self._come_back(letters, error)
+            return
+        if not is_free:
+            self.lost_race(unit, LostRace(f"{unit.id} is in a lot of another worker: it is no dead letter"))
             return
         self._send_dead(letters[:1], "attempts_exhausted", failure)
 

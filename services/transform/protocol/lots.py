@@ -127,9 +127,11 @@ class LotWorker:
             Exception: it could not be committed; it is dissolved if that will happen again.
         """
         ours = self.ledger.lots.take_over(lot, self.versions, deadline.remaining() + LEASE_SLACK_SECONDS)
-        if ours.state is LotState.DISSOLVING or lot.take_overs >= MAX_TAKE_OVERS:
+        if ours.state is LotState.DISSOLVING or ours.take_overs > MAX_TAKE_OVERS:
             self._dissolve(ours)
-            raise _Dissolved(f"lot {lot.id} was given up after {lot.take_overs} executions; its units are tried alone")
+            raise _Dissolved(
+                f"lot {lot.id} was given up after {ours.take_overs - 1} executions; its units are tried alone"
+            )
         run = Execution(self, deadline, ours)
         try:
             for unit in units:
