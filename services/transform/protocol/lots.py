@@ -81,6 +81,7 @@ class LotWorker:
         self.parser = RowParser(contracts)
         self.clock = clock
         self.writers = writers
+        self.dissolved = 0  # lots, since the worker was made
 
     def start(self, candidates: Sequence[Unit], deadline: Deadline) -> Attempt:
         """Make one lot of as many of these free units as fit, in order, and commit it.
@@ -183,6 +184,7 @@ class LotWorker:
         dissolving = self.ledger.lots.begin_dissolving(lot)
         self.lake.delete(sorted(dissolving.outputs))
         self.ledger.lots.dissolve(dissolving)
+        self.dissolved += 1
 
 
 class _Dissolved(Terminal):
