@@ -101,6 +101,7 @@ class Layout:
             and next(iter(sample.literals)) == self.keys[0]
             and all(self.literals[key].text == text for key, text in sample.literals.items() if key in self.literals)
             and (RECORD_TYPE in self.literals or RECORD_TYPE not in sample.literals)
+            and self._has_order(sample.literals)
         )
         if is_alike:
             behind: dict[str, list[str]] = {}  # new keys, by the known one that they follow
@@ -114,6 +115,11 @@ class Layout:
                     self.key_texts[key] = sample.key_texts[key]
             self.keys = [new for key in self.keys for new in (key, *behind.get(key, ()))]
         return is_alike
+
+    def _has_order(self, keys: Iterable[str]) -> bool:
+        """Whether the known ones of these keys are in the layout's order."""
+        place = {key: number for number, key in enumerate(self.keys)}
+        return all(left < right for left, right in pairwise(place[key] for key in keys if key in place))
 
 
 def learn_layouts(samples: Iterable[Sample]) -> list[Layout]:

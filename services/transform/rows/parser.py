@@ -73,8 +73,8 @@ _MOST_ROWS = 65_536  # taken at once; this and the next three bound what a block
 _MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken at once
 _JUDGED_ROWS, _JUDGED_BYTES = 4096, 2 * 1024 * 1024  # judged one by one, until they are made into tables
 _SAMPLES = 8
-_MOST_LAYOUTS = 2  # for each set of keys; where samples show more, the keys are taken as they come
-_WORTHWHILE = 8  # layouts are tried again while they take at least one row in so many
+_MOST_LAYOUTS = 2  # for each set of keys; where samples show more, no layout is tried
+_WORTHWHILE = 8  # a round that takes less than one row in so many is the last one
 
 
 class RowParser:
@@ -102,7 +102,7 @@ class RowParser:
             piece = pieces.pop()
             parsing = _Parsing(self._contracts, self._judge, piece, default_dataset, object_created)
             try:
-                left = parsing.take_by_layout()
+                left = parsing.take_together()
             except TooDense:
                 pieces += reversed(_cut(piece, (len(piece.starts) + 1) // 2))
                 continue
@@ -145,6 +145,10 @@ class _Tables:
         return Parsed(rows_read, silver, pa.concat_tables(self._quarantine or [quarantine_table([])]))
 
 
+def _is_worthwhile(rows: Positions, left: Positions) -> bool:
+    return (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
+
+
 Accept = Callable[[Positions, Contract, bool, datetime], Certain]
 
 
@@ -163,7 +167,7 @@ class _Parsing:
         self._default_dataset, self._object_created = default_dataset, object_created
         self.taken: list[tuple[str, pa.Table]] = []
 
-    def take_by_layout(self) -> Positions:
+    def take_together(self) -> Positions:
         """Take the rows of which it is certain that they are right, and return the others.
 
         Raises:
@@ -177,25 +181,25 @@ class _Parsing:
         rows = self._without(rows, broken)
         while len(rows) >= _FEWEST_ROWS:
             left = self._take_round(text, rows)
-            is_worthwhile = (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
+            is_worthwhile = _is_worthwhile(rows, left)
             rows = left
             if not is_worthwhile:
                 break
         return np.sort(np.append(rows, broken))
 
     def _take_round(self, text: BlockText, rows: Positions) -> Positions:
-        """Learn how some of the rows are written, and take the rows that are written alike."""
-        block = self._block
+        """Learn from some of the rows how they are written, and take those that are written alike."""
+        block, left = self._block, rows
         samples = rows[np.linspace(0, len(rows) - 1, _SAMPLES).astype(np.int64)]
         learned = learn_samples(block.data[block.starts[row] : block.ends[row]] for row in samples.tolist())
         layouts, key_sets = learn_layouts(learned), learn_key_sets(learned)
-        if len(layouts) > _MOST_LAYOUTS * max(len(key_sets), 1):
+        if len(layouts) <= _MOST_LAYOUTS * len(key_sets):
+            for layout in layouts:
+                left = self._take(layout.record_type, len(layout.keys), left, partial(accept, text, layout))
+        if not _is_worthwhile(rows, left):
             for keys in key_sets:
-                rows = self._take(keys.dataset, len(keys.keys), rows, partial(accept_any_order, text, keys))
-            return rows
-        for layout in layouts:
-            rows = self._take(layout.record_type, len(layout.keys), rows, partial(accept, text, layout))
-        return rows
+                left = self._take(keys.dataset, len(keys.keys), left, partial(accept_any_order, text, keys))
+        return left
 
     def _take(self, record_type: str | None, keys: int, rows: Positions, accept_: Accept) -> Positions:
         """Take the rows that are certain, and return the others."""
