@@ -271,6 +271,32 @@ class TestWhatIsNotAUnitsFault:
         rig.check_exactly_once()
 
 
+class TestTwoWorkersWithCopiesOfOneMessage:
+    def test_do_not_count_each_other_s_attempts_during_an_outage(self, rig: Rig) -> None:
+        """It was: each round left one attempt more, and a healthy unit became a dead letter after five."""
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        units = rig.ledger.units
+        for _ in range(MAX_ATTEMPTS):
+            seen_by_the_first = units.notes(unit.id)
+            units.begin_attempt(unit.id)
+            seen_by_the_second = units.notes(unit.id)
+            units.begin_attempt(unit.id)
+            units.restore(unit.id, seen_by_the_first)
+            units.restore(unit.id, seen_by_the_second)
+        assert units.notes(unit.id) == UnitNotes()
+
+    def test_an_attempt_of_one_s_own_is_taken_back(self, rig: Rig) -> None:
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        units = rig.ledger.units
+        units.begin_attempt(unit.id)
+        before = units.notes(unit.id)
+        units.begin_attempt(unit.id)
+        units.restore(unit.id, before)
+        assert units.notes(unit.id).attempts == 1
+
+
 class TestAUnitThatTakesTooLong:
     def test_is_rejected_with_advice_when_nothing_of_it_can_be_written(self, rig: Rig) -> None:
         neighbours(rig, 3)

@@ -46,9 +46,14 @@ class Units:
         self._note(unit, "SET last_error = :error", {":error": {"S": error[:_MAX_ERROR]}})
 
     def restore(self, unit: UnitId, before: UnitNotes) -> None:
-        """Take mark and attempt back: what happened was not the unit's fault."""
+        """Take mark and attempt back: what happened was not the unit's fault.
+
+        Never upwards: `before` may hold the attempt of another worker, which that one has taken back meanwhile.
+        """
         values = {":suspect": {"N": str(before.suspect)}, ":attempts": {"N": str(before.attempts)}}
-        self._note(unit, "SET suspect = :suspect, attempts = :attempts", values)
+        not_upwards = _FREE & Condition("attempts >= :attempts", {}) if before.attempts else _FREE
+        expression = "SET suspect = :suspect, attempts = :attempts"
+        self._table.update(unit_key(unit), expression, values, not_upwards)
 
     def count_stall(self, unit: UnitId) -> bool:
         """A whole invocation was the unit's own, and it brought nothing to write.
