@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.lines import OVERLONG_HEAD_BYTES
 from services.transform.reading.pending import PendingRows
 from services.transform.reading.repair import Resumption
-from services.transform.reading.window import STEP_BYTES, Window, blanks_end
+from services.transform.reading.window import BLANK_RUN, STEP_BYTES, Window, blanks_end
 
 RAW_BYTES = OVERLONG_HEAD_BYTES  # how much of damaged bytes goes to quarantine; Bronze keeps the rest
 
@@ -33,7 +34,7 @@ class ArrayCursor:
     def _report_up_to(self, start: int, next_element: int, detail: str) -> Iterator[Piece]:
         detail += f"; reading goes on with the element at byte {self._window.base + next_element}."
         raw = self._window.data[start:next_element]
-        yield from self._report(start, detail, raw, next_element, Form.AFTER_COMMA)
+        yield from self._report(start, detail, raw, next_element, self._behind_comma)
 
     def _report(self, start: int, detail: str, raw: bytes | bytearray, next_: int, form: Form) -> Iterator[Piece]:
         """Report damage at `start`, and go on at `next_`."""
@@ -41,6 +42,16 @@ class ArrayCursor:
         base = self._window.base
         yield Piece(BrokenFrame(base + start, detail, bytes(raw[:RAW_BYTES])), Position(base + next_, form))
         self._at, self.form = next_, form
+
+    @property
+    def _behind_comma(self) -> Form:
+        """What is behind a comma."""
+        return Form.LOOSE if self.form is Form.LOOSE else Form.AFTER_COMMA
+
+    @property
+    def _behind_element(self) -> Form:
+        """What is behind an element."""
+        return Form.LOOSE if self.form is Form.LOOSE else Form.AFTER_ELEMENT
 
     @property
     def _offset(self) -> int:
@@ -62,12 +73,12 @@ class ArrayCursor:
         if len(self._window.data) < size:
             self._window.fill(size + min(STEP_BYTES, self._block))
 
-    def _skip_blanks(self) -> Generator[Piece, None, bool]:
+    def _skip_blanks(self, blanks: re.Pattern[bytes] = BLANK_RUN) -> Generator[Piece, None, bool]:
         """Go on to the next byte that is not blank. Returns whether a newline was skipped."""
         newline = False
         while True:
             data = self._window.data
-            end = blanks_end(data, self._at)
+            end = blanks_end(data, self._at, blanks)
             newline = newline or data.find(b"\n", self._at, end) >= 0
             self._at = end
             if end < len(data) or self._window.is_last:

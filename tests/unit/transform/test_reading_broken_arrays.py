@@ -14,10 +14,10 @@ from services.shared.judge.judge import RowJudge
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
 from tests.support.reading import BROKEN, MAX_ROW, OVERLONG, pieces_of, read_on, rows_in, rows_of
 
-FLAT = [{"id": number, "a": f"x{number}"} for number in range(6)]
+FLAT = [{"id": number, "a": f"x{number}"} for number in range(5)]
 NESTED = [
     {"id": number, "items": [{"id": 10 * number + k, "s": "a]b"} for k in (0, 1)], "t": 'x,{"}[' if number % 2 else "é"}
-    for number in range(6)
+    for number in range(5)
 ]
 
 
@@ -117,7 +117,9 @@ def test_what_the_reader_takes_for_good_is_what_the_judge_may_accept() -> None:
         (b"[{}}", [(1, b"{}"), (3, BROKEN)]),
         (b"[{}]]", [(1, b"{}"), (4, BROKEN)]),
         (b"[{},]", [(1, b"{}"), (4, BROKEN)]),
-        (b"[,{},,]", [(1, BROKEN), (2, b"{}"), (5, BROKEN)]),
+        (b"[,{},,]", [(1, BROKEN), (2, b"{}")]),
+        (b"[{} {},,\n[1] 2\ntru {}]", [(1, b"{}"), (2, BROKEN), (4, b"{}"), (9, b"[1]"), (13, b"2"), (15, b"tru {}")]),
+        (b"[\n{}\n{}\n{}\n]", [(2, b"{}"), (3, BROKEN), (5, b"{}"), (8, b"{}")]),
         (b"[1,,2]", [(1, b"1"), (3, BROKEN), (4, b"2")]),
         (b"[{} {}]", [(1, b"{}"), (2, BROKEN), (4, b"{}")]),
         (b'[{}, {"a"', [(1, b"{}"), (5, b'{"a"'), (9, BROKEN)]),
