@@ -46,6 +46,11 @@ class FreeUnit:
         return bool(self.notes.suspect or self.notes.attempts)
 
     @property
+    def has_stalled(self) -> bool:
+        """Whether it ran out of time, and never killed a worker: one that did is not tried before its neighbours."""
+        return bool(self.notes.stalls and not self.notes.attempts)
+
+    @property
     def suspicion(self) -> tuple[int, int]:
         return self.notes.attempts, self.notes.suspect
 
@@ -86,9 +91,9 @@ class Isolation:
 
     def work_through(self, free: Sequence[FreeUnit], lots: Sequence[OpenLot]) -> None:
         """Try everything once, in the order above."""
-        stalled = [unit for unit in free if unit.notes.stalls]
-        marked = [unit for unit in free if unit.is_marked and not unit.notes.stalls]
-        others = [unit for unit in free if not unit.is_marked and not unit.notes.stalls]
+        stalled = [unit for unit in free if unit.has_stalled]
+        marked = [unit for unit in free if unit.is_marked and not unit.has_stalled]
+        others = [unit for unit in free if not unit.is_marked and not unit.has_stalled]
         for unit in sorted(stalled, key=lambda unit: -unit.notes.stalls):
             self._alone(unit)
         for lot in (lot for lot in lots if lot.ran_out_of_time):
