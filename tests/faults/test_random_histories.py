@@ -75,10 +75,9 @@ def play(rig: Rig, delivery: Delivery) -> None:
     rig.reader = lambda lake: SlowReader(lake, rig.clock, delivery.slow)
 
     def second_worker() -> None:
-        """With the same contracts if the first one outlives its lease: docs/architecture.md says what remains there."""
+        """With the first one's contracts, since that may outlive its lease: docs/architecture.md says what remains."""
         rig.clock.advance(delivery.pause)
-        own = contracts if delivery.pause > INVOCATION_SECONDS else rig.contracts
-        rig.deliver(chosen(rig, delivery.others), lot_bytes=delivery.lot_bytes, contracts=own)
+        rig.deliver(chosen(rig, delivery.others), lot_bytes=delivery.lot_bytes, contracts=contracts)
 
     action = crash if delivery.crashes else second_worker
     interrupter = Interrupter(delivery.step, delivery.before, action)
