@@ -54,6 +54,7 @@ class Form(StrEnum):
     ARRAY = "array"  # an element of the array starts here, or the array ends
     AFTER_COMMA = "after_comma"  # an element of the array starts here; the array should not end
     AFTER_ELEMENT = "after_element"  # a comma is next, or the array ends
+    LOOSE = "loose"  # as ARRAY, in an array whose commas have been reported: they are optional from here on
     REST_OF_ELEMENT = "rest_of_element"  # the element that starts here has been reported as over-long
     LOST = "lost"  # the array is broken here: look for an element with which it goes on
     AFTER_ARRAY = "after_array"  # the byte after the closing bracket

@@ -1,11 +1,12 @@
 """The content of compressed objects: every member and frame of them, or an error, never an early end.
 
-Arrow decompresses. What it does not do is done here: limiting the memory that zstd frames ask for, and calling `check`
-for compressed bytes too, which may hold next to nothing.
+Arrow decompresses. What it does not do is done here: limiting the memory that zstd frames ask for, calling `check` for
+compressed bytes too, which may hold next to nothing, and reading bzip2 streams that are empty.
 """
 
 from __future__ import annotations
 
+import bz2
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from services.shared.errors import Terminal
 from services.shared.lake import ByteStream
 from services.shared.units import Unit
 from services.transform.reading.zstd_frames import MAX_WINDOW_BYTES, FrameGuard, WindowTooLarge
+
+_RAW_BYTES = 64 * 1024  # of compressed bytes that are read at once, as Arrow does
 
 
 class UnreadableUnit(Terminal):
@@ -26,7 +29,9 @@ class Decompressed:
     def __init__(self, raw: ByteStream, codec: str, unit: Unit, check: Callable[[], None]) -> None:
         self._unit = unit
         self._raw = _ArrowFile(raw, check, FrameGuard() if codec == "zstd" else None)
-        self._stream = pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), codec)
+        self._stream = (
+            _Bzip2(self._raw) if codec == "bz2" else pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), codec)
+        )
 
     def read(self, size: int) -> bytes:
         try:
@@ -51,6 +56,40 @@ class Decompressed:
 
     def close(self) -> None:
         self._stream.close()
+
+
+class _Bzip2:
+    """The content of bzip2 streams that follow each other."""
+
+    def __init__(self, raw: _ArrowFile) -> None:
+        self._raw = raw
+        self._stream = bz2.BZ2Decompressor()
+        self._is_begun = False  # whether any byte of the current stream has been read
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, and none only at the end.
+
+        Raises:
+            OSError: the bytes are not bzip2, or they are cut short.
+        """
+        while True:
+            if self._stream.eof:
+                left, self._stream = self._stream.unused_data, bz2.BZ2Decompressor()
+            else:
+                left = b""
+            if not left and self._stream.needs_input:
+                left = self._raw.read(_RAW_BYTES)
+                if not left:
+                    if self._is_begun:
+                        raise OSError("the stream is truncated")
+                    return b""
+            data = self._stream.decompress(left, size)
+            self._is_begun = not self._stream.eof
+            if data:
+                return data
+
+    def close(self) -> None:
+        self._raw.close()
 
 
 class _ArrowFile:

@@ -1,55 +1,32 @@
 """Rows that are the elements of an array, whatever the state of the array: nothing between its brackets is lost.
 
 Bytes are read as strict JSON first, at the speed of memory, so damage shows where it is; up to there, elements are
-found by their structure. What becomes of damage is decided here (decision 0012):
-
-    an element that is balanced but not JSON        a row: the judge says what is wrong with it
-    a comma that is missing or surplus              BrokenFrame; all elements are rows
-    an array that is not closed                     BrokenFrame at the object's end
-    anything else                                   BrokenFrame up to the element with which the array goes on
+found by their structure. What becomes of damage is written in `damage`.
 
 Where rows are depends on the bytes alone, never on how they came in blocks: so reading can go on after any piece.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from services.transform.blocks import BrokenFrame, Form, OverlongRow, Piece, Position
+from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
-from services.transform.reading.lines import OVERLONG_HEAD_BYTES
-from services.transform.reading.pending import Offsets, PendingRows, after_element, without_leading_blanks
-from services.transform.reading.repair import Resumption, next_is_object, validate_elements
+from services.transform.reading.damage import CLOSING, COMMA, COMMAS, OBJECT, REPORTED_ONCE, DamagedArray
+from services.transform.reading.repair import next_is_object, validate_elements
 from services.transform.reading.strict import Outcome, is_json, validate
-from services.transform.reading.window import BLANKS, STEP_BYTES, Window, blanks_end
+from services.transform.reading.window import blanks_end
 
-RAW_BYTES = OVERLONG_HEAD_BYTES  # how much of damaged bytes goes to quarantine; Bronze keeps the rest
+_LOOSE_ROWS = 4096  # that are found one by one before they are handed on
 _DEEP = 100  # levels; a row that is nested deeper is not accepted
 
-_COMMA, _OPENING, _CLOSING, _OBJECT = b",[]{"
-_COMMAS = re.compile(rb"[, \t\r\n]*")
 _SURPLUS_BRACKET = "A closing bracket is surplus: the array goes on behind it."
 
 
-class ArrayReader:
-    """Reads elements out of a window that begins one byte before the first of them.
-
-    `data[at]` is always the next byte that has not been dealt with, and `form` says what is there.
-    """
-
-    def __init__(self, window: Window, max_row: int, block_bytes: int) -> None:
-        self._window = window
-        self._max_row = max_row
-        self._reach = max_row + 1
-        self._block = block_bytes
-        self._rows = PendingRows(window, block_bytes)
-        self._resumption = Resumption(window, self._reach)
-        self._at = 1
-        self.form = Form.ARRAY
+class ArrayReader(DamagedArray):
+    """Reads elements out of a window that begins one byte before the first of them."""
 
     def read(self, form: Form) -> Iterator[Piece]:
         """The rows up to the object's end or to lines behind the array: the window then begins with these."""
@@ -57,14 +34,17 @@ class ArrayReader:
             Form.ARRAY: self._elements,
             Form.AFTER_COMMA: self._elements,
             Form.AFTER_ELEMENT: self._after_element,
+            Form.LOOSE: self._loose,
             Form.REST_OF_ELEMENT: self._rest_of_element,
             Form.LOST: self._lost,
             Form.AFTER_ARRAY: self._after_array,
         }
         self.form = form
         while self.form in steps:
-            if self._at > self._block or len(self._window.data) - self._at <= self._block // 2:
+            is_low = not self._window.is_last and len(self._window.data) - self._at <= self._block // 2
+            if is_low or self._at > self._block:
                 yield from self._slide()
+            self._rows.loose = self.form is Form.LOOSE
             yield from steps[self.form]()
         yield from self._rows.flush()
         self._window.drop(self._at)
@@ -77,9 +57,9 @@ class ArrayReader:
         data = self._window.data
         if self._at == len(data):
             yield from self._not_closed()
-        elif data[self._at] == _COMMA:
+        elif data[self._at] == COMMA:
             yield from self._surplus_commas()
-        elif data[self._at] == _CLOSING and self.form is Form.AFTER_COMMA:
+        elif data[self._at] == CLOSING and self.form is Form.AFTER_COMMA:
             detail = "A comma is surplus: the closing bracket of the array follows it."
             yield from self._report(self._at, detail, b"]", self._at, Form.ARRAY)
         else:
@@ -91,38 +71,75 @@ class ArrayReader:
         data, at = self._window.data, self._at
         if at == len(data):
             yield from self._not_closed()
-        elif data[at] == _COMMA:
+        elif data[at] == COMMA:
             self._at, self.form = at + 1, Form.AFTER_COMMA
-        elif data[at] == _CLOSING:
+        elif data[at] == CLOSING:
             self._at, self.form = at + 1, Form.AFTER_ARRAY
-        elif data[at] == _OBJECT:
+        elif data[at] == OBJECT:
             yield from self._rows.flush()
             detail = (
                 f"A comma is missing: an element ends at this byte, and the next one starts at byte {self._offset}."
             )
-            yield Piece(BrokenFrame(end - 1, detail, b""), Position(self._offset, Form.ARRAY))
-            self.form = Form.ARRAY
+            yield Piece(BrokenFrame(end - 1, detail + REPORTED_ONCE, b""), Position(self._offset, Form.LOOSE))
+            self.form = Form.LOOSE
         else:
             yield from self._broken(at, "expected ',' or ']'")
+
+    def _loose(self) -> Iterator[Piece]:
+        """Elements one by one, with or without commas between them."""
+        yield from self._skip_blanks(COMMAS)
+        data = self._window.data
+        if self._at == len(data):
+            yield from self._not_closed()
+        elif data[self._at] == CLOSING:
+            yield from self._rows.flush()
+            self._at, self.form = self._at + 1, Form.AFTER_ARRAY
+        else:
+            yield from self._loose_values()
+
+    def _loose_values(self) -> Iterator[Piece]:
+        starts: list[int] = []
+        ends: list[int] = []
+        at, data = self._at, self._window.data
+        with memoryview(data) as whole:
+            while len(starts) < _LOOSE_ROWS:
+                with whole[at:] as text:
+                    verdict = validate(text)
+                if verdict.outcome is not Outcome.VALUE_AND_MORE:
+                    break
+                starts.append(at)
+                ends.append(at + verdict.at)
+                at = blanks_end(data, ends[-1], COMMAS)
+                if at == len(data) or data[at] == CLOSING:
+                    break
+        if starts:
+            if not (yield from self._take(np.array(starts), np.array(ends))):
+                self._at = ends[-1]
+            return
+        match verdict.outcome:
+            case Outcome.BROKEN:
+                yield from self._broken_element(self._at + verdict.at, verdict.detail)
+            case Outcome.TOO_DEEP:
+                yield from self._deep()
+            case _:
+                yield from self._unfinished()
 
     def _rest_of_element(self) -> Iterator[Piece]:
         """Skip the rest of an over-long element, by its structure alone."""
         scanner = ArrayScanner()
         while True:
-            yield from self._slide()
-            self._window.fill(1 + SCAN_BYTES)
-            if self._at == len(self._window.data):
+            for commas, close in self._scan(scanner, len(self._window.data)):
+                if commas.size:
+                    self._at, self.form = int(commas[0]) + 1, Form.AFTER_COMMA
+                    return
+                if close >= 0:
+                    self._at, self.form = close, Form.AFTER_ELEMENT
+                    return
+            self._at = len(self._window.data)
+            if self._window.is_last:
                 self.form = Form.AFTER_ELEMENT
                 return
-            with memoryview(self._window.data) as data, data[1:] as chunk:
-                found = scanner.feed(chunk)
-            if found.commas.size:
-                self._at, self.form = 1 + int(found.commas[0]) + 1, Form.AFTER_COMMA
-                return
-            if found.close >= 0:
-                self._at, self.form = 1 + found.close, Form.AFTER_ELEMENT
-                return
-            self._at = len(self._window.data)
+            yield from self._slide()
 
     def _lost(self) -> Iterator[Piece]:
         """Look for the element with which the array goes on; the bytes up to there have been reported."""
@@ -143,12 +160,13 @@ class ArrayReader:
         if at == len(data):
             self.form = Form.LINES
             return
-        if data[at] == _COMMA and next_is_object(data, at + 1):
+        if data[at] == COMMA and next_is_object(data, at + 1) and self._goes_on(data.index(b"{", at)):
             yield from self._report(at, _SURPLUS_BRACKET, b",", at + 1, Form.AFTER_COMMA)
             return
         with memoryview(data) as whole, whole[at : at + self._reach] as text:
             verdict = validate(text)
-        if data[at] == _OBJECT and verdict.outcome is Outcome.VALUE_AND_MORE and data[at + verdict.at] in b",]":
+        is_element = verdict.outcome is Outcome.VALUE_AND_MORE and data[at + verdict.at] in b",]"
+        if is_element and data[at] == OBJECT and self._goes_on(at):
             yield from self._report(at + verdict.at, _SURPLUS_BRACKET, b"", at, Form.ARRAY)
             return
         end = data.find(b"\n", at, at + self._reach)
@@ -192,61 +210,8 @@ class ArrayReader:
         before = self._at
         if (yield from self._rows_up_to(len(self._window.data))):
             return
-        if self._window.is_last:
-            yield from self._unclosed_element()
-        elif self._at == before:
-            if len(self._window.data) - self._at > self._max_row:
-                yield from self._overlong(self._at)
-            else:
-                self._need(self._at + self._reach)
-
-    def _rows_up_to(self, end: int) -> Generator[Piece, None, bool]:
-        """Take the elements before `end` that a comma follows. Returns whether it had to turn aside before."""
-        scanner, start = ArrayScanner(), self._at
-        for first in range(start, end, SCAN_BYTES):
-            last = min(first + SCAN_BYTES, end)
-            with memoryview(self._window.data) as data, data[first:last] as chunk:
-                commas = scanner.feed(chunk).commas + first
-            if commas.size:
-                if (yield from self._take(np.concatenate(([start], commas[:-1] + 1)), commas)):
-                    return True
-                start = self._at = int(commas[-1]) + 1
-                self.form = Form.AFTER_COMMA
-            self._window.check()
-        return False
-
-    def _last_row(self, close: int) -> Iterator[Piece]:
-        """Take the element before the closing bracket, and the bracket."""
-        end = self._at + len(self._window.data[self._at : close].rstrip(BLANKS))
-        if end > self._at and (yield from self._take(np.array([self._at]), np.array([end]))):
-            return
-        self._at, self.form = close + 1, Form.AFTER_ARRAY
-
-    def _take(self, starts: Offsets, ends: Offsets) -> Generator[Piece, None, bool]:
-        """Take elements as rows. Returns whether one of them turned out to be elements itself."""
-        starts, ends = without_leading_blanks(self._window.data, starts, ends)
-        overlong = np.flatnonzero(ends - starts > self._max_row).tolist()
-        for before, row in pairwise([-1, *overlong, len(starts)]):
-            yield from self._rows.add(starts[before + 1 : row], ends[before + 1 : row])
-            if row == len(starts):
-                break
-            yield from self._overlong(int(starts[row]), int(ends[row]))
-            if self._window.data[int(starts[row])] == _OPENING:
-                return True
-        return False
-
-    def _overlong(self, start: int, end: int | None = None) -> Iterator[Piece]:
-        """An element that is longer than a row may be. `end` is where it ends, if that is known."""
-        data = self._window.data
-        if data[start] == _OPENING:
-            yield from self._open(start, "it is longer than a row may be")
-            return
-        yield from self._rows.flush()
-        rest = Position(self._window.base + start, Form.REST_OF_ELEMENT)
-        after = rest if end is None else after_element(self._window, end)
-        yield Piece(OverlongRow(rest.offset, bytes(data[start : start + min(RAW_BYTES, self._reach)])), after)
-        if end is None:
-            self._at, self.form = start, Form.REST_OF_ELEMENT
+        if self._window.is_last or self._at == before:
+            yield from self._unfinished()
 
     def _deep(self) -> Iterator[Piece]:
         """Somewhere, brackets are nested too deep for strict reading: that element is found by its structure."""
@@ -258,7 +223,7 @@ class ArrayReader:
                 yield from self._broken_element(verdict.at, verdict.detail)
         elif end >= 0 and end - start <= self._max_row:
             yield from self._take(np.array([start]), np.array([end]))
-            self._at, self.form = (end, Form.AFTER_ELEMENT) if close else (end + 1, Form.AFTER_COMMA)
+            self._at, self.form = (end, self._behind_element) if close else (end + 1, self._behind_comma)
         else:
             yield from self._broken(start, "brackets are nested too deep")
 
@@ -286,148 +251,3 @@ class ArrayReader:
                 start = first + int(commas[-1]) + 1
             first, size = first + length, min(size * 2, SCAN_BYTES)
         return start, -1, False
-
-    # What is wrong.
-
-    def _broken_element(self, broken: int, detail: str) -> Iterator[Piece]:
-        """The element at `at` is valid up to `broken`. An object that is complete there is a row."""
-        data = self._window.data
-        self._at = start = blanks_end(data, self._at, end=broken)
-        if broken - start > self._max_row:
-            yield from self._overlong(start)
-            return
-        text = data[start:broken].rstrip(BLANKS)
-        if text.startswith(b"{") and is_json(text):
-            self._at, self.form = start + len(text), Form.AFTER_ELEMENT
-            yield from self._rows.add(np.array([start]), np.array([self._at]))
-        elif start < broken or data[start] not in b",]":
-            yield from self._broken(broken, detail)
-
-    def _broken(self, broken: int, detail: str) -> Iterator[Piece]:
-        """The frame is lost at `broken`, in the element that starts at `at` or behind an element."""
-        self._need(self._at + self._reach)
-        data, start = self._window.data, self._at
-        detail = f"The array is broken at byte {self._window.base + broken} ({detail})"
-        found = self._resumption.find(start, broken)
-        if found >= 0:
-            if not (yield from self._balanced_elements(found)):
-                yield from self._report_up_to(start, found, detail)
-            self._at, self.form = found, Form.AFTER_COMMA
-            return
-        end = min(start + self._reach, len(data))
-        if (yield from self._elements_by_structure(end)):
-            return
-        is_end = self._is_end(end)
-        detail += "; its rest cannot be told apart." if is_end else "; it is not known where it goes on."
-        yield from self._report(start, detail, data[start:end], end, Form.LINES if is_end else Form.LOST)
-
-    def _balanced_elements(self, end: int) -> Generator[Piece, None, bool]:
-        """Take what is before the comma before `end` as rows, if all of it is elements with balanced brackets."""
-        scanner, start = ArrayScanner(), self._at
-        with memoryview(self._window.data) as data, data[start:end] as chunk:
-            found = scanner.feed(chunk)
-        comma = self._window.data.rindex(b",", start - 1, end)
-        if found.close >= 0 or not scanner.is_between_elements or not found.commas.size:
-            return False
-        commas = found.commas + start
-        if int(commas[-1]) != comma:
-            return False
-        yield from self._take(np.concatenate(([start], commas[:-1] + 1)), commas)
-        return True
-
-    def _elements_by_structure(self, end: int) -> Generator[Piece, None, bool]:
-        """Take the elements up to `end` by their brackets alone; False where there are none."""
-        start = self._at
-        with memoryview(self._window.data) as data, data[start:end] as chunk:
-            found = ArrayScanner().feed(chunk)
-        closes = found.close >= 0 and self._window.data[start + found.close] == _CLOSING
-        if found.commas.size:
-            commas = found.commas + start
-            yield from self._take(np.concatenate(([start], commas[:-1] + 1)), commas)
-            self._at, self.form = int(commas[-1]) + 1, Form.AFTER_COMMA
-        if closes:
-            yield from self._last_row(start + found.close)
-        return closes or bool(found.commas.size)
-
-    def _unclosed_element(self) -> Iterator[Piece]:
-        """The object ends in an element, or behind it."""
-        data = self._window.data
-        self._at = start = blanks_end(data, self._at)
-        text = data[start:].rstrip(BLANKS)
-        if not text:
-            return
-        if len(text) > self._max_row:
-            yield from self._overlong(start)
-        elif data[start] == _OPENING and is_json(text):
-            yield from self._open(start, "the object ends behind it")
-        elif not (yield from self._elements_by_structure(len(data))):
-            self._at, self.form = start + len(text), Form.AFTER_ELEMENT
-            yield from self._rows.add(np.array([start]), np.array([self._at]))
-
-    def _not_closed(self) -> Iterator[Piece]:
-        detail = "The array is not closed: the object ends without a closing bracket. Check whether it is complete."
-        yield from self._report(self._at, detail, b"", self._at, Form.LINES)
-
-    def _surplus_commas(self) -> Iterator[Piece]:
-        self._need(self._at + self._reach)
-        found = _COMMAS.match(self._window.data, self._at, self._at + self._reach)
-        end = found.end() if found else self._at
-        raw = self._window.data[self._at : end]
-        detail = "A comma is surplus: no element is before it."
-        if raw.count(b",") > 1:
-            detail = f"{raw.count(b',')} commas are surplus: no element is before them."
-        yield from self._report(self._at, detail, raw, end, Form.ARRAY)
-
-    def _open(self, start: int, why: str) -> Iterator[Piece]:
-        """An array as an element, which is no row anyway: its bracket may be the surplus one."""
-        detail = (
-            f"An array starts here inside of the array, and {why}: its elements are read as if they were not nested."
-        )
-        yield from self._report(start, detail, b"[", start + 1, Form.ARRAY)
-
-    def _report_up_to(self, start: int, next_element: int, detail: str) -> Iterator[Piece]:
-        detail += f"; reading goes on with the element at byte {self._window.base + next_element}."
-        raw = self._window.data[start:next_element]
-        yield from self._report(start, detail, raw, next_element, Form.AFTER_COMMA)
-
-    def _report(self, start: int, detail: str, raw: bytes | bytearray, next_: int, form: Form) -> Iterator[Piece]:
-        """Report damage at `start`, and go on at `next_`."""
-        yield from self._rows.flush()
-        base = self._window.base
-        yield Piece(BrokenFrame(base + start, detail, bytes(raw[:RAW_BYTES])), Position(base + next_, form))
-        self._at, self.form = next_, form
-
-    # The window.
-
-    @property
-    def _offset(self) -> int:
-        return self._window.base + self._at
-
-    def _is_end(self, end: int) -> bool:
-        """Whether the object ends at this place, or before it."""
-        return self._window.is_last and end >= len(self._window.data)
-
-    def _slide(self) -> Iterator[Piece]:
-        """Leave behind what has been dealt with, and fill the window up."""
-        yield from self._rows.flush()
-        self._window.drop(self._at - 1)
-        self._at = 1
-        self._window.fill(1 + self._block)
-
-    def _need(self, size: int) -> None:
-        """Have `size` bytes in the window, fewer only where the object ends."""
-        if len(self._window.data) < size:
-            self._window.fill(size + min(STEP_BYTES, self._block))
-
-    def _skip_blanks(self) -> Generator[Piece, None, bool]:
-        """Go on to the next byte that is not blank. Returns whether a newline was skipped."""
-        newline = False
-        while True:
-            data = self._window.data
-            end = blanks_end(data, self._at)
-            newline = newline or data.find(b"\n", self._at, end) >= 0
-            self._at = end
-            if end < len(data) or self._window.is_last:
-                return newline
-            yield from self._slide()
-            self._window.fill(1 + STEP_BYTES)

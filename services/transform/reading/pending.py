@@ -20,7 +20,12 @@ _FEW_BLANKS = 8  # so many are skipped for all elements at once, more for each b
 
 
 class PendingRows:
-    """Bounds of elements, as offsets in the window's data. They must be flushed before the window moves."""
+    """Bounds of elements, as offsets in the window's data. They must be flushed before the window moves.
+
+    `loose` says that commas between them are optional.
+    """
+
+    loose = False
 
     def __init__(self, window: Window, max_bytes: int) -> None:
         self._window = window
@@ -55,27 +60,27 @@ class PendingRows:
         window, start, end = self._window, int(starts[0]), int(ends[-1])
         with memoryview(window.data) as data:
             text = bytes(data[start:end])
-        return Piece(RowBlock(text, starts - start, ends - start, window.base + start), after_element(window, end))
+        return Piece(RowBlock(text, starts - start, ends - start, window.base + start), self.after(end))
+
+    def after(self, end: int) -> Position:
+        """Where reading goes on behind an element that ends at `end`, an offset in the window's data."""
+        window = self._window
+        if self.loose:
+            return Position(window.base + end, Form.LOOSE)
+        if end < len(window.data) and window.data[end] == _COMMA:
+            return Position(window.base + end + 1, Form.AFTER_COMMA)
+        return Position(window.base + end, Form.AFTER_ELEMENT)
 
 
-def after_element(window: Window, end: int) -> Position:
-    """Where reading goes on behind an element that ends at `end`, an offset in the window's data."""
-    if end < len(window.data) and window.data[end] == _COMMA:
-        return Position(window.base + end + 1, Form.AFTER_COMMA)
-    return Position(window.base + end, Form.AFTER_ELEMENT)
-
-
-def without_leading_blanks(data: bytearray, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
-    """The bounds of elements without the blanks before them; elements that are blank are left out."""
+def without_leading_blanks(data: bytearray, starts: Offsets, ends: Offsets) -> Offsets:
+    """Where elements start behind the blanks before them; one that is blank starts where it ends."""
     text = np.frombuffer(data, dtype=np.uint8)
     for _ in range(_FEW_BLANKS):
         blank = _IS_BLANK[text[starts]] & (starts < ends)
         if not blank.any():
-            break
+            return starts
         starts = starts + blank
-    else:
-        starts = starts.copy()
-        for row in np.flatnonzero(_IS_BLANK[text[starts]]).tolist():
-            starts[row] = min(blanks_end(data, int(starts[row])), int(ends[row]))
-    kept = starts < ends
-    return (starts, ends) if kept.all() else (starts[kept], ends[kept])
+    starts = starts.copy()
+    for row in np.flatnonzero(_IS_BLANK[text[starts]]).tolist():
+        starts[row] = min(blanks_end(data, int(starts[row])), int(ends[row]))
+    return starts

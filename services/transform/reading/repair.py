@@ -68,12 +68,12 @@ class Resumption:
                 self._need(min(len(self._window.data) + STEP_BYTES, limit))
                 continue
             candidate = found.end() - 1
-            at = self._first_break(candidate)
+            at = self.search_behind(candidate)
             if at < 0:
                 return candidate
 
-    def _first_break(self, candidate: int) -> int:
-        """-1 where the array goes on with this element; otherwise where the search goes on."""
+    def search_behind(self, candidate: int) -> int:
+        """-1 where the array goes on with this element; otherwise where the search for another one goes on."""
         self._need(candidate + self._reach)
         verdict = validate_elements(self._window, candidate, candidate + self._reach)
         match verdict.outcome:

@@ -14,7 +14,7 @@ from services.shared.lake import ByteStream
 
 STEP_BYTES = 1024 * 1024  # the most that is read between two calls of `check`
 BLANKS = b" \t\r\n"
-_LEADING_BLANKS = re.compile(rb"[ \t\r\n]*")
+BLANK_RUN = re.compile(rb"[ \t\r\n]*")
 _BLANKS_OF_LINE = re.compile(rb"[ \t\r]*")
 
 Check = Callable[[], None]
@@ -116,7 +116,7 @@ class Window:
 
 
 def blanks_end(
-    text: bytes | bytearray, start: int, blanks: re.Pattern[bytes] = _LEADING_BLANKS, end: int | None = None
+    text: bytes | bytearray, start: int, blanks: re.Pattern[bytes] = BLANK_RUN, end: int | None = None
 ) -> int:
     """Where the blanks that begin at `start` end, at `end` at the latest."""
     found = blanks.match(text, start, len(text) if end is None else end)

@@ -71,3 +71,62 @@ def test_a_broken_connection_is_not_taken_for_damage(suffix: str) -> None:
     (unit,) = Plan.of(lake.upload(f"bronze/a/b.jsonl{suffix}", b"x"), 100)
     with pytest.raises(LakeUnavailable):
         list(UnitReader(lake, MAX_ROW).read(unit))
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+@pytest.mark.parametrize("empty", [0, 1, 5000])
+def test_members_are_all_read_however_many_and_whether_empty_or_not(suffix: str, empty: int) -> None:
+    pack = CODECS[suffix]
+    data = pack(b'{"a": 1}\n') + pack(b"") * empty + pack(b'{"b": 2}\n' * 3) + pack(b"") * empty
+    texts = [text for _, text in rows_of(f"bronze/a/b.jsonl{suffix}", data)]
+    assert texts == [b'{"a": 1}', *[b'{"b": 2}'] * 3]
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_content_that_is_cut_anywhere_is_an_error(suffix: str) -> None:
+    pack = CODECS[suffix]
+    first, second = pack(b'{"a": 1}\n'), pack(b'{"b": 2}\n')
+    for length in range(1, len(first + second)):
+        if length != len(first):
+            with pytest.raises(UnreadableUnit, match="damaged or cut short"):
+                rows_of(f"bronze/a/b.jsonl{suffix}", (first + second)[:length])
+
+
+def zstd_frame(content: bytes, window_log: int) -> bytes:
+    """A frame of raw blocks that asks for a window of this size."""
+    header = b"\x28\xb5\x2f\xfd\x00" + bytes([(window_log - 10) << 3])
+    cuts = [content[at : at + 100_000] for at in range(0, len(content), 100_000)] or [b""]
+    blocks = [(len(cut) << 3 | (cut is cuts[-1])).to_bytes(3, "little") + cut for cut in cuts]
+    return header + b"".join(blocks)
+
+
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0hello"
+
+
+@pytest.mark.parametrize("before", [b"", zstd(b'{"a": 0}\n'), SKIPPABLE, zstd_frame(b'{"a": 0}\n' * 50_000, 20)])
+def test_a_zstd_frame_that_asks_for_too_large_a_window_is_refused_wherever_it_is(before: bytes) -> None:
+    assert rows_of("bronze/a/b.jsonl.zst", before + zstd_frame(b'{"a": 1}\n', 23))[-1][1] == b'{"a": 1}'
+    with pytest.raises(UnreadableUnit, match="window of 16,777,216 bytes, and 8,388,608 are allowed"):
+        rows_of("bronze/a/b.jsonl.zst", before + zstd_frame(b'{"a": 1}\n', 24))
+
+
+@pytest.mark.parametrize("level", [1, 3, 19])
+@pytest.mark.parametrize("size", [0, 100, 300, 70_000, 9_000_000])
+def test_the_usual_levels_of_zstd_are_read_whatever_the_size(level: int, size: int) -> None:
+    data = b'{"a": 1}\n' * (size // 9)
+    packed = bytes(pa.Codec("zstd", level).compress(data, asbytes=True))
+    assert len(rows_of("bronze/a/b.jsonl.zst", packed, block_bytes=1 << 20)) == size // 9
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_what_check_raises_ends_the_reading(suffix: str) -> None:
+    class OutOfTime(Exception):
+        pass
+
+    def check() -> None:
+        raise OutOfTime
+
+    lake = MemoryLake()
+    (unit,) = Plan.of(lake.upload(f"bronze/a/b.jsonl{suffix}", CODECS[suffix](b'{"a": 1}\n')), 1 << 30)
+    with pytest.raises(OutOfTime):
+        list(UnitReader(lake, MAX_ROW).read(unit, None, check))

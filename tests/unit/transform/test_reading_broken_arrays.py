@@ -1,0 +1,178 @@
+"""Damage of an array shows in quarantine, and costs no row that is not next to it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared.judge.judge import RowJudge
+from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
+from tests.support.reading import BROKEN, MAX_ROW, OVERLONG, pieces_of, read_on, rows_in, rows_of
+
+FLAT = [{"id": number, "a": f"x{number}"} for number in range(5)]
+NESTED = [
+    {"id": number, "items": [{"id": 10 * number + k, "s": "a]b"} for k in (0, 1)], "t": 'x,{"}[' if number % 2 else "é"}
+    for number in range(5)
+]
+
+
+def layout(elements: list[dict[str, object]], name: str) -> bytes:
+    match name:
+        case "compact":
+            text = json.dumps(elements, separators=(",", ":"))
+        case "on one line":
+            text = json.dumps(elements)
+        case "a line each":
+            text = "[\n" + ",\n".join(map(json.dumps, elements)) + "\n]\n"
+        case "commas first":
+            text = "[" + "\n,".join(map(json.dumps, elements)) + "]"
+        case _:
+            text = json.dumps(elements, indent=2) + "\n"
+    return text.encode()
+
+
+LAYOUTS = ("compact", "on one line", "a line each", "commas first", "pretty")
+CHANGED_INTO = b'[]{},:"\\\nx0'
+
+
+def damaged(text: bytes, at: int) -> list[bytes]:
+    """The text with one byte at this place taken away, put in, or changed."""
+    put_in = [text[:at] + bytes([byte]) + text[at:] for byte in CHANGED_INTO]
+    changed = [text[:at] + bytes([byte]) + text[at + 1 :] for byte in CHANGED_INTO]
+    return [other for other in (text[:at] + text[at + 1 :], *put_in, *changed) if other != text]
+
+
+def is_good(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def is_array(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), list)
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("elements", [FLAT, NESTED], ids=["flat", "nested"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_one_damaged_byte_costs_the_element_and_its_neighbours_at_most(
+    elements: list[dict[str, object]], name: str
+) -> None:
+    text = layout(elements, name)
+    spans = [(offset, offset + len(row)) for offset, row in rows_of("bronze/a/b.json", text)]
+    assert len(spans) == len(elements)
+    for at in range(len(text)):
+        hit = [index for index, (start, end) in enumerate(spans) if start - 5 <= at <= end + 5]
+        far = [span for index, span in enumerate(spans) if hit and min(abs(index - other) for other in hit) > 1]
+        for data in damaged(text, at):
+            _, _, pieces = pieces_of("bronze/a/b.json", data)
+            rows = rows_in(pieces)
+            found = Counter(row for _, row in rows)
+            assert all(found[text[start:end]] == 1 for start, end in far), (at, data)
+            assert len({offset for offset, _ in rows}) == len(rows), (at, data)
+            assert is_array(data) or not all(is_good(row) for _, row in rows), (at, data)
+            assert is_array(data) <= (BROKEN not in found), (at, data)
+            assert not unaccounted(data, pieces), (at, data)
+
+
+def unaccounted(data: bytes, pieces: list[Piece]) -> bytes:
+    """What is neither in a row, nor in damage that was reported, nor the frame itself."""
+    left = bytearray(data)
+    for found, _ in pieces:
+        match found:
+            case RowBlock():
+                for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True):
+                    left[found.base + start : found.base + end] = b" " * (end - start)
+            case BrokenFrame():
+                assert data[found.offset : found.offset + len(found.raw)] == found.raw
+                left[found.offset : found.offset + len(found.raw)] = b" " * len(found.raw)
+            case OverlongRow():
+                raise AssertionError("no row is over-long")
+    return bytes(left).translate(None, b" \t\r\n,[]")
+
+
+def test_what_the_reader_takes_for_good_is_what_the_judge_may_accept() -> None:
+    """The rows that count as good above are objects; the judge refuses everything else."""
+    judge = RowJudge({})
+    for text in (b"0", b"[1]", b'"x"', b"{"):
+        assert judge.judge(text, "a", None).reason in ("not_an_object", "malformed_json")  # type: ignore[arg-type, union-attr]
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b"[]", []),
+        (b"[ ]\n", []),
+        (b"[", [(1, BROKEN)]),
+        (b"[{}", [(1, b"{}"), (3, BROKEN)]),
+        (b"[{},", [(1, b"{}"), (4, BROKEN)]),
+        (b"[{}}", [(1, b"{}"), (3, BROKEN)]),
+        (b"[{}]]", [(1, b"{}"), (4, BROKEN)]),
+        (b"[{},]", [(1, b"{}"), (4, BROKEN)]),
+        (b"[,{},,]", [(1, BROKEN), (2, b"{}")]),
+        (b"[{} {},,\n[1] 2\ntru {}]", [(1, b"{}"), (2, BROKEN), (4, b"{}"), (9, b"[1]"), (13, b"2"), (15, b"tru {}")]),
+        (b"[\n{}\n{}\n{}\n]", [(2, b"{}"), (3, BROKEN), (5, b"{}"), (8, b"{}")]),
+        (b"[1,,2]", [(1, b"1"), (3, BROKEN), (4, b"2")]),
+        (b"[{} {}]", [(1, b"{}"), (2, BROKEN), (4, b"{}")]),
+        (b'[{}, {"a"', [(1, b"{}"), (5, b'{"a"'), (9, BROKEN)]),
+        (b"[{}],{}]", [(1, b"{}"), (4, BROKEN), (5, b"{}")]),
+        (b"[{},[{},{}]", [(1, b"{}"), (4, BROKEN), (5, b"{}"), (8, b"{}")]),
+        (b"{},{},{}]", [(0, b"{}"), (2, BROKEN), (3, b"{}"), (6, b"{}")]),
+        (b"[1]\n[2]\n", [(1, b"1"), (4, b"[2]")]),
+        (b"[1]\n{}\nx\n", [(1, b"1"), (4, b"{}"), (7, b"x")]),
+        (b"[1] rest\n{}", [(1, b"1"), (4, BROKEN), (9, b"{}")]),
+        (b'[{"a": tru}, {"a": 1}]', [(1, b'{"a": tru}'), (13, b'{"a": 1}')]),
+        (b'[{"a": NaN}, {"a": NaN}]', [(1, b'{"a": NaN}'), (13, b'{"a": NaN}')]),
+        (b'[{"a": "\\ud800"}]', [(1, b'{"a": "\\ud800"}')]),
+        (b"[" + b" " * 1000 + b"{}" + b"\n" * 1000 + b"]", [(1001, b"{}")]),
+        (b'["' + b"x" * 400 + b'", 2, ' + b"3" * 301 + b"]", [(1, OVERLONG), (405, b"2"), (408, OVERLONG)]),
+        (b'[{"a": "' + b"x" * 400 + b'"}, {}', [(1, OVERLONG), (412, b"{}"), (414, BROKEN)]),
+        (b"[{}, [" + b"{}, " * 200 + b"{}]", [(1, b"{}"), (5, BROKEN), *((6 + 4 * n, b"{}") for n in range(201))]),
+        (b"[" + b"[" * 2000 + b"]" * 2000 + b"]", [(1, BROKEN)]),
+    ],
+    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
+)
+@pytest.mark.parametrize("block_bytes", [1, 7, 1000])
+def test_what_becomes_of_broken_arrays(data: bytes, rows: list[tuple[int, bytes]], block_bytes: int) -> None:
+    assert rows_of("bronze/a/b.json", data, block_bytes=block_bytes) == rows
+
+
+objects = [b'{"a": 1}', b'{"b": [{"c": 2}, {"c": 3}]}', b"{}", b"1", b"tru", b"x" * 90]
+marks = [b"[", b"]", b"{", b"}", b",", b'"', b"\\", b"\n", b" ", b"\x00"]
+fragments = st.lists(st.sampled_from(objects + marks), max_size=40)
+arrays = fragments.map(lambda parts: b"[" + b"".join(parts)) | fragments.map(
+    lambda parts: b"[{}, " + b",".join(parts) + b"]"
+)
+
+
+@given(arrays, st.integers(1, 700))
+def test_rows_do_not_depend_on_blocks_and_no_position_is_given_twice(data: bytes, block_bytes: int) -> None:
+    rows = rows_of("bronze/a/b.json", data, block_bytes=block_bytes)
+    assert rows == rows_of("bronze/a/b.json", data, block_bytes=10_000)
+    assert len({offset for offset, _ in rows}) == len(rows)
+
+
+@given(arrays, st.integers(1, 700), st.sampled_from(["b.json", "b.json.gz"]))
+def test_reading_goes_on_behind_any_piece_of_any_array(data: bytes, block_bytes: int, name: str) -> None:
+    content = gzip.compress(data) if name.endswith(".gz") else data
+    reader, unit, pieces = pieces_of(f"bronze/a/{name}", content, block_bytes)
+    for number, piece in enumerate(pieces):
+        assert read_on(reader, unit, piece.after) == rows_in(pieces[number + 1 :])
+
+
+def test_the_detail_says_what_is_wrong_and_where_reading_goes_on() -> None:
+    _, _, pieces = pieces_of("bronze/a/b.json", b'[{"a": [1}, {"a": 2}, {"a": 3}]')
+    assert pieces[0].rows == BrokenFrame(
+        1,
+        "The array is broken at byte 9 (expected ',' or ']'); reading goes on with the element at byte 12.",
+        b'{"a": [1}, ',
+    )
+    assert len(b'{"a": [1}, ') <= MAX_ROW
