@@ -28,6 +28,7 @@ from services.transform.reading.strict import Outcome, is_json, validate
 from services.transform.reading.window import BLANKS, blanks_end
 
 _DEEP = 100  # levels; a row that is nested deeper is not accepted
+_LITTLE = 16 * 1024  # bytes before something too deep in which elements are looked at one by one
 
 _COMMA, _OPENING, _CLOSING, _OBJECT = b",[]{"
 _COMMAS = re.compile(rb"[, \t\r\n]*")
@@ -236,6 +237,11 @@ class ArrayReader(ArrayCursor):
 
     def _deep(self) -> Iterator[Piece]:
         """Somewhere, brackets are nested too deep for strict reading: that element is found by its structure."""
+        self._window.check()
+        before = self._at
+        turned = yield from self._rows_up_to(self._readable_end())
+        if turned or self._at > before:
+            return
         start, end, close = self._first_deep()
         if start > self._at:
             verdict = validate_elements(self._window, self._at, start)
@@ -247,6 +253,18 @@ class ArrayReader(ArrayCursor):
             self._at, self.form = (end, Form.AFTER_ELEMENT) if close else (end + 1, Form.AFTER_COMMA)
         else:
             yield from self._broken(start, "brackets are nested too deep")
+
+    def _readable_end(self) -> int:
+        """Up to where strict reading meets nothing too deep, not less than half of what it is or `_LITTLE`.
+
+        Elements before it are taken all at once: to look for the deep one anew behind each would take quadratic time.
+        """
+        size = len(self._window.data) - self._at
+        while size > _LITTLE:
+            size //= 2
+            if validate_elements(self._window, self._at, self._at + size).outcome is Outcome.CUT:
+                return self._at + size
+        return self._at
 
     def _first_deep(self) -> tuple[int, int, bool]:
         """Where the first element starts that is nested too deep, where it ends or -1, and whether by a bracket."""
