@@ -21,6 +21,7 @@ from services.transform.reading.window import blanks_end
 
 _LOOSE_ROWS = 4096  # that are found one by one before they are handed on
 _DEEP = 100  # levels; a row that is nested deeper is not accepted
+_LITTLE = 16 * 1024  # bytes before something too deep in which elements are looked at one by one
 
 _SURPLUS_BRACKET = "A closing bracket is surplus: the array goes on behind it."
 
@@ -215,6 +216,11 @@ class ArrayReader(DamagedArray):
 
     def _deep(self) -> Iterator[Piece]:
         """Somewhere, brackets are nested too deep for strict reading: that element is found by its structure."""
+        self._window.check()
+        before = self._at
+        turned = yield from self._rows_up_to(self._readable_end())
+        if turned or self._at > before:
+            return
         start, end, close = self._first_deep()
         if start > self._at:
             verdict = validate_elements(self._window, self._at, start)
@@ -226,6 +232,18 @@ class ArrayReader(DamagedArray):
             self._at, self.form = (end, self._behind_element) if close else (end + 1, self._behind_comma)
         else:
             yield from self._broken(start, "brackets are nested too deep")
+
+    def _readable_end(self) -> int:
+        """Up to where strict reading meets nothing too deep, not less than half of what it is or `_LITTLE`.
+
+        Elements before it are taken all at once: to look for the deep one anew behind each would take quadratic time.
+        """
+        size = len(self._window.data) - self._at
+        while size > _LITTLE:
+            size //= 2
+            if validate_elements(self._window, self._at, self._at + size).outcome is Outcome.CUT:
+                return self._at + size
+        return self._at
 
     def _first_deep(self) -> tuple[int, int, bool]:
         """Where the first element starts that is nested too deep, where it ends or -1, and whether by a bracket."""

@@ -15,7 +15,7 @@ from services.transform.reading.strict import Outcome, Verdict, validate
 from services.transform.reading.window import STEP_BYTES, Window
 
 CLEAN_BYTES = 256
-_TOO_DEEP_STEP = 64 * 1024  # how far the search goes on behind brackets that are nested too deep to be read
+_TOO_DEEP_STEP = 64 * 1024  # how far the search goes on where brackets so near are nested too deep to be read
 
 _LOOK_BYTES = 4096  # how far the next key of an object may be from its comma
 
@@ -78,7 +78,9 @@ class Resumption:
         verdict = validate_elements(self._window, candidate, candidate + self._reach)
         match verdict.outcome:
             case Outcome.TOO_DEEP:
-                return candidate + _TOO_DEEP_STEP
+                near = candidate + min(_TOO_DEEP_STEP, self._reach)
+                if validate_elements(self._window, candidate, near).outcome is Outcome.TOO_DEEP:
+                    return candidate + _TOO_DEEP_STEP
             case Outcome.BROKEN if verdict.at - candidate < CLEAN_BYTES:
                 return self._comma_before(candidate + 1, verdict.at)
             case Outcome.VALUE_AND_MORE if self._is_inside_something(verdict.at):

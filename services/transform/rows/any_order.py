@@ -204,6 +204,8 @@ class _Reading:
 
     def read(self, number: int, key: str, written: bytes) -> None:
         """Read a key's values in the rows that have it."""
+        if self._firsts[number] == self._firsts[number + 1]:  # of thousands of keys, rows may have a few
+            return
         cursor, has_key, end = self._cursor(number, written)
         field = self.columns.fields.get(key)
         if field:

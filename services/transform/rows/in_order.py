@@ -64,6 +64,8 @@ class _Walk:
     def pass_key(self, key: str) -> None:
         """Pass another key and its value, in the rows that have it."""
         has_key, value = self._pass_literal(key)
+        if not has_key.any():  # of thousands of keys, rows may have a few
+            return
         field = self.columns.fields.get(key)
         if field:
             read = read_field(self._text, field, value)

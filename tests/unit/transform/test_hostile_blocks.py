@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from services.shared.contract.model import Contract, Field, FieldType
 from services.transform.blocks import lines_block
-from services.transform.rows import parser, text
+from services.transform.rows import any_order, in_order, parser, text
+from services.transform.rows.fields import read_unknown
 from services.transform.rows.parser import RowParser
 
 BLOCK = 256 * 1024
@@ -144,3 +148,29 @@ def test_a_block_that_is_cut_into_pieces_gives_the_same_rows(monkeypatch: pytest
 
 def by_offset(table: pa.Table) -> list[dict[str, object]]:
     return sorted(table.to_pylist(), key=lambda row: row["_offset"])
+
+
+@pytest.mark.parametrize("keys_are_the_same", [True, False])
+def test_keys_of_a_few_wide_rows_cost_little_in_all_the_narrow_ones(
+    keys_are_the_same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+
+    def counting(read: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return read(*args)
+
+        return counted
+
+    monkeypatch.setattr(in_order, "read_unknown", counting(read_unknown))
+    monkeypatch.setattr(any_order._Reading, "_cursor", counting(any_order._Reading._cursor))
+    rows, keys = [AT.encode() + b',"k0":1}'] * 30_000, 900
+    for sample, row in enumerate(np.linspace(0, len(rows) - 1, 8).astype(int).tolist()):
+        first = 0 if keys_are_the_same else keys * sample
+        unknown = b"".join(b',"k%d":1' % number for number in range(first, first + keys))
+        rows[row] = AT.encode() + unknown + b"}"
+    parsed = RowParser({"parcels": CONTRACT}).parse(lines_block(b"\n".join(rows), 0), "parcels", CREATED)
+    assert parsed.silver["parcels"].num_rows == len(rows)
+    assert 0 < reads < 10 * keys

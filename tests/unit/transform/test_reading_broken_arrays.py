@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 
 from services.shared.judge.judge import RowJudge
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
+from services.transform.reading import elements
+from services.transform.reading.repair import validate_elements
+from services.transform.reading.strict import Verdict
+from services.transform.reading.window import Window
 from tests.support.reading import BROKEN, MAX_ROW, OVERLONG, pieces_of, read_on, rows_in, rows_of
 
 FLAT = [{"id": number, "a": f"x{number}"} for number in range(5)]
@@ -176,3 +180,35 @@ def test_the_detail_says_what_is_wrong_and_where_reading_goes_on() -> None:
         b'{"a": [1}, ',
     )
     assert len(b'{"a": [1}, ') <= MAX_ROW
+
+
+TOO_DEEP_TO_READ = b"[" * 3000 + b"]" * 3000
+
+
+def test_rows_between_damage_and_brackets_that_are_nested_too_deep_are_kept() -> None:
+    rows = [b'{"id":%d}' % number for number in range(20_000)]
+    text = b'[{"a":"x},' + b",".join((*rows, TOO_DEEP_TO_READ, *rows)) + b"]"
+    found = rows_of("bronze/d/f.json", text, block_bytes=1 << 20, max_row=1 << 20)
+    kept = [row for _, row in found if row.startswith(b'{"id":')]
+    assert [row for _, row in found].count(BROKEN) == 1
+    assert kept == rows[1:] + rows
+    assert len(found) == len(kept) + 2
+
+
+def test_elements_before_brackets_that_are_nested_too_deep_are_not_read_anew_for_each_deep_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+
+    def counting(window: Window, start: int, end: int) -> Verdict:
+        nonlocal read
+        verdict = validate_elements(window, start, end)
+        read += (verdict.at if verdict.at >= 0 else min(end, len(window.data))) - start
+        return verdict
+
+    monkeypatch.setattr(elements, "validate_elements", counting)
+    deep = b"[" * 101 + b"]" * 101
+    text = b"[" + b",".join((*[deep] * 2000, TOO_DEEP_TO_READ)) + b"]"
+    found = rows_of("bronze/d/f.json", text, block_bytes=1 << 20, max_row=1 << 20)
+    assert [row for _, row in found] == [*[deep] * 2000, TOO_DEEP_TO_READ]
+    assert read < 100 * len(text)
