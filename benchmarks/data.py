@@ -1,8 +1,8 @@
 """The benchmark's files: the same bytes on every machine, made once and kept in a cache folder.
 
 Two datasets of JSON lines, their event times in random order over five days: `shipments` as it ships, and `wide`, 40
-columns with nested values, nulls and absent keys. Variants of shipments hold 1 % bad rows, or one unknown field in
-every row.
+columns with nested values, nulls and absent keys. Variants of shipments hold 1 % bad rows, one unknown field in
+every row, or the keys of every row in a random order of its own (`shuffled`; `wide-shuffled` is that of `wide`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CONTRACTS = {"shipments": SHIPMENTS, "wide": WIDE}
 
 
 def jsonl(variant: str, rows: int, folder: Path) -> Path:
-    """The file of a variant (`shipments`, `bad`, `drift` or `wide`) with so many rows."""
+    """The file of a variant (`shipments`, `bad`, `drift`, `shuffled`, `wide` or `wide-shuffled`) with so many rows."""
     path = folder / f"{variant}-{rows}.jsonl"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,11 +74,13 @@ def jsonl(variant: str, rows: int, folder: Path) -> Path:
 
 def _lines(variant: str, rows: int) -> Iterator[str]:
     chance = random.Random(20260301)
-    make: Callable[[random.Random], dict[str, Any]] = _wide_row if variant == "wide" else _shipment
+    make: Callable[[random.Random], dict[str, Any]] = _wide_row if variant.startswith("wide") else _shipment
     for number in range(rows):
         row = make(chance)
         if variant == "drift":
             row["customs_code"] = f"C{chance.randrange(1000):03}"
+        if variant.endswith("shuffled"):
+            row = dict(chance.sample(list(row.items()), len(row)))
         line = json.dumps(row)
         yield _spoilt(line, number // BAD_EVERY) if variant == "bad" and number % BAD_EVERY == 0 else line
 

@@ -11,7 +11,7 @@ Whoever finishes another's planning uses the plan in the ledger, whatever its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ from itertools import islice
 from services.ingest.sending import SendTen, send_in_order
 from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
-from services.shared.identities import UnacceptableKey
+from services.shared.identities import LotId, UnacceptableKey
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseLost, LedgerObject, ObjectState
 from services.shared.units import BronzeObject, Plan, Unit
@@ -30,11 +30,12 @@ from services.shared.units import BronzeObject, Plan, Unit
 LEASE_SECONDS = 45.0
 RENEW_SECONDS = 10.0
 _LOOKED_UP_AT_ONCE = 100  # units; BatchGetItem's limit
+_LOTS_READ_AT_ONCE = 20  # a lot's item has up to 400 KB
 
 
 class Outcome(StrEnum):
     PLANNED = "planned"  # all its units were sent
-    RESUMED = "resumed"  # it was planned before; units that no lot holds were sent again
+    RESUMED = "resumed"  # it was planned before; units that nobody works on were sent again
     DUPLICATE = "duplicate"  # nothing was to be done
     REJECTED = "rejected"  # it is not turned into work
 
@@ -113,14 +114,22 @@ class Planner:
             error.add_note(f"its lease was not given back and ends within {LEASE_SECONDS:.0f} s ({second})")
 
     def _send_missing(self, plan: Plan, deadline: Deadline) -> int:
-        """Send again those units that are in no lot. Returns how many."""
-        return max(send_in_order(self.send, self._in_no_lot(plan), deadline), default=0)
+        """Send again those units that are not committed and that no worker has. Returns how many."""
+        return max(send_in_order(self.send, self._missing(plan), deadline), default=0)
 
-    def _in_no_lot(self, plan: Plan) -> Iterator[Unit]:
+    def _missing(self, plan: Plan) -> Iterator[Unit]:
+        """Units in no lot, or in one that its worker has left: nobody may have a message of such a lot any more."""
         every = iter(plan)
         while units := list(islice(every, _LOOKED_UP_AT_ONCE)):
-            bound = {record.id for record in self.ledger.find_units(unit.id for unit in units) if record.lot}
-            yield from (unit for unit in units if unit.id not in bound)
+            lot_of = {record.id: record.lot for record in self.ledger.find_units(unit.id for unit in units)}
+            taken_care_of = self._not_abandoned({lot for lot in lot_of.values() if lot})
+            yield from (unit for unit in units if lot_of.get(unit.id) not in taken_care_of)
+
+    def _not_abandoned(self, lots: Iterable[LotId]) -> set[LotId]:
+        waiting, kept = iter(lots), set[LotId]()
+        while some := list(islice(waiting, _LOTS_READ_AT_ONCE)):
+            kept |= {lot.id for lot in self.ledger.find_lots(some) if not self.ledger.lots.is_abandoned(lot)}
+        return kept
 
 
 def _lease(deadline: Deadline) -> float:

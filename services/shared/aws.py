@@ -28,9 +28,9 @@ def aws_client(service: Any, region: str | None = None) -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     style: Any = "path" if endpoint else "auto"
     config = Config(
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={"mode": "standard", "max_attempts": 4},
         connect_timeout=5,
-        read_timeout=60,
+        read_timeout=15,  # of silence; with all tries about a minute, which every function has
         max_pool_connections=16,
         s3={"addressing_style": style},
     )

@@ -117,3 +117,4 @@ def _tell_delivery(result: DeliveryResult) -> None:
     count("DuplicatesSkipped", result.duplicates)
     count("UnitsDead", len(result.dead))
     count("ObjectsRejected", len(result.rejected))
+    count("LotsDissolved", result.dissolved)

@@ -61,6 +61,7 @@ def test_a_lot_that_always_kills_its_worker_is_dissolved_after_three_take_overs(
     result = rig.deliver(rig.units)
     assert result is not None
     assert len(result.failed) == 2
+    assert result.dissolved == 1
     found = rig.look_up()
     assert not found.lots
     assert not rig.lake.files

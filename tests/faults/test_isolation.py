@@ -13,7 +13,7 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
-from services.shared.ledger.records import ObjectState
+from services.shared.ledger.records import ObjectState, UnitNotes
 from services.shared.units import Unit
 from services.transform.blocks import Piece
 from services.transform.files import encode as encoding
@@ -142,6 +142,23 @@ class TestAUnitThatHarmsItsWorker:
 
 
 class TestDeadLetters:
+    def test_a_unit_that_another_worker_has_bound_meanwhile_is_none(self, rig: Rig) -> None:
+        """Two deliveries have it at once: one commits it right before the other notes that it is dead."""
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        for _ in range(MAX_ATTEMPTS):
+            rig.ledger.units.begin_attempt(unit.id)
+
+        def the_other_commits() -> None:
+            rig.ledger.units.restore(unit.id, UnitNotes())
+            assert rig.deliver([unit]) is not None
+
+        copy = record(unit.to_message(), "a copy of the message", receives=3)
+        result = rig.deliver_records([copy], Interrupter(first="update_item", action=the_other_commits))
+        assert result is not None
+        assert result.duplicates == 1
+        rig.check_exactly_once()
+
     def dead(self, rig: Rig) -> Unit:
         unit = poison(rig, explode)
         play_until_acknowledged(rig, [unit], deliveries=MAX_ATTEMPTS)
@@ -252,6 +269,32 @@ class TestWhatIsNotAUnitsFault:
             rig.receives[f"m-{unit.id}"] = 500
         rig.deliver(rig.units)
         rig.check_exactly_once()
+
+
+class TestTwoWorkersWithCopiesOfOneMessage:
+    def test_do_not_count_each_other_s_attempts_during_an_outage(self, rig: Rig) -> None:
+        """It was: each round left one attempt more, and a healthy unit became a dead letter after five."""
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        units = rig.ledger.units
+        for _ in range(MAX_ATTEMPTS):
+            seen_by_the_first = units.notes(unit.id)
+            units.begin_attempt(unit.id)
+            seen_by_the_second = units.notes(unit.id)
+            units.begin_attempt(unit.id)
+            units.restore(unit.id, seen_by_the_first)
+            units.restore(unit.id, seen_by_the_second)
+        assert units.notes(unit.id) == UnitNotes()
+
+    def test_an_attempt_of_one_s_own_is_taken_back(self, rig: Rig) -> None:
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        units = rig.ledger.units
+        units.begin_attempt(unit.id)
+        before = units.notes(unit.id)
+        units.begin_attempt(unit.id)
+        units.restore(unit.id, before)
+        assert units.notes(unit.id).attempts == 1
 
 
 class TestAUnitThatTakesTooLong:

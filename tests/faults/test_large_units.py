@@ -17,6 +17,7 @@ from services.transform.blocks import Piece
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
+from tests.support.queue import record
 from tests.support.readers import SlowReader
 
 ROWS = [*(shipment(number, 1 + number % 3) for number in range(118)), b"{broken", b'{"event_time": 5}']
@@ -136,6 +137,47 @@ def test_its_neighbours_in_the_delivery_are_a_lot_of_their_own(
     rig.check_exactly_once()
     sizes = sorted(len(lot.units) for lot in rig.look_up().lots.values())
     assert sizes == [1, 1, 1]
+
+
+def test_one_that_brought_nothing_twice_and_then_gets_on_is_not_rejected(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    """As after an hour in which S3 was slow: the third invocation writes parts before its time is up."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    source = upload_gzip(rig)
+    for _ in range(2):
+        rig.ledger.units.count_stall(rig.units[0].id)
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    assert rig.state_of(source) is ObjectState.DONE
+    rig.check_exactly_once()
+
+
+def test_one_with_which_another_worker_gets_on_is_not_rejected(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    """Two deliveries have it at once: one reads in vain for the third time, the other has written a part."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    source = upload_gzip(rig)
+    (unit,) = rig.units
+    for _ in range(2):
+        rig.ledger.units.count_stall(unit.id)
+    slow = rig.reader
+
+    class Nowhere(UnitReader):
+        def read(self, unit: Unit, *args: Any, **kwargs: Any) -> Iterator[Piece]:
+            begun, rig.reader = rig.clock.now, slow
+            assert rig.deliver([unit], lot_bytes=LOT_BYTES) is not None
+            rig.clock.now = begun + 50
+            args[-1]()
+            yield from ()
+
+    rig.reader = lambda lake: Nowhere(lake, max_row_bytes=4096)
+    result = rig.deliver_records([record(unit.to_message(), "a copy of the message")], lot_bytes=LOT_BYTES)
+    assert result is not None
+    assert not result.rejected
+    rig.drain([unit], lot_bytes=LOT_BYTES)
+    assert rig.state_of(source) is ObjectState.DONE
+    rig.check_exactly_once()
 
 
 def test_a_lot_that_gets_nowhere_is_rejected_and_leaves_no_file(

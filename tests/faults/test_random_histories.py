@@ -75,8 +75,9 @@ def play(rig: Rig, delivery: Delivery) -> None:
     rig.reader = lambda lake: SlowReader(lake, rig.clock, delivery.slow)
 
     def second_worker() -> None:
+        """With the first one's contracts, since that may outlive its lease: docs/architecture.md says what remains."""
         rig.clock.advance(delivery.pause)
-        rig.deliver(chosen(rig, delivery.others), lot_bytes=delivery.lot_bytes)
+        rig.deliver(chosen(rig, delivery.others), lot_bytes=delivery.lot_bytes, contracts=contracts)
 
     action = crash if delivery.crashes else second_worker
     interrupter = Interrupter(delivery.step, delivery.before, action)

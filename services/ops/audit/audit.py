@@ -57,8 +57,9 @@ class Audit:
         self.accounts_left_out += listed and not keep
         self.count(account.outcome, account.counts)
 
-    def count(self, outcome: Outcome, counts: Counts) -> None:
-        self.objects[outcome] += 1
+    def count(self, outcome: Outcome, counts: Counts, number: int = 1) -> None:
+        """Count objects with the rows of them all."""
+        self.objects[outcome] += number
         self.counts += counts
 
     def add_lot(self, state: LotState, leftover: bool, number: int = 1) -> None:
@@ -173,7 +174,11 @@ def _account(
     scope = recheck.scope
     read_again: list[suspects.Known] = []
     doubtful: list[ObjectId] = []  # DONE, and not every unit is committed
-    for number, known in enumerate(suspects.objects(spool), 1):
+    with_done = scope.lists(Outcome.DONE)
+    if not with_done:
+        settled, rows = suspects.settled(spool)
+        result.count(Outcome.DONE, rows, settled)
+    for number, known in enumerate(suspects.objects(spool, with_done), 1):
         if not number % 1000:
             watch("objects", number)
         outcome = outcome_of(known.object, known.committed, known.dead, now, limits.overdue)

@@ -7,7 +7,7 @@ Suspects come and findings go one batch at a time. Reads only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from services.ops.audit.scope import Scope
 from services.ops.grid import batched, in_batches_of_lots, look_at, slices
 from services.shared.identities import LakeKey, LotId, ObjectId, UnitId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, ObjectState
+from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState
 
 _BATCH = 100
 _TRIES = 4  # a lot has three states; it is gone, or the same, by then
@@ -46,27 +46,29 @@ class Recheck:
     def _settle(self, suspects: set[LotId]) -> Generator[Finding, None, set[LotId]]:
         """Yields the findings of the lots that held still, and returns those that did not."""
         before = {lot.id: lot for lot in self.ledger.find_lots(suspects)}
-        found = {id_: list(self._check(lot)) for id_, lot in before.items()}
-        guilty = [id_ for id_, findings in found.items() if findings]
-        after = {lot.id: lot for lot in self.ledger.find_lots(guilty)}
-        moved = {id_ for id_ in guilty if id_ in after and _essence(after[id_]) != _essence(before[id_])}
-        for id_ in guilty:
-            if id_ in after and id_ not in moved:
-                yield from found[id_]
+        found = self._check(before.values())
+        after = {lot.id: lot for lot in self.ledger.find_lots(found)}
+        moved = {id_ for id_ in after if _essence(after[id_]) != _essence(before[id_])}
+        for id_ in after.keys() - moved:
+            yield from found[id_]
         return moved
 
-    def _check(self, lot: Lot) -> Iterator[Finding]:
-        objects = {known.id: known for known in self.ledger.find_objects({unit.object for unit in lot.units})}
-        created = {id_: known.source.created for id_, known in objects.items()}
-        if not self.scope.has_any((unit.object, created.get(unit.object)) for unit in lot.units):
-            return
-        units = {record.id: record for record in self.ledger.find_units(lot.units)}
-        others = {record.lot for record in units.values() if record.lot} - {lot.id}
-        other_lots = {other.id: other for other in self.ledger.find_lots(others)}
-        yield from check_record(lot)
-        yield from check_units(lot, units, objects, other_lots)
-        if lot.state is LotState.COMMITTED:
-            yield from check_files(lot, self.listings.find_files(file.key for file in lot.files))
+    def _check(self, lots: Collection[Lot]) -> dict[LotId, list[Finding]]:
+        """What is wrong with each of these lots; those in order are left out."""
+        members = {unit for lot in lots for unit in lot.units}
+        objects = {known.id: known for known in self.ledger.find_objects({unit.object for unit in members})}
+        units = {record.id: record for record in self.ledger.find_units(members)}
+        others = {record.lot for record in units.values() if record.lot} - {lot.id for lot in lots}
+        other_lots = {lot.id: lot for lot in lots}
+        for batch in in_batches_of_lots(others):
+            other_lots |= {lot.id: lot for lot in self.ledger.find_lots(batch)}
+        listed = self.listings.find_files(file.key for lot in lots for file in lot.files)
+        found = {
+            lot.id: [*check_record(lot), *check_units(lot, units, objects, other_lots), *check_files(lot, listed)]
+            for lot in lots
+            if self.scope.has_any((unit.object, _created(objects, unit)) for unit in lot.units)
+        }
+        return {id_: findings for id_, findings in found.items() if findings}
 
     def units(self, suspects: Iterable[UnitId]) -> Iterator[Finding]:
         """Units that are bound to a lot that does not list them, or does not exist."""
@@ -190,6 +192,10 @@ def account_of(tally: Tally, now: datetime, overdue_after: timedelta) -> Account
         advice=known.advice,
         errors=tally.errors,
     )
+
+
+def _created(objects: Mapping[ObjectId, LedgerObject], unit: UnitId) -> datetime | None:
+    return objects[unit.object].source.created if unit.object in objects else None
 
 
 def _essence(lot: Lot) -> tuple[object, ...]:

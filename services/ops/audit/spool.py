@@ -1,6 +1,6 @@
 """The spool: the ledger's records as rows of a temporary SQLite file, so that memory does not grow with the ledger.
 
-Rows are joined by 64-bit hashes of the names (a third of the bytes, and fast to sort). Two names with one hash could
+Rows are joined by 64-bit hashes of the names: short, and fast to sort. Two names with one hash could
 hide a problem (of 100 million names, with a probability of 1 in 4,000); they cannot invent one, because each suspect is
 read again under its name. The file is deleted when it is opened, so nothing is left over, whatever happens.
 """

@@ -28,6 +28,7 @@ SELECT id FROM lot WHERE lid IN (
   UNION SELECT lid FROM member LEFT JOIN object USING (oid) WHERE object.oid IS NULL OR NOT ({_ON_GRID})
   UNION SELECT file.lid FROM file LEFT JOIN listed USING (kid)
         WHERE committed AND (listed.kid IS NULL OR listed.content != file.content))
+ORDER BY id
 """  # noqa: S608 (constants)
 _COMMITTED = f"""
 CREATE TABLE committed AS
@@ -39,8 +40,13 @@ _ACCOUNTS = """
 SELECT object.oid, id, state, size, step, created, reason, advice,
        coalesce(units, 0), coalesce(read, 0), coalesce(silver, 0), coalesce(quarantined, 0),
        EXISTS (SELECT 1 FROM unit WHERE unit.oid = object.oid AND dead)
-FROM object LEFT JOIN committed USING (oid) WHERE in_scope ORDER BY id
+FROM object LEFT JOIN committed USING (oid) WHERE in_scope AND ({wanted}) ORDER BY id
 """
+_SETTLED = "state = 'DONE' AND coalesce(units, 0) = (size + step - 1) / step"
+_TOTAL_OF_SETTLED = f"""
+SELECT count(*), coalesce(sum(read), 0), coalesce(sum(silver), 0), coalesce(sum(quarantined), 0)
+FROM object LEFT JOIN committed USING (oid) WHERE in_scope AND {_SETTLED}
+"""  # noqa: S608 (constants)
 
 
 class Known:
@@ -77,9 +83,15 @@ def units(spool: Spool) -> Iterator[UnitId]:
     return map(UnitId.parse, names(spool.query(_BOUND_WITHOUT_ENTRY)))
 
 
-def objects(spool: Spool) -> Iterator[Known]:
-    """All objects of the scope, by name."""
-    return map(Known, spool.query(_ACCOUNTS))
+def settled(spool: Spool) -> tuple[int, Counts]:
+    """How many objects of the scope are DONE with every unit committed, and their rows. Most are; they are summed."""
+    ((number, *rows),) = spool.query(_TOTAL_OF_SETTLED)
+    return number, Counts(*rows)
+
+
+def objects(spool: Spool, with_settled: bool) -> Iterator[Known]:
+    """The objects of the scope, by name; all, or those that are not settled."""
+    return map(Known, spool.query(_ACCOUNTS.format(wanted="1" if with_settled else f"NOT ({_SETTLED})")))
 
 
 def lot_states(spool: Spool) -> Iterator[tuple[LotState, bool, int]]:

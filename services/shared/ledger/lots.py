@@ -107,40 +107,47 @@ class Lots:
     def take_over(self, lot: Lot, contracts: Mapping[str, str], lease_seconds: float) -> Lot:
         """Take a lot whose lease is over. The condition names the token seen, so one of many takers wins.
 
+        `lot` may be minutes old: its worker may have written further files since then, under the same token. So the
+        lot is read again once the new token keeps everybody else from changing it.
+
         Progress under other contracts is forgotten: the lot is executed from its start.
-        The take-over is counted before it starts; `record_progress` sets the count back, `forgive` takes one back.
+        The take-over is counted before it starts; `record_progress` sets the count back, `give_back` may take one back.
+
+        Returns:
+            The lot as it is now, with our lease.
 
         Raises:
             LeaseHeld: the lease is alive, or another worker was faster.
+            LeaseLost: another worker took it from us at once.
         """
         if lot.lease_until >= self._table.now_ms():
             raise LeaseHeld(f"lot {lot.id} is being executed by another worker", lot.lease_until)
         token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)
         abandoned = in_state(lot.state) & leased_with(lot.lease_token) & lease_over(self._table.now_ms())
-        keeps = lot.progress is not None and lot.progress.contracts == contracts
         found = self._table.update_if(
             lot_key(lot.id),
-            "SET lease_token = :token, lease_until = :until, contracts = :contracts, take_overs = :count"
-            + ("" if keeps else " REMOVE progress"),
+            "SET lease_token = :token, lease_until = :until, contracts = :contracts,"
+            " take_overs = if_not_exists(take_overs, :zero) + :one",
             {
                 ":token": {"S": token},
                 ":until": {"N": str(until)},
                 ":contracts": {"S": _contracts_text(contracts)},
-                ":count": {"N": str(lot.take_overs + 1)},
+                ":zero": {"N": "0"},
+                ":one": {"N": "1"},
             },
             abandoned,
             lambda there: _token(there) == token,
         )
         if found is not None:
             raise LeaseHeld(f"lot {lot.id} was taken over by another worker")
-        return replace(
-            lot,
-            contracts=contracts,
-            lease_token=token,
-            lease_until=until,
-            take_overs=lot.take_overs + 1,
-            progress=lot.progress if keeps else None,
-        )
+        ours = self.look_again(lot)
+        if ours is None or ours.lease_token != token:
+            raise _lost(lot)
+        if ours.progress is None or ours.progress.contracts == contracts:
+            return ours
+        if ours.state is LotState.PENDING:
+            self._update_own(ours, "REMOVE progress", {})
+        return replace(ours, progress=None)
 
     def record_outputs(self, lot: Lot, outputs: Iterable[str]) -> Lot:
         """Record further keys before they are written, so that whoever executes or dissolves the lot finds them.
@@ -277,6 +284,10 @@ class Lots:
         )
         if refused:
             raise _lost(lot)
+
+    def is_abandoned(self, lot: Lot) -> bool:
+        """Whether the lot is not committed and no worker's lease on it is alive."""
+        return lot.state is not LotState.COMMITTED and lot.lease_until < self._table.now_ms()
 
     def look_again(self, lot: Lot) -> Lot | None:
         """The lot as it is now; None where it is gone."""

@@ -46,18 +46,31 @@ class Units:
         self._note(unit, "SET last_error = :error", {":error": {"S": error[:_MAX_ERROR]}})
 
     def restore(self, unit: UnitId, before: UnitNotes) -> None:
-        """Take mark and attempt back: what happened was not the unit's fault."""
+        """Take mark and attempt back: what happened was not the unit's fault.
+
+        Never upwards: `before` may hold the attempt of another worker, which that one has taken back meanwhile.
+        """
         values = {":suspect": {"N": str(before.suspect)}, ":attempts": {"N": str(before.attempts)}}
-        self._note(unit, "SET suspect = :suspect, attempts = :attempts", values)
+        not_upwards = _FREE & Condition("attempts >= :attempts", {}) if before.attempts else _FREE
+        expression = "SET suspect = :suspect, attempts = :attempts"
+        self._table.update(unit_key(unit), expression, values, not_upwards)
 
-    def count_stall(self, unit: UnitId) -> None:
-        """A whole invocation was the unit's own, and it brought nothing to write."""
-        self._note(unit, "SET stalls = if_not_exists(stalls, :zero) + :one", _COUNTING)
+    def count_stall(self, unit: UnitId) -> bool:
+        """A whole invocation was the unit's own, and it brought nothing to write.
 
-    def bury(self, unit: UnitId, message_id: str, error: str) -> None:
-        """The unit is about to be sent to the dead-letter queue, in place of this message."""
+        Returns:
+            False where another worker has bound the unit meanwhile: nothing may be concluded from our failure.
+        """
+        return self._note(unit, "SET stalls = if_not_exists(stalls, :zero) + :one", _COUNTING)
+
+    def bury(self, unit: UnitId, message_id: str, error: str) -> bool:
+        """The unit is about to be sent to the dead-letter queue, in place of this message.
+
+        Returns:
+            False where another worker has bound the unit meanwhile: it must not be sent.
+        """
         values = {":message": {"S": message_id}, ":error": {"S": error[:_MAX_ERROR]}, ":now": self._table.timestamp()}
-        self._note(unit, "SET dead = :message, dead_at = :now, last_error = :error", values)
+        return self._note(unit, "SET dead = :message, dead_at = :now, last_error = :error", values)
 
     def revive(self, unit: UnitId) -> None:
         """A dead letter was sent back to the queue: the unit starts from zero."""
@@ -68,5 +81,5 @@ class Units:
         found = self._table.get(unit_key(unit))
         return unit_from(found).notes if found else UnitNotes()
 
-    def _note(self, unit: UnitId, expression: str, values: Mapping[str, Item]) -> None:
-        self._table.update(unit_key(unit), expression, values, _FREE)
+    def _note(self, unit: UnitId, expression: str, values: Mapping[str, Item]) -> bool:
+        return self._table.update(unit_key(unit), expression, values, _FREE)

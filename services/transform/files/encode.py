@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
 
 from services.shared.contract.model import Contract
@@ -34,9 +35,23 @@ def encode(
             yield str(LakeKey(SILVER_ROOT, dataset, day.isoformat(), lot, part)), data, rows
     if quarantine is None:
         return
-    # Record types that no contract describes share one folder: their names come from outside.
-    folders = [name if name in contracts else UNKNOWN_RECORD_TYPE for name in quarantine["record_type"].to_pylist()]
-    for folder in sorted(set(folders)):
-        rows_of_folder = quarantine.filter(pa.array([name == folder for name in folders]))
+    for folder, rows in _by_folder(quarantine, contracts):
         key = LakeKey(QUARANTINE_ROOT, folder, lot.day.isoformat(), lot, part)
-        yield str(key), quarantine_file(rows_of_folder, metadata), rows_of_folder.num_rows
+        yield str(key), quarantine_file(rows, metadata), rows.num_rows
+
+
+def _by_folder(quarantine: pa.Table, contracts: Mapping[str, Contract]) -> Iterator[tuple[str, pa.Table]]:
+    """Refused rows by the folder that they belong to, without an object for each of millions of rows.
+
+    Record types that no contract describes share one folder: their names come from outside.
+    """
+    types = quarantine["record_type"].unify_dictionaries().combine_chunks()
+    folders = np.array([name if name in contracts else UNKNOWN_RECORD_TYPE for name in types.dictionary.to_pylist()])
+    names, numbers = np.unique(folders, return_inverse=True)
+    of_row = numbers[types.indices.to_numpy()]
+    for number, name in enumerate(names.tolist()):
+        mine = of_row == number
+        if mine.all():
+            yield name, quarantine
+        elif mine.any():
+            yield name, quarantine.filter(pa.array(mine))

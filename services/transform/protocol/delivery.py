@@ -36,6 +36,7 @@ class DeliveryResult:
     duplicates: int = 0  # messages whose unit or object was finished before
     dead: dict[str, Failure] = field(default_factory=dict)  # messages that became dead letters, by message id
     rejected: dict[ObjectId, Failure] = field(default_factory=dict)  # objects that were given up
+    dissolved: int = 0  # lots that were given up; their units are tried alone
 
     @property
     def response(self) -> dict[str, list[dict[str, str]]]:
@@ -59,6 +60,7 @@ class DeliveryProcessor:
         on_lot: Callable[[LotReport], None] = lambda _: None,
     ) -> DeliveryResult:
         """Process one delivery; `on_lot` hears of each lot as soon as it is committed."""
+        dissolved_before = self._worker.dissolved
         delivery = _Delivery(self._worker, self._ledger, self._dead_letters, self._bronze_bucket, on_lot)
         delivery.open(records)
         isolation = Isolation(self._worker, self._ledger, deadline, delivery)
@@ -66,6 +68,7 @@ class DeliveryProcessor:
             for found in delivery.look_up():
                 isolation.work_through(*delivery.sort(found))
         delivery.close()
+        delivery.result.dissolved = self._worker.dissolved - dissolved_before
         return delivery.result
 
 
@@ -195,9 +198,12 @@ class _Delivery:
         """Note it, then send the letter, then acknowledge. A crash in between repeats the sending."""
         letters = self._letters[unit.id]
         try:
-            self._ledger.units.bury(unit.id, letters[0].message_id, str(failure))
+            is_free = self._ledger.units.bury(unit.id, letters[0].message_id, str(failure))
         except FAILURES as error:
             self._come_back(letters, error)
+            return
+        if not is_free:
+            self.lost_race(unit, LostRace(f"{unit.id} is in a lot of another worker: it is no dead letter"))
             return
         self._send_dead(letters[:1], "attempts_exhausted", failure)
 

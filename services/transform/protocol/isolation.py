@@ -46,6 +46,11 @@ class FreeUnit:
         return bool(self.notes.suspect or self.notes.attempts)
 
     @property
+    def has_stalled(self) -> bool:
+        """Whether it ran out of time, and never killed a worker: one that did is not tried before its neighbours."""
+        return bool(self.notes.stalls and not self.notes.attempts)
+
+    @property
     def suspicion(self) -> tuple[int, int]:
         return self.notes.attempts, self.notes.suspect
 
@@ -86,9 +91,9 @@ class Isolation:
 
     def work_through(self, free: Sequence[FreeUnit], lots: Sequence[OpenLot]) -> None:
         """Try everything once, in the order above."""
-        stalled = [unit for unit in free if unit.notes.stalls]
-        marked = [unit for unit in free if unit.is_marked and not unit.notes.stalls]
-        others = [unit for unit in free if not unit.is_marked and not unit.notes.stalls]
+        stalled = [unit for unit in free if unit.has_stalled]
+        marked = [unit for unit in free if unit.is_marked and not unit.has_stalled]
+        others = [unit for unit in free if not unit.is_marked and not unit.has_stalled]
         for unit in sorted(stalled, key=lambda unit: -unit.notes.stalls):
             self._alone(unit)
         for lot in (lot for lot in lots if lot.ran_out_of_time):
@@ -116,7 +121,7 @@ class Isolation:
                 self._failed_by_itself(before[id_], failure, recorded=False)
             if len(attempt.together) == 1:
                 ((id_, failure),) = attempt.together.items()
-                self._failed_by_itself(before[id_], failure, recorded=False)
+                self._failed_in_its_lot(before[id_], failure, recorded=False)
             else:
                 for id_, failure in attempt.together.items():
                     self._failed_in_company(before[id_], failure, attempt.together_marked)
@@ -151,8 +156,10 @@ class Isolation:
         attempt = self._worker.start([unit.unit], self._deadline)
         if attempt.report:
             self._settle.committed(attempt.report)
-        for failure in (attempt.failed | attempt.together).values():
+        for failure in attempt.failed.values():
             self._failed_by_itself(unit, failure, recorded=True, whole=whole)
+        for failure in attempt.together.values():
+            self._failed_in_its_lot(unit, failure, recorded=True)
 
     def _resume(self, open_lot: OpenLot) -> None:
         if out_of_time := self._out_of_time():
@@ -186,6 +193,13 @@ class Isolation:
                 note(unit.unit.id, str(failure))
             self._settle.comes_back([unit.unit], failure)
 
+    def _failed_in_its_lot(self, unit: FreeUnit, failure: Failure, recorded: bool) -> None:
+        """A lot of this unit only has failed. If time ran out, the unit is no stall: its lot keeps what was written."""
+        if is_own_fault(failure):
+            self._failed_by_itself(unit, failure, recorded)
+        else:
+            self._not_their_fault([unit], failure)
+
     def _failed_in_company(self, unit: FreeUnit, failure: Failure, marked: bool) -> None:
         """A lot of several units failed as a whole."""
         if not is_own_fault(failure):
@@ -212,17 +226,25 @@ class Isolation:
 
         What a unit of its own has read is written before this is raised, so there was nothing.
         """
-        stalls = unit.notes.stalls + (1 if whole or not unit.notes.stalls else 0)
-        if stalls >= MAX_TAKE_OVERS:
-            if unit.unit.is_whole_object:
-                self._settle.is_too_large(unit.unit, too_large(unit.unit))
-            else:  # other units of its object may be in Silver already: it is a dead letter in the end
-                self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
+        counts = whole or not unit.notes.stalls
+        try:
+            is_free = self._ledger.units.count_stall(unit.unit.id) if counts else True
+        except FAILURES as error:  # then it is not counted
+            self._not_their_fault([unit], error)
             return
-        with suppress(*FAILURES):
-            if stalls > unit.notes.stalls:
-                self._ledger.units.count_stall(unit.unit.id)
-        self._not_their_fault([unit], failure)
+        if not is_free:
+            race = LostRace(f"{unit.unit.id} is in a lot of another worker, which gets on with it")
+            self._not_their_fault([unit], race)
+        elif counts and unit.notes.stalls + 1 >= MAX_TAKE_OVERS:
+            self._stalled_for_good(unit)
+        else:
+            self._not_their_fault([unit], failure)
+
+    def _stalled_for_good(self, unit: FreeUnit) -> None:
+        if unit.unit.is_whole_object:
+            self._settle.is_too_large(unit.unit, too_large(unit.unit))
+        else:  # other units of its object may be in Silver already: it is a dead letter in the end
+            self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
 
     def _out_of_time(self) -> OutOfTime | None:
         try:

@@ -81,6 +81,7 @@ class LotWorker:
         self.parser = RowParser(contracts)
         self.clock = clock
         self.writers = writers
+        self.dissolved = 0  # lots, since the worker was made
 
     def start(self, candidates: Sequence[Unit], deadline: Deadline) -> Attempt:
         """Make one lot of as many of these free units as fit, in order, and commit it.
@@ -127,9 +128,11 @@ class LotWorker:
             Exception: it could not be committed; it is dissolved if that will happen again.
         """
         ours = self.ledger.lots.take_over(lot, self.versions, deadline.remaining() + LEASE_SLACK_SECONDS)
-        if ours.state is LotState.DISSOLVING or lot.take_overs >= MAX_TAKE_OVERS:
+        if ours.state is LotState.DISSOLVING or ours.take_overs > MAX_TAKE_OVERS:
             self._dissolve(ours)
-            raise _Dissolved(f"lot {lot.id} was given up after {lot.take_overs} executions; its units are tried alone")
+            raise _Dissolved(
+                f"lot {lot.id} was given up after {ours.take_overs - 1} executions; its units are tried alone"
+            )
         run = Execution(self, deadline, ours)
         try:
             for unit in units:
@@ -181,6 +184,7 @@ class LotWorker:
         dissolving = self.ledger.lots.begin_dissolving(lot)
         self.lake.delete(sorted(dissolving.outputs))
         self.ledger.lots.dissolve(dissolving)
+        self.dissolved += 1
 
 
 class _Dissolved(Terminal):

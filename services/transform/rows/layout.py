@@ -11,26 +11,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from services.shared.judge.judge import read_items
-from services.shared.judge.row_json import own_record_type
+from services.shared.judge.row_json import Row, own_record_type
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.transform.rows.text import Literal
 
 _MAX_BYTES, _MAX_KEYS = 64 * 1024, 1000  # of a row from which a layout is learned: each key costs time for itself
 
 
-class _Sample(NamedTuple):
-    """What one row says of its layout: the bytes before each value, and those after the last one."""
+class Style(NamedTuple):
+    """The bytes before a row's first key, between keys and values, between values and keys, and behind the last one."""
 
-    record_type: str | None
-    literals: dict[str, bytes]
-    key_texts: dict[str, str]
+    opener: bytes
+    colon: bytes
+    comma: bytes
     trailer: bytes
 
 
-def _sample(row: bytes) -> _Sample | None:
+class Sample(NamedTuple):
+    """What one row says of its layout: the bytes before each value, and those after the last one.
+
+    The literal of `record_type` includes its value, of which `record_type_text` is the text. `style` is None where the
+    bytes between keys and values are not the same in the whole row.
+    """
+
+    record_type: str | None
+    record_type_text: bytes | None
+    literals: dict[str, bytes]
+    key_texts: dict[str, str]
+    trailer: bytes
+    style: Style | None
+
+
+def learn_samples(rows: Iterable[bytes]) -> list[Sample]:
+    """What these rows say; those that could not be accepted, or are very long, say nothing."""
+    return [sample for sample in map(_sample, rows) if sample]
+
+
+def _sample(row: bytes) -> Sample | None:
     found = read_items(row) if len(row) <= _MAX_BYTES else None
     if not found or not 0 < len(found.items) <= _MAX_KEYS:
         return None
@@ -40,8 +61,19 @@ def _sample(row: bytes) -> _Sample | None:
         literals[key] = text[at:end].encode()
         key_texts[key] = text[span.key_start : span.key_end]
         at = item.end
-    record_type = own_record_type(found)
-    return _Sample(record_type, literals, key_texts, text[at:].encode())
+    own = found.items.get(RECORD_TYPE)
+    own_text = text[own.start : own.end].encode() if own else None
+    return Sample(own_record_type(found), own_text, literals, key_texts, text[at:].encode(), _style(found))
+
+
+def _style(row: Row) -> Style | None:
+    spans, text = list(row.spans()), row.text
+    colons = {text[span.key_end : span.start] for span in spans}
+    commas = {text[left.end : right.key_start] for left, right in pairwise(spans)} or {","}
+    if len(colons) > 1 or len(commas) > 1:
+        return None
+    parts = (text[: spans[0].key_start], colons.pop(), commas.pop(), text[spans[-1].end :])
+    return Style(*(part.encode() for part in parts))
 
 
 @dataclass(slots=True)
@@ -58,17 +90,18 @@ class Layout:
     trailer: Literal
 
     @classmethod
-    def of(cls, sample: _Sample) -> Layout:
+    def of(cls, sample: Sample) -> Layout:
         literals = {key: Literal(text) for key, text in sample.literals.items()}
         return cls(sample.record_type, list(literals), literals, dict(sample.key_texts), Literal(sample.trailer))
 
-    def absorb(self, sample: _Sample) -> bool:
+    def absorb(self, sample: Sample) -> bool:
         """Take in the keys of another row; False where that row is laid out differently."""
         is_alike = (
             sample.trailer == self.trailer.text
             and next(iter(sample.literals)) == self.keys[0]
             and all(self.literals[key].text == text for key, text in sample.literals.items() if key in self.literals)
             and (RECORD_TYPE in self.literals or RECORD_TYPE not in sample.literals)
+            and self._has_order(sample.literals)
         )
         if is_alike:
             behind: dict[str, list[str]] = {}  # new keys, by the known one that they follow
@@ -83,11 +116,16 @@ class Layout:
             self.keys = [new for key in self.keys for new in (key, *behind.get(key, ()))]
         return is_alike
 
+    def _has_order(self, keys: Iterable[str]) -> bool:
+        """Whether the known ones of these keys are in the layout's order."""
+        place = {key: number for number, key in enumerate(self.keys)}
+        return all(left < right for left, right in pairwise(place[key] for key in keys if key in place))
 
-def learn_layouts(rows: Iterable[bytes]) -> list[Layout]:
-    """The layouts of these sample rows, in the order in which they are met."""
+
+def learn_layouts(samples: Iterable[Sample]) -> list[Layout]:
+    """The layouts of these samples, in the order in which they are met."""
     layouts: list[Layout] = []
-    for sample in filter(None, map(_sample, rows)):
+    for sample in samples:
         if not any(layout.absorb(sample) for layout in layouts):
             layouts.append(Layout.of(sample))
     return layouts

@@ -7,8 +7,9 @@ neither where the bytes come from nor where the tables go.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,10 @@ from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge, shown
 from services.shared.judge.verdicts import Accepted, Reason, Rejected
 from services.transform.blocks import RowBlock
-from services.transform.rows.fast import accept
-from services.transform.rows.layout import learn_layouts
+from services.transform.rows.any_order import accept_any_order, learn_key_sets
+from services.transform.rows.columns import Certain
+from services.transform.rows.in_order import accept
+from services.transform.rows.layout import learn_layouts, learn_samples
 from services.transform.rows.tables import Refused, buffer_bytes, quarantine_table, silver_table
 from services.transform.rows.text import WORD, BlockText, Positions, TooDense
 
@@ -70,13 +73,15 @@ _MOST_ROWS = 65_536  # taken at once; this and the next three bound what a block
 _MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken at once
 _JUDGED_ROWS, _JUDGED_BYTES = 4096, 2 * 1024 * 1024  # judged one by one, until they are made into tables
 _SAMPLES = 8
-_WORTHWHILE = 8  # layouts are tried again while they take at least one row in so many
+_MOST_LAYOUTS = 2  # for each set of keys; where samples show more, no layout is tried
+_WORTHWHILE = 8  # a round that takes less than one row in so many is the last one
 
 
 class RowParser:
     """Parses blocks by the contracts of all datasets; made once, used for every block.
 
-    Rows that share a layout are taken together (`fast`); what is left goes one by one to the reference
+    Rows that share a layout are taken together (`in_order`), and so are rows of the same keys in any order
+    (`any_order`); what is left goes one by one to the reference
     (`services.shared.judge`). Beyond the block and the tables that are made of it, a block of 8 MiB needs less than
     150 MiB of memory, whatever it holds: it is cut into pieces of so many rows, quotes and brackets at most.
     """
@@ -97,7 +102,7 @@ class RowParser:
             piece = pieces.pop()
             parsing = _Parsing(self._contracts, self._judge, piece, default_dataset, object_created)
             try:
-                left = parsing.take_by_layout()
+                left = parsing.take_together()
             except TooDense:
                 pieces += reversed(_cut(piece, (len(piece.starts) + 1) // 2))
                 continue
@@ -140,6 +145,13 @@ class _Tables:
         return Parsed(rows_read, silver, pa.concat_tables(self._quarantine or [quarantine_table([])]))
 
 
+def _is_worthwhile(rows: Positions, left: Positions) -> bool:
+    return (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
+
+
+Accept = Callable[[Positions, Contract, bool, datetime], Certain]
+
+
 class _Parsing:
     """One piece of a block."""
 
@@ -155,7 +167,7 @@ class _Parsing:
         self._default_dataset, self._object_created = default_dataset, object_created
         self.taken: list[tuple[str, pa.Table]] = []
 
-    def take_by_layout(self) -> Positions:
+    def take_together(self) -> Positions:
         """Take the rows of which it is certain that they are right, and return the others.
 
         Raises:
@@ -169,28 +181,38 @@ class _Parsing:
         rows = self._without(rows, broken)
         while len(rows) >= _FEWEST_ROWS:
             left = self._take_round(text, rows)
-            is_worthwhile = (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
+            is_worthwhile = _is_worthwhile(rows, left)
             rows = left
             if not is_worthwhile:
                 break
         return np.sort(np.append(rows, broken))
 
     def _take_round(self, text: BlockText, rows: Positions) -> Positions:
-        """Learn the layouts of some of the rows, and take the rows that have them."""
-        block = self._block
+        """Learn from some of the rows how they are written, and take those that are written alike."""
+        block, left = self._block, rows
         samples = rows[np.linspace(0, len(rows) - 1, _SAMPLES).astype(np.int64)]
-        for layout in learn_layouts(block.data[block.starts[row] : block.ends[row]] for row in samples.tolist()):
-            dataset = self._default_dataset if layout.record_type is None else layout.record_type
-            contract = self._contracts.get(dataset)
-            if contract is None:
-                continue
-            at_once = max(_MOST_VALUES // len(layout.keys), 1)
-            for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
-                is_default = dataset == self._default_dataset
-                found = accept(text, part, layout, contract, is_default, self._object_created)
-                if len(found.rows):
-                    self.taken.append((dataset, found.table))
-                    rows = self._without(rows, found.rows)
+        learned = learn_samples(block.data[block.starts[row] : block.ends[row]] for row in samples.tolist())
+        layouts, key_sets = learn_layouts(learned), learn_key_sets(learned)
+        if len(layouts) <= _MOST_LAYOUTS * len(key_sets):
+            for layout in layouts:
+                left = self._take(layout.record_type, len(layout.keys), left, partial(accept, text, layout))
+        if not _is_worthwhile(rows, left):
+            for keys in key_sets:
+                left = self._take(keys.dataset, len(keys.keys), left, partial(accept_any_order, text, keys))
+        return left
+
+    def _take(self, record_type: str | None, keys: int, rows: Positions, accept_: Accept) -> Positions:
+        """Take the rows that are certain, and return the others."""
+        dataset = self._default_dataset if record_type is None else record_type
+        contract = self._contracts.get(dataset)
+        if contract is None:
+            return rows
+        at_once = max(_MOST_VALUES // (keys + len(contract.fields)), 1)
+        for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
+            found = accept_(part, contract, dataset == self._default_dataset, self._object_created)
+            if len(found.rows):
+                self.taken.append((dataset, found.table))
+                rows = self._without(rows, found.rows)
         return rows
 
     def _without(self, rows: Positions, others: Positions) -> Positions:

@@ -131,6 +131,15 @@ class BlockText:
         index = np.minimum(number + 1, len(self._closers) - 1)
         return self._closers[index] + 1, self._quotes_before_closers[index]
 
+    def at_first_level(self, at: Positions) -> Mask | None:
+        """Which of these ascending positions are in none of a row's own arrays and objects; None means all of them."""
+        if len(self._closers) == 2:
+            return None
+        opened, closed = np.searchsorted(at, self._openers), np.searchsorted(at, self._closers[1:-1])
+        change = np.bincount(opened, minlength=len(at) + 1) - np.bincount(closed, minlength=len(at) + 1)
+        outer: Mask = np.cumsum(change[:-1]) == 0
+        return outer
+
     @cached_property
     def _backslashes(self) -> Positions:
         if b"\\" not in self.data:
@@ -154,11 +163,19 @@ class BlockText:
 
     @cached_property
     def _closers(self) -> Positions:
-        """Where each row's own arrays and objects close: the brackets that lead back to the row's first level.
+        """Where each row's own arrays and objects close, and one position before and one behind the block."""
+        return np.concatenate(([-1], self._own_brackets[1], [len(self.data)]))
+
+    @cached_property
+    def _openers(self) -> Positions:
+        return self._own_brackets[0]
+
+    @cached_property
+    def _own_brackets(self) -> tuple[Positions, Positions]:
+        """Where each row's own arrays and objects open and close: those brackets that leave and reach its first level.
 
         Rows that are too deep have none. Brackets in strings are looked at like others as long as they pair up, which
         they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
-        One entry before the first and one behind the last are beyond the block.
         """
         folded = self.bytes | _BRACKET_CASE
         brackets = _where((folded == _OPEN) | (folded == _CLOSE))
@@ -169,11 +186,12 @@ class BlockText:
             brackets = brackets[(self.quotes_before(brackets) - quotes_before_row) % 2 == 0]
             firsts, level, is_close = self._levels(brackets)
             level = level - _before(level, firsts).take(_row_of(firsts, len(brackets)))
-        closes = (level == 1) & is_close
+        closes, opens = (level == 1) & is_close, (level == 2) & ~is_close
         if level.max(initial=0) > MAX_DEPTH:
             row = _row_of(firsts, len(brackets))
-            closes &= ~np.isin(row, row[level > MAX_DEPTH])
-        return np.concatenate(([-1], brackets[closes], [len(self.data)]))
+            too_deep = np.isin(row, row[level > MAX_DEPTH])
+            closes, opens = closes & ~too_deep, opens & ~too_deep
+        return brackets[opens], brackets[closes]
 
     def _levels(self, brackets: Positions) -> tuple[Positions, npt.NDArray[np.int32], Mask]:
         """The first bracket of each row; for each bracket how many are open behind it, and whether it closes."""

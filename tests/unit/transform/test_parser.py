@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -184,6 +186,39 @@ class TestWhatIsLookedAtOneByOne:
         parsed = RowParser(CONTRACTS).parse(lines_block(lines(rows, **style), 0), "parcels", CREATED)
         assert parsed.silver["parcels"].num_rows == 500
         assert len(judged) <= 1
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            pytest.param(lambda n: {}, id="of the contract"),
+            pytest.param(lambda n: {"new": n, "old": {"b": [n]}, "zü": "]"}, id="and unknown ones"),
+            pytest.param(lambda n: {"city": None} if n % 3 else {"tags": []}, id="and nulls"),
+            pytest.param(lambda n: {"record_type": "letters" if n % 2 else "parcels"}, id="of two datasets"),
+            pytest.param(lambda n: {f"new_{n % 2}": '"x"'}, id="absent or there"),
+        ],
+    )
+    @pytest.mark.parametrize("style", [{}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+    def test_rows_of_the_same_keys_in_any_order_are_not(
+        self, more: Callable[[int], dict[str, Any]], style: dict[str, Any], judged: list[bytes]
+    ) -> None:
+        chance = random.Random(1)
+        rows = [list(parcel(number, **more(number)).items()) for number in range(1000)]
+        for row in rows:
+            chance.shuffle(row)
+        data = lines([dict(row) for row in rows], **style)
+        parsed = RowParser(CONTRACTS).parse(lines_block(data, 0), "parcels", CREATED)
+        assert sum(table.num_rows for table in parsed.silver.values()) == 1000
+        assert len(judged) <= 1
+
+    def test_unknown_fields_in_any_order_are_rescued_in_the_order_of_their_row(self) -> None:
+        chance = random.Random(1)
+        rows = [list(parcel(number, b={"x": number}, a="1", c=None).items()) for number in range(300)]
+        for row in rows:
+            chance.shuffle(row)
+        parsed = RowParser(CONTRACTS).parse(lines_block(lines([dict(row) for row in rows]), 0), "parcels", CREATED)
+        table = parsed.silver["parcels"].sort_by("_offset")
+        expected = [json.dumps({k: v for k, v in row if k in "abc"}, separators=(",", ":")) for row in rows]
+        assert [text.replace(" ", "") for text in table["_rescued"].to_pylist()] == expected
 
     def test_lines_that_end_like_on_windows_are_not(self, judged: list[bytes]) -> None:
         data = lines([parcel(number) for number in range(500)]).replace(b"\n", b"\r\n")

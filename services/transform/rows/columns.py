@@ -1,0 +1,86 @@
+"""The columns of rows that are taken together, and which of the rows turn out to be certainly right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from services.shared.contract.model import Contract, Field
+from services.shared.judge.judge import event_window
+from services.shared.judge.verdicts import RECORD_TYPE
+from services.transform.rows.fields import Column, Computed, Constant, Read
+from services.transform.rows.tables import silver_schema
+from services.transform.rows.text import BlockText, Mask, Positions
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Certain(NamedTuple):
+    """Rows of the block (indices, ascending) that are accepted, and their table in the same order."""
+
+    rows: Positions
+    table: pa.Table
+
+
+class Columns:
+    """What has been read of these rows. `ok` shrinks on the way; nothing else means anything where it is False."""
+
+    def __init__(self, text: BlockText, rows: Positions, contract: Contract) -> None:
+        self._text, self._rows, self._contract = text, rows, contract
+        self.fields = {field.name: field for field in contract.fields}
+        self.ok: Mask = np.ones(len(rows), dtype=bool)
+        self._columns: dict[str, Column] = {}
+
+    def add(self, field: Field, has_key: Mask, read: Read) -> None:
+        """The values of a field in the rows that have its key."""
+        self._columns[field.name] = read.column
+        if field.required:
+            self.ok &= has_key & ~read.is_null
+        self.ok &= read.ok | ~has_key
+
+    def add_record_type(self, value: str | None, has_key: Mask, is_default: bool) -> None:
+        """The rows' own dataset, which may be absent only where it is the default."""
+        if not is_default:
+            self.ok &= has_key
+        if RECORD_TYPE in self.fields:
+            self._columns[RECORD_TYPE] = Constant(value, has_key)
+
+    def accepted(self, object_created: datetime, rescued: Callable[[Positions], pa.Array]) -> Certain:
+        """The rows that have what is required and an event time in the window.
+
+        `rescued` makes the column of the unknown keys of the chosen rows (indices into the rows of these columns).
+        """
+        self._check(object_created)
+        chosen = np.flatnonzero(self.ok)
+        rows, schema = self._rows[chosen], silver_schema(self._contract)
+        if not len(rows):
+            return Certain(rows, schema.empty_table())
+        columns = [self._column(schema.field(name), chosen) for name in self.fields]
+        offsets = pa.array(self._text.starts[rows] + self._text.base)
+        return Certain(rows, pa.Table.from_arrays([*columns, offsets, rescued(chosen)], schema=schema))
+
+    def _check(self, object_created: datetime) -> None:
+        times = self._columns.get(self._contract.event_time)
+        if not isinstance(times, Computed) or any(
+            field.required and field.name not in self._columns for field in self._contract.fields
+        ):
+            self.ok[:] = False
+            return
+        first, last = (_ticks(moment, times.type) for moment in event_window(self._contract, object_created))
+        self.ok &= (times.values >= first) & (times.values <= last)
+
+    def _column(self, field: pa.Field, chosen: Positions) -> pa.Array:
+        if field.name not in self._columns:
+            return pa.nulls(len(chosen), field.type)
+        column = self._columns[field.name].build(chosen)
+        return column.dictionary_encode() if pa.types.is_dictionary(field.type) else column
+
+
+def _ticks(moment: datetime, type_: pa.DataType) -> int:
+    """A moment in the unit of an event time column: microseconds, or days, since 1970."""
+    unit = timedelta(days=1) if pa.types.is_date32(type_) else timedelta(microseconds=1)
+    return (moment - _EPOCH) // unit

@@ -1,0 +1,108 @@
+"""Many rows of a block at a time: those that share a layout become Arrow columns without being looked at one by one.
+
+`accept` finds the rows of a layout of which it is certain that the reference accepts them, with the same values. It
+judges none bad: rows that it does not return may be right or wrong.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.shared.contract.model import Contract
+from services.shared.judge.verdicts import RECORD_TYPE
+from services.transform.rows.columns import Certain, Columns
+from services.transform.rows.fields import NESTED, Column, Cursor, Read, read_field, read_unknown
+from services.transform.rows.layout import Layout
+from services.transform.rows.text import BlockText, Mask, Positions
+
+
+def accept(
+    text: BlockText, layout: Layout, rows: Positions, contract: Contract, is_default: bool, object_created: datetime
+) -> Certain:
+    """Those of the given rows that have the layout and that the contract surely accepts.
+
+    `is_default` says whether rows without a `record_type` belong to the contract; `object_created` is the creation time
+    of their object (UTC).
+
+    Raises:
+        TooDense: the block must be cut.
+    """
+    rows = rows[text.matches(text.starts[rows], layout.literals[layout.keys[0]])]
+    walk = _Walk(text, rows, layout, contract)
+    for key in layout.keys:
+        if key == RECORD_TYPE:
+            walk.pass_record_type(is_default)
+        else:
+            walk.pass_key(key)
+    walk.check_end()
+    return walk.columns.accepted(object_created, walk.rescued)
+
+
+class _Walk:
+    """One pass through the rows, key by key."""
+
+    def __init__(self, text: BlockText, rows: Positions, layout: Layout, contract: Contract) -> None:
+        self._text, self._rows, self._layout = text, rows, layout
+        self.columns = Columns(text, rows, contract)
+        fields = self.columns.fields
+        self._at = text.starts[rows]
+        self._quotes = text.quotes_before(self._at)
+        has_nested = any(key not in fields or fields[key].type in NESTED for key in layout.keys)
+        self._closers = text.closers_before(self._at) if has_nested else np.zeros_like(self._at)
+        self._unknown: dict[str, tuple[Mask, Column]] = {}
+
+    def pass_record_type(self, is_default: bool) -> None:
+        """Pass the dataset's name, which is part of the key's literal."""
+        has_key, behind = self._pass_literal(RECORD_TYPE)
+        self.columns.add_record_type(self._layout.record_type, has_key, is_default)
+        self._move(has_key, behind)
+
+    def pass_key(self, key: str) -> None:
+        """Pass another key and its value, in the rows that have it."""
+        has_key, value = self._pass_literal(key)
+        field = self.columns.fields.get(key)
+        if field:
+            read = read_field(self._text, field, value)
+            self.columns.add(field, has_key, read)
+        else:
+            read = read_unknown(self._text, value)
+            self._unknown[key] = has_key, read.column
+            self.columns.ok &= read.ok | ~has_key
+        self._move(has_key, read)
+
+    def _pass_literal(self, key: str) -> tuple[Mask, Cursor]:
+        literal = self._layout.literals[key]
+        has_key = self._text.matches(self._at, literal)
+        live = self.columns.ok & has_key
+        return has_key, Cursor(self._at + literal.size, self._quotes + literal.quotes, self._closers, live)
+
+    def _move(self, has_key: Mask, behind: Cursor | Read) -> None:
+        if has_key.all():
+            self._at, self._quotes, self._closers = behind.at, behind.quotes, behind.closers
+            return
+        self._at = np.where(has_key, behind.at, self._at)
+        self._quotes = np.where(has_key, behind.quotes, self._quotes)
+        if behind.closers is not self._closers:
+            self._closers = np.where(has_key, behind.closers, self._closers)
+
+    def check_end(self) -> None:
+        """Check that the rows end here."""
+        trailer = self._layout.trailer
+        self.columns.ok &= self._text.matches(self._at, trailer)
+        self.columns.ok &= self._at + trailer.size == self._text.ends[self._rows]
+
+    def rescued(self, chosen: Positions) -> pa.Array:
+        """The unknown keys of each row as one JSON object; null where there are none."""
+        parts, has_any = [], np.zeros(len(chosen), dtype=bool)
+        for key, (has_key, column) in self._unknown.items():
+            parts.append(pc.binary_join_element_wise(f",{self._layout.key_texts[key]}:", column.build(chosen), ""))
+            has_any |= has_key[chosen]
+        if not has_any.any():
+            return pa.nulls(len(chosen), pa.string())
+        inner = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
+        whole = pc.binary_join_element_wise("{", pc.ascii_ltrim(inner, characters=","), "}", "")
+        return pc.if_else(pa.array(has_any), whole, pa.scalar(None, pa.string()))
