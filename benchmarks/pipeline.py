@@ -32,7 +32,7 @@ from services.transform.reading.reader import UnitReader
 
 BUCKET = "bronze"
 MIB = 1024 * 1024
-UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES = 64 * MIB, 128 * MIB, 16 * MIB
+UNIT_BYTES, LOT_BYTES, MAX_ROW_BYTES = 64 * MIB, 128 * MIB, 8 * MIB
 LEASE_MS = 1 << 62
 
 

@@ -1,6 +1,7 @@
 """Objects that are made to cost memory, time or rows: none is lost, and what they cost is bounded.
 
-They go through reader, parser and buffer. Each group of cases is read in a process of its own, which measures itself. pytest's timeout is the only clock.
+They go through reader, parser and buffer. Each group of cases is read in a process of its own, which measures itself.
+pytest's timeout is the only clock.
 """
 
 from __future__ import annotations

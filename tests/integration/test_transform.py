@@ -41,7 +41,7 @@ def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> 
 
 def processor(rig: Rig, max_row_bytes: int = 4096) -> DeliveryProcessor:
     ledger = Ledger(rig.dynamodb, rig.table, clock=rig.clock)
-    worker = LotWorker(rig.lake, ledger, rig.contracts, 1 << 20, UnitReader(rig.lake, max_row_bytes), rig.clock)
+    worker = LotWorker(rig.lake, ledger, rig.contracts, 2 << 20, UnitReader(rig.lake, max_row_bytes), rig.clock)
     return DeliveryProcessor(worker, ledger, DeadLetterQueue(rig.dead_letters, "dead-letters"), BRONZE)  # type: ignore[arg-type]
 
 
