@@ -85,10 +85,14 @@ class Position(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some rows of a unit, and where reading goes on behind them."""
+    """Some rows of a unit, and where reading can go on behind them.
+
+    `after` is None where it cannot: in the middle of a damaged part of an array, in which rows were told apart by what
+    is behind them. Such a part is no longer than about the longest row that is allowed.
+    """
 
     rows: RowBlock | OverlongRow | BrokenFrame
-    after: Position
+    after: Position | None
 
 
 NEWLINE = ord("\n")

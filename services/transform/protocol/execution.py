@@ -113,20 +113,25 @@ class Execution:
             NoRoom: memory is full, and other units are in it.
             OutOfTime: only the reserve is left. What was read of a unit with a lot of its own is written first.
         """
-        mark, number = self._rows.mark(), len(self.units)
+        mark = resumable = self._rows.mark()
+        number = len(self.units)
         self.units.append(unit)
         self._tally.by_unit.append(Counts())
         try:
             for piece in self._worker.reader.read(unit, self._position, self._deadline.check):
                 parsed, size = self._parse(piece, unit)
                 self._rows.add(number, parsed, size)
-                self._position = piece.after
-                if self._rows.bytes > self._worker.memory_budget:
-                    if number and not self.sealed:
-                        raise NoRoom
-                    self._write_part()
+                if number and not self.sealed and self._rows.bytes > self._worker.memory_budget:
+                    raise NoRoom
+                if piece.after is not None:
+                    self._position = piece.after
+                    if self._rows.bytes > self._worker.memory_budget:
+                        self._write_part()
+                    resumable = self._rows.mark()
                 self._deadline.check()
         except OutOfTime:
+            if self._has_lot_of_its_own():
+                self._rows.roll_back(resumable)  # rows behind the last position are read again
             if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > _SECONDS_TO_WRITE:
                 self._write_part()
             if not self.sealed:

@@ -30,6 +30,7 @@ class ArrayCursor:
         self._block = block_bytes
         self._rows = PendingRows(window, block_bytes)
         self._resumption = Resumption(window, self._reach)
+        self._decided_until = 0  # offset in the object: how rows are told apart up to there depends on what is behind
 
     def _report_up_to(self, start: int, next_element: int, detail: str) -> Iterator[Piece]:
         detail += f"; reading goes on with the element at byte {self._window.base + next_element}."

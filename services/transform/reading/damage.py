@@ -108,10 +108,12 @@ class DamagedArray(ArrayCursor):
         detail = f"The array is broken at byte {self._window.base + broken} ({detail})"
         found = self._resumption.find(start, broken)
         if found >= 0:
+            self._decided_until = self._window.base + found
             if not (yield from self._balanced_elements(found)):
                 yield from self._report_up_to(start, found, detail)
             return
         end = min(start + self._reach, len(data))
+        self._decided_until = self._window.base + end
         if (yield from self._elements_by_structure(end)):
             return
         is_end = self._is_end(end)

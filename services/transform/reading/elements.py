@@ -3,12 +3,13 @@
 Bytes are read as strict JSON first, at the speed of memory, so damage shows where it is; up to there, elements are
 found by their structure. What becomes of damage is written in `damage`.
 
-Where rows are depends on the bytes alone, never on how they came in blocks: so reading can go on after any piece.
+Where rows are depends on the bytes alone, never on how they came in blocks: so reading can go on behind every piece,
+but for those in the middle of damage that was decided as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -41,6 +42,12 @@ class ArrayReader(DamagedArray):
             Form.AFTER_ARRAY: self._after_array,
         }
         self.form = form
+        for piece in self._steps_through(steps):
+            decided = piece.after is not None and piece.after.offset < self._decided_until
+            yield piece._replace(after=None) if decided else piece
+        self._window.drop(self._at)
+
+    def _steps_through(self, steps: Mapping[Form, Callable[[], Iterator[Piece]]]) -> Iterator[Piece]:
         while self.form in steps:
             is_low = not self._window.is_last and len(self._window.data) - self._at <= self._block // 2
             if is_low or self._at > self._block:
@@ -48,7 +55,6 @@ class ArrayReader(DamagedArray):
             self._rows.loose = self.form is Form.LOOSE
             yield from steps[self.form]()
         yield from self._rows.flush()
-        self._window.drop(self._at)
 
     # Steps: each deals with some bytes, and leaves `at` and `form` for the next.
 

@@ -82,7 +82,7 @@ class UnitReader:
                 start = Position(window.base + 1, Form.ARRAY)
                 if content.damage:
                     yield content.damage
-                    start = content.damage.after
+                    start = content.damage.after or start
                 window.drop(max(start.offset - 1 - window.base, 0))
                 yield from self._go_on(window, start)
 
