@@ -46,7 +46,7 @@ def content_of(window: Window, max_row: int) -> Content:
         return Content(Kind.LINES)
     size = HEAD_BYTES
     while (found := _content_of(window, size, max_row)) is None:
-        size *= 4
+        size = min(size * 4, max_row + 1)
         window.fill(size)
     return found
 

@@ -34,14 +34,15 @@ class LineReader:
         """The rows that start before `end`."""
         window = self._window
         while self._end is None or window.base < self._end:
-            window.fill(self._block if self._end is None else min(self._block, self._end - window.base))
-            if not window.data:
+            base = window.base
+            lines = window.take_lines(self._block if self._end is None else min(self._block, self._end - base))
+            if lines:
+                yield from self._pieces(lines, base)
+            elif not window.data:
                 return
-            end = window.data.rfind(b"\n") + 1 or self._end_of_first_line()
-            if not end and len(window.data) > self._max_row:
+            elif not (end := self._end_of_first_line()) and len(window.data) > self._max_row:
                 yield from self._overlong_line()
             else:
-                base = window.base
                 yield from self._pieces(window.take(end or len(window.data)), base)
 
     def skip_rest_of_line(self) -> None:
@@ -51,14 +52,13 @@ class LineReader:
     def _end_of_first_line(self) -> int:
         """Where the first line ends, newline included, with no more read than a row may have; 0 where it does not."""
         window, step = self._window, min(STEP_BYTES, self._block)
-        seen = len(window.data)
-        while not window.is_last and len(window.data) <= self._max_row:
-            window.fill(seen + step)
-            newline = window.data.find(b"\n", seen)
-            if newline >= 0:
-                return newline + 1
+        seen = 0
+        while (newline := window.data.find(b"\n", seen)) < 0:
             seen = len(window.data)
-        return 0
+            if window.is_last or seen > self._max_row:
+                return 0
+            window.fill(seen + step)
+        return newline + 1
 
     def _overlong_line(self) -> Iterator[Piece]:
         """The first line, which is longer than a row may be: a row only if it is not blank."""

@@ -61,6 +61,31 @@ class Window:
         self.drop(size)
         return taken
 
+    def take_lines(self, size: int) -> bytes:
+        """The whole lines in the next `size` bytes, which are left behind; none if there is no newline.
+
+        It is what most bytes go through, so it copies them only once.
+        """
+        if len(self.data) >= size:
+            return self.take(self.data.rfind(b"\n", 0, size) + 1)
+        parts, missing = [bytes(self.data)], size - len(self.data)
+        while missing > 0 and not self.is_last:
+            self.check()
+            read = self._source.read(min(STEP_BYTES, missing))
+            parts.append(read)
+            missing -= len(read)
+            self.is_last = not read
+        rest = []
+        while parts and (end := parts[-1].rfind(b"\n") + 1) == 0:
+            rest.append(parts.pop())
+        if parts:
+            rest.append(parts[-1][end:])
+            parts[-1] = parts[-1][:end]
+        lines = b"".join(parts)
+        self.data = bytearray(b"".join(reversed(rest)))
+        self.base += len(lines)
+        return lines
+
     def skip(self, size: int) -> None:
         """Leave behind `size` bytes that need not be in the window yet."""
         while size > 0:

@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.shared.units import Plan
-from services.transform.blocks import OverlongRow
-from services.transform.reading.lines import OVERLONG_HEAD_BYTES
+from services.transform.blocks import OverlongRow, RowBlock
+from services.transform.reading.lines import MAX_ROWS, OVERLONG_HEAD_BYTES
 from services.transform.reading.reader import UnitReader
 from tests.support.lake import MemoryLake
-from tests.support.reading import MAX_ROW, Row, rows_of
+from tests.support.reading import MAX_ROW, OVERLONG, Row, pieces_of, read_on, rows_in, rows_of
 
 
 def lines(data: bytes) -> list[Row]:
@@ -42,6 +42,7 @@ files = st.builds(
 @given(files, st.integers(1, 400), st.integers(1, 200))
 @example(b"x\n" + b"y" * 400 + b"\nz", 150, 64)
 @example(b"x\r\ny\r\n", 2, 1)
+@example(b"x\n" + b"y" * 70 + b"\n" + b"z\n" * 50, 75, 64)  # a window that reaches beyond the range
 def test_any_cut_of_any_file_of_lines_gives_every_row_once(data: bytes, unit_bytes: int, block_bytes: int) -> None:
     assert rows_of("bronze/a/b.jsonl", data, unit_bytes, block_bytes) == lines(data)
 
@@ -60,3 +61,38 @@ def test_a_20_mb_line_comes_out_as_its_first_bytes() -> None:
     (overlong,) = [row for row in found if isinstance(row, OverlongRow)]
     assert overlong == OverlongRow(9, b"x" * OVERLONG_HEAD_BYTES)
     assert sum(len(row.starts) for row in found if not isinstance(row, OverlongRow)) == 2
+
+
+@given(files, st.integers(1, 400), st.integers(1, 200))
+@example(b"x\n" + b"y" * 700 + b"\nz\n" + b" " * 500 + b"z\n" + b" " * 500, 150, 64)
+def test_reading_goes_on_behind_any_piece_of_any_range(data: bytes, unit_bytes: int, block_bytes: int) -> None:
+    lake = MemoryLake()
+    reader = UnitReader(lake, MAX_ROW, block_bytes)
+    for unit in Plan.of(lake.upload("bronze/a/b.jsonl", data), unit_bytes):
+        pieces = list(reader.read(unit))
+        for number, piece in enumerate(pieces):
+            assert read_on(reader, unit, piece.after) == rows_in(pieces[number + 1 :])
+
+
+def test_blocks_hold_no_more_rows_than_they_may() -> None:
+    _, _, pieces = pieces_of("bronze/a/b.jsonl", b"0\n" * 300_000, block_bytes=1 << 20)
+    counts = [len(piece.rows.starts) for piece in pieces if isinstance(piece.rows, RowBlock)]
+    assert sum(counts) == 300_000
+    assert max(counts) <= MAX_ROWS
+
+
+@pytest.mark.parametrize("blanks", [MAX_ROW - 1, MAX_ROW, MAX_ROW + 1, 5000])
+@pytest.mark.parametrize("block_bytes", [1, 64, 10_000])
+def test_a_long_run_of_blanks_is_no_row(blanks: int, block_bytes: int) -> None:
+    data = b"{}\n" + b" " * blanks + b"\r\n{}\n" + b"\t" * blanks
+    assert rows_of("bronze/a/b.jsonl", data, block_bytes=block_bytes) == [(0, b"{}"), (3 + blanks + 2, b"{}")]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 64, 10_000])
+def test_a_row_behind_more_blanks_than_a_row_may_have_is_over_long(block_bytes: int) -> None:
+    data = b"{}\n" + b" " * MAX_ROW + b"{}\n{}"
+    assert rows_of("bronze/a/b.jsonl", data, block_bytes=block_bytes) == [
+        (0, b"{}"),
+        (3, OVERLONG),
+        (3 + MAX_ROW + 3, b"{}"),
+    ]
