@@ -51,7 +51,8 @@ class _Walk:
         fields = self.columns.fields
         self._at = text.starts[rows]
         self._quotes = text.quotes_before(self._at)
-        has_nested = any(key not in fields or fields[key].type in NESTED for key in layout.keys)
+        keys = set(layout.keys) - {RECORD_TYPE}
+        has_nested = any(key not in fields or fields[key].type in NESTED for key in keys)
         self._closers = text.closers_before(self._at) if has_nested else np.zeros_like(self._at)
         self._unknown: dict[str, tuple[Mask, Column]] = {}
 

@@ -24,7 +24,7 @@ from services.transform.rows.columns import Certain
 from services.transform.rows.in_order import accept
 from services.transform.rows.layout import learn_layouts, learn_samples
 from services.transform.rows.tables import Refused, buffer_bytes, quarantine_table, silver_table
-from services.transform.rows.text import WORD, BlockText, Positions, TooDense
+from services.transform.rows.text import WORD, BlockText, Positions, TooDense, room_for_quotes
 
 
 class Parsed(NamedTuple):
@@ -78,7 +78,7 @@ _WORTHWHILE = 8  # a round that takes less than one row in so many is the last o
 
 
 class RowParser:
-    """Parses blocks by the contracts of all datasets; made once, used for every block.
+    """Parses blocks by the contracts of all datasets; made once, used for one block after the other.
 
     Rows that share a layout are taken together (`in_order`), and so are rows of the same keys in any order
     (`any_order`); what is left goes one by one to the reference
@@ -89,6 +89,7 @@ class RowParser:
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
         self._contracts = dict(contracts)
         self._judge = RowJudge(contracts)
+        self._room = room_for_quotes()
 
     def parse(self, block: RowBlock, default_dataset: str, object_created: datetime) -> Parsed:
         """The block's rows, judged.
@@ -100,7 +101,7 @@ class RowParser:
         pieces = list(reversed(_cut(block, _MOST_ROWS)))
         while pieces:
             piece = pieces.pop()
-            parsing = _Parsing(self._contracts, self._judge, piece, default_dataset, object_created)
+            parsing = _Parsing(self._contracts, self._judge, self._room, piece, default_dataset, object_created)
             try:
                 left = parsing.take_together()
             except TooDense:
@@ -159,11 +160,12 @@ class _Parsing:
         self,
         contracts: Mapping[str, Contract],
         judge: RowJudge,
+        room: Positions,
         block: RowBlock,
         default_dataset: str,
         object_created: datetime,
     ) -> None:
-        self._contracts, self._judge, self._block = contracts, judge, block
+        self._contracts, self._judge, self._room, self._block = contracts, judge, room, block
         self._default_dataset, self._object_created = default_dataset, object_created
         self.taken: list[tuple[str, pa.Table]] = []
 
@@ -176,7 +178,7 @@ class _Parsing:
         block, rows = self._block, np.arange(len(self._block.starts))
         if len(rows) < _FEWEST_ROWS or len(block.data) < WORD:
             return rows
-        text = BlockText(block.data, block.starts, block.ends, block.base)
+        text = BlockText(block.data, block.starts, block.ends, block.base, self._room)
         broken = text.rows_of_bad_utf8()
         rows = self._without(rows, broken)
         while len(rows) >= _FEWEST_ROWS:

@@ -8,6 +8,7 @@ This module knows JSON's tokens, but neither contracts nor Arrow.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +19,10 @@ from services.shared.judge.verdicts import MAX_DEPTH
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
 
 WORD = 8  # bytes that are looked at as one number
+_STEP = 256 * 1024  # bytes
 _MOST_QUOTES, _MOST_MARKS = 2_000_000, 500_000  # other marks, such as brackets, cost up to 60 bytes of memory each
 
 _QUOTE, _BACKSLASH, _FIRST_PRINTABLE = ord('"'), ord("\\"), 0x20
@@ -39,7 +42,7 @@ class Literal:
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.size = len(text)
-        self.quotes = len(_quotes(text))
+        self.quotes = len(_quotes(text, np.empty(self.size, dtype=np.int64)))
         starts = [*range(0, self.size - 8, 8), max(self.size - 8, 0)]
         self.words = [(start, *_word(text[start : start + 8])) for start in starts]
 
@@ -52,16 +55,17 @@ def _word(text: bytes) -> tuple[np.uint64, np.uint64]:
 class BlockText:
     """The bytes of a block (at least `WORD`), where its rows are (`starts`, `ends`), and its offset in the object.
 
-    Each method may raise `TooDense`.
+    Its index of quotes is written to `room`, which no other one may use at the same time. Each method may raise
+    `TooDense`.
     """
 
-    def __init__(self, data: bytes, starts: Positions, ends: Positions, base: int) -> None:
+    def __init__(self, data: bytes, starts: Positions, ends: Positions, base: int, room: Positions) -> None:
         self.data, self.base = data, base
         self.bytes = np.frombuffer(data, dtype=np.uint8)
         self.starts, self.ends = starts, ends
         self._words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
         self._last_word = len(data) - 8
-        self._quotes = _quotes(data)
+        self._quotes = _quotes(data, room)
 
     def rows_of_bad_utf8(self) -> Positions:
         """Which rows (indices) are not UTF-8.
@@ -144,16 +148,17 @@ class BlockText:
     def _backslashes(self) -> Positions:
         if b"\\" not in self.data:
             return np.empty(0, dtype=np.int64)
-        return _where(self.bytes == _BACKSLASH)
+        return _where(self.bytes, lambda part: part == _BACKSLASH, _room(self.bytes))
 
     @cached_property
     def _controls(self) -> Positions:
         """Control bytes inside rows: nearly always there is none, and counting them is cheaper than finding them."""
         gap = self.starts[1:] - self.ends[:-1]
-        count = np.count_nonzero(self.bytes < _FIRST_PRINTABLE)
+        steps = range(0, len(self.bytes), _STEP)
+        count = sum(np.count_nonzero(self.bytes[first : first + _STEP] < _FIRST_PRINTABLE) for first in steps)
         if np.all(gap == 1) and count == np.count_nonzero(self.byte(self.ends) < _FIRST_PRINTABLE):
             return np.empty(0, dtype=np.int64)
-        controls = _where(self.bytes < _FIRST_PRINTABLE)
+        controls = _where(self.bytes, lambda part: part < _FIRST_PRINTABLE, _room(self.bytes))
         row = np.searchsorted(self.starts, controls, side="right") - 1
         return controls[(row >= 0) & (controls < self.ends.take(row, mode="clip"))]
 
@@ -177,8 +182,7 @@ class BlockText:
         Rows that are too deep have none. Brackets in strings are looked at like others as long as they pair up, which
         they nearly always do; one that misleads costs only time, since every nested value is checked to its end.
         """
-        folded = self.bytes | _BRACKET_CASE
-        brackets = _where((folded == _OPEN) | (folded == _CLOSE))
+        brackets = _where(self.bytes, _is_bracket, _room(self.bytes))
         brackets = brackets[np.searchsorted(brackets, self.starts[0]) :]
         firsts, level, is_close = self._levels(brackets)
         if np.append(level[-1:], _before(level, firsts)).any():
@@ -210,6 +214,12 @@ def _row_of(firsts: Positions, brackets: int) -> Positions:
     return np.repeat(np.arange(len(firsts)), np.diff(firsts, append=brackets))
 
 
+def _is_bracket(part: Bytes) -> Mask:
+    folded = part | _BRACKET_CASE
+    found: Mask = (folded == _OPEN) | (folded == _CLOSE)
+    return found
+
+
 def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | None:
     if not len(positions):
         return None
@@ -217,21 +227,34 @@ def _have_any(positions: Positions, start: Positions, end: Positions) -> Mask | 
     return found
 
 
-def _where(marks: Mask, most: int = _MOST_MARKS) -> Positions:
-    """The positions of the marks."""
-    found = np.flatnonzero(marks) if np.count_nonzero(marks) <= most else None
-    if found is None:
-        raise TooDense
-    return found
+def _room(data: Bytes) -> Positions:
+    return np.empty(min(len(data), _MOST_MARKS), dtype=np.int64)
 
 
-def _quotes(data: bytes) -> Positions:
-    """Where strings open and close: quotes that no backslash escapes."""
+def room_for_quotes() -> Positions:
+    """What a `BlockText` writes its index of quotes to: memory that is used again costs less than new memory."""
+    return np.empty(_MOST_QUOTES, dtype=np.int64)
+
+
+def _where(data: Bytes, is_mark: Callable[[Bytes], Mask], room: Positions) -> Positions:
+    """The positions of the marks, written to `room`. Steps this small stay in the processor's cache."""
+    count = 0
+    for first in range(0, len(data), _STEP):
+        places = np.flatnonzero(is_mark(data[first : first + _STEP]))
+        if count + len(places) > len(room):
+            raise TooDense
+        np.add(places, first, out=room[count : count + len(places)])
+        count += len(places)
+    return room[:count]
+
+
+def _quotes(data: bytes, room: Positions) -> Positions:
+    """Where strings open and close: quotes that no backslash escapes; written to `room`."""
     text = np.frombuffer(data, dtype=np.uint8)
-    quotes = _where(text == _QUOTE, _MOST_QUOTES)
+    quotes = _where(text, lambda part: part == _QUOTE, room)
     if b"\\" not in data:
         return quotes
-    backslashes = _where(text == _BACKSLASH)
+    backslashes = _where(text, lambda part: part == _BACKSLASH, _room(text))
     index = np.arange(len(backslashes))
     opens_run = np.diff(backslashes, prepend=-2) != 1
     first_of_run = np.maximum.accumulate(np.where(opens_run, index, 0))
