@@ -56,8 +56,8 @@ def taken(clients: Clients, client: Callable[[str], Any]) -> None:
     clients.s3.create_bucket(Bucket=NAME)
     clients.sqs.create_queue(QueueName=NAME)
     key: Any = {"AttributeName": "pk", "AttributeType": "S"}
-    tables = clients.dynamodb.list_tables()["TableNames"]
-    if NAME not in tables:
+    tables = clients.dynamodb.get_paginator("list_tables").paginate().search("TableNames[]")
+    if NAME not in set(tables):
         clients.dynamodb.create_table(
             TableName=NAME,
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
