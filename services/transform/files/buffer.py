@@ -66,10 +66,15 @@ class RowBuffer:
 
 
 def memory_of(parsed: Parsed) -> int:
-    """The bytes that parsed rows take: their buffers, and what each block, table and column costs by itself."""
+    """The bytes that parsed rows take: their buffers, and what each block, table and column costs by itself.
+
+    Plain text counts twice: a file that is made of it holds it once more, and random bytes do not get smaller.
+    """
     tables = [table for table in (*parsed.silver.values(), parsed.quarantine) if table.num_rows]
-    chunks = sum(column.num_chunks for table in tables for column in table.itercolumns())
-    return int(parsed.memory_bytes + _BLOCK_BYTES + _TABLE_BYTES * len(tables) + _CHUNK_BYTES * chunks)
+    columns = [column for table in tables for column in table.itercolumns()]
+    chunks = sum(column.num_chunks for column in columns)
+    text = sum(column.nbytes for column in columns if pa.types.is_string(column.type))
+    return int(parsed.memory_bytes + text + _BLOCK_BYTES + _TABLE_BYTES * len(tables) + _CHUNK_BYTES * chunks)
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:

@@ -213,3 +213,21 @@ def test_elements_before_brackets_that_are_nested_too_deep_are_not_read_anew_for
     found = rows_of("bronze/d/f.json", text, block_bytes=1 << 20, max_row=1 << 20)
     assert [row for _, row in found] == [*[deep] * 2000, TOO_DEEP_TO_READ]
     assert read < 100 * len(text)
+
+
+def test_objects_of_a_nested_array_in_a_broken_element_are_no_rows() -> None:
+    broken = b'{"id": 1 "items": [{"x": 1}, {"x": 2}, {"x": 3}]}'
+    for more in (b"}", b', "y": 2}', b', "z": [{"x": 4}, {"x": 5}]}'):
+        element = broken[:-1] + more
+        rows = rows_of("bronze/a/b.json", b"[" + element + b', {"id": 2}]')
+        assert rows == [(1, element), (3 + len(element), b'{"id": 2}')]  # balanced, so the judge says what is wrong
+        rows = rows_of("bronze/a/b.json", b'[{"lost": [' + element + b', {"id": 2}]')
+        assert rows == [(1, BROKEN), (13 + len(element), b'{"id": 2}')]
+
+
+def test_damage_that_is_dense_is_reported_together() -> None:
+    data = b"[" + b"{},{[," * 2000 + b'{"a": 1}, ' * 50 + b"{}]"
+    _, _, pieces = pieces_of("bronze/a/b.json", data, block_bytes=1 << 20, max_row=1 << 20)
+    rows = rows_in(pieces)
+    assert [text for _, text in rows].count(BROKEN) == 1
+    assert [text for _, text in rows].count(b'{"a": 1}') == 50
