@@ -197,7 +197,8 @@ def measured(case: str) -> dict[str, float]:
         [sys.executable, __file__, "--here", case], check=False, capture_output=True, text=True, env=os.environ
     )
     if done.returncode:
-        print(f"{case}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        why = done.stderr.strip().splitlines()[-1:] or [f"ended with status {done.returncode}"]
+        print(f"{case}: {why[0]}", file=sys.stderr)
         return {}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
