@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -28,30 +27,12 @@ from services.shared.ledger.records import (
     UnitNotes,
 )
 from services.shared.units import BronzeObject, Plan, Unit
+from tests.support.faults import LostAnswers
 from tests.support.lake import CREATED, Clock
 
 SOURCE = BronzeObject("bronze-bucket", "bronze/shipments/é#1.jsonl", 5000, "etag", None, CREATED)
 UNITS = list(Plan.of(SOURCE, 1000))
 VERSIONS = {"shipments": "1.0.0"}
-
-
-class LostAnswers:
-    """A client whose writes land but whose answers get lost, so that each is sent twice, as botocore's retry does."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.exceptions = client.exceptions
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if name not in ("put_item", "update_item"):
-            return method
-
-        def twice(**request: Any) -> Any:
-            method(**request)
-            return method(**request)
-
-        return twice
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -15,27 +14,10 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.objects import Objects
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
 from services.shared.units import BronzeObject
+from tests.support.faults import LostAnswers
 from tests.support.lake import CREATED, Clock
 
 SOURCE = BronzeObject("bronze-bucket", "bronze/shipments/é#1@2-3\n.jsonl", 5000, "etag", None, CREATED)
-
-
-class LostAnswers:
-    """A client whose writes land but whose answers get lost, so that each is sent twice, as botocore's retry does."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if name not in ("put_item", "update_item"):
-            return method
-
-        def twice(**request: Any) -> Any:
-            method(**request)
-            return method(**request)
-
-        return twice
 
 
 @pytest.fixture

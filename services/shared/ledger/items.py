@@ -93,6 +93,16 @@ def check_width(*attributes: Item) -> None:
         )
 
 
+def token_of(item: Item) -> str:
+    """The lease's token in an item that was read back; empty where there is none."""
+    return _text(item, "lease_token")
+
+
+def state_of(item: Item) -> str:
+    """The state in an item that was read back; empty where there is none."""
+    return _text(item, "state")
+
+
 def object_from(item: Item) -> LedgerObject:
     id_ = ObjectId.parse(item["pk"]["S"].removeprefix("object#"))
     created = datetime.fromisoformat(item["created"]["S"])

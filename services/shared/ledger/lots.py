@@ -30,6 +30,8 @@ from services.shared.ledger.items import (
     pack,
     pack_files,
     pack_progress,
+    state_of,
+    token_of,
     unit_key,
 )
 from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LostRace, Lot, LotFile, LotState, Progress
@@ -136,7 +138,7 @@ class Lots:
                 ":one": {"N": "1"},
             },
             abandoned,
-            lambda there: _token(there) == token,
+            lambda there: token_of(there) == token,
         )
         if found is not None:
             raise LeaseHeld(f"lot {lot.id} was taken over by another worker")
@@ -229,7 +231,7 @@ class Lots:
             expression,
             values,
             in_state(LotState.PENDING) & leased_with(lot.lease_token),
-            lambda there: _state(there) == LotState.COMMITTED and _token(there) == lot.lease_token,
+            lambda there: state_of(there) == LotState.COMMITTED and token_of(there) == lot.lease_token,
         )
         if found is not None:
             raise _lost(lot)
@@ -259,7 +261,7 @@ class Lots:
             "SET #state = :dissolving",
             {":dissolving": {"S": LotState.DISSOLVING}},
             in_state(LotState.PENDING, LotState.DISSOLVING) & leased_with(lot.lease_token),
-            lambda there: _state(there) == LotState.DISSOLVING and _token(there) == lot.lease_token,
+            lambda there: state_of(there) == LotState.DISSOLVING and token_of(there) == lot.lease_token,
         )
         if found is not None:
             raise _lost(lot)
@@ -306,11 +308,3 @@ def _lost(lot: Lot) -> LeaseLost:
 
 def _contracts_text(contracts: Mapping[str, str]) -> str:
     return json.dumps(dict(contracts), sort_keys=True)
-
-
-def _token(item: Item) -> str:
-    return str(item.get("lease_token", {}).get("S", ""))
-
-
-def _state(item: Item) -> str:
-    return str(item.get("state", {}).get("S", ""))

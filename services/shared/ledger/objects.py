@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from services.shared.identities import ObjectId
-from services.shared.ledger.items import Item, object_from, object_key, open_shard
+from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
 from services.shared.ledger.table import NEW, Condition, LedgerTable, in_state, lease_over, leased_with
 from services.shared.units import BronzeObject, Plan
@@ -55,7 +55,7 @@ class Objects:
             "lease_token": {"S": token},
             "lease_until": {"N": str(until)},
         }
-        found = self._table.put_if(item, NEW, lambda there: _token(there) == token)
+        found = self._table.put_if(item, NEW, lambda there: token_of(there) == token)
         if found is None:
             return object_from(item)
         known = object_from(found)
@@ -77,7 +77,7 @@ class Objects:
             "SET lease_token = :token, lease_until = :until",
             {":token": {"S": token}, ":until": {"N": str(until)}},
             abandoned,
-            lambda there: _token(there) == token,
+            lambda there: token_of(there) == token,
         )
         if found is not None:
             raise LeaseHeld(f"{known.id} was taken over by another invocation")
@@ -117,7 +117,7 @@ class Objects:
                 ":sent": {"N": str(planning.plan.units)},
             },
             in_state(ObjectState.PLANNING) & leased_with(planning.lease_token),
-            lambda there: _state(there) not in ("", ObjectState.PLANNING),
+            lambda there: state_of(there) not in ("", ObjectState.PLANNING),
         )
         if found is not None:
             raise LeaseLost(f"{planning.id}: another invocation took its planning over")
@@ -199,11 +199,3 @@ class Objects:
             raise LeaseLost(
                 f"{planning.id}: its planning was taken over by another invocation, or the object is finished"
             )
-
-
-def _token(item: Item) -> str:
-    return str(item.get("lease_token", {}).get("S", ""))
-
-
-def _state(item: Item) -> str:
-    return str(item.get("state", {}).get("S", ""))
