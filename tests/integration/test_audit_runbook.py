@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.ministack import ROOT, deploy
+from local.ministack import ROOT
 from local.stack import Clients, Names
 from services.ops.audit.accounts import Outcome
 from services.ops.audit.audit import Limits, audit
@@ -20,7 +19,7 @@ from services.ops.audit.listings import S3Listings
 from services.shared.identities import ObjectId
 from services.shared.ledger.ledger import Ledger
 from tests.integration.test_runbook import blocks, run_block
-from tests.support.running import Running, await_true, json_lines, request
+from tests.support.running import Running, await_true, deployed, json_lines, request
 
 PAGE = ROOT / "docs/audit.md"
 ROWS = 50
@@ -28,18 +27,7 @@ ROWS = 50
 
 @pytest.fixture(scope="module")
 def pipeline(emulator: str) -> Running:
-    mark = uuid.uuid4().hex[:8]
-    names = Names(
-        bronze_bucket=f"bronze-{mark}",
-        silver_bucket=f"silver-{mark}",
-        ledger_table=f"ledger-{mark}",
-        queue=f"units-{mark}",
-        dlq=f"units-dlq-{mark}",
-        ingest=f"ingest-{mark}",
-        transform=f"transform-{mark}",
-    )
-    clients, _ = deploy(emulator, names)
-    return Running(clients, names)
+    return deployed(emulator)
 
 
 def found(clients: Clients, names: Names) -> Any:

@@ -16,9 +16,9 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from local.ministack import ROOT, deploy
-from local.stack import CREDENTIALS, Clients, Names
-from tests.support.running import Running, await_true, json_lines, request
+from local.ministack import ROOT
+from local.stack import CREDENTIALS, Clients
+from tests.support.running import Running, await_true, deployed, json_lines, request
 
 RUNBOOK = ROOT / "docs/observability.md"
 PAGES = [RUNBOOK, ROOT / "infra/terraform/README.md"]
@@ -57,18 +57,7 @@ def test_every_aws_command_exists_with_its_options(command: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def pipeline(emulator: str) -> Running:
-    mark = uuid.uuid4().hex[:8]
-    names = Names(
-        bronze_bucket=f"bronze-{mark}",
-        silver_bucket=f"silver-{mark}",
-        ledger_table=f"ledger-{mark}",
-        queue=f"units-{mark}",
-        dlq=f"units-dlq-{mark}",
-        ingest=f"ingest-{mark}",
-        transform=f"transform-{mark}",
-    )
-    clients, _ = deploy(emulator, names)
-    return Running(clients, names)
+    return deployed(emulator)
 
 
 def keep_failed_events(pipeline: Running) -> str:

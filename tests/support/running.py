@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from local.generator import Request, events, json_safe_events
+from local.ministack import deploy
 from local.stack import Clients, Names
 from services.shared.contract.model import Contract
 from services.shared.ledger.ledger import Ledger
@@ -121,6 +122,22 @@ class Running:
             return item.get("state", {}).get("S") == "REJECTED" and item["reason"]["S"] == "unsupported_format"
 
         await_true(recorded)
+
+
+def deployed(emulator: str) -> Running:
+    """A pipeline of its own on an emulator that others use too."""
+    mark = uuid.uuid4().hex[:8]
+    names = Names(
+        bronze_bucket=f"bronze-{mark}",
+        silver_bucket=f"silver-{mark}",
+        ledger_table=f"ledger-{mark}",
+        queue=f"units-{mark}",
+        dlq=f"units-dlq-{mark}",
+        ingest=f"ingest-{mark}",
+        transform=f"transform-{mark}",
+    )
+    clients, _ = deploy(emulator, names)
+    return Running(clients, names)
 
 
 def request(count: int, bad_rate: float) -> Request:
