@@ -90,7 +90,12 @@ class Fleet:
     def files(self, lot: int) -> list[list[Any]]:
         rows = len(self.members(lot)) * 10_000
         return [
-            [str(LakeKey(root, "shipments", day, self.lot_id(lot))), share * rows // 10, 1_000_000, f"{lot:032x}"]
+            [
+                str(LakeKey(root, "shipments", day, self.lot_id(lot), "0" * 8)),
+                share * rows // 10,
+                1_000_000,
+                f"{lot:032x}",
+            ]
             for root, day, share in (("quarantine", "2026-01-31", 1), ("silver", "2026-01-30", 9))
         ]
 

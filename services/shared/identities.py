@@ -127,8 +127,10 @@ class BronzeKey(NamedTuple):
 
 
 class LakeKey(NamedTuple):
-    """A Parquet file that a lot writes: `<root>/<record_type>/dt=YYYY-MM-DD/<lot>[-<part>].parquet`.
+    """A Parquet file that a lot writes: `<root>/<record_type>/dt=YYYY-MM-DD/<lot>-<variant>[-<part>].parquet`.
 
+    The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions and the memory
+    for rows. So an execution with other settings never writes over a file of this one, however late it is.
     A lot whose rows do not fit in memory at once is written in parts; the first part carries no number.
     """
 
@@ -136,18 +138,20 @@ class LakeKey(NamedTuple):
     record_type: str
     dt: str
     lot: LotId
+    variant: str
     part: int = 0
 
     def __str__(self) -> str:
         part = f"-{self.part:04d}" if self.part else ""
-        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}{part}.parquet"
+        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}-{self.variant}{part}.parquet"
 
     @classmethod
     def parse(cls, key: str) -> Self:
         match = re.fullmatch(
-            r"(silver|quarantine)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/(\d{8}T\d{6}Z-[0-9a-f]{16})(?:-(\d{4,}))?\.parquet",
+            r"(silver|quarantine)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/"
+            r"(\d{8}T\d{6}Z-[0-9a-f]{16})-([0-9a-f]{8})(?:-(\d{4,}))?\.parquet",
             key,
         )
         if match is None:
             raise ValueError(f"not a file that smelt writes: {key!r}")
-        return cls(match[1], match[2], match[3], LotId.parse(match[4]), int(match[5] or 0))
+        return cls(match[1], match[2], match[3], LotId.parse(match[4]), match[5], int(match[6] or 0))

@@ -235,7 +235,7 @@ class TestOnS3:
         assert lake.open(source, 0, 3).read(3) == b"old"
 
     def test_files_are_written_and_deleting_a_missing_one_is_fine(self, clients: Clients, lake: S3Lake) -> None:
-        key = str(LakeKey("silver", "shipments", "2026-01-01", LotId("20260101T000000Z", "0" * 16)))
+        key = str(LakeKey("silver", "shipments", "2026-01-01", LotId("20260101T000000Z", "0" * 16), "0" * 8))
         lake.put(key, b"data")
         assert clients.s3.get_object(Bucket="silver-bucket", Key=key)["Body"].read() == b"data"
         lake.delete([key, key])

@@ -30,7 +30,7 @@ def claim(ledger: Ledger, lake: Lake, units: Sequence[Unit], leftover: bool = Fa
     """A pending lot with its file written; with `leftover`, a second one that its commit will not name."""
     lot_id = LotId.new(datetime.now(UTC))
     days = ("2026-01-31", "2026-01-30")[: 1 + leftover]
-    keys = [str(LakeKey("silver", "shipments", day, lot_id)) for day in days]
+    keys = [str(LakeKey("silver", "shipments", day, lot_id, "0" * 8)) for day in days]
     lot = ledger.lots.claim(lot_id, [unit.id for unit in units], keys, VERSIONS, 60)
     etags = [lake.put(key, b"parquet") for key in keys]
     return lot, LotFile(keys[0], len(units), len(b"parquet"), etags[0])

@@ -69,7 +69,7 @@ class World:
     def claim(self, units: Sequence[UnitId]) -> Lot:
         lot_id = LotId("20260131T120000Z", f"{next(self._numbers):016x}")
         silver, quarantine = (
-            str(LakeKey(root, "shipments", "2026-01-31", lot_id)) for root in ("silver", "quarantine")
+            str(LakeKey(root, "shipments", "2026-01-31", lot_id, "0" * 8)) for root in ("silver", "quarantine")
         )
         lot = Lot(lot_id, LotState.PENDING, tuple(units), frozenset((silver, quarantine)), {}, "token", 1)
         self.held[lot_id] = lot

@@ -19,6 +19,7 @@ def encode(
     quarantine: pa.Table | None,
     contracts: Mapping[str, Contract],
     lot: LotId,
+    variant: str,
     part: int,
 ) -> Iterator[EncodedFile]:
     """The files of one part of a lot: Silver by dataset and day, then quarantine by dataset.
@@ -27,16 +28,16 @@ def encode(
         silver: accepted rows by dataset.
         quarantine: refused rows; None where there are none.
         contracts: the contracts of all datasets.
-        lot: names the files, with `part`.
+        lot: names the files, with `variant` and `part`: see `LakeKey`.
     """
     metadata = {"smelt.lot": str(lot)}
     for dataset, table in sorted(silver.items()):
         for day, data, rows in silver_files(table, contracts[dataset], metadata):
-            yield str(LakeKey(SILVER_ROOT, dataset, day.isoformat(), lot, part)), data, rows
+            yield str(LakeKey(SILVER_ROOT, dataset, day.isoformat(), lot, variant, part)), data, rows
     if quarantine is None:
         return
     for folder, rows in _by_folder(quarantine, contracts):
-        key = LakeKey(QUARANTINE_ROOT, folder, lot.day.isoformat(), lot, part)
+        key = LakeKey(QUARANTINE_ROOT, folder, lot.day.isoformat(), lot, variant, part)
         yield str(key), quarantine_file(rows, metadata), rows.num_rows
 
 

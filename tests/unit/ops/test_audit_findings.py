@@ -134,12 +134,12 @@ def file_of_another_etag(world: World) -> None:
 
 
 def file_of_no_lot(world: World) -> None:
-    key = f"silver/shipments/dt=2026-01-01/{OLD_LOT}.parquet"
+    key = f"silver/shipments/dt=2026-01-01/{OLD_LOT}-00000000.parquet"
     world.lake[key] = ListedFile(key, 1, "e")
 
 
 def file_that_its_lot_does_not_reference(world: World) -> None:
-    key = f"silver/shipments/dt=2026-01-02/{next(iter(world.held))}.parquet"
+    key = f"silver/shipments/dt=2026-01-02/{next(iter(world.held))}-00000000.parquet"
     world.lake[key] = ListedFile(key, 1, "e")
 
 
@@ -207,7 +207,7 @@ def test_files_of_a_lot_that_is_not_committed_are_in_progress(world: World, stat
 
 def test_files_that_a_commit_left_over_wait_for_the_sweep(world: World) -> None:
     lot = next(iter(world.held.values()))
-    key = f"silver/shipments/dt=2026-01-02/{lot.id}.parquet"
+    key = f"silver/shipments/dt=2026-01-02/{lot.id}-00000000.parquet"
     world.lake[key] = ListedFile(key, 1, "e")
     world.held[lot.id] = replace(lot, outputs=frozenset([key]))
     found = run(world)

@@ -35,7 +35,7 @@ def life(world: World) -> Iterator[None]:
     yield
     other = world.claim(units)
     yield
-    extra = str(LakeKey("silver", "shipments", "2026-01-30", other.id))
+    extra = str(LakeKey("silver", "shipments", "2026-01-30", other.id, "0" * 8))
     other = world.held[other.id] = replace(other, outputs=other.outputs | {extra})
     yield
     world.write(other)

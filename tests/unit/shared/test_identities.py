@@ -73,13 +73,13 @@ def test_a_lot_id_reads_back_and_knows_the_utc_day_of_its_claim() -> None:
 
 @pytest.mark.parametrize("part", [0, 1, 9999, 12345])
 def test_a_lake_key_reads_back(part: int) -> None:
-    key = LakeKey("silver", "shipments", "2026-01-31", LotId("20260131T000000Z", "0123456789abcdef"), part)
+    key = LakeKey("silver", "shipments", "2026-01-31", LotId("20260131T000000Z", "0123456789abcdef"), "89abcdef", part)
     assert LakeKey.parse(str(key)) == key
 
 
 def test_the_first_part_of_a_lot_carries_no_number() -> None:
-    key = LakeKey("quarantine", "_unknown", "2026-01-31", LotId("20260131T000000Z", "0123456789abcdef"))
-    assert str(key) == "quarantine/_unknown/dt=2026-01-31/20260131T000000Z-0123456789abcdef.parquet"
+    key = LakeKey("quarantine", "_unknown", "2026-01-31", LotId("20260131T000000Z", "0123456789abcdef"), "89abcdef")
+    assert str(key) == "quarantine/_unknown/dt=2026-01-31/20260131T000000Z-0123456789abcdef-89abcdef.parquet"
 
 
 @pytest.mark.parametrize("key", ["silver/a/dt=2026-1-1/x.parquet", "bronze/a.jsonl", "silver/a/dt=2026-01-01/b.csv"])

@@ -37,7 +37,9 @@ def test_refused_rows_lie_under_their_dataset_and_unknown_types_share_a_folder(c
         b'{"record_type": "tracking_events"}\n{"record_type": "nothing"}\n{}\n',
         b'{"record_type": "../elsewhere"}\n{broken\n',
     )
-    files = {LakeKey.parse(key).record_type: rows for key, _, rows in encode({}, quarantine, contracts, LOT, 0)}
+    files = {
+        LakeKey.parse(key).record_type: rows for key, _, rows in encode({}, quarantine, contracts, LOT, "0" * 8, 0)
+    }
     assert files == {"_unknown": 2, "shipments": 2, "tracking_events": 1}
 
 
@@ -46,7 +48,7 @@ def test_millions_of_short_rows_make_no_object_each(contracts: dict[str, Contrac
     quarantine = refused(contracts, *[b"{}\n" * 50_000] * 4)
     tracemalloc.start()
     try:
-        (file,) = encode({}, quarantine, contracts, LOT, 0)
+        (file,) = encode({}, quarantine, contracts, LOT, "0" * 8, 0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -40,7 +40,7 @@ def files(contracts: dict[str, Contract]) -> dict[str, pq.ParquetFile]:
     lot = LotId.new(CREATED)
     return {
         key.split("/")[0]: pq.ParquetFile(io.BytesIO(data))
-        for key, data, _ in encode(*buffer.take(units), contracts, lot, 0)
+        for key, data, _ in encode(*buffer.take(units), contracts, lot, "0" * 8, 0)
     }
 
 
