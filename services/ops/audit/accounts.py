@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     EMPTY = "empty"  # refused, but it has no bytes: there was nothing to load
     COMMITTED = "committed"  # every row is in Silver or in quarantine; the sweep will mark the object done
     IN_PROGRESS = "in_progress"  # units are being sent or processed
-    OVERDUE = "overdue"  # still unfinished, long after it was created
+    OVERDUE = "overdue"  # still unfinished, long after its first event
     STOPPED = "stopped"  # a unit of it is a dead letter
     NOT_LOADED = "not_loaded"  # refused: its rows are in neither place
 
@@ -87,4 +87,5 @@ def outcome_of(known: LedgerObject, committed: int, dead: int, now: datetime, ov
         return Outcome.COMMITTED
     if dead:
         return Outcome.STOPPED
-    return Outcome.OVERDUE if now - known.source.created > overdue_after else Outcome.IN_PROGRESS
+    since = known.seen or known.source.created
+    return Outcome.OVERDUE if now - since > overdue_after else Outcome.IN_PROGRESS

@@ -22,8 +22,8 @@ from services.shared.identities import LotId, ObjectId
 from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, UnitRecord
 
 _SCHEMA = """
-CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, reason TEXT,
-                     advice TEXT, in_scope INTEGER);
+CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, seen TEXT,
+                     reason TEXT, advice TEXT, in_scope INTEGER);
 CREATE TABLE unit   (oid INTEGER, uid INTEGER, lid INTEGER, id TEXT, dead INTEGER);
 CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER);
 CREATE TABLE member (oid INTEGER, uid INTEGER, lid INTEGER, start INTEGER, stop INTEGER, committed INTEGER,
@@ -97,6 +97,7 @@ class Spool:
             source.size,
             known.plan.step,
             source.created.isoformat(),
+            (known.seen or source.created).isoformat(),
             known.reason,
             known.advice,
             int(self._scope.has(source.id, source.created)),

@@ -37,7 +37,7 @@ CREATE TABLE committed AS
   FROM member JOIN object USING (oid) WHERE committed AND in_scope GROUP BY oid
 """  # noqa: S608 (constants)
 _ACCOUNTS = """
-SELECT object.oid, id, state, size, step, created, reason, advice,
+SELECT object.oid, id, state, size, step, created, seen, reason, advice,
        coalesce(units, 0), coalesce(read, 0), coalesce(silver, 0), coalesce(quarantined, 0),
        EXISTS (SELECT 1 FROM unit WHERE unit.oid = object.oid AND dead)
 FROM object LEFT JOIN committed USING (oid) WHERE in_scope AND ({wanted}) ORDER BY id
@@ -53,12 +53,16 @@ class Known:
     """One object of the spool: what the ledger says, and how much of it is committed."""
 
     def __init__(self, row: tuple[object, ...]) -> None:
-        _, id_, state, size, step, created, reason, advice, units, read, silver, quarantined, dead = row
+        _, id_, state, size, step, created, seen, reason, advice, units, read, silver, quarantined, dead = row
         identity = ObjectId.parse(str(id_))
         moment = datetime.fromisoformat(str(created))
         source = BronzeObject(identity.bucket, identity.key, _int(size), identity.etag, None, moment)
         self.object = LedgerObject(
-            Plan(source, _int(step)), ObjectState(str(state)), reason=str(reason), advice=str(advice)
+            Plan(source, _int(step)),
+            ObjectState(str(state)),
+            seen=datetime.fromisoformat(str(seen)),
+            reason=str(reason),
+            advice=str(advice),
         )
         self.committed = _int(units)
         self.counts = Counts(_int(read), _int(silver), _int(quarantined))

@@ -108,14 +108,14 @@ def object_from(item: Item) -> LedgerObject:
     created = datetime.fromisoformat(item["created"]["S"])
     version = item.get("version_id", {}).get("S")
     source = BronzeObject(id_.bucket, id_.key, _number(item, "size"), id_.etag, version, created)
-    version_at = item.get("version_at", {}).get("S")
     return LedgerObject(
         plan=Plan(source, _number(item, "step")),
         state=ObjectState(item["state"]["S"]),
         sent=_number(item, "sent"),
         lease_token=_text(item, "lease_token"),
         lease_until=_number(item, "lease_until"),
-        version_at=datetime.fromisoformat(version_at) if version_at else None,
+        seen=_time(item, "seen_at"),
+        version_at=_time(item, "version_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
     )
@@ -126,6 +126,7 @@ def unit_from(item: Item) -> UnitRecord:
     notes = UnitNotes(
         suspect=_number(item, "suspect"),
         attempts=_number(item, "attempts"),
+        lease_until=_number(item, "lease_until"),
         stalls=_number(item, "stalls"),
         dead=_text(item, "dead"),
         last_error=_text(item, "last_error"),
@@ -169,6 +170,10 @@ def _progress_from(attribute: Item) -> Progress:
 
 def _number(item: Item, name: str) -> int:
     return int(item.get(name, {}).get("N", 0))
+
+
+def _time(item: Item, name: str) -> datetime | None:
+    return datetime.fromisoformat(item[name]["S"]) if name in item else None
 
 
 def _text(item: Item, name: str) -> str:

@@ -116,6 +116,7 @@ class LedgerObject:
     sent: int = 0  # units that are known to be on the queue, from the first
     lease_token: str = ""
     lease_until: int = 0  # epoch milliseconds
+    seen: datetime | None = None  # when the ledger first heard of it
     version_at: datetime | None = None  # time of the event that announced the version that is read
     reason: str = ""  # why it is REJECTED: a code
     advice: str = ""  # and what can be done
@@ -139,6 +140,7 @@ class UnitNotes:
 
     suspect: int = 0  # how often a lot that it was in has failed for a reason that nobody could pin on one unit
     attempts: int = 0  # terminal failures, and deaths while it was tried alone
+    lease_until: int = 0  # epoch milliseconds; until then, the worker that tries it alone may be alive
     stalls: int = 0  # whole invocations of its own that brought nothing to write
     dead: str = ""  # id of the message with which it became a dead letter
     last_error: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,15 @@ def test_a_dead_unit_stops_its_object_and_its_error_is_shown() -> None:
     assert (account.outcome, account.dead, account.units) == (Outcome.STOPPED, 1, 3)
     assert account.errors == ("unit 100-200: the object was deleted",)
     assert "redrive" in account.next_step
+
+
+def test_an_old_object_that_was_announced_late_is_not_overdue_yet() -> None:
+    world = World()
+    source = world.upload(2, created=NOW - timedelta(days=30))
+    world.plan(source)
+    world.objects[source.id] = replace(world.objects[source.id], seen=NOW - timedelta(hours=1))
+    assert outcomes(run(world)) == {"in_progress": 1}
+    assert outcomes(run(world, Limits(overdue=timedelta(minutes=59)))) == {"overdue": 1}
 
 
 def test_work_in_progress_is_all_right_until_it_is_overdue() -> None:
