@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from services.shared.errors import Transient
 from services.shared.ledger.items import Item
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ TABLE_SCHEMA: Mapping[str, Any] = {
 }
 
 _BATCH_KEYS = 100  # BatchGetItem's limit
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between requests for what was throttled; doubled while nothing comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,13 @@ class Condition:
 
     def __and__(self, other: Condition) -> Condition:
         return Condition(f"({self.expression}) AND ({other.expression})", {**self.values, **other.values})
+
+    def __or__(self, other: Condition) -> Condition:
+        return Condition(f"({self.expression}) OR ({other.expression})", {**self.values, **other.values})
+
+
+class Throttled(Transient):
+    """DynamoDB gives nothing of what it is asked for."""
 
 
 class LedgerTable:
@@ -85,18 +94,29 @@ class LedgerTable:
         return dict(answer.get("Item", {}))
 
     def get_many(self, keys: Sequence[Item]) -> list[Item]:
-        """Those of the items that exist, in no order, each strongly consistent."""
+        """Those of the items that exist, in no order, each strongly consistent.
+
+        Raises:
+            Throttled: several requests in a row brought nothing.
+        """
         items: list[Item] = []
         for first in range(0, len(keys), _BATCH_KEYS):
             asked: Any = {self._name: {"Keys": keys[first : first + _BATCH_KEYS], "ConsistentRead": True}}
-            pause = 0.05
+            pause = _FIRST_PAUSE
             while asked:
                 answer = self._client.batch_get_item(RequestItems=asked)
-                items += answer["Responses"].get(self._name, [])
+                found = answer["Responses"].get(self._name, [])
+                items += found
                 asked = answer.get("UnprocessedKeys")
-                if asked:  # part of it was throttled, or the answer passed 16 MB: DynamoDB asks for the rest again
-                    time.sleep(pause)
-                    pause = min(2 * pause, 1.0)
+                if not asked:  # otherwise part of it was throttled, or the answer passed 16 MB
+                    break
+                pause = _FIRST_PAUSE if found else 2 * pause
+                if pause > _LONGEST_PAUSE:
+                    raise Throttled(
+                        f"table {self._name}: DynamoDB reads none of {len(asked[self._name]['Keys'])} items. "
+                        "It is throttled; this is tried again later"
+                    )
+                time.sleep(pause)
         return items
 
     def scan(self, segment: int = 0, segments: int = 1) -> Any:
@@ -220,6 +240,7 @@ def _condition_failed(error: ClientError) -> bool:
 
 
 NEW = Condition("attribute_not_exists(pk)", {})
+NOT_LEASED = Condition("attribute_not_exists(lease_until)", {})
 
 
 def in_state(*states: str) -> Condition:
