@@ -8,8 +8,8 @@ import pytest
 
 from local.stack import Clients
 from services.shared.contract.model import Contract
-from services.shared.ledger.records import LeaseLost, LotState
-from services.transform.protocol.isolation import MAX_ATTEMPTS
+from services.shared.ledger.records import LeaseLost, LotState, ObjectState
+from services.shared.units import BronzeObject
 from services.transform.protocol.lots import MAX_TAKE_OVERS
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
@@ -94,13 +94,43 @@ def test_a_lot_whose_lists_do_not_fit_is_refused_before_anything_is_written(
 
     monkeypatch.setattr(lots, "FILES_THAT_SURELY_FIT", 0)
     monkeypatch.setattr(items, "MAX_LOT_BYTES", 300)
-    rig.upload("shipments", [shipment(number, 1 + number % 28) for number in range(28)])
-    for _ in range(MAX_ATTEMPTS):
-        rig.deliver(rig.units)
-        assert not rig.lake.files
+    source = rig.upload("shipments", [shipment(number, 1 + number % 28) for number in range(28)])
+    calls = Interrupter()
+    result = rig.deliver(rig.units, calls)
+    assert result is not None
+    assert not result.failed
+    assert "put" not in calls.calls
+    check_rejected_as_too_wide(rig, source)
+
+
+def check_rejected_as_too_wide(rig: Rig, source: BronzeObject) -> None:
+    (known,) = rig.ledger.find_objects([source.id])
+    assert (known.state, known.reason) == (ObjectState.REJECTED, "too_wide")
+    assert "too many different days" in known.advice
+    assert not rig.lake.files
+    assert not rig.look_up().lots
+    assert not rig.dead_letters.sent
+
+
+@pytest.mark.parametrize("crashes", [False, True], ids=["at once", "after a crash"])
+def test_an_object_in_parts_whose_lists_do_not_fit_is_rejected_in_its_first_execution(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, crashes: bool
+) -> None:
+    """It was written and deleted five times before it was a dead letter."""
+    from services.shared.ledger import items
+
+    monkeypatch.setattr(items, "MAX_LOT_BYTES", 1200)
+    lines = [shipment(number, 1 + number % 28) for number in range(200)]
+    source = rig.upload("shipments", lines, suffix=".jsonl.gz")
+    if crashes:
+        assert rig.deliver(rig.units, Interrupter(first="put", before=False, action=crash), lot_bytes=2048) is None
         rig.clock.advance(2 * INVOCATION_SECONDS)
-    (letter,) = rig.dead_letters.sent
-    assert "too many different days" in letter["MessageAttributes"]["error"]["StringValue"]
+    calls = Interrupter()
+    result = rig.deliver(rig.units, calls, lot_bytes=2048)
+    assert result is not None
+    assert not result.failed
+    assert "put" in calls.calls
+    check_rejected_as_too_wide(rig, source)
 
 
 def test_a_resumed_lot_whose_lists_do_not_fit_any_more_is_dissolved(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +180,28 @@ class TestFilesThatAnotherContractVersionWrote:
             rig.units.clear()
             rig.expected.clear()
         raise AssertionError("the worker died at every step")
+
+
+def test_a_late_write_never_replaces_a_file_of_another_contract_version(rig: Rig) -> None:
+    """A worker is paused beyond its lease between the fence and the write. Its file is one that no lot names."""
+    other = TestFilesThatAnotherContractVersionWrote()
+    rig.upload("shipments", [shipment(number, 1 + number % 3) for number in range(6)])
+    committed: dict[str, str] = {}
+
+    def others_finish() -> None:
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+        result = rig.deliver(rig.units, contracts=other.narrower(rig))
+        assert result is not None
+        assert not result.failed
+        rig.check_exactly_once()
+        committed.update({key: rig.lake.etag(key) for key in rig.lake.files})
+
+    rig.deliver(rig.units, Interrupter(first="put", before=True, action=others_finish))
+    assert committed
+    assert committed == {key: rig.lake.etag(key) for key in committed}
+    (late,) = set(rig.lake.files) - set(committed)
+    rig.lake.delete([late])  # what `smelt audit` calls an orphan file
+    rig.check_exactly_once()
 
 
 def test_a_commit_of_a_lot_that_was_taken_over_is_refused(rig: Rig) -> None:

@@ -13,14 +13,15 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
-from services.shared.ledger.records import ObjectState, UnitNotes
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LeaseHeld, ObjectState, UnitNotes
 from services.shared.units import Unit
 from services.transform.blocks import Piece
 from services.transform.files import encode as encoding
 from services.transform.protocol.isolation import MAX_ATTEMPTS
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
-from tests.support.faults import Interrupter
+from tests.support.faults import Interrupter, LostAnswers
 from tests.support.queue import record
 from tests.support.readers import MisbehavingReader
 
@@ -147,7 +148,8 @@ class TestDeadLetters:
         rig.upload("shipments", [shipment(1)])
         (unit,) = rig.units
         for _ in range(MAX_ATTEMPTS):
-            rig.ledger.units.begin_attempt(unit.id)
+            rig.ledger.units.begin_attempt(unit.id, 0)
+            rig.clock.advance(1)
 
         def the_other_commits() -> None:
             rig.ledger.units.restore(unit.id, UnitNotes())
@@ -279,9 +281,10 @@ class TestTwoWorkersWithCopiesOfOneMessage:
         units = rig.ledger.units
         for _ in range(MAX_ATTEMPTS):
             seen_by_the_first = units.notes(unit.id)
-            units.begin_attempt(unit.id)
+            units.begin_attempt(unit.id, 60)
+            rig.clock.advance(61)  # the first is slow, and not dead
             seen_by_the_second = units.notes(unit.id)
-            units.begin_attempt(unit.id)
+            units.begin_attempt(unit.id, 60)
             units.restore(unit.id, seen_by_the_first)
             units.restore(unit.id, seen_by_the_second)
         assert units.notes(unit.id) == UnitNotes()
@@ -290,11 +293,43 @@ class TestTwoWorkersWithCopiesOfOneMessage:
         rig.upload("shipments", [shipment(1)])
         (unit,) = rig.units
         units = rig.ledger.units
-        units.begin_attempt(unit.id)
+        units.begin_attempt(unit.id, 60)
+        rig.clock.advance(61)
         before = units.notes(unit.id)
-        units.begin_attempt(unit.id)
+        units.begin_attempt(unit.id, 60)
         units.restore(unit.id, before)
         assert units.notes(unit.id).attempts == 1
+
+    def test_do_not_try_it_alone_at_the_same_time(self, rig: Rig) -> None:
+        """One tries the unit for the fifth time; the other must not call it dead meanwhile."""
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        for _ in range(MAX_ATTEMPTS - 1):
+            rig.ledger.units.begin_attempt(unit.id, 0)
+            rig.clock.advance(1)
+        of_the_other = []
+
+        def the_other_gets_a_copy() -> None:
+            of_the_other.append(rig.deliver_records([record(unit.to_message(), "a copy of the message")]))
+
+        first = rig.deliver([unit], Interrupter(first="open", action=the_other_gets_a_copy))
+        (second,) = of_the_other
+        assert first is not None
+        assert second is not None
+        assert not first.failed
+        (held,) = second.failed.values()
+        assert isinstance(held, LeaseHeld)
+        assert held.until_ms > rig.clock.now * 1000
+        rig.check_exactly_once()
+
+    def test_an_attempt_whose_answer_got_lost_is_one_s_own(self, rig: Rig) -> None:
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        forgetful = Ledger(LostAnswers(rig.dynamodb), rig.table, rig.clock)
+        forgetful.units.begin_attempt(unit.id, 60)
+        assert rig.ledger.units.notes(unit.id).attempts == 1
+        with pytest.raises(LeaseHeld):
+            rig.ledger.units.begin_attempt(unit.id, 60)
 
 
 class TestAUnitThatTakesTooLong:

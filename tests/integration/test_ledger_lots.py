@@ -208,7 +208,7 @@ class TestLots:
         units = [Plan.of(source, 5000).unit(0) for source in long_keys]
         id_ = LotId.new(datetime.now(UTC))
         keys = [
-            str(LakeKey("silver", "shipments", (date(2000, 1, 1) + timedelta(days=day)).isoformat(), id_))
+            str(LakeKey("silver", "shipments", (date(2000, 1, 1) + timedelta(days=day)).isoformat(), id_, "0" * 8))
             for day in range(MAX_FILES_PER_LOT)
         ]
         files = [LotFile(key, 10**6 + n * 37, 10**8 + n * 7919, secrets.token_hex(16)) for n, key in enumerate(keys)]
@@ -237,15 +237,27 @@ class TestUnits:
     def test_marks_and_attempts_are_counted_and_can_be_taken_back(self, ledger: Ledger) -> None:
         ledger.units.suspect(self.ID)
         before = self.notes(ledger)
-        ledger.units.begin_attempt(self.ID)
+        ledger.units.begin_attempt(self.ID, 60)
         ledger.units.count_failure(self.ID, "cut short")
         ledger.units.count_stall(self.ID)
-        assert self.notes(ledger) == UnitNotes(1, 2, 1, "", "cut short")
+        noted = self.notes(ledger)
+        assert noted.lease_until > 0
+        assert replace(noted, lease_until=0) == UnitNotes(1, 2, stalls=1, last_error="cut short")
         ledger.units.restore(self.ID, before)
-        assert self.notes(ledger) == UnitNotes(1, 0, 1, "", "cut short")
+        assert self.notes(ledger) == UnitNotes(1, 0, stalls=1, last_error="cut short")
+
+    def test_an_attempt_ends_with_its_error(self, ledger: Ledger) -> None:
+        ledger.units.begin_attempt(self.ID, 60)
+        ledger.units.note_error(self.ID, "cut short")
+        assert self.notes(ledger) == UnitNotes(attempts=1, last_error="cut short")
+
+    def test_a_unit_that_is_in_a_lot_is_not_tried_alone(self, ledger: Ledger) -> None:
+        lot = new_lot(ledger)
+        with pytest.raises(LostRace, match=str(lot.id)):
+            ledger.units.begin_attempt(self.ID, 60)
 
     def test_a_dead_unit_starts_from_zero_once_it_is_revived(self, ledger: Ledger) -> None:
-        ledger.units.begin_attempt(self.ID)
+        ledger.units.begin_attempt(self.ID, 0)
         ledger.units.bury(self.ID, "message-1", "damaged")
         assert self.notes(ledger) == UnitNotes(attempts=1, dead="message-1", last_error="damaged")
         ledger.units.revive(self.ID)

@@ -9,15 +9,17 @@ A unit that is bound to a lot needs none of this: `Lots.claim` binds it whatever
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 from services.shared.identities import UnitId
-from services.shared.ledger.items import Item, unit_from, unit_key
-from services.shared.ledger.records import UnitNotes
-from services.shared.ledger.table import Condition, LedgerTable
+from services.shared.ledger.items import Item, token_of, unit_from, unit_key
+from services.shared.ledger.records import LeaseHeld, LostRace, UnitNotes
+from services.shared.ledger.table import NOT_LEASED, Condition, LedgerTable, lease_over
 
 _MAX_ERROR = 1000  # characters of an error that are kept
 _COUNTING = {":one": {"N": "1"}, ":zero": {"N": "0"}}
+_END_ATTEMPT = "REMOVE lease_token, lease_until"
 _FREE = Condition("attribute_not_exists(lot)", {})
 
 
@@ -31,10 +33,28 @@ class Units:
         """A lot with this unit has failed, and nobody knows because of which unit."""
         self._note(unit, "SET suspect = if_not_exists(suspect, :zero) + :one", _COUNTING)
 
-    def begin_attempt(self, unit: UnitId) -> None:
-        """The unit is about to be tried alone. Recorded first, so that the death of the worker counts."""
-        values = _COUNTING
-        self._note(unit, "SET attempts = if_not_exists(attempts, :zero) + :one", values)
+    def begin_attempt(self, unit: UnitId, lease_seconds: float) -> None:
+        """The unit is about to be tried alone. Recorded first, so that the death of the worker counts.
+
+        Raises:
+            LeaseHeld: another worker is trying it, with another copy of the message.
+            LostRace: another worker has bound it meanwhile.
+        """
+        token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)
+        values = {**_COUNTING, ":token": {"S": token}, ":until": {"N": str(until)}}
+        found = self._table.update_if(
+            unit_key(unit),
+            "SET attempts = if_not_exists(attempts, :zero) + :one, lease_token = :token, lease_until = :until",
+            values,
+            _FREE & (NOT_LEASED | lease_over(self._table.now_ms())),
+            lambda there: token_of(there) == token,
+        )
+        if found is None:
+            return
+        known = unit_from(found)
+        if known.lot is not None:
+            raise LostRace(f"{unit} is in lot {known.lot} of another worker")
+        raise LeaseHeld(f"{unit} is being tried alone by another worker", known.notes.lease_until)
 
     def count_failure(self, unit: UnitId, error: str) -> None:
         """The unit failed for a reason of its own, while it was not tried alone: that is an attempt, too."""
@@ -42,8 +62,8 @@ class Units:
         self._note(unit, "SET attempts = if_not_exists(attempts, :zero) + :one, last_error = :error", values)
 
     def note_error(self, unit: UnitId, error: str) -> None:
-        """Keep the last error of an attempt that was recorded before it began."""
-        self._note(unit, "SET last_error = :error", {":error": {"S": error[:_MAX_ERROR]}})
+        """Keep the last error of an attempt that was recorded before it began; it is over."""
+        self._note(unit, f"SET last_error = :error {_END_ATTEMPT}", {":error": {"S": error[:_MAX_ERROR]}})
 
     def restore(self, unit: UnitId, before: UnitNotes) -> None:
         """Take mark and attempt back: what happened was not the unit's fault.
@@ -52,7 +72,7 @@ class Units:
         """
         values = {":suspect": {"N": str(before.suspect)}, ":attempts": {"N": str(before.attempts)}}
         not_upwards = _FREE & Condition("attempts >= :attempts", {}) if before.attempts else _FREE
-        expression = "SET suspect = :suspect, attempts = :attempts"
+        expression = f"SET suspect = :suspect, attempts = :attempts {_END_ATTEMPT}"
         self._table.update(unit_key(unit), expression, values, not_upwards)
 
     def count_stall(self, unit: UnitId) -> bool:
@@ -70,11 +90,11 @@ class Units:
             False where another worker has bound the unit meanwhile: it must not be sent.
         """
         values = {":message": {"S": message_id}, ":error": {"S": error[:_MAX_ERROR]}, ":now": self._table.timestamp()}
-        return self._note(unit, "SET dead = :message, dead_at = :now, last_error = :error", values)
+        return self._note(unit, f"SET dead = :message, dead_at = :now, last_error = :error {_END_ATTEMPT}", values)
 
     def revive(self, unit: UnitId) -> None:
         """A dead letter was sent back to the queue: the unit starts from zero."""
-        self._note(unit, "REMOVE dead, dead_at, attempts, suspect, stalls", {})
+        self._note(unit, f"{_END_ATTEMPT}, dead, dead_at, attempts, suspect, stalls", {})
 
     def notes(self, unit: UnitId) -> UnitNotes:
         """What stands there now."""

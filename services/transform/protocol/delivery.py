@@ -15,7 +15,7 @@ from services.shared.aws import FAILURES, Failure
 from services.shared.deadline import Deadline
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lookup, LostRace, Lot, LotState, UnitNotes
+from services.shared.ledger.records import Lookup, LostRace, Lot, LotState, LotTooWide, UnitNotes
 from services.shared.units import MalformedMessage, Unit, UnitMessage
 from services.transform.protocol.dead_letters import DeadLetterQueue
 from services.transform.protocol.execution import LotReport
@@ -207,9 +207,10 @@ class _Delivery:
             return
         self._send_dead(letters[:1], "attempts_exhausted", failure)
 
-    def is_too_large(self, unit: Unit, failure: TooLarge) -> None:
+    def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide) -> None:
+        reason = "too_large" if isinstance(failure, TooLarge) else "too_wide"
         try:
-            self._ledger.objects.reject_known(unit.object.id, "too_large", str(failure))
+            self._ledger.objects.reject_known(unit.object.id, reason, str(failure))
         except FAILURES as error:
             self._come_back(self._letters.get(unit.id, ()), error)
         else:

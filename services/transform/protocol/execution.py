@@ -185,7 +185,7 @@ class Execution:
         for unit, parsed in self._rows.entries:
             self._tally.add(unit, parsed)
         silver, quarantine = self._rows.take(self.units)
-        files = list(encode(silver, quarantine, self._worker.contracts, self._id, self._part))
+        files = list(encode(silver, quarantine, self._worker.contracts, self._id, self._worker.variant, self._part))
         del silver, quarantine
         lot = self._own_lot([key for key, _, _ in files])
         self._files += self._write(files, lot)

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.shared.aws import FAILURES, Failure
-from services.shared.deadline import Deadline, OutOfTime
+from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LostRace, Lot, UnitNotes
+from services.shared.ledger.records import LeaseHeld, LostRace, Lot, LotTooWide, UnitNotes
 from services.shared.units import Unit
 from services.transform.protocol.execution import LotReport
 from services.transform.protocol.failures import TooLarge, UnexpectedFailure, as_failure, is_own_fault
-from services.transform.protocol.lots import MAX_TAKE_OVERS, LotWorker, too_large
+from services.transform.protocol.lots import MAX_TAKE_OVERS, Attempt, LotWorker, too_large
 
 MAX_ATTEMPTS = 5
 _WHOLE_INVOCATION = 0.9  # of the time that the delivery had at its beginning
@@ -79,7 +79,7 @@ class Settlement(Protocol):
 
     def is_dead(self, unit: Unit, failure: Failure) -> None: ...
 
-    def is_too_large(self, unit: Unit, failure: TooLarge) -> None: ...
+    def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide) -> None: ...
 
 
 class Isolation:
@@ -120,8 +120,7 @@ class Isolation:
             for id_, failure in attempt.failed.items():
                 self._failed_by_itself(before[id_], failure, recorded=False)
             if len(attempt.together) == 1:
-                ((id_, failure),) = attempt.together.items()
-                self._failed_in_its_lot(before[id_], failure, recorded=False)
+                self._failed_in_its_lot(before[next(iter(attempt.together))], attempt, recorded=False)
             else:
                 for id_, failure in attempt.together.items():
                     self._failed_in_company(before[id_], failure, attempt.together_marked)
@@ -143,12 +142,19 @@ class Isolation:
         if out_of_time := self._out_of_time():
             self._settle.comes_back([unit.unit], out_of_time)
             return
+        if self._worker.clock() * 1000 <= unit.notes.lease_until:
+            held = LeaseHeld(f"{unit.unit.id} is being tried alone by another worker", unit.notes.lease_until)
+            self._settle.comes_back([unit.unit], held)
+            return
         if unit.notes.attempts >= MAX_ATTEMPTS:  # the last attempt killed its worker
             error = unit.notes.last_error or "the worker died whenever it tried this unit alone: memory, or a crash"
             self._settle.is_dead(unit.unit, UnexpectedFailure(error))
             return
         try:
-            self._ledger.units.begin_attempt(unit.unit.id)
+            self._ledger.units.begin_attempt(unit.unit.id, self._deadline.remaining() + LEASE_SLACK_SECONDS)
+        except LostRace as race:
+            self._settle.lost_race(unit.unit, race)
+            return
         except FAILURES as error:
             self._settle.comes_back([unit.unit], error)
             return
@@ -158,8 +164,8 @@ class Isolation:
             self._settle.committed(attempt.report)
         for failure in attempt.failed.values():
             self._failed_by_itself(unit, failure, recorded=True, whole=whole)
-        for failure in attempt.together.values():
-            self._failed_in_its_lot(unit, failure, recorded=True)
+        if attempt.together:
+            self._failed_in_its_lot(unit, attempt, recorded=True)
 
     def _resume(self, open_lot: OpenLot) -> None:
         if out_of_time := self._out_of_time():
@@ -167,9 +173,9 @@ class Isolation:
             return
         try:
             report = self._worker.resume(open_lot.lot, open_lot.units, self._deadline, self._is_whole_invocation())
-        except TooLarge as error:
-            if open_lot.units[0].is_whole_object:
-                self._settle.is_too_large(open_lot.units[0], error)
+        except (TooLarge, LotTooWide) as error:
+            if len(open_lot.units) == 1 and open_lot.units[0].is_whole_object:
+                self._settle.is_given_up(open_lot.units[0], error)
             else:
                 self._settle.comes_back(open_lot.units, error)
         except Exception as error:  # noqa: BLE001 (the border between a lot and its neighbours)
@@ -193,9 +199,12 @@ class Isolation:
                 note(unit.unit.id, str(failure))
             self._settle.comes_back([unit.unit], failure)
 
-    def _failed_in_its_lot(self, unit: FreeUnit, failure: Failure, recorded: bool) -> None:
+    def _failed_in_its_lot(self, unit: FreeUnit, attempt: Attempt, recorded: bool) -> None:
         """A lot of this unit only has failed. If time ran out, the unit is no stall: its lot keeps what was written."""
-        if is_own_fault(failure):
+        failure = attempt.together[unit.unit.id]
+        if isinstance(failure, LotTooWide) and unit.unit.is_whole_object and attempt.together_undone:
+            self._settle.is_given_up(unit.unit, failure)  # every execution comes to the same end
+        elif is_own_fault(failure):
             self._failed_by_itself(unit, failure, recorded)
         else:
             self._not_their_fault([unit], failure)
@@ -242,7 +251,7 @@ class Isolation:
 
     def _stalled_for_good(self, unit: FreeUnit) -> None:
         if unit.unit.is_whole_object:
-            self._settle.is_too_large(unit.unit, too_large(unit.unit))
+            self._settle.is_given_up(unit.unit, too_large(unit.unit))
         else:  # other units of its object may be in Silver already: it is a dead letter in the end
             self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
 

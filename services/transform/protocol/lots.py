@@ -16,6 +16,8 @@ This module knows neither SQS nor Lambda: it takes units and a deadline.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +30,7 @@ from services.shared.errors import Terminal
 from services.shared.identities import ObjectId, UnitId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LeaseLost, Lot, LotState
+from services.shared.ledger.records import LeaseLost, Lot, LotState, LotTooWide
 from services.shared.units import Unit
 from services.transform.protocol.execution import Execution, LotReport, NoRoom
 from services.transform.protocol.failures import TooLarge, as_failure, is_own_fault
@@ -43,12 +45,14 @@ class Attempt:
     """What came of trying some free units: a committed lot, units that failed, units not reached.
 
     `failed` holds units that failed by themselves while they were read, `together` those of a lot that failed as a
-    whole, `together_marked` says whether the ledger has marked these already.
+    whole. `together_undone` says that nothing of that lot is left, `together_marked` that the ledger has marked its
+    units.
     """
 
     report: LotReport | None = None
     failed: dict[UnitId, Failure] = field(default_factory=dict)
     together: dict[UnitId, Failure] = field(default_factory=dict)
+    together_undone: bool = False
     together_marked: bool = False
     left: list[Unit] = field(default_factory=list)
 
@@ -77,6 +81,7 @@ class LotWorker:
         self.contracts = contracts
         self.versions = {name: contract.version for name, contract in contracts.items()}
         self.memory_budget = lot_bytes + lot_bytes // 64  # units' last rows end a little beyond their ranges
+        self.variant = variant_of(self.versions, self.memory_budget)
         self.reader = reader
         self.parser = RowParser(contracts)
         self.clock = clock
@@ -113,6 +118,7 @@ class LotWorker:
             attempt.left = [unit for unit in attempt.left if unit not in run.units]
             attempt.together = {unit.id: failure for unit in run.units}
             attempt.together_marked = run.lot is not None and self._leave(run.lot, failure)
+            attempt.together_undone = run.lot is None or attempt.together_marked
         return attempt
 
     def resume(self, lot: Lot, units: Sequence[Unit], deadline: Deadline, whole: bool) -> LotReport:
@@ -125,6 +131,7 @@ class LotWorker:
         Raises:
             LeaseHeld: its worker is not gone yet.
             TooLarge: its only unit gets nowhere; the lot is dissolved.
+            LotTooWide: its lists do not fit in the ledger; the lot is dissolved.
             Exception: it could not be committed; it is dissolved if that will happen again.
         """
         ours = self.ledger.lots.take_over(lot, self.versions, deadline.remaining() + LEASE_SLACK_SECONDS)
@@ -141,6 +148,9 @@ class LotWorker:
         except Exception as error:  # the border between a lot and its neighbours
             failure = as_failure(error)
             ours = run.lot or ours
+            if isinstance(error, LotTooWide):  # every execution comes to the same end
+                self._dissolve(ours)
+                raise
             counts = isinstance(error, OutOfTime) and whole
             if counts and len(units) == 1 and ours.take_overs >= MAX_TAKE_OVERS:
                 self._dissolve(ours)
@@ -189,6 +199,13 @@ class LotWorker:
 
 class _Dissolved(Terminal):
     """The lot was given up; each of its units is marked and tried alone when it comes again."""
+
+
+def variant_of(versions: Mapping[str, str], memory_budget: int) -> str:
+    """What a file's contents depend on beside its lot, as 8 hex digits: who judges the rows, and where parts end."""
+    return hashlib.blake2b(
+        json.dumps([dict(versions), memory_budget], sort_keys=True).encode(), digest_size=4
+    ).hexdigest()
 
 
 def too_large(unit: Unit) -> TooLarge:
