@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.stack import Clients
 from services.shared.contract.model import Contract
@@ -133,6 +134,28 @@ def test_an_object_in_parts_whose_lists_do_not_fit_is_rejected_in_its_first_exec
     check_rejected_as_too_wide(rig, source)
 
 
+def test_an_object_is_not_rejected_while_files_of_it_may_be_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lists do not fit, and S3 refuses to delete what was written."""
+    from services.shared.ledger import items
+
+    monkeypatch.setattr(items, "MAX_LOT_BYTES", 1200)
+    source = rig.upload("shipments", [shipment(n, 1 + n % 28) for n in range(200)], suffix=".jsonl.gz")
+    assert rig.deliver(rig.units, Interrupter(first="put", before=False, action=crash), lot_bytes=2048) is None
+
+    def refuse() -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no s3:DeleteObject"}}, "DeleteObjects")
+
+    for _ in range(2):
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+        result = rig.deliver(rig.units, Interrupter(first="delete", before=True, action=refuse), lot_bytes=2048)
+        assert result is not None
+        assert result.failed
+        assert rig.lake.files
+        assert rig.state_of(source) is ObjectState.PLANNED
+    rig.drain(rig.units, lot_bytes=2048)
+    check_rejected_as_too_wide(rig, source)
+
+
 def test_a_resumed_lot_whose_lists_do_not_fit_any_more_is_dissolved(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     from services.shared.ledger import items, lots
 
@@ -185,7 +208,7 @@ class TestFilesThatAnotherContractVersionWrote:
 def test_a_late_write_never_replaces_a_file_of_another_contract_version(rig: Rig) -> None:
     """A worker is paused beyond its lease between the fence and the write. Its file is one that no lot names."""
     other = TestFilesThatAnotherContractVersionWrote()
-    rig.upload("shipments", [shipment(number, 1 + number % 3) for number in range(6)])
+    rig.upload("shipments", [shipment(number, 2 + number % 2) for number in range(6)])
     committed: dict[str, str] = {}
 
     def others_finish() -> None:
