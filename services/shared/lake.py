@@ -7,6 +7,7 @@ kinds that decide what happens next: the pinned bytes cannot be had any more (te
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,6 +71,7 @@ _BROKEN_BODY = (BotoCoreError, urllib3.exceptions.HTTPError, HTTPException, OSEr
 
 
 _SKIP_BYTES = 1024 * 1024
+_DELETERS = 8  # a lot may have thousands of files; one after the other they would take minutes
 
 
 class S3Lake:
@@ -126,13 +128,21 @@ class S3Lake:
             LakeForbidden: our role may not delete it.
             LakeUnavailable: S3 did not answer; the file may have been deleted.
         """
-        for key in keys:
+        with ThreadPoolExecutor(_DELETERS) as pool:
+            deletions = [pool.submit(self._delete, key) for key in keys]
             try:
-                self._client.delete_object(Bucket=self._bucket, Key=key)
-            except ClientError as error:
-                raise _refused(key, "deleted", error) from error
-            except BotoCoreError as error:
-                raise LakeUnavailable(f"{key} cannot be deleted now: {error}") from error
+                for deletion in deletions:
+                    deletion.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # after a refusal, the rest would be refused, too
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            raise _refused(key, "deleted", error) from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"{key} cannot be deleted now: {error}") from error
 
 
 def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:
