@@ -220,6 +220,7 @@ def _condition_failed(error: ClientError) -> bool:
 
 
 NEW = Condition("attribute_not_exists(pk)", {})
+UNBOUND = Condition("attribute_not_exists(lot)", {})  # of a unit: it is in no lot
 
 
 def in_state(*states: str) -> Condition:

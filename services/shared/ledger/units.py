@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from services.shared.identities import UnitId
 from services.shared.ledger.items import Item, unit_from, unit_key
 from services.shared.ledger.records import UnitNotes
-from services.shared.ledger.table import Condition, LedgerTable
+from services.shared.ledger.table import UNBOUND, Condition, LedgerTable
 
 _MAX_ERROR = 1000  # characters of an error that are kept
 _COUNTING = {":one": {"N": "1"}, ":zero": {"N": "0"}}
-_FREE = Condition("attribute_not_exists(lot)", {})
 
 
 class Units:
@@ -51,7 +50,7 @@ class Units:
         Never upwards: `before` may hold the attempt of another worker, which that one has taken back meanwhile.
         """
         values = {":suspect": {"N": str(before.suspect)}, ":attempts": {"N": str(before.attempts)}}
-        not_upwards = _FREE & Condition("attempts >= :attempts", {}) if before.attempts else _FREE
+        not_upwards = UNBOUND & Condition("attempts >= :attempts", {}) if before.attempts else UNBOUND
         expression = "SET suspect = :suspect, attempts = :attempts"
         self._table.update(unit_key(unit), expression, values, not_upwards)
 
@@ -82,4 +81,4 @@ class Units:
         return unit_from(found).notes if found else UnitNotes()
 
     def _note(self, unit: UnitId, expression: str, values: Mapping[str, Item]) -> bool:
-        return self._table.update(unit_key(unit), expression, values, _FREE)
+        return self._table.update(unit_key(unit), expression, values, UNBOUND)

@@ -210,11 +210,14 @@ class _Delivery:
 
     def is_too_large(self, unit: Unit, failure: TooLarge) -> None:
         try:
-            self._ledger.objects.reject_known(unit.object.id, "too_large", str(failure))
+            is_rejected = self._ledger.objects.reject_known(unit.id, "too_large", str(failure))
         except FAILURES as error:
             self._come_back(self._letters.get(unit.id, ()), error)
-        else:
+            return
+        if is_rejected:
             self.result.rejected[unit.object.id] = failure
+        else:
+            self.lost_race(unit, LostRace(f"{unit.id} is in a lot of another worker, or its object is finished"))
 
     def _send_dead(self, letters: Sequence[Letter], reason: str, failure: Failure) -> None:
         for letter in letters:
