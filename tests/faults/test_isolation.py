@@ -13,14 +13,16 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
+from services.shared.lake import ByteStream, LakeUnavailable
 from services.shared.ledger.records import ObjectState, UnitNotes
-from services.shared.units import Unit
+from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Piece
 from services.transform.files import encode as encoding
 from services.transform.protocol.isolation import MAX_ATTEMPTS
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
+from tests.support.lake import Clock, MemoryLake
 from tests.support.queue import record
 from tests.support.readers import MisbehavingReader
 
@@ -73,6 +75,33 @@ def play_until_acknowledged(rig: Rig, units: list[Unit], deliveries: int) -> int
             return number
         rig.clock.advance(6 * INVOCATION_SECONDS)
     raise AssertionError(f"{len(left)} messages are not acknowledged after {deliveries} deliveries")
+
+
+class Silent(MemoryLake):
+    """S3 answers nothing: a call fails after a minute, unless Lambda stops the worker before."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.worker_ends = 0.0
+
+    def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
+        self._clock.advance(63)
+        if self._clock.now >= self.worker_ends:
+            crash()
+        raise LakeUnavailable(f"{source.id} cannot be read now: read timeout ({start}-{end})")
+
+
+def test_hours_without_an_answer_of_s3_make_no_healthy_unit_a_dead_letter(rig: Rig) -> None:
+    """As many units as an invocation can just not try: each time it would be stopped in the same one."""
+    rig.lake, rig.invocation_seconds = Silent(rig.clock), 300
+    neighbours(rig, 5)
+    for _ in range(12):
+        rig.lake.worker_ends = rig.clock.now + rig.invocation_seconds
+        rig.deliver(rig.units)
+        rig.clock.advance(6 * rig.invocation_seconds)
+    assert not rig.dead_letters.sent
+    assert {rig.ledger.units.notes(unit.id).attempts for unit in rig.units} == {0}
 
 
 class TestAUnitThatHarmsItsWorker:

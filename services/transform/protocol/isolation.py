@@ -31,6 +31,9 @@ from services.transform.protocol.lots import MAX_TAKE_OVERS, LotWorker, too_larg
 
 MAX_ATTEMPTS = 5
 _WHOLE_INVOCATION = 0.9  # of the time that the delivery had at its beginning
+# A call of AWS that is never answered ends after about a minute (services/shared/aws.py). A unit that is tried alone
+# with less time than that would be charged with the death of its worker. Of a short invocation, a quarter must do.
+_SILENCE_SECONDS = 75.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class Isolation:
 
     def _alone(self, unit: FreeUnit) -> None:
         """A lot of this unit only. The attempt is recorded before it starts, so that the worker's death counts."""
-        if out_of_time := self._out_of_time():
+        if out_of_time := self._out_of_time() or self._too_late_for_an_attempt():
             self._settle.comes_back([unit.unit], out_of_time)
             return
         if unit.notes.attempts >= MAX_ATTEMPTS:  # the last attempt killed its worker
@@ -252,6 +255,11 @@ class Isolation:
         except OutOfTime as error:
             return error
         return None
+
+    def _too_late_for_an_attempt(self) -> OutOfTime | None:
+        if self._deadline.remaining() >= min(_SILENCE_SECONDS, self._time_at_first / 4):
+            return None
+        return OutOfTime("too little time is left to try a unit alone: an outage would look like its fault")
 
     def _is_whole_invocation(self) -> bool:
         return self._deadline.remaining() >= _WHOLE_INVOCATION * self._time_at_first
