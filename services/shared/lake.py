@@ -62,6 +62,8 @@ _GONE = {
     "PreconditionFailed": "its content is another one than was announced, which has a message of its own",
     "412": "its content is another one than was announced, which has a message of its own",
     "InvalidObjectState": "it is archived; restore it, then redrive its message from the dead-letter queue",
+    "InvalidRequest": "S3 cannot serve it to us, as an object that is encrypted with its uploader's own key (SSE-C); "
+    "upload it without that",
     "InvalidRange": f"it is shorter than was announced; {_UPLOAD_AGAIN}",
 }
 _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "ExpiredToken", "InvalidAccessKeyId", "KMS.DisabledException"}
