@@ -339,6 +339,7 @@ class TestAUnitThatTakesTooLong:
         assert play_until_acknowledged(rig, rig.units, deliveries=5) == 4
         (known,) = rig.ledger.find_objects([unit.object.id])
         assert (known.state, known.reason) == (ObjectState.REJECTED, "too_large")
+        assert "Nothing of it is in Silver" in known.advice
         assert "JSON lines" in known.advice
         assert known.id not in rig.open_objects()
         rig.forget(unit.object)
@@ -362,7 +363,10 @@ class TestAUnitThatTakesTooLong:
         rig.reader = lambda lake: Stuck(lake, max_row_bytes=4096)
         play_until_acknowledged(rig, rig.units, deliveries=20)
         assert rig.state_of(source) is ObjectState.PLANNED
-        assert len(rig.dead_letters.sent) == 1
+        (letter,) = rig.dead_letters.sent
+        error = letter["MessageAttributes"]["error"]["StringValue"]
+        assert "do not upload its rows again" in error, "they would be in Silver twice"
+        assert "redrive" in error
         assert set(rig.look_up().lot_of) == {unit.id for unit in rig.units if unit.id != stuck.id}
 
     def test_is_not_rejected_for_time_that_others_used(self, rig: Rig) -> None:
