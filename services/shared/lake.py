@@ -7,6 +7,7 @@ kinds that decide what happens next: the pinned bytes cannot be had any more (te
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +62,8 @@ _GONE = {
     "PreconditionFailed": "its content is another one than was announced, which has a message of its own",
     "412": "its content is another one than was announced, which has a message of its own",
     "InvalidObjectState": "it is archived; restore it, then redrive its message from the dead-letter queue",
+    "InvalidRequest": "S3 cannot serve it to us, as an object that is encrypted with its uploader's own key (SSE-C); "
+    "upload it without that",
     "InvalidRange": f"it is shorter than was announced; {_UPLOAD_AGAIN}",
 }
 _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "ExpiredToken", "InvalidAccessKeyId", "KMS.DisabledException"}
@@ -70,6 +73,7 @@ _BROKEN_BODY = (BotoCoreError, urllib3.exceptions.HTTPError, HTTPException, OSEr
 
 
 _SKIP_BYTES = 1024 * 1024
+_DELETERS = 8  # a lot may have thousands of files; one after the other they would take minutes
 
 
 class S3Lake:
@@ -126,13 +130,21 @@ class S3Lake:
             LakeForbidden: our role may not delete it.
             LakeUnavailable: S3 did not answer; the file may have been deleted.
         """
-        for key in keys:
+        with ThreadPoolExecutor(_DELETERS) as pool:
+            deletions = [pool.submit(self._delete, key) for key in keys]
             try:
-                self._client.delete_object(Bucket=self._bucket, Key=key)
-            except ClientError as error:
-                raise _refused(key, "deleted", error) from error
-            except BotoCoreError as error:
-                raise LakeUnavailable(f"{key} cannot be deleted now: {error}") from error
+                for deletion in deletions:
+                    deletion.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # after a refusal, the rest would be refused, too
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            raise _refused(key, "deleted", error) from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"{key} cannot be deleted now: {error}") from error
 
 
 def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:

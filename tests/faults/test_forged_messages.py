@@ -96,7 +96,7 @@ def test_a_genuine_message_sent_by_somebody_else_is_a_duplicate(rig: Rig) -> Non
 
 def test_a_message_of_a_rejected_object_is_acknowledged(rig: Rig) -> None:
     source = rig.units[0].object
-    rig.ledger.objects.reject_known(source.id, "too_large", "split it")
+    rig.ledger.objects.reject_known(rig.units[0].id, "too_large", "split it")
     result = rig.deliver(rig.units)
     assert result is not None
     assert not result.failed

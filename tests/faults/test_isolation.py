@@ -13,15 +13,17 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
+from services.shared.lake import ByteStream, LakeUnavailable
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, ObjectState, UnitNotes
-from services.shared.units import Unit
+from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Piece
 from services.transform.files import encode as encoding
 from services.transform.protocol.isolation import MAX_ATTEMPTS
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter, LostAnswers
+from tests.support.lake import Clock, MemoryLake
 from tests.support.queue import record
 from tests.support.readers import MisbehavingReader
 
@@ -74,6 +76,33 @@ def play_until_acknowledged(rig: Rig, units: list[Unit], deliveries: int) -> int
             return number
         rig.clock.advance(6 * INVOCATION_SECONDS)
     raise AssertionError(f"{len(left)} messages are not acknowledged after {deliveries} deliveries")
+
+
+class Silent(MemoryLake):
+    """S3 answers nothing: a call fails after a minute, unless Lambda stops the worker before."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.worker_ends = 0.0
+
+    def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
+        self._clock.advance(63)
+        if self._clock.now >= self.worker_ends:
+            crash()
+        raise LakeUnavailable(f"{source.id} cannot be read now: read timeout ({start}-{end})")
+
+
+def test_hours_without_an_answer_of_s3_make_no_healthy_unit_a_dead_letter(rig: Rig) -> None:
+    """As many units as an invocation can just not try: each time it would be stopped in the same one."""
+    rig.lake, rig.invocation_seconds = Silent(rig.clock), 300
+    neighbours(rig, 5)
+    for _ in range(12):
+        rig.lake.worker_ends = rig.clock.now + rig.invocation_seconds
+        rig.deliver(rig.units)
+        rig.clock.advance(6 * rig.invocation_seconds)
+    assert not rig.dead_letters.sent
+    assert {rig.ledger.units.notes(unit.id).attempts for unit in rig.units} == {0}
 
 
 class TestAUnitThatHarmsItsWorker:
@@ -345,6 +374,7 @@ class TestAUnitThatTakesTooLong:
         assert play_until_acknowledged(rig, rig.units, deliveries=5) == 4
         (known,) = rig.ledger.find_objects([unit.object.id])
         assert (known.state, known.reason) == (ObjectState.REJECTED, "too_large")
+        assert "Nothing of it is in Silver" in known.advice
         assert "JSON lines" in known.advice
         assert known.id not in rig.open_objects()
         rig.forget(unit.object)
@@ -368,7 +398,10 @@ class TestAUnitThatTakesTooLong:
         rig.reader = lambda lake: Stuck(lake, max_row_bytes=4096)
         play_until_acknowledged(rig, rig.units, deliveries=20)
         assert rig.state_of(source) is ObjectState.PLANNED
-        assert len(rig.dead_letters.sent) == 1
+        (letter,) = rig.dead_letters.sent
+        error = letter["MessageAttributes"]["error"]["StringValue"]
+        assert "do not upload its rows again" in error, "they would be in Silver twice"
+        assert "redrive" in error
         assert set(rig.look_up().lot_of) == {unit.id for unit in rig.units if unit.id != stuck.id}
 
     def test_is_not_rejected_for_time_that_others_used(self, rig: Rig) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from local.stack import Clients
 from services.shared.contract.model import Contract
-from services.shared.ledger.records import Counts, LotState, ObjectState
+from services.shared.ledger.records import Counts, LotState, ObjectState, UnitNotes
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Piece
 from services.transform.reading.reader import UnitReader
@@ -145,8 +145,8 @@ def test_one_that_brought_nothing_twice_and_then_gets_on_is_not_rejected(
     """As after an hour in which S3 was slow: the third invocation writes parts before its time is up."""
     rig = slow_rig(clients, ledger_table, contracts)
     source = upload_gzip(rig)
-    for _ in range(2):
-        rig.ledger.units.count_stall(rig.units[0].id)
+    for number in range(2):
+        rig.ledger.units.count_stall(rig.units[0].id, UnitNotes(stalls=number))
     rig.drain(rig.units, lot_bytes=LOT_BYTES)
     assert rig.state_of(source) is ObjectState.DONE
     rig.check_exactly_once()
@@ -159,8 +159,8 @@ def test_one_with_which_another_worker_gets_on_is_not_rejected(
     rig = slow_rig(clients, ledger_table, contracts)
     source = upload_gzip(rig)
     (unit,) = rig.units
-    for _ in range(2):
-        rig.ledger.units.count_stall(unit.id)
+    for number in range(2):
+        rig.ledger.units.count_stall(unit.id, UnitNotes(stalls=number))
     slow = rig.reader
 
     class Nowhere(UnitReader):
@@ -175,6 +175,54 @@ def test_one_with_which_another_worker_gets_on_is_not_rejected(
     result = rig.deliver_records([record(unit.to_message(), "a copy of the message")], lot_bytes=LOT_BYTES)
     assert result is not None
     assert not result.rejected
+    rig.drain([unit], lot_bytes=LOT_BYTES)
+    assert rig.state_of(source) is ObjectState.DONE
+    rig.check_exactly_once()
+
+
+@dataclass
+class BeforeTheRejection(Interrupter):
+    """Lets another worker run right before the ledger is told to reject an object."""
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if ":rejected" in str(kwargs):
+            another_runs, self.action = self.action, lambda: None
+            another_runs()
+        return super().call(name, function, *args, **kwargs)
+
+
+@pytest.mark.parametrize("has_a_lot", [False, True], ids=["a free unit", "a lot that is dissolved"])
+def test_one_that_another_worker_claims_before_the_rejection_is_not_rejected(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], has_a_lot: bool
+) -> None:
+    """Otherwise its rows would be in Silver, and the ledger would advise to upload them again."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    source = upload_gzip(rig)
+    (unit,) = rig.units
+    slow = rig.reader
+
+    class Nowhere(UnitReader):
+        def read(self, unit: Unit, *args: Any, **kwargs: Any) -> Iterator[Piece]:
+            rig.clock.advance(50)
+            args[-1]()
+            yield from ()
+
+    if has_a_lot:
+        rig.deliver([unit], lot_bytes=LOT_BYTES)
+    rig.reader = lambda lake: Nowhere(lake, max_row_bytes=4096)
+    for _ in range(2):
+        rig.deliver([unit], lot_bytes=LOT_BYTES)
+
+    def another_claims_it() -> None:
+        now, rig.reader = rig.clock.now, slow
+        assert rig.deliver([unit], lot_bytes=LOT_BYTES) is not None
+        rig.clock.now = now
+
+    copy = record(unit.to_message(), "a copy of the message")
+    result = rig.deliver_records([copy], BeforeTheRejection(action=another_claims_it), LOT_BYTES)
+    assert result is not None
+    assert not result.rejected
+    rig.reader = slow
     rig.drain([unit], lot_bytes=LOT_BYTES)
     assert rig.state_of(source) is ObjectState.DONE
     rig.check_exactly_once()

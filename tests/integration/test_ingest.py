@@ -174,7 +174,7 @@ class TestEventsThatComeAgain:
         if end == "done":
             ledger.objects.mark_done([source(3).id])
         else:
-            ledger.objects.reject_known(source(3).id, "gone", "upload it again")
+            ledger.objects.reject_known(Plan.of(source(3), 1 << 20).unit(0).id, "gone", "upload it again")
         assert handler(events_of(source(3)), Context())["duplicate"] == 1
         assert messages(clients, queue_url) == []
 

@@ -238,8 +238,8 @@ class TestUnits:
         ledger.units.suspect(self.ID)
         before = self.notes(ledger)
         ledger.units.begin_attempt(self.ID, 60)
-        ledger.units.count_failure(self.ID, "cut short")
-        ledger.units.count_stall(self.ID)
+        ledger.units.count_failure(self.ID, UnitNotes(attempts=1), "cut short")
+        ledger.units.count_stall(self.ID, UnitNotes())
         noted = self.notes(ledger)
         assert noted.lease_until > 0
         assert replace(noted, lease_until=0) == UnitNotes(1, 2, stalls=1, last_error="cut short")
@@ -266,7 +266,7 @@ class TestUnits:
     def test_a_unit_that_is_in_a_lot_takes_no_notes(self, ledger: Ledger) -> None:
         new_lot(ledger)
         ledger.units.bury(self.ID, "message-1", "damaged")
-        ledger.units.count_failure(self.ID, "damaged")
+        ledger.units.count_failure(self.ID, UnitNotes(), "damaged")
         assert self.notes(ledger) == UnitNotes()
 
     def test_an_error_of_aws_comes_through(self, clients: Clients) -> None:

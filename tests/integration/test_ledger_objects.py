@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from local.stack import Clients
-from services.shared.identities import ObjectId, UnacceptableKey
+from services.shared.identities import ObjectId, UnacceptableKey, UnitId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.objects import Objects
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
@@ -18,6 +18,11 @@ from tests.support.faults import LostAnswers
 from tests.support.lake import CREATED, Clock
 
 SOURCE = BronzeObject("bronze-bucket", "bronze/shipments/é#1@2-3\n.jsonl", 5000, "etag", None, CREATED)
+
+
+def whole(source: BronzeObject) -> UnitId:
+    """The unit of an object that is not cut."""
+    return UnitId(source.id, 0, source.size)
 
 
 @pytest.fixture
@@ -153,14 +158,14 @@ class TestOutcomes:
         ours = objects.begin(SOURCE, 1000, 60)
         if planned:
             objects.finish(ours)
-        assert objects.reject_known(SOURCE.id, "gone", "upload it again")
+        assert objects.reject_known(whole(SOURCE), "gone", "upload it again")
         known = found(ledger)
         assert (known.state, known.reason, known.advice) == (ObjectState.REJECTED, "gone", "upload it again")
 
     def test_what_is_finished_stays_as_it_is(self, objects: Objects, ledger: Ledger) -> None:
         objects.begin(SOURCE, 1000, 60)
         objects.mark_done([SOURCE.id])
-        assert not objects.reject_known(SOURCE.id, "gone", "upload it again")
+        assert not objects.reject_known(whole(SOURCE), "gone", "upload it again")
         assert not objects.reject(SOURCE, "gone", "upload it again")
         assert found(ledger).state is ObjectState.DONE
 
@@ -170,7 +175,7 @@ class TestOutcomes:
             objects.begin(source, 1000, 60)
         objects.reject(SOURCE, "reason", "advice")
         objects.mark_done([others[0].id])
-        objects.reject_known(others[1].id, "reason", "advice")
+        objects.reject_known(whole(others[1]), "reason", "advice")
         objects.finish(found(ledger, others[2].id))
         assert set(ledger.open_objects()) == {others[2].id, others[3].id}
 
@@ -212,7 +217,9 @@ class TestVersions:
         assert objects.read_from(seen, second) == seen
         assert found(ledger).source.version_id == "v3"
 
-    @pytest.mark.parametrize("end", [Objects.mark_done, lambda objects, ids: objects.reject_known(*ids, "gone", "")])
+    @pytest.mark.parametrize(
+        "end", [Objects.mark_done, lambda objects, _: objects.reject_known(whole(SOURCE), "gone", "")]
+    )
     def test_a_finished_object_needs_no_version(
         self, objects: Objects, ledger: Ledger, end: Callable[[Objects, list[ObjectId]], object]
     ) -> None:

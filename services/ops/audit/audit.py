@@ -173,7 +173,7 @@ def _account(
     """The accounts of all objects; those that look bad, and those that are listed, are read again."""
     scope = recheck.scope
     read_again: list[suspects.Known] = []
-    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed
+    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; or REJECTED, and some are
     with_done = scope.lists(Outcome.DONE)
     if not with_done:
         settled, rows = suspects.settled(spool)
@@ -182,10 +182,10 @@ def _account(
         if not number % 1000:
             watch("objects", number)
         outcome = outcome_of(known.object, known.committed, known.dead, now, limits.overdue)
-        if outcome is Outcome.DONE and known.committed < known.object.plan.units:
+        if known.contradicts_itself:
             doubtful.append(known.object.id)
             if len(doubtful) >= _BATCH:
-                yield from recheck.done(doubtful)
+                yield from recheck.finished(doubtful)
                 doubtful.clear()
         if outcome.all_right and not (scope.lists(outcome) and len(result.accounts) < limits.listed):
             result.count(outcome, known.counts)
@@ -195,7 +195,7 @@ def _account(
         if len(read_again) >= _BATCH:
             _read_again(read_again, ledger, result, scope, now, limits)
     _read_again(read_again, ledger, result, scope, now, limits)
-    yield from recheck.done(doubtful)
+    yield from recheck.finished(doubtful)
 
 
 def _read_again(

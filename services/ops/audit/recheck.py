@@ -120,13 +120,17 @@ class Recheck:
                 )
                 yield Finding(Code.NEVER_ANNOUNCED, str(id_), detail)
 
-    def done(self, suspects: Iterable[ObjectId]) -> Iterator[Finding]:
-        """Objects that are DONE and have units that are not committed."""
+    def finished(self, suspects: Iterable[ObjectId]) -> Iterator[Finding]:
+        """Objects that are DONE and have units that are not committed, or REJECTED and have some that are."""
         for batch in batched(suspects, _BATCH):
-            finished = (known for known in self.ledger.find_objects(batch) if known.state is ObjectState.DONE)
+            finished = (known for known in self.ledger.find_objects(batch) if known.is_finished)
             for tally in tallies(self.ledger, finished):
-                if tally.missing:
-                    units = tally.object.plan.units
+                units = tally.object.plan.units
+                if tally.object.state is ObjectState.REJECTED:
+                    if tally.committed:
+                        detail = f"{tally.committed:,} of its {units:,} units are committed ({tally.object.reason})"
+                        yield Finding(Code.REJECTED_COMMITTED, str(tally.object.id), detail)
+                elif tally.missing:
                     detail = (
                         f"{units - tally.committed:,} of its {units:,} units are not committed, first {tally.missing}"
                     )

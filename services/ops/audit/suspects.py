@@ -68,6 +68,13 @@ class Known:
         self.counts = Counts(_int(read), _int(silver), _int(quarantined))
         self.dead = _int(dead)
 
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether it is DONE and not every unit is committed, or REJECTED and some are."""
+        if self.object.state is ObjectState.REJECTED:
+            return self.committed > 0
+        return self.object.state is ObjectState.DONE and self.committed < self.object.plan.units
+
 
 def prepare(spool: Spool) -> None:
     """The joins that several questions share."""

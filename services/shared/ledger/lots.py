@@ -35,10 +35,10 @@ from services.shared.ledger.items import (
     unit_key,
 )
 from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LostRace, Lot, LotFile, LotState, Progress
-from services.shared.ledger.table import NEW, Condition, LedgerTable, in_state, lease_over, leased_with
+from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 
 FILES_THAT_SURELY_FIT = 1000
-_FREE = Condition("attribute_not_exists(lot)", {})
+_FREE = UNBOUND & Condition("attribute_not_exists(refused_at)", {})  # refused with its object, while it was in no lot
 
 
 class Lots:
@@ -58,7 +58,7 @@ class Lots:
         """Bind free units to a new lot, all or nothing, and record what it will write before it is written.
 
         Raises:
-            LostRace: a unit is bound already.
+            LostRace: a unit is bound already, or refused.
             LotTooWide: the lists do not fit in one item.
         """
         token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)

@@ -18,10 +18,10 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 
-from services.shared.identities import ObjectId
-from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of
+from services.shared.identities import ObjectId, UnitId
+from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of, unit_key
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
-from services.shared.ledger.table import NEW, Condition, LedgerTable, in_state, lease_over, leased_with
+from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 from services.shared.units import BronzeObject, Plan
 
 _UNFINISHED = in_state(ObjectState.PLANNING, ObjectState.PLANNED)
@@ -156,18 +156,25 @@ class Objects:
         }
         return self._table.put_if(item, NEW, lambda there: there == item) is None
 
-    def reject_known(self, id_: ObjectId, reason: str, advice: str) -> bool:
-        """Give up an unfinished object that can never be read. Returns False where it is finished already."""
-        return self._table.update(
-            object_key(id_),
-            f"SET #state = :rejected, reason = :reason, advice = :advice, rejected_at = :now {_CLOSE}",
-            {
-                ":rejected": {"S": ObjectState.REJECTED},
-                ":reason": {"S": reason},
-                ":advice": {"S": advice},
-                ":now": self._table.timestamp(),
-            },
-            _UNFINISHED,
+    def reject_known(self, unit: UnitId, reason: str, advice: str) -> bool:
+        """Give up an unfinished object whose only unit can never be read. From here on no lot can claim the unit.
+
+        Returns:
+            False where the object is finished already, or another worker has a lot with the unit. Nothing is changed.
+        """
+        give_up = f"SET #state = :rejected, reason = :reason, advice = :advice, rejected_at = :now {_CLOSE}"
+        values = {
+            ":rejected": {"S": ObjectState.REJECTED},
+            ":reason": {"S": reason},
+            ":advice": {"S": advice},
+            ":now": self._table.timestamp(),
+        }
+        refuse = ("SET refused_at = :now", {":now": self._table.timestamp()})
+        return not self._table.transact(
+            [
+                {"update": (object_key(unit.object), give_up, values), "condition": _UNFINISHED},
+                {"update": (unit_key(unit), *refuse), "condition": UNBOUND},
+            ]
         )
 
     def mark_done(self, ids: Iterable[ObjectId]) -> None:

@@ -241,6 +241,7 @@ def _condition_failed(error: ClientError) -> bool:
 
 NEW = Condition("attribute_not_exists(pk)", {})
 NOT_LEASED = Condition("attribute_not_exists(lease_until)", {})
+UNBOUND = Condition("attribute_not_exists(lot)", {})  # of a unit: it is in no lot
 
 
 def in_state(*states: str) -> Condition:

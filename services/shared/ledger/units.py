@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from services.shared.identities import UnitId
 from services.shared.ledger.items import Item, token_of, unit_from, unit_key
 from services.shared.ledger.records import LeaseHeld, LostRace, UnitNotes
-from services.shared.ledger.table import NOT_LEASED, Condition, LedgerTable, lease_over
+from services.shared.ledger.table import NOT_LEASED, UNBOUND, Condition, LedgerTable, lease_over
 
 _MAX_ERROR = 1000  # characters of an error that are kept
 _COUNTING = {":one": {"N": "1"}, ":zero": {"N": "0"}}
 _END_ATTEMPT = "REMOVE lease_token, lease_until"
-_FREE = Condition("attribute_not_exists(lot)", {})
 
 
 class Units:
@@ -46,7 +45,7 @@ class Units:
             unit_key(unit),
             "SET attempts = if_not_exists(attempts, :zero) + :one, lease_token = :token, lease_until = :until",
             values,
-            _FREE & (NOT_LEASED | lease_over(self._table.now_ms())),
+            UNBOUND & (NOT_LEASED | lease_over(self._table.now_ms())),
             lambda there: token_of(there) == token,
         )
         if found is None:
@@ -56,10 +55,10 @@ class Units:
             raise LostRace(f"{unit} is in lot {known.lot} of another worker")
         raise LeaseHeld(f"{unit} is being tried alone by another worker", known.notes.lease_until)
 
-    def count_failure(self, unit: UnitId, error: str) -> None:
+    def count_failure(self, unit: UnitId, before: UnitNotes, error: str) -> None:
         """The unit failed for a reason of its own, while it was not tried alone: that is an attempt, too."""
-        values = {**_COUNTING, ":error": {"S": error[:_MAX_ERROR]}}
-        self._note(unit, "SET attempts = if_not_exists(attempts, :zero) + :one, last_error = :error", values)
+        values = {":attempts": {"N": str(before.attempts + 1)}, ":error": {"S": error[:_MAX_ERROR]}}
+        self._note(unit, "SET attempts = :attempts, last_error = :error", values)
 
     def note_error(self, unit: UnitId, error: str) -> None:
         """Keep the last error of an attempt that was recorded before it began; it is over."""
@@ -71,17 +70,17 @@ class Units:
         Never upwards: `before` may hold the attempt of another worker, which that one has taken back meanwhile.
         """
         values = {":suspect": {"N": str(before.suspect)}, ":attempts": {"N": str(before.attempts)}}
-        not_upwards = _FREE & Condition("attempts >= :attempts", {}) if before.attempts else _FREE
+        not_upwards = UNBOUND & Condition("attempts >= :attempts", {}) if before.attempts else UNBOUND
         expression = f"SET suspect = :suspect, attempts = :attempts {_END_ATTEMPT}"
         self._table.update(unit_key(unit), expression, values, not_upwards)
 
-    def count_stall(self, unit: UnitId) -> bool:
+    def count_stall(self, unit: UnitId, before: UnitNotes) -> bool:
         """A whole invocation was the unit's own, and it brought nothing to write.
 
         Returns:
             False where another worker has bound the unit meanwhile: nothing may be concluded from our failure.
         """
-        return self._note(unit, "SET stalls = if_not_exists(stalls, :zero) + :one", _COUNTING)
+        return self._note(unit, "SET stalls = :stalls", {":stalls": {"N": str(before.stalls + 1)}})
 
     def bury(self, unit: UnitId, message_id: str, error: str) -> bool:
         """The unit is about to be sent to the dead-letter queue, in place of this message.
@@ -102,4 +101,4 @@ class Units:
         return unit_from(found).notes if found else UnitNotes()
 
     def _note(self, unit: UnitId, expression: str, values: Mapping[str, Item]) -> bool:
-        return self._table.update(unit_key(unit), expression, values, _FREE)
+        return self._table.update(unit_key(unit), expression, values, UNBOUND)

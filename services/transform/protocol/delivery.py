@@ -67,7 +67,7 @@ class DeliveryProcessor:
         for _ in range(_ROUNDS):
             for found in delivery.look_up():
                 isolation.work_through(*delivery.sort(found))
-        delivery.close()
+        delivery.close(deadline)
         delivery.result.dissolved = self._worker.dissolved - dissolved_before
         return delivery.result
 
@@ -89,6 +89,7 @@ class _Delivery:
         self._waiting: dict[UnitMessage, list[Letter]] = {}
         self._letters: dict[UnitId, list[Letter]] = {}  # of confirmed units
         self._lost: dict[UnitId, LostRace] = {}
+        self._committed: dict[LotId, tuple[Lot, Lookup]] = {}  # lots of duplicates
         self.result = DeliveryResult()
 
     def open(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -101,10 +102,13 @@ class _Delivery:
             else:
                 self._waiting.setdefault(message, []).append(letter)
 
-    def close(self) -> None:
-        """Whatever has lost one race after the other comes back."""
+    def close(self, deadline: Deadline) -> None:
+        """Whatever has lost one race after the other comes back. Then, if there is time, what others left is tidied."""
         for message, letters in self._waiting.items():
             self._come_back(letters, self._lost[message.id])
+        for lot, found in self._committed.values():
+            if deadline.left > 0:
+                self._finish_tidying(lot, found)
 
     def look_up(self) -> Iterator[Lookup]:
         """What the ledger says of the waiting units, in one answer, unless an item of theirs cannot be read."""
@@ -130,7 +134,6 @@ class _Delivery:
         """Confirm the units that were looked up; what is finished is acknowledged. Gives those that are left to do."""
         free: list[FreeUnit] = []
         lots: dict[LotId, OpenLot] = {}
-        committed: dict[LotId, Lot] = {}
         for message in [message for message in self._waiting if message.id in found.asked]:
             letters = self._waiting.pop(message)
             try:
@@ -142,20 +145,18 @@ class _Delivery:
                 elif lot is not None or found.objects[message.object].is_finished:
                     self.result.duplicates += len(letters)
                     if lot is not None:
-                        committed[lot.id] = lot
+                        self._committed[lot.id] = lot, found
                 elif notes := self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters):
                     free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))
             except RefusedMessage as error:
                 self._send_dead(letters, "refused_message", error)
             except Exception as error:  # noqa: BLE001 (the border between a unit and its neighbours)
                 self._come_back(letters, as_failure(error))
-        for lot in committed.values():
-            self._finish_tidying(lot, found)
         return free, list(lots.values())
 
     def _finish_tidying(self, lot: Lot, found: Lookup) -> None:
         """The worker that committed this lot may have died right afterwards. Otherwise the sweep does it."""
-        with suppress(*FAILURES):
+        with suppress(Exception):  # whatever it is: its rows are committed, and so are its neighbours of this delivery
             if lot.outputs:
                 self._worker.tidy(lot)
             covered = whole_objects(found.units_of(lot))
@@ -210,11 +211,14 @@ class _Delivery:
     def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide) -> None:
         reason = "too_large" if isinstance(failure, TooLarge) else "too_wide"
         try:
-            self._ledger.objects.reject_known(unit.object.id, reason, str(failure))
+            is_rejected = self._ledger.objects.reject_known(unit.id, reason, str(failure))
         except FAILURES as error:
             self._come_back(self._letters.get(unit.id, ()), error)
-        else:
+            return
+        if is_rejected:
             self.result.rejected[unit.object.id] = failure
+        else:
+            self.lost_race(unit, LostRace(f"{unit.id} is in a lot of another worker, or its object is finished"))
 
     def _send_dead(self, letters: Sequence[Letter], reason: str, failure: Failure) -> None:
         for letter in letters:

@@ -32,12 +32,20 @@ def as_failure(error: Exception) -> Failure:
 
     Our own errors and AWS's answers and silences stay what they are. Requests that AWS calls invalid, and every other
     exception, are terminal: they will happen again.
+
+    A failure is kept until its delivery ends. Its traceback is not: the frames in it hold the rows and files that the
+    worker had in memory, and those of one failed lot after the other would fill it.
     """
     if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _REFUSED_REQUESTS:
-        return error
+        return _without_frames(error)
     if isinstance(error, FAILURES) and not isinstance(error, ClientError | ParamValidationError):
-        return error
+        return _without_frames(error)
     return UnexpectedFailure(f"{type(error).__name__}: {error}"[:2000])
+
+
+def _without_frames(failure: Failure) -> Failure:
+    failure.__traceback__ = failure.__cause__ = failure.__context__ = None
+    return failure
 
 
 def is_own_fault(failure: Failure) -> bool:

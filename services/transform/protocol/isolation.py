@@ -31,6 +31,9 @@ from services.transform.protocol.lots import MAX_TAKE_OVERS, Attempt, LotWorker,
 
 MAX_ATTEMPTS = 5
 _WHOLE_INVOCATION = 0.9  # of the time that the delivery had at its beginning
+# A call of AWS that is never answered ends after about a minute (services/shared/aws.py). A unit that is tried alone
+# with less time than that would be charged with the death of its worker. Of a short invocation, a quarter must do.
+_SILENCE_SECONDS = 75.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class Isolation:
 
     def _alone(self, unit: FreeUnit) -> None:
         """A lot of this unit only. The attempt is recorded before it starts, so that the worker's death counts."""
-        if out_of_time := self._out_of_time():
+        if out_of_time := self._out_of_time() or self._too_late_for_an_attempt():
             self._settle.comes_back([unit.unit], out_of_time)
             return
         if self._worker.clock() * 1000 <= unit.notes.lease_until:
@@ -195,8 +198,10 @@ class Isolation:
             self._settle.is_dead(unit.unit, failure)
         else:
             with suppress(*FAILURES):  # then one attempt more is made: the unit comes back all the same
-                note = self._ledger.units.note_error if recorded else self._ledger.units.count_failure
-                note(unit.unit.id, str(failure))
+                if recorded:
+                    self._ledger.units.note_error(unit.unit.id, str(failure))
+                else:
+                    self._ledger.units.count_failure(unit.unit.id, unit.notes, str(failure))
             self._settle.comes_back([unit.unit], failure)
 
     def _failed_in_its_lot(self, unit: FreeUnit, attempt: Attempt, recorded: bool) -> None:
@@ -237,7 +242,7 @@ class Isolation:
         """
         counts = whole or not unit.notes.stalls
         try:
-            is_free = self._ledger.units.count_stall(unit.unit.id) if counts else True
+            is_free = self._ledger.units.count_stall(unit.unit.id, unit.notes) if counts else True
         except FAILURES as error:  # then it is not counted
             self._not_their_fault([unit], error)
             return
@@ -253,7 +258,7 @@ class Isolation:
         if unit.unit.is_whole_object:
             self._settle.is_given_up(unit.unit, too_large(unit.unit))
         else:  # other units of its object may be in Silver already: it is a dead letter in the end
-            self._failed_by_itself(unit, too_large(unit.unit), recorded=False)
+            self._failed_by_itself(unit, too_large(unit.unit), recorded=True)
 
     def _out_of_time(self) -> OutOfTime | None:
         try:
@@ -261,6 +266,11 @@ class Isolation:
         except OutOfTime as error:
             return error
         return None
+
+    def _too_late_for_an_attempt(self) -> OutOfTime | None:
+        if self._deadline.remaining() >= min(_SILENCE_SECONDS, self._time_at_first / 4):
+            return None
+        return OutOfTime("too little time is left to try a unit alone: an outage would look like its fault")
 
     def _is_whole_invocation(self) -> bool:
         return self._deadline.remaining() >= _WHOLE_INVOCATION * self._time_at_first

@@ -209,9 +209,15 @@ def variant_of(versions: Mapping[str, str], memory_budget: int) -> str:
 
 
 def too_large(unit: Unit) -> TooLarge:
+    found = f"{unit.id}: {MAX_TAKE_OVERS} invocations brought nothing to write."
+    if unit.is_whole_object:
+        return TooLarge(
+            f"{found} Nothing of it is in Silver. Upload the same rows as plain JSON lines, which are read in ranges "
+            "side by side, or as several smaller files. A longer timeout of the function helps objects that come later"
+        )
     return TooLarge(
-        f"{unit.id}: {MAX_TAKE_OVERS} invocations brought nothing to write. Upload the same rows as plain JSON lines, "
-        "which are read in ranges side by side, or as several smaller files, or raise the function's timeout"
+        f"{found} Other units of its object may be in Silver: do not upload its rows again. Raise the function's "
+        "timeout, then redrive the message from the dead-letter queue"
     )
 
 

@@ -99,6 +99,14 @@ def done_with_a_gap(world: World) -> None:
     world.done(known)
 
 
+def rejected_with_rows(world: World) -> None:
+    known = world.plan(world.upload(1, created=long_ago()))
+    lot = world.claim([known.plan.unit(0).id])
+    world.write(lot)
+    world.commit(lot)
+    world.reject(known.source, "too_large")
+
+
 def change_lot(**changes: object) -> Callable[[World], None]:
     def change(world: World) -> None:
         lot = next(iter(world.held.values()))
@@ -167,6 +175,7 @@ def content_overwritten_before_its_event_came(world: World) -> None:
         (unit_between_the_grid, Code.UNIT_OFF_GRID),
         (unit_of_an_unknown_object, Code.UNKNOWN_OBJECT),
         (done_with_a_gap, Code.DONE_NOT_COMMITTED),
+        (rejected_with_rows, Code.REJECTED_COMMITTED),
         (change_lot(counts=Counts(11, 9, 1)), Code.ROWS_DO_NOT_ADD_UP),
         (change_lot(unit_counts=(Counts(11, 9, 1),), counts=Counts(11, 9, 1)), Code.ROWS_DO_NOT_ADD_UP),
         (change_lot(unit_counts=()), Code.ROWS_DO_NOT_ADD_UP),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import ssl
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +75,7 @@ def test_reading_pins_the_etag_and_the_version_if_there_is_one(s3: Any, source: 
     [
         ("NoSuchKey", 404, ObjectGone, "deleted"),
         ("NoSuchVersion", 404, ObjectGone, "version was deleted"),
+        ("InvalidRequest", 400, ObjectGone, "uploader's own key"),
         ("PreconditionFailed", 412, ObjectGone, "another one than was announced"),
         ("InvalidRange", 416, ObjectGone, "shorter"),
         ("InvalidObjectState", 403, ObjectGone, "archived; restore it"),
@@ -145,12 +147,31 @@ def test_writing_returns_the_etag_without_quotes(s3: Any) -> None:
         assert S3Lake(s3, "silver").put("k", b"x") == "0123"
 
 
-def test_deleting_is_one_request_for_each_file(s3: Any) -> None:
-    with Stubber(s3) as stub:
-        for key in ("a", "b"):
-            stub.add_response("delete_object", {}, {"Bucket": "silver", "Key": key})
-        S3Lake(s3, "silver").delete(["a", "b"])
-        stub.assert_no_pending_responses()
+def test_deleting_is_one_request_for_each_file(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+    monkeypatch.setattr(s3, "delete_object", lambda **request: asked.append(request))
+    S3Lake(s3, "silver").delete(["a", "b"])
+    assert sorted(asked, key=lambda request: request["Key"]) == [{"Bucket": "silver", "Key": key} for key in "ab"]
+
+
+def test_files_are_deleted_side_by_side(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands, one after the other, would not be done within an invocation, nor within the next."""
+    together = threading.Barrier(4, timeout=30)
+    monkeypatch.setattr(s3, "delete_object", lambda **_: together.wait())
+    S3Lake(s3, "silver").delete(["a", "b", "c", "d"])
+    assert not together.broken
+
+
+def test_a_file_that_cannot_be_deleted_is_named_whatever_became_of_the_others(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete(Bucket: str, Key: str) -> None:  # noqa: N803 (boto3's names)
+        if Key == "b":
+            raise EndpointConnectionError(endpoint_url=Bucket)
+
+    monkeypatch.setattr(s3, "delete_object", delete)
+    with pytest.raises(LakeUnavailable, match="b cannot be deleted now"):
+        S3Lake(s3, "silver").delete(["a", "b", "c"])
 
 
 @pytest.mark.parametrize("operation", ["put_object", "delete_object"])
