@@ -215,6 +215,7 @@ def test_one_that_another_worker_claims_before_the_rejection_is_not_rejected(
 
     def another_claims_it() -> None:
         now, rig.reader = rig.clock.now, slow
+        rig.clock.advance(2 * rig.invocation_seconds)  # the first was paused beyond its lease
         assert rig.deliver([unit], lot_bytes=LOT_BYTES) is not None
         rig.clock.now = now
 
