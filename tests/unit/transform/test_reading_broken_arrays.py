@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.shared.judge.judge import RowJudge
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
 from services.transform.reading import elements
-from services.transform.reading.arrays import ArrayScanner, Separators
+from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner, Separators
 from services.transform.reading.repair import validate_elements
 from services.transform.reading.strict import Verdict
 from services.transform.reading.window import Window
@@ -236,6 +236,21 @@ def test_bytes_behind_brackets_that_are_never_closed_are_not_read_anew_for_each_
     assert [row for _, row in found if row != BROKEN] == rows
     assert len(found) == len(rows) + 1
     assert looked_at < 5 * len(text)
+
+
+def test_an_element_behind_a_missing_bracket_is_looked_at_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks: list[int] = []
+    feed = ArrayScanner.feed
+
+    def counting(scanner: ArrayScanner, chunk: bytes) -> Separators:
+        chunks.append(len(chunk))
+        return feed(scanner, chunk)
+
+    monkeypatch.setattr(ArrayScanner, "feed", counting)
+    text = b'{"id":1},{"id":2,"items":[' + b"[]," * 500_000 + b"[]]}]"
+    found = rows_of("bronze/d/f.json", text, block_bytes=1 << 20, max_row=1 << 21)
+    assert [row for _, row in found] == [b'{"id":1}', BROKEN, text[9:-1]]
+    assert max(chunks) <= SCAN_BYTES
 
 
 def test_surplus_closing_brackets_are_reported_once() -> None:
