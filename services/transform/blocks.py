@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Self
@@ -12,6 +13,11 @@ import numpy.typing as npt
 from services.shared.judge.verdicts import JSON_BLANKS
 
 Positions = npt.NDArray[np.int64]
+Check = Callable[[], None]  # called from time to time by what takes long; what it raises ends the work
+
+
+def no_check() -> None:
+    """For callers that may take all the time they need."""
 
 
 class RowBlock(NamedTuple):
@@ -55,6 +61,9 @@ class Form(StrEnum):
     AFTER_COMMA = "after_comma"  # an element of the array starts here; the array should not end
     AFTER_ELEMENT = "after_element"  # a comma is next, or the array ends
     LOOSE = "loose"  # as ARRAY, in an array whose commas have been reported: they are optional from here on
+    FLAT = (
+        "flat"  # as LOOSE; a bracket of an array has been reported, and all between elements are skipped from here on
+    )
     REST_OF_ELEMENT = "rest_of_element"  # the element that starts here has been reported as over-long
     LOST = "lost"  # the array is broken here: look for an element with which it goes on
     AFTER_ARRAY = "after_array"  # the byte after the closing bracket

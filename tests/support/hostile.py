@@ -122,6 +122,10 @@ ARRAYS: dict[str, Made] = {
     "missing commas": lambda: b"[" + fill(b"{} ", MIB // 8) + b"]",
     "missing opening bracket": lambda: b",".join(good()) + b"]",
     "one element that is too long": lambda: b'[{"a":"' + fill(b"x") + b'"},' + shipment(1) + b"]",
+    "brackets that are opened and never closed": lambda: (
+        b"[" + b",".join(b"[" * (n % 500 == 0) + shipment(n) for n in range(80_000))
+    ),
+    "surplus closing brackets": lambda: b"[" + b"],".join(good()) + b"]",
     "an array that is too long": lambda: b"[[" + b",".join(good(80_000)) + b"]]",
 }
 

@@ -168,7 +168,7 @@ class Execution:
             return overlong_row(rows.offset, rows.head, dataset), len(rows.head)
         if isinstance(rows, BrokenFrame):
             return broken_frame(rows.offset, rows.detail, rows.raw, dataset), len(rows.raw)
-        return self._worker.parser.parse(rows, dataset, created), len(rows.data)
+        return self._worker.parser.parse(rows, dataset, created, self._deadline.check), len(rows.data)
 
     def _forget(self, mark: tuple[int, int]) -> None:
         self.units.pop()

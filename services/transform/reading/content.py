@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
-from services.transform.reading.arrays import ArrayScanner
+from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.strict import Outcome, Verdict, is_json, validate
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
 
@@ -83,8 +83,8 @@ def _unopened_array(window: Window, size: int, first: Verdict, is_all: bool) -> 
     with memoryview(b"[" + window.data[element:size]) as text:
         verdict = validate(text)
         with text[1 : verdict.at if verdict.at >= 0 else len(text)] as elements:
-            commas = ArrayScanner().feed(elements).commas
-    if verdict.outcome not in (Outcome.VALUE, Outcome.VALUE_AND_MORE) and len(commas) < _CONVINCING:
+            commas = _count_commas(elements)
+    if verdict.outcome not in (Outcome.VALUE, Outcome.VALUE_AND_MORE) and commas < _CONVINCING:
         needs_more = verdict.outcome is Outcome.CUT and not is_all
         return None if needs_more else Content(Kind.LINES)
     if element:
@@ -93,3 +93,15 @@ def _unopened_array(window: Window, size: int, first: Verdict, is_all: bool) -> 
         at, raw, detail = first.at, b"", "The array lacks its opening bracket: its first element ends at this byte."
     after = Position(window.base + element, Form.ARRAY)
     return Content(Kind.UNOPENED_ARRAY, Piece(BrokenFrame(window.base + at, detail, raw), after))
+
+
+def _count_commas(elements: memoryview) -> int:
+    """How many commas are between the elements of an array, counted no further than is convincing."""
+    scanner, commas = ArrayScanner(), 0
+    for first in range(0, len(elements), SCAN_BYTES):
+        with elements[first : first + SCAN_BYTES] as chunk:
+            found = scanner.feed(chunk)
+        commas += len(found.commas)
+        if commas >= _CONVINCING or found.close >= 0:
+            break
+    return commas

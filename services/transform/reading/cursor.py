@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.lines import OVERLONG_HEAD_BYTES
-from services.transform.reading.pending import PendingRows
+from services.transform.reading.pending import OPTIONAL_COMMAS, PendingRows
 from services.transform.reading.repair import Resumption
 from services.transform.reading.window import BLANK_RUN, STEP_BYTES, Window, blanks_end
 
@@ -47,12 +47,17 @@ class ArrayCursor:
     @property
     def _behind_comma(self) -> Form:
         """What is behind a comma."""
-        return Form.LOOSE if self.form is Form.LOOSE else Form.AFTER_COMMA
+        return self.form if self.form in OPTIONAL_COMMAS else Form.AFTER_COMMA
 
     @property
     def _behind_element(self) -> Form:
         """What is behind an element."""
-        return Form.LOOSE if self.form is Form.LOOSE else Form.AFTER_ELEMENT
+        return self.form if self.form in OPTIONAL_COMMAS else Form.AFTER_ELEMENT
+
+    @property
+    def _behind_bracket(self) -> Form:
+        """What is behind a closing bracket."""
+        return Form.FLAT if self.form is Form.FLAT else Form.AFTER_ARRAY
 
     @property
     def _offset(self) -> int:

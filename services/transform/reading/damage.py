@@ -3,6 +3,8 @@
     an element that is balanced but not JSON        a row: the judge says what is wrong with it
     commas that are missing or surplus              one BrokenFrame, at the first of them; all elements are rows
     an array that is not closed                     BrokenFrame at the object's end
+    brackets of arrays that are surplus, or opened
+    and not closed within the longest row          one BrokenFrame, at the first of them; they are skipped from there on
     anything else                                   BrokenFrame up to the element with which the array goes on
 
 Decision 0012 has the reasons.
@@ -19,12 +21,14 @@ import numpy as np
 from services.transform.blocks import Form, OverlongRow, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.cursor import RAW_BYTES, ArrayCursor
-from services.transform.reading.pending import Offsets, without_leading_blanks
+from services.transform.reading.pending import OPTIONAL_COMMAS, Offsets, without_leading_blanks
 from services.transform.reading.strict import is_json
 from services.transform.reading.window import BLANKS, blanks_end
 
 COMMA, OPENING, CLOSING, OBJECT = b",[]{"
 COMMAS = re.compile(rb"[, \t\r\n]*")
+COMMAS_AND_BRACKETS = re.compile(rb"[\[\], \t\r\n]*")
+BRACKETS_SKIPPED = " Brackets of arrays between elements are skipped from here on: no other one is reported."
 REPORTED_ONCE = " Commas are optional from here on: no other one is reported."
 
 
@@ -57,7 +61,7 @@ class DamagedArray(ArrayCursor):
         end = self._at + len(self._window.data[self._at : close].rstrip(BLANKS))
         if end > self._at and (yield from self._take(np.array([self._at]), np.array([end]))):
             return
-        self._at, self.form = close + 1, Form.AFTER_ARRAY
+        self._at, self.form = close + 1, self._behind_bracket
 
     def _take(self, starts: Offsets, ends: Offsets) -> Generator[Piece, None, bool]:
         """Take elements as rows. Returns whether one of them turned out to be elements itself."""
@@ -139,12 +143,12 @@ class DamagedArray(ArrayCursor):
             if commas.size:
                 starts = np.concatenate(([self._at], commas[:-1] + 1))
                 blank = np.flatnonzero(without_leading_blanks(self._window.data, starts, commas) == commas)
-                if blank.size and self.form is not Form.LOOSE:  # a comma is surplus: that must be reported first
+                if blank.size and self.form not in OPTIONAL_COMMAS:  # a comma is surplus: that must be reported first
                     starts, commas = starts[: blank[0]], commas[: blank[0]]
                 if len(commas):
                     yield from self._take(starts, commas)
                     self._at, self.form = int(commas[-1]) + 1, self._behind_comma
-                if blank.size and self.form is not Form.LOOSE:
+                if blank.size and self.form not in OPTIONAL_COMMAS:
                     break
             if close >= 0 and self._at == before and self._window.data[close] == CLOSING:
                 yield from self._last_row(close)
@@ -192,5 +196,6 @@ class DamagedArray(ArrayCursor):
         """An array as an element, which is no row anyway: its bracket may be the surplus one."""
         detail = (
             f"An array starts here inside of the array, and {why}: its elements are read as if they were not nested."
+            + BRACKETS_SKIPPED
         )
-        yield from self._report(start, detail, b"[", start + 1, Form.ARRAY)
+        yield from self._report(start, detail, b"[", start + 1, Form.FLAT)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from services.shared.errors import Terminal
 from services.shared.lake import ByteStream
 from services.shared.units import Unit
-from services.transform.reading.zstd_frames import MAX_WINDOW_BYTES, FrameGuard, WindowTooLarge
+from services.transform.reading.zstd_frames import FrameGuard, RefusedFrame
 
 _RAW_BYTES = 64 * 1024  # of compressed bytes that are read at once, as Arrow does
 
@@ -36,23 +36,20 @@ class Decompressed:
     def read(self, size: int) -> bytes:
         try:
             return bytes(self._stream.read(size))
-        except WindowTooLarge as error:
-            raise self._too_large(error) from None
+        except RefusedFrame as error:
+            raise self._refused(error) from None
         except OSError as error:
             match self._raw.failure:
-                case WindowTooLarge() as failure:
-                    raise self._too_large(failure) from None
+                case RefusedFrame() as failure:
+                    raise self._refused(failure) from None
                 case Exception() as failure:
                     raise failure from None
             raise UnreadableUnit(
                 f"{self._unit.id}: the compressed bytes are damaged or cut short ({error}); upload the object again"
             ) from error
 
-    def _too_large(self, error: WindowTooLarge) -> UnreadableUnit:
-        return UnreadableUnit(
-            f"{self._unit.id}: a zstd frame needs a window of {error.window:,} bytes, and {MAX_WINDOW_BYTES:,} are "
-            "allowed; compress the object again without --long and --ultra, and upload it"
-        )
+    def _refused(self, error: RefusedFrame) -> UnreadableUnit:
+        return UnreadableUnit(f"{self._unit.id}: {error}")
 
     def close(self) -> None:
         self._stream.close()

@@ -9,13 +9,24 @@ but for those in the middle of damage that was decided as a whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
-from services.transform.reading.damage import CLOSING, COMMA, COMMAS, OBJECT, REPORTED_ONCE, DamagedArray
+from services.transform.reading.damage import (
+    BRACKETS_SKIPPED,
+    CLOSING,
+    COMMA,
+    COMMAS,
+    COMMAS_AND_BRACKETS,
+    OBJECT,
+    OPENING,
+    REPORTED_ONCE,
+    DamagedArray,
+)
 from services.transform.reading.repair import next_is_object, validate_elements
 from services.transform.reading.strict import Outcome, is_json, validate
 from services.transform.reading.window import blanks_end
@@ -24,7 +35,7 @@ _LOOSE_ROWS = 4096  # that are found one by one before they are handed on
 _DEEP = 100  # levels; a row that is nested deeper is not accepted
 _LITTLE = 16 * 1024  # bytes before something too deep in which elements are looked at one by one
 
-_SURPLUS_BRACKET = "A closing bracket is surplus: the array goes on behind it."
+_SURPLUS_BRACKET = "A closing bracket is surplus: the array goes on behind it." + BRACKETS_SKIPPED
 
 
 class ArrayReader(DamagedArray):
@@ -37,6 +48,7 @@ class ArrayReader(DamagedArray):
             Form.AFTER_COMMA: self._elements,
             Form.AFTER_ELEMENT: self._after_element,
             Form.LOOSE: self._loose,
+            Form.FLAT: self._flat,
             Form.REST_OF_ELEMENT: self._rest_of_element,
             Form.LOST: self._lost,
             Form.AFTER_ARRAY: self._after_array,
@@ -52,7 +64,7 @@ class ArrayReader(DamagedArray):
             is_low = not self._window.is_last and len(self._window.data) - self._at <= self._block // 2
             if is_low or self._at > self._block:
                 yield from self._slide()
-            self._rows.loose = self.form is Form.LOOSE
+            self._rows.form = self.form
             yield from steps[self.form]()
         yield from self._rows.flush()
 
@@ -102,9 +114,20 @@ class ArrayReader(DamagedArray):
             yield from self._rows.flush()
             self._at, self.form = self._at + 1, Form.AFTER_ARRAY
         else:
-            yield from self._loose_values()
+            yield from self._loose_values(COMMAS)
 
-    def _loose_values(self) -> Iterator[Piece]:
+    def _flat(self) -> Iterator[Piece]:
+        """Elements one by one, whatever commas and brackets of arrays are between them.
+
+        A bracket that was opened anew each time would cost a look at the longest row for each of thousands of them.
+        """
+        yield from self._skip_blanks(COMMAS_AND_BRACKETS)
+        if self._at == len(self._window.data):
+            self.form = Form.LINES
+        else:
+            yield from self._loose_values(COMMAS_AND_BRACKETS)
+
+    def _loose_values(self, between: re.Pattern[bytes]) -> Iterator[Piece]:
         starts: list[int] = []
         ends: list[int] = []
         at, data = self._at, self._window.data
@@ -116,7 +139,7 @@ class ArrayReader(DamagedArray):
                     break
                 starts.append(at)
                 ends.append(at + verdict.at)
-                at = blanks_end(data, ends[-1], COMMAS)
+                at = blanks_end(data, ends[-1], between)
                 if at == len(data) or data[at] == CLOSING:
                     break
         if starts:
@@ -168,13 +191,13 @@ class ArrayReader(DamagedArray):
             self.form = Form.LINES
             return
         if data[at] == COMMA and next_is_object(data, at + 1) and self._goes_on(data.index(b"{", at)):
-            yield from self._report(at, _SURPLUS_BRACKET, b",", at + 1, Form.AFTER_COMMA)
+            yield from self._report(at, _SURPLUS_BRACKET, b",", at + 1, Form.FLAT)
             return
         with memoryview(data) as whole, whole[at : at + self._reach] as text:
             verdict = validate(text)
         is_element = verdict.outcome is Outcome.VALUE_AND_MORE and data[at + verdict.at] in b",]"
         if is_element and data[at] == OBJECT and self._goes_on(at):
-            yield from self._report(at + verdict.at, _SURPLUS_BRACKET, b"", at, Form.ARRAY)
+            yield from self._report(at + verdict.at, _SURPLUS_BRACKET, b"", at, Form.FLAT)
             return
         end = data.find(b"\n", at, at + self._reach)
         if end < 0 and self._is_end(at + self._reach):
@@ -236,6 +259,8 @@ class ArrayReader(DamagedArray):
         elif end >= 0 and end - start <= self._max_row:
             yield from self._take(np.array([start]), np.array([end]))
             self._at, self.form = (end, self._behind_element) if close else (end + 1, self._behind_comma)
+        elif self._window.data[start] == OPENING:
+            yield from self._open(start, "it is longer than a row may be")
         else:
             yield from self._broken(start, "brackets are nested too deep")
 

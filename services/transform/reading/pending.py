@@ -13,6 +13,7 @@ from services.transform.reading.window import Window, blanks_end
 
 Offsets = npt.NDArray[np.int64]
 
+OPTIONAL_COMMAS = (Form.LOOSE, Form.FLAT)
 _COMMA = ord(",")
 _IS_BLANK = np.zeros(256, dtype=bool)
 _IS_BLANK[list(b" \t\r\n")] = True
@@ -22,10 +23,10 @@ _FEW_BLANKS = 8  # so many are skipped for all elements at once, more for each b
 class PendingRows:
     """Bounds of elements, as offsets in the window's data. They must be flushed before the window moves.
 
-    `loose` says that commas between them are optional.
+    `form` is what the array is read as.
     """
 
-    loose = False
+    form = Form.ARRAY
 
     def __init__(self, window: Window, max_bytes: int) -> None:
         self._window = window
@@ -65,8 +66,8 @@ class PendingRows:
     def after(self, end: int) -> Position:
         """Where reading goes on behind an element that ends at `end`, an offset in the window's data."""
         window = self._window
-        if self.loose:
-            return Position(window.base + end, Form.LOOSE)
+        if self.form in OPTIONAL_COMMAS:
+            return Position(window.base + end, self.form)
         if end < len(window.data) and window.data[end] == _COMMA:
             return Position(window.base + end + 1, Form.AFTER_COMMA)
         return Position(window.base + end, Form.AFTER_ELEMENT)

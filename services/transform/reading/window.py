@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
 
 from services.shared.lake import ByteStream
+from services.transform.blocks import Check, no_check
 
 STEP_BYTES = 1024 * 1024  # the most that is read between two calls of `check`
 BLANKS = b" \t\r\n"
 BLANK_RUN = re.compile(rb"[ \t\r\n]*")
 _BLANKS_OF_LINE = re.compile(rb"[ \t\r]*")
-
-Check = Callable[[], None]
-
-
-def no_check() -> None:
-    """For readers that may take all the time they need."""
 
 
 class Window:

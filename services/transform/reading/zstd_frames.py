@@ -13,18 +13,15 @@ MAX_WINDOW_BYTES = (
 )  # what RFC 8878 asks every reader to support; all levels but --ultra and --long keep it
 
 _FRAME = 0xFD2FB528
+_LEGACY = (0x1EB52FFD, 0xFD2FB51E, *range(0xFD2FB522, 0xFD2FB528))  # zstd 0.1 (in both byte orders) to 0.7
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _RLE = 1  # a block of one byte, repeated
 _DICTIONARY_BYTES = (0, 1, 2, 4)
 _SIZE_BYTES = (0, 2, 4, 8)
 
 
-class WindowTooLarge(Exception):
-    """A frame asks for a larger window than is allowed. `window` is in bytes."""
-
-    def __init__(self, window: int) -> None:
-        super().__init__(window)
-        self.window = window
+class RefusedFrame(Exception):
+    """A frame that is not decompressed; the message says why and what to do."""
 
 
 class FrameGuard:
@@ -40,7 +37,7 @@ class FrameGuard:
     def feed(self, data: bytes) -> None:
         """
         Raises:
-            WindowTooLarge: a frame asks for more than `MAX_WINDOW_BYTES`.
+            RefusedFrame: a frame asks for more than `MAX_WINDOW_BYTES`, or was made before zstd 0.8.
         """
         at = 0
         while at < len(data) and self._next:
@@ -66,6 +63,11 @@ class FrameGuard:
             self._expect(1, self._descriptor)
         elif magic in _SKIPPABLE:
             self._expect(4, self._skippable)
+        elif magic in _LEGACY:
+            raise RefusedFrame(
+                "a zstd frame has the format of a zstd version before 0.8; compress the object again with a current "
+                "version, and upload it"
+            )
         else:
             self._expect(0, None)
 
@@ -89,7 +91,10 @@ class FrameGuard:
             base = 1 << (10 + (self._head[1] >> 3))
             window = base + base // 8 * (self._head[1] & 7)
         if window > MAX_WINDOW_BYTES:
-            raise WindowTooLarge(window)
+            raise RefusedFrame(
+                f"a zstd frame needs a window of {window:,} bytes, and {MAX_WINDOW_BYTES:,} are allowed; compress the "
+                "object again without --long and --ultra, and upload it"
+            )
         self._expect(3, self._block)
 
     def _block(self) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.transform.rows.columns import Certain, Columns
 from services.transform.rows.fields import Cursor, Read, read_field, read_unknown
-from services.transform.rows.layout import Sample
+from services.transform.rows.layout import MAX_KEYS, Sample
 from services.transform.rows.text import WORD, BlockText, Literal, Mask, Positions, Words
 from services.transform.rows.values import slices
 
@@ -46,21 +46,39 @@ class KeySet:
     comma: bytes
     trailer: bytes
     keys: dict[str, bytes]
+    _known: dict[str, Known] = field(default_factory=dict)
+
+    def known(self, contract: Contract) -> Known:
+        """The keys of the set and of the contract, made once: the rows of a block come in many parts."""
+        if contract.dataset not in self._known:
+            known = dict(self.keys)
+            for column in contract.fields:
+                if column.name != RECORD_TYPE:
+                    known.setdefault(column.name, json.dumps(column.name).encode())
+            self._known[contract.dataset] = Known(known, _KeyTable(list(known.values())))
+        return self._known[contract.dataset]
+
+
+class Known(NamedTuple):
+    """Keys as they are written, and the table that finds their numbers in this order."""
+
+    keys: dict[str, bytes]
+    table: _KeyTable
 
 
 def learn_key_sets(samples: Iterable[Sample]) -> list[KeySet]:
-    """The key sets of these samples, in the order in which they are met."""
-    found: dict[tuple[object, ...], KeySet] = {}
+    """The key sets of these samples, of at most `MAX_KEYS` each, in the order in which they are met."""
+    found: dict[tuple[object, ...], list[KeySet]] = {}
     for sample in samples:
         style = sample.style
         if style is None:
             continue
-        kind = (sample.record_type, sample.record_type_text, style)
-        new = KeySet(sample.record_type, sample.record_type_text, *style, {})
-        keys = found.setdefault(kind, new).keys
+        sets = found.setdefault((sample.record_type, sample.record_type_text, style), [])
+        if not sets or len(sets[-1].keys.keys() | sample.key_texts.keys()) > MAX_KEYS:
+            sets.append(KeySet(sample.record_type, sample.record_type_text, *style, {}))
         for key, text in sample.key_texts.items():
-            keys.setdefault(key, text.encode())
-    return list(found.values())
+            sets[-1].keys.setdefault(key, text.encode())
+    return [keys for sets in found.values() for keys in sets]
 
 
 def accept_any_order(
@@ -74,19 +92,16 @@ def accept_any_order(
     Raises:
         TooDense: the block must be cut.
     """
-    known = dict(keys.keys)
-    for field in contract.fields:
-        if field.name != RECORD_TYPE:
-            known.setdefault(field.name, json.dumps(field.name).encode())
+    known = keys.known(contract)
     rows = rows[text.matches(text.starts[rows], Literal(keys.opener + _QUOTE))]
-    found = _find_keys(text, rows, keys, list(known.values()))
+    found = _find_keys(text, rows, keys, known.table)
     reading = _Reading(text, rows, keys, found, contract)
-    for number, (key, literal) in enumerate(known.items()):
+    for number, (key, literal) in enumerate(known.keys.items()):
         if key == RECORD_TYPE:
             reading.read_record_type(number, literal, is_default)
         else:
             reading.read(number, key, literal)
-    if RECORD_TYPE not in known:
+    if RECORD_TYPE not in known.keys:
         reading.columns.add_record_type(None, np.zeros(len(rows), dtype=bool), is_default)
     return reading.columns.accepted(object_created, reading.rescued)
 
@@ -102,7 +117,7 @@ class _Keys(NamedTuple):
     ok: Mask  # for each row, whether its keys are laid out as they must
 
 
-def _find_keys(text: BlockText, rows: Positions, keys: KeySet, known: list[bytes]) -> _Keys:
+def _find_keys(text: BlockText, rows: Positions, keys: KeySet, known: _KeyTable) -> _Keys:
     starts, ends = text.starts[rows], text.ends[rows]
     row, quotes = _string_quotes(text, starts, ends)
     at, close = text.quote(quotes), text.quote(quotes + 1)
@@ -120,8 +135,8 @@ def _find_keys(text: BlockText, rows: Positions, keys: KeySet, known: list[bytes
     is_last = np.diff(row, append=len(rows)) != 0
     end[is_last] = ends[row[is_last]] - len(keys.trailer)
     ok[row[~_follows(text, end, is_last, keys)]] = False
-    number = _KeyTable(known).numbers(text, at, close)
-    ok[row[number >= len(known)]] = False
+    number = known.numbers(text, at, close)
+    ok[row[number >= known.unknown]] = False
     return _Keys(row, at, quotes, end, number, ok)
 
 
@@ -150,7 +165,7 @@ class _KeyTable:
     def __init__(self, known: list[bytes]) -> None:
         first, last = (np.array([_word(part) for part in parts], dtype=np.uint64) for parts in _ends(known))
         size = np.array([len(key) for key in known], dtype=np.uint64)
-        self._unknown = len(known)
+        self.unknown = len(known)  # the number of all other keys
         best = -1
         for attempt in range(self._ATTEMPTS):
             factor = np.uint64((0x9E3779B97F4A7C15 + 2 * attempt * 0xC2B2AE3D27D4EB4F) % 2**64)
@@ -158,7 +173,7 @@ class _KeyTable:
             distinct = len(np.unique(places))
             if distinct > best:
                 best, self._factor = distinct, factor
-                self._table = np.full(1 << self._BITS, self._unknown, dtype=np.uint16)
+                self._table = np.full(1 << self._BITS, self.unknown, dtype=np.uint16)
                 self._table[places] = np.arange(len(known))
             if distinct == len(known):
                 break

@@ -19,7 +19,7 @@ from services.shared.judge.row_json import Row, own_record_type
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.transform.rows.text import Literal
 
-_MAX_BYTES, _MAX_KEYS = 64 * 1024, 1000  # of a row or layout that is learned: each key costs time for itself
+_MAX_BYTES, MAX_KEYS = 64 * 1024, 1000  # of a row or layout that is learned: each key costs time for itself
 
 
 class Style(NamedTuple):
@@ -53,7 +53,7 @@ def learn_samples(rows: Iterable[bytes]) -> list[Sample]:
 
 def _sample(row: bytes) -> Sample | None:
     found = read_items(row) if len(row) <= _MAX_BYTES else None
-    if not found or not 0 < len(found.items) <= _MAX_KEYS:
+    if not found or not 0 < len(found.items) <= MAX_KEYS:
         return None
     text, at, literals, key_texts = found.text, 0, {}, {}
     for (key, item), span in zip(found.items.items(), found.spans(), strict=True):
@@ -102,7 +102,7 @@ class Layout:
             and all(self.literals[key].text == text for key, text in sample.literals.items() if key in self.literals)
             and (RECORD_TYPE in self.literals or RECORD_TYPE not in sample.literals)
             and self._has_order(sample.literals)
-            and len(self.literals.keys() | sample.literals.keys()) <= _MAX_KEYS
+            and len(self.literals.keys() | sample.literals.keys()) <= MAX_KEYS
         )
         if is_alike:
             behind: dict[str, list[str]] = {}  # new keys, by the known one that they follow

@@ -18,7 +18,7 @@ import pyarrow as pa
 from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge, shown
 from services.shared.judge.verdicts import Accepted, Reason, Rejected
-from services.transform.blocks import RowBlock
+from services.transform.blocks import Check, RowBlock, no_check
 from services.transform.rows.any_order import accept_any_order, learn_key_sets
 from services.transform.rows.columns import Certain
 from services.transform.rows.in_order import accept
@@ -72,6 +72,7 @@ _FEWEST_ROWS = 64  # fewer are judged one by one sooner than they are learned fr
 _MOST_ROWS = 65_536  # taken at once; this and the next three bound what a block of any content needs in memory
 _MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken at once
 _JUDGED_ROWS, _JUDGED_BYTES = 4096, 2 * 1024 * 1024  # judged one by one, until they are made into tables
+_CHECKED_ROWS, _CHECKED_BYTES = 1024, 256 * 1024  # judged one by one between two calls of `check`
 _SAMPLES = 8
 _MOST_LAYOUTS = 2  # for each set of keys; where samples show more, no layout is tried
 _WORTHWHILE = 8  # a round that takes less than one row in so many is the last one
@@ -91,17 +92,18 @@ class RowParser:
         self._judge = RowJudge(contracts)
         self._room = room_for_quotes()
 
-    def parse(self, block: RowBlock, default_dataset: str, object_created: datetime) -> Parsed:
+    def parse(self, block: RowBlock, default_dataset: str, object_created: datetime, check: Check = no_check) -> Parsed:
         """The block's rows, judged.
 
         `default_dataset` applies to rows without a `record_type`; `object_created` is the object's creation time (UTC),
-        from which the end of the accepted event times is counted.
+        from which the end of the accepted event times is counted. `check` is called about once a second or more often,
+        but never within one row; what it raises ends the parsing.
         """
         made = _Tables(self._contracts)
         pieces = list(reversed(_cut(block, _MOST_ROWS)))
         while pieces:
             piece = pieces.pop()
-            parsing = _Parsing(self._contracts, self._judge, self._room, piece, default_dataset, object_created)
+            parsing = _Parsing(self._contracts, self._judge, self._room, piece, default_dataset, object_created, check)
             try:
                 left = parsing.take_together()
             except TooDense:
@@ -164,9 +166,11 @@ class _Parsing:
         block: RowBlock,
         default_dataset: str,
         object_created: datetime,
+        check: Check,
     ) -> None:
         self._contracts, self._judge, self._room, self._block = contracts, judge, room, block
         self._default_dataset, self._object_created = default_dataset, object_created
+        self._check = check
         self.taken: list[tuple[str, pa.Table]] = []
 
     def take_together(self) -> Positions:
@@ -211,6 +215,7 @@ class _Parsing:
             return rows
         at_once = max(_MOST_VALUES // (keys + len(contract.fields)), 1)
         for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
+            self._check()
             found = accept_(part, contract, dataset == self._default_dataset, self._object_created)
             if len(found.rows):
                 self.taken.append((dataset, found.table))
@@ -229,10 +234,14 @@ class _Parsing:
         block = self._block
         accepted: dict[str, list[tuple[int, Accepted]]] = {}
         rejected: list[Refused] = []
-        count = size = 0
+        count = size = unchecked_rows = unchecked_bytes = 0
         bounds = zip(block.starts[rows].tolist(), block.ends[rows].tolist(), strict=True)
         for start, end in bounds:
             row = block.data[start:end]
+            if unchecked_rows >= _CHECKED_ROWS or unchecked_bytes + len(row) > _CHECKED_BYTES:
+                self._check()
+                unchecked_rows = unchecked_bytes = 0
+            unchecked_rows, unchecked_bytes = unchecked_rows + 1, unchecked_bytes + len(row)
             verdict = self._judge.judge(row, self._default_dataset, self._object_created)
             if isinstance(verdict, Accepted):
                 accepted.setdefault(verdict.dataset, []).append((block.base + start, verdict))

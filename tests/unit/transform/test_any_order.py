@@ -9,7 +9,9 @@ import pytest
 
 from services.shared.contract.model import Contract, Field, FieldType
 from services.transform.blocks import lines_block
+from services.transform.rows import parser
 from services.transform.rows.any_order import _KeyTable
+from services.transform.rows.layout import MAX_KEYS
 from services.transform.rows.parser import Parsed, RowParser
 
 CREATED = datetime(2026, 6, 1, tzinfo=UTC)
@@ -91,6 +93,28 @@ def test_a_row_that_is_written_in_another_way_is_read_as_it_is(
     assert parsed.reasons == {}
     ours = [found for found in parsed.silver["parcels"].to_pylist() if found["_rescued"] != '{"new":"x"}']
     assert [(found["the_weight_of_this_parcel"], found["_rescued"]) for found in ours] == [(weight, rescued)]
+
+
+def test_key_sets_are_no_larger_than_what_may_be_learned_and_made_into_tables_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+    make = _KeyTable.__init__
+
+    def counting(table: _KeyTable, known: list[bytes]) -> None:
+        sizes.append(len(known))
+        make(table, known)
+
+    monkeypatch.setattr(_KeyTable, "__init__", counting)
+    monkeypatch.setattr(parser, "_MOST_VALUES", 50_000)
+    chance = random.Random(1)
+    unknown = [[f'"k{kind}_{number}":1' for number in range(600)] for kind in range(4)]
+    rows = [[AT, *chance.choice(unknown)] for _ in range(400)]
+    block = "\n".join("{" + ",".join(chance.sample(row, len(row))) + "}" for row in rows).encode()
+    parsed = RowParser({"parcels": CONTRACT}).parse(lines_block(block, 0), "parcels", CREATED)
+    assert parsed.silver["parcels"].num_rows == len(rows)
+    assert max(sizes) <= MAX_KEYS + len(CONTRACT.fields)
+    assert len(sizes) <= 8
 
 
 def test_keys_that_begin_and_end_alike_have_one_place_in_the_table() -> None:

@@ -146,6 +146,32 @@ def test_a_block_that_is_cut_into_pieces_gives_the_same_rows(monkeypatch: pytest
     assert cut.rows_read == 1001
 
 
+@pytest.mark.parametrize(
+    ("row", "rows", "checks"),
+    [(AT + "}", 70_000, 2), ("0", 5000, 4), (f'{AT},"tags":[{"[[]]," * 2000}{{]}}', 200, 7)],
+    ids=["good rows", "many bad rows", "long bad rows"],
+)
+def test_parsing_can_be_interrupted_between_any_two_pieces_of_work(row: str, rows: int, checks: int) -> None:
+    class OutOfTime(Exception):
+        pass
+
+    left = 0
+
+    def check() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OutOfTime
+
+    parser_, block = RowParser({"parcels": CONTRACT}), lines_block(f"{row}\n".encode() * rows, 0)
+    parser_.parse(block, "parcels", CREATED, check)
+    assert -left >= checks
+    for last in (1, checks):
+        left = last
+        with pytest.raises(OutOfTime):
+            parser_.parse(block, "parcels", CREATED, check)
+
+
 def by_offset(table: pa.Table) -> list[dict[str, object]]:
     return sorted(table.to_pylist(), key=lambda row: row["_offset"])
 

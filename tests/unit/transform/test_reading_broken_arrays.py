@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from services.shared.judge.judge import RowJudge
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
 from services.transform.reading import elements
+from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner, Separators
 from services.transform.reading.repair import validate_elements
 from services.transform.reading.strict import Verdict
 from services.transform.reading.window import Window
@@ -213,6 +214,48 @@ def test_elements_before_brackets_that_are_nested_too_deep_are_not_read_anew_for
     found = rows_of("bronze/d/f.json", text, block_bytes=1 << 20, max_row=1 << 20)
     assert [row for _, row in found] == [*[deep] * 2000, TOO_DEEP_TO_READ]
     assert read < 100 * len(text)
+
+
+@pytest.mark.parametrize("brackets", [25, 2500], ids=["some", "too deep to read"])
+def test_bytes_behind_brackets_that_are_never_closed_are_not_read_anew_for_each_of_them(
+    brackets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+    feed = ArrayScanner.feed
+
+    def counting(scanner: ArrayScanner, chunk: bytes) -> Separators:
+        nonlocal looked_at
+        looked_at += len(chunk)
+        return feed(scanner, chunk)
+
+    monkeypatch.setattr(ArrayScanner, "feed", counting)
+    rows = [b'{"id":%d}' % number for number in range(25_000)]
+    every = len(rows) // brackets
+    text = b"[" + b",".join(b"[" * (number % every == 0) + row for number, row in enumerate(rows))
+    found = rows_of("bronze/d/f.json", text, block_bytes=1 << 17, max_row=1 << 17)
+    assert [row for _, row in found if row != BROKEN] == rows
+    assert len(found) == len(rows) + 1
+    assert looked_at < 5 * len(text)
+
+
+def test_an_element_behind_a_missing_bracket_is_looked_at_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks: list[int] = []
+    feed = ArrayScanner.feed
+
+    def counting(scanner: ArrayScanner, chunk: bytes) -> Separators:
+        chunks.append(len(chunk))
+        return feed(scanner, chunk)
+
+    monkeypatch.setattr(ArrayScanner, "feed", counting)
+    text = b'{"id":1},{"id":2,"items":[' + b"[]," * 500_000 + b"[]]}]"
+    found = rows_of("bronze/d/f.json", text, block_bytes=1 << 20, max_row=1 << 21)
+    assert [row for _, row in found] == [b'{"id":1}', BROKEN, text[9:-1]]
+    assert max(chunks) <= SCAN_BYTES
+
+
+def test_surplus_closing_brackets_are_reported_once() -> None:
+    found = rows_of("bronze/d/f.json", b"[" + b'{"id":1}], ' * 500 + b"{}]\n")
+    assert [text for _, text in found] == [b'{"id":1}', BROKEN, *[b'{"id":1}'] * 499, b"{}"]
 
 
 def test_objects_of_a_nested_array_in_a_broken_element_are_no_rows() -> None:

@@ -110,6 +110,16 @@ def test_a_zstd_frame_that_asks_for_too_large_a_window_is_refused_wherever_it_is
         rows_of("bronze/a/b.jsonl.zst", before + zstd_frame(b'{"a": 1}\n', 24))
 
 
+LEGACY = [bytes([version]) + b"\xb5\x2f\xfd" for version in (0x1E, *range(0x22, 0x28))]
+
+
+@pytest.mark.parametrize("before", [b"", zstd(b'{"a": 0}\n'), SKIPPABLE])
+@pytest.mark.parametrize("magic", [b"\xfd\x2f\xb5\x1e", *LEGACY])
+def test_a_frame_of_a_zstd_version_before_0_8_is_refused_with_advice(before: bytes, magic: bytes) -> None:
+    with pytest.raises(UnreadableUnit, match=r"a zstd version before 0\.8; compress the object again"):
+        rows_of("bronze/a/b.jsonl.zst", before + magic + b"x" * 100)
+
+
 @pytest.mark.parametrize("level", [1, 3, 19])
 @pytest.mark.parametrize("size", [0, 100, 300, 70_000, 9_000_000])
 def test_the_usual_levels_of_zstd_are_read_whatever_the_size(level: int, size: int) -> None:
