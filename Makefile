@@ -96,6 +96,10 @@ tf-output: ## Show the names of what was created
 audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and show why one is not done (AUDIT_OPTIONS=--unfinished)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt audit $(AUDIT_OPTIONS)
 
+.PHONY: smoke
+smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, every value compared (SMOKE_OPTIONS=--json)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt smoke $(SMOKE_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam

@@ -24,7 +24,7 @@ check() {
   fi
 }
 
-check hadolint hadolint docker/Dockerfile docker/emulator/Dockerfile
+check hadolint hadolint docker/Dockerfile docker/emulator/Dockerfile .devcontainer/Dockerfile
 check shellcheck shellcheck infra/terraform/tools/*.sh docker/*.sh .ci/*.sh .ci/run
 check checkov checkov --quiet --compact --skip-download --directory infra/terraform --framework terraform
 check checkov checkov --quiet --compact --skip-download --directory docker --framework dockerfile

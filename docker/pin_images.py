@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("docker/Dockerfile", "docker/emulator/Dockerfile", "compose.yaml")
+FILES = ("docker/Dockerfile", "docker/emulator/Dockerfile", ".devcontainer/Dockerfile", "compose.yaml")
 FAILED = 2  # exit code, as services/ops/cli/console.py has it
 PINNED = re.compile(r"(?P<tag>[a-z0-9./-]+:[A-Za-z0-9._-]+)@(?P<digest>sha256:[0-9a-f]{64})")
 

@@ -68,6 +68,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     _tell_delivery(result)
     if result.failed:
         now_ms = int(time.time() * 1000)
+        sent_ms = (int(r["attributes"]["SentTimestamp"]) for r in event["Records"] if r["messageId"] in result.failed)
+        seconds("ReturnedAge", (now_ms - min(sent_ms)) / 1000)
         for refusal in send_back(_sqs(), _settings().queue_url, event["Records"], result.failed, now_ms):
             logger.warning("a message comes again only after the queue's visibility timeout", error=refusal)
     return result.response

@@ -89,9 +89,9 @@ def shown(widgets: list[dict[str, Any]]) -> set[tuple[str, str]]:
 def test_alarms_watch_metrics_that_the_code_emits(alarms: dict[str, dict[str, Any]]) -> None:
     watched = set(watched_by_alarms(alarms))
     assert watched == {
-        ("ingest", "ObjectsPlanned"),
         ("ingest", "ObjectsRejected"),
         ("transform", "ObjectsRejected"),
+        ("transform", "ReturnedAge"),
         ("transform", "RowsQuarantined"),
         ("transform", "RowsRead"),
         ("transform", "UnitsDead"),
@@ -123,15 +123,15 @@ def test_functions_emit_under_the_namespace_that_is_watched(planned: dict[str, A
 
 
 def test_every_question_of_the_night_has_its_alarm(alarms: dict[str, dict[str, Any]]) -> None:
-    assert {name.removeprefix("smelt-dev-") for name in alarms} == {
+    assert {name.removeprefix("smelt-dev-us-east-2-") for name in alarms} == {
         "dead-letters",
         "units-dead",
         "ingest-failures",
         "ingest-rejects",
         "transform-rejects",
         "late",
+        "returned",
         "slow",
-        "events-dropped",
         "events-not-kept",
         "ingest-errors",
         "ingest-throttles",
@@ -147,13 +147,16 @@ def test_every_alarm_tells_somebody_what_to_do(alarms: dict[str, dict[str, Any]]
     for name, alarm in alarms.items():
         assert alarm["alarm_actions"] == alarm["ok_actions"] == ["arn:aws:sns:us-east-2:000000000000:on-call"]
         assert len(alarm["alarm_description"]) > 100
-        assert f"`{name.removeprefix('smelt-dev-')}`" in runbook
+        assert f"`{name.removeprefix('smelt-dev-us-east-2-')}`" in runbook
 
 
-def test_silence_is_an_alarm_only_where_silence_is_the_problem(alarms: dict[str, dict[str, Any]]) -> None:
-    breaching = {name for name, alarm in alarms.items() if alarm["treat_missing_data"] == "breaching"}
-    assert breaching == {"smelt-dev-no-data"}
-    assert {alarm["treat_missing_data"] for alarm in alarms.values()} == {"breaching", "notBreaching"}
+def test_missing_data_raises_no_alarm(alarms: dict[str, dict[str, Any]]) -> None:
+    assert {alarm["treat_missing_data"] for alarm in alarms.values()} == {"notBreaching"}
+
+
+def test_names_carry_the_region(planned: dict[str, Any]) -> None:
+    (dashboard,) = of_type(planned, "aws_cloudwatch_dashboard").values()
+    assert dashboard["dashboard_name"] == "smelt-dev-us-east-2"
 
 
 def test_alarms_name_the_queues_and_functions_that_are_there(alarms: dict[str, dict[str, Any]]) -> None:

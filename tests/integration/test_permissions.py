@@ -22,6 +22,7 @@ from services.ops.cli.app import app as smelt
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from tests.support.iam import Request, record
+from tests.support.running import deployed
 from tests.support.sweeping import load
 from tests.support.sweeping import plan as plan_object
 from tests.support.terraform import IMAGES, plan
@@ -30,6 +31,7 @@ from tests.support.terraform import IMAGES, plan
 ACTIONS = {
     "s3:DeleteObjects": {"s3:DeleteObject", "s3:DeleteObjectVersion"},
     "s3:HeadBucket": {"s3:ListBucket"},
+    "s3:HeadObject": {"s3:GetObject"},
     "s3:ListMultipartUploads": {"s3:ListBucketMultipartUploads"},
     "s3:ListObjectVersions": {"s3:ListBucketVersions"},
     "s3:ListObjectsV2": {"s3:ListBucket"},
@@ -81,6 +83,13 @@ def test_a_sweep_needs_what_is_listed(asked: Asked, clients: Clients, ledger_tab
     for unit in plan_object(ledger, units=2).plan:
         load(ledger, S3Lake(clients.s3, bucket), [unit], leftover=True)
     assert asked(smelt, "sweep", "--table", ledger_table, "--silver-bucket", bucket) == listed("and sweep")
+
+
+def test_a_smoke_test_needs_what_is_listed(asked: Asked, emulator: str) -> None:
+    pipeline = deployed(emulator)
+    names = pipeline.names
+    buckets = ("--bronze-bucket", names.bronze_bucket, "--silver-bucket", names.silver_bucket)
+    assert asked(smelt, "smoke", "--table", names.ledger_table, *buckets) == listed("and smoke")
 
 
 def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import Any
@@ -44,12 +45,14 @@ def handler(monkeypatch: pytest.MonkeyPatch, emulator: str, clients: Clients, le
 
 
 def received(clients: Clients, queue_url: str) -> list[Any]:
-    return clients.sqs.receive_message(QueueUrl=queue_url, AttributeNames=["ApproximateReceiveCount"]).get(
-        "Messages", []
-    )
+    return clients.sqs.receive_message(
+        QueueUrl=queue_url, AttributeNames=["ApproximateReceiveCount", "SentTimestamp"]
+    ).get("Messages", [])
 
 
-def test_a_unit_that_cannot_be_read_comes_again_in_seconds(handler: Any, clients: Clients, ledger_table: str) -> None:
+def test_a_unit_that_cannot_be_read_comes_again_in_seconds_and_its_age_is_told(
+    handler: Any, clients: Clients, ledger_table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     queue_url = app._settings().queue_url
     gone = BronzeObject("bronze-bucket", "bronze/shipments/never-there.jsonl", 10, "e", None, CREATED)
     (unit,) = Ledger(clients.dynamodb, ledger_table).objects.begin(gone, 1000, 60).plan
@@ -58,13 +61,16 @@ def test_a_unit_that_cannot_be_read_comes_again_in_seconds(handler: Any, clients
     record = {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
-        "attributes": message["Attributes"],
+        "attributes": message["Attributes"]
+        | {"SentTimestamp": str(int(message["Attributes"]["SentTimestamp"]) - 7_200_000)},
         "body": message["Body"],
     }
     assert received(clients, queue_url) == []  # it is hidden, for half an hour if nobody says otherwise
     answer = handler({"Records": [record]}, Context())
     assert answer == {"batchItemFailures": [{"itemIdentifier": message["MessageId"]}]}
     told = time.monotonic()
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"ReturnedAge"' in line]
+    assert 7200 <= metrics["ReturnedAge"][0] < 7260  # two hours before, as CloudWatch gets it
     again: list[Any] = []
 
     def it_is_back() -> bool:

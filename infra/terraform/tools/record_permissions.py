@@ -122,6 +122,14 @@ COMMANDS = {
         "dynamodb:UpdateItem",
         "s3:DeleteObject",
     },
+    "and smoke": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:Scan",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:PutObject",
+    },
     "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
         "sqs:CreateQueue",
         "sqs:GetQueueAttributes",

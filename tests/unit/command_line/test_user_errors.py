@@ -87,4 +87,9 @@ def test_contracts_are_checked_as_json() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert (told["accepted"], told["findings"]) == (True, [])
-    assert [dataset["dataset"] for dataset in told["datasets"]] == ["invoice_lines", "shipments", "tracking_events"]
+    assert [dataset["dataset"] for dataset in told["datasets"]] == [
+        "invoice_lines",
+        "shipments",
+        "smoke",
+        "tracking_events",
+    ]

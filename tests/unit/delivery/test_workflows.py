@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +98,64 @@ def test_scanning_fails_on_what_is_severe_and_has_a_fix() -> None:
     (verdict,) = (scan for scan in scans if "exit-code" in scan)
     wanted = {"severity": "HIGH,CRITICAL", "ignore-unfixed": "true", "exit-code": "1"}
     assert {name: verdict.get(name) for name in wanted} == wanted
+
+
+def the_contract_check() -> list[str]:
+    """The command with which a pull request's contracts are compared with the base branch."""
+    (step,) = (step for step in steps(ROOT / ".github/workflows/ci.yml") if "--against" in step.get("run", ""))
+    assert step["if"] == "github.event_name == 'pull_request'"
+    program, *arguments = step["run"].split()
+    assert program == ".venv/bin/smelt"
+    return [sys.executable, "-m", "services.ops.cli", *arguments]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *author, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def pull_request(folder: Path, base: str | None, change: str) -> subprocess.CompletedProcess[str]:
+    """What the check says about a pull request as CI checks it out: two commits deep, at the merge.
+
+    Args:
+        base: shipments' contract on the base branch; None where there is no contract at all.
+        change: the same in the pull request.
+    """
+    origin, clone = folder / "origin", folder / "clone"
+    (origin / "contracts").mkdir(parents=True)
+    git(origin, "init", "--quiet", "--initial-branch=main")
+    (origin / "README.md").write_text("smelt\n")
+    if base is not None:
+        (origin / "contracts/shipments.yaml").write_text(base)
+    git(origin, "add", ".")
+    git(origin, "commit", "--quiet", "-m", "Begin")
+    git(origin, "switch", "--quiet", "-c", "change")
+    (origin / "contracts/shipments.yaml").write_text(change)
+    git(origin, "add", ".")
+    git(origin, "commit", "--quiet", "-m", "Change")
+    git(origin, "switch", "--quiet", "main")
+    git(origin, "merge", "--quiet", "--no-ff", "-m", "Merge", "change")
+    git(folder, "clone", "--quiet", "--depth", "2", origin.as_uri(), str(clone))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(the_contract_check(), cwd=clone, env=environment, capture_output=True, text=True)
+
+
+SHIPMENTS = (ROOT / "contracts/shipments.yaml").read_text()
+WITHOUT_CARRIER = re.sub(r"      - name: carrier\n(        .*\n| {10,}.*\n)*", "", SHIPMENTS)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+class TestTheContractsOfAPullRequest:
+    def test_are_refused_if_a_change_breaks_readers(self, tmp_path: Path) -> None:
+        assert WITHOUT_CARRIER != SHIPMENTS
+        done = pull_request(tmp_path, SHIPMENTS, WITHOUT_CARRIER)
+        assert done.returncode == 1, done.stderr
+        assert "carrier: is removed (needs version 2.0.0)" in " ".join(done.stdout.split())
+
+    def test_are_accepted_with_the_new_major_version(self, tmp_path: Path) -> None:
+        done = pull_request(tmp_path, SHIPMENTS, WITHOUT_CARRIER.replace("version: 1.0.0", "version: 2.0.0", 1))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_are_all_new_where_the_base_branch_has_none(self, tmp_path: Path) -> None:
+        done = pull_request(tmp_path, None, SHIPMENTS)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,9 +1,15 @@
-# Each alarm says what happened and what to do. Missing data raises no alarm, except the one about missing data.
+# Each alarm says what happened and what to do. Missing data raises no alarm: a function that is not called reports nothing.
+# tests/integration/test_alarms.py evaluates each alarm by CloudWatch's rules, on healthy and on failing days.
 
 locals {
   runbook = "Runbook: docs/observability.md."
 
-  # One metric against a threshold: name -> alarm. Periods in seconds.
+  # A worker stops itself before its timeout, and keeps this for ending what it has begun (services/shared/deadline.py).
+  transform_timeout = var.functions["transform"].timeout_seconds
+  transform_reserve = min(15, local.transform_timeout / 4)
+
+  # One metric against a threshold: name -> alarm. Periods in seconds. `datapoints` of the last `periods` must breach;
+  # without it, all of them.
   simple = merge(
     {
       dead-letters = {
@@ -38,7 +44,7 @@ locals {
         periods     = 1
       }
       late = {
-        description = "A unit has waited for more than ${var.oldest_message_seconds} s in ${var.queue_name}: Silver is late. Is transform throttled, failing, or busy up to maximum_concurrency? Nothing is lost for 14 days. ${local.runbook}"
+        description = "A unit has waited for more than ${var.oldest_message_seconds} s in ${var.queue_name}: Silver is late. Is transform paused, throttled, or busy up to maximum_concurrency? A unit that was received more than three times is not counted here, but by `returned`. Nothing is lost for 14 days. ${local.runbook}"
         namespace   = "AWS/SQS"
         metric      = "ApproximateAgeOfOldestMessage"
         dimensions  = { QueueName = var.queue_name }
@@ -47,16 +53,18 @@ locals {
         threshold   = var.oldest_message_seconds
         periods     = 1
       }
-      events-dropped = {
-        description = "Lambda dropped S3 events that had waited for six hours for ingest, so their objects may not be planned. smelt audit lists the objects of Bronze that the ledger does not know. ${local.runbook}"
-        namespace   = "AWS/Lambda"
-        metric      = "AsyncEventsDropped"
-        dimensions  = { FunctionName = var.functions["ingest"].name }
-        statistic   = "Sum"
+      # SQS leaves a message out of its age once it was received more than three times; transform sees these.
+      returned = {
+        description = "A unit has come back to ${var.queue_name} and was sent more than ${var.oldest_message_seconds} s ago: it is tried again and again, and its rows are not in Silver. transform's log (message goes back) has the reason, such as a missing permission or an outage. After 14 days SQS deletes it. ${local.runbook}"
+        namespace   = var.metrics_namespace
+        metric      = "ReturnedAge"
+        dimensions  = { service = "transform" }
+        statistic   = "Maximum"
         period      = 300
-        threshold   = 0
+        threshold   = var.oldest_message_seconds
         periods     = 1
       }
+      # AsyncEventsDropped would count the events that reached the queue, too; these are the ones that no queue has.
       events-not-kept = {
         description = "Lambda could not put a failed S3 event into ${var.ingest_failures_queue_name}, so its object may not be planned. Does the queue exist, and may ingest's role send to it? smelt audit lists the objects of Bronze that the ledger does not know. ${local.runbook}"
         namespace   = "AWS/Lambda"
@@ -68,14 +76,15 @@ locals {
         periods     = 1
       }
       slow = {
-        description = "An invocation of transform used more than nine tenths of its timeout (${var.functions["transform"].timeout_seconds} s). What does not fit continues in the next invocation; objects that need many are slow. Raise transform_timeout_seconds, or let producers write smaller objects. ${local.runbook}"
+        description = "Invocations of transform ended less than ${local.transform_reserve / 3} s before their timeout (${local.transform_timeout} s). They stop reading ${local.transform_reserve} s before it, and ending took most of that; one that is killed loses its work. Are S3 or DynamoDB slow? Raise transform_timeout_seconds or transform_memory_mb. ${local.runbook}"
         namespace   = "AWS/Lambda"
         metric      = "Duration"
         dimensions  = { FunctionName = var.functions["transform"].name }
         statistic   = "Maximum"
         period      = 300
-        threshold   = var.functions["transform"].timeout_seconds * 1000 * 0.9
-        periods     = 3
+        threshold   = (local.transform_timeout - local.transform_reserve / 3) * 1000
+        periods     = 6
+        datapoints  = 2
       }
     },
     { for service, function in var.functions : "${service}-rejects" => {
@@ -88,15 +97,16 @@ locals {
       threshold   = 0
       periods     = 1
     } },
+    # Three periods: one event that fails three times within four minutes is a matter for ingest-failures alone.
     { for service, function in var.functions : "${service}-errors" => {
-      description = "${function.name} fails. What it worked on comes again by itself, up to the limit of attempts. Read its log for the reason. ${local.runbook}"
+      description = "${function.name} has failed for a quarter of an hour. What it worked on comes again by itself, up to the limit of attempts. Read its log for the reason. ${local.runbook}"
       namespace   = "AWS/Lambda"
       metric      = "Errors"
       dimensions  = { FunctionName = function.name }
       statistic   = "Sum"
       period      = 300
       threshold   = 0
-      periods     = 2
+      periods     = 3
     } },
     { for service, function in var.functions : "${service}-throttles" => {
       description = "${function.name} is throttled: the concurrency of the account, or its own, is used up. Nothing is lost, but it becomes late. Raise the limit, or lower maximum_concurrency. ${local.runbook}"
@@ -114,7 +124,7 @@ locals {
 resource "aws_cloudwatch_metric_alarm" "simple" {
   for_each = local.simple
 
-  alarm_name          = "${var.name}-${each.key}"
+  alarm_name          = "${local.name}-${each.key}"
   alarm_description   = each.value.description
   namespace           = each.value.namespace
   metric_name         = each.value.metric
@@ -124,6 +134,7 @@ resource "aws_cloudwatch_metric_alarm" "simple" {
   threshold           = each.value.threshold
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = each.value.periods
+  datapoints_to_alarm = try(each.value.datapoints, each.value.periods)
   treat_missing_data  = "notBreaching"
   alarm_actions       = [local.topic_arn]
   ok_actions          = [local.topic_arn]
@@ -132,7 +143,7 @@ resource "aws_cloudwatch_metric_alarm" "simple" {
 
 # The share of an hour's rows that went to quarantine, where there were enough rows to speak of a share.
 resource "aws_cloudwatch_metric_alarm" "quarantine" {
-  alarm_name          = "${var.name}-quarantine"
+  alarm_name          = "${local.name}-quarantine"
   alarm_description   = "More than ${var.quarantine_percent} % of an hour's rows went to quarantine: a producer has changed, or a contract is wrong. Query the quarantine by reason. Correct the contract or talk to the producer, for the rows to come; do not load the objects again. ${local.runbook}"
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.quarantine_percent
@@ -166,20 +177,24 @@ resource "aws_cloudwatch_metric_alarm" "quarantine" {
   }
 }
 
+# SQS reports how many messages were sent, 0 too, for as long as somebody polls the queue. Before the pipeline is there, and
+# while transform is paused for hours, it reports nothing, and nothing is missed. A metric of ingest's own would be missing in
+# both cases: when nothing arrives, and when nothing has been there yet.
 resource "aws_cloudwatch_metric_alarm" "no_data" {
   count = var.no_data_hours > 0 ? 1 : 0
 
-  alarm_name          = "${var.name}-no-data"
-  alarm_description   = "No object was planned for ${var.no_data_hours} h. Does the producer still upload, under bronze/<dataset>/? Does the bucket still notify ingest? ${local.runbook}"
-  namespace           = var.metrics_namespace
-  metric_name         = "ObjectsPlanned"
-  dimensions          = { service = "ingest" }
+  alarm_name          = "${local.name}-no-data"
+  alarm_description   = "No unit was sent to ${var.queue_name} for ${var.no_data_hours} h, so no object was planned. Does the producer still upload, under bronze/<dataset>/? Does the bucket still notify ingest? ${local.runbook}"
+  namespace           = "AWS/SQS"
+  metric_name         = "NumberOfMessagesSent"
+  dimensions          = { QueueName = var.queue_name }
   statistic           = "Sum"
   period              = 3600
   threshold           = 1
   comparison_operator = "LessThanThreshold"
   evaluation_periods  = var.no_data_hours
-  treat_missing_data  = "breaching"
+  datapoints_to_alarm = var.no_data_hours
+  treat_missing_data  = "notBreaching"
   alarm_actions       = [local.topic_arn]
   ok_actions          = [local.topic_arn]
   tags                = var.tags

@@ -32,6 +32,7 @@ locals {
         ] },
         { title = "Oldest unit in the queue, s", stat = "Maximum", lines = [
           ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", var.queue_name],
+          [var.metrics_namespace, "ReturnedAge", "service", "transform", { label = "oldest that came back" }],
         ] },
         { title = "Units waiting and in flight", stat = "Maximum", lines = [
           ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", var.queue_name, { label = "waiting" }],
@@ -121,13 +122,13 @@ locals {
     properties = {
       title = "Alarms"
       alarms = [for alarm in concat(keys(local.simple), ["quarantine"], var.no_data_hours > 0 ? ["no-data"] : []) :
-        "${local.alarm_arn}:${var.name}-${alarm}"
+        "${local.alarm_arn}:${local.name}-${alarm}"
       ]
     }
   }
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+  dashboard_name = local.name
   dashboard_body = jsonencode({ widgets = concat([local.status], local.widgets) })
 }

@@ -4,6 +4,9 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 locals {
+  # Dashboards belong to the account, not to a region: two pipelines of one name, in two regions, need two names.
+  name = "${var.name}-${var.region}"
+
   creates_topic = var.notification_topic_arn == ""
   topic_arn     = local.creates_topic ? aws_sns_topic.alarms[0].arn : var.notification_topic_arn
 }
@@ -12,7 +15,7 @@ resource "aws_sns_topic" "alarms" {
   # checkov:skip=CKV_AWS_26: CloudWatch cannot publish through the AWS-managed key; alarms carry no rows
   count = local.creates_topic ? 1 : 0
 
-  name = "${var.name}-alarms"
+  name = "${local.name}-alarms"
   tags = var.tags
 }
 

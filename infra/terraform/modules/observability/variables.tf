@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Begins the names of alarms, dashboard and topic."
+  description = "Begins the names of alarms, dashboard and topic; the region follows."
   type        = string
 }
 
@@ -65,7 +65,7 @@ variable "notification_topic_arn" {
 
 # ---- when to wake somebody
 variable "oldest_message_seconds" {
-  description = "A unit that waits longer than this is late."
+  description = "A unit that waits longer than this is late. Seconds."
   type        = number
   default     = 3600
 
@@ -93,7 +93,7 @@ variable "quarantine_minimum_rows" {
 }
 
 variable "no_data_hours" {
-  description = "So many hours without a new object mean that nothing arrives; 0 where that is normal."
+  description = "So many hours without a new unit mean that nothing arrives; 0 where that is normal."
   type        = number
   default     = 24
 

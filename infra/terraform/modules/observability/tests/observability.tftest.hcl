@@ -20,7 +20,7 @@ run "tells_a_topic_of_its_own" {
   command = plan
 
   assert {
-    condition     = aws_sns_topic.alarms[0].name == "smelt-test-alarms"
+    condition     = aws_sns_topic.alarms[0].name == "smelt-test-us-east-2-alarms"
     error_message = "Without a topic one must be created."
   }
 }
@@ -73,8 +73,42 @@ run "late_begins_at_the_given_age" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.simple["late"].threshold == 600
+    condition     = alltrue([for alarm in ["late", "returned"] : aws_cloudwatch_metric_alarm.simple[alarm].threshold == 600])
     error_message = "The threshold must reach the alarm."
+  }
+}
+
+run "slow_begins_after_the_worker_s_own_deadline" {
+  command = plan
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.simple["slow"].threshold == 295000
+    error_message = "Of 300 s, transform keeps the last 15 for ending; 10 of them used up must be slow."
+  }
+}
+
+run "slow_follows_a_short_timeout" {
+  command = plan
+
+  variables {
+    functions = {
+      ingest    = { name = "smelt-test-ingest", timeout_seconds = 60, memory_mb = 512 }
+      transform = { name = "smelt-test-transform", timeout_seconds = 30, memory_mb = 1769 }
+    }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.simple["slow"].threshold == 27500
+    error_message = "Of 30 s, transform keeps a quarter for ending; two thirds of it used up must be slow."
+  }
+}
+
+run "says_its_region_in_every_name" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.simple), [aws_cloudwatch_metric_alarm.quarantine, aws_cloudwatch_metric_alarm.no_data[0]]) : startswith(alarm.alarm_name, "smelt-test-us-east-2-")]) && aws_cloudwatch_dashboard.this.dashboard_name == "smelt-test-us-east-2"
+    error_message = "Dashboards are one list in an account: a name without its region is taken once."
   }
 }
 
