@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -85,6 +86,8 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
     program: Any = typer.main.get_command(command)
     program.params.append(_version_option())
     _add_exit_codes(program)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as programs have it while they import packages
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = program.main(arguments, standalone_mode=False)
         sys.stdout.flush()
