@@ -146,12 +146,16 @@ def bootstrap_zip(script: str, files: Mapping[str, bytes] | None = None) -> byte
     """A function's zip: an executable `bootstrap`, and these files. Its code is in the image, or on this disk."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, script)
+        _add(archive, "bootstrap", script.encode(), 0o755)
         for name, data in (files or {}).items():
-            archive.writestr(name, data)
+            _add(archive, name, data, 0o644)
     return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, mode: int) -> None:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = mode << 16
+    archive.writestr(entry, data)
 
 
 def create_function(

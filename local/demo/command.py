@@ -24,6 +24,7 @@ from local.demo.screens import NEXT, account, show_answer, show_audit, show_uplo
 from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT
 from services.ops.cli.console import finish, messages, say, show
+from services.ops.errors import OperatorError
 from services.shared.contract.loader import load_contracts
 
 STATE = ROOT / ".smelt"
@@ -80,7 +81,7 @@ def run_shipped(state: Path) -> bool:
 
 def run_example(state: Path, folder: Path) -> bool:
     """One other dataset: its folder has a contract, `export.py` (`write_jsonl(path) -> rows`) and `queries.sql`."""
-    (dataset,) = load_contracts(folder)
+    dataset = _dataset_of(folder)
     texts = (folder / "queries.sql").read_text("utf-8").split(";")
     queries = dict(text.strip().removeprefix("--").strip().split("\n", 1) for text in texts if text.strip())
 
@@ -91,6 +92,19 @@ def run_example(state: Path, folder: Path) -> bool:
         return [pipe.upload(f"bronze/{dataset}/{stamp}.jsonl", file.read_bytes(), rows)]
 
     return run_and_account(state / dataset, folder.resolve(), upload, queries)
+
+
+def _dataset_of(folder: Path) -> str:
+    if not folder.is_dir():
+        raise OperatorError(f"{folder}: no such folder. Pass a folder such as examples/flights.")
+    datasets = list(load_contracts(folder))
+    missing = [name for name in ("export.py", "queries.sql") if not (folder / name).is_file()]
+    if len(datasets) != 1 or missing:
+        raise OperatorError(
+            f"{folder} is not an example: it must contain one contract, export.py and queries.sql, as examples/flights "
+            f"does. It contains {len(datasets)} contracts; missing files: {', '.join(missing) or 'none'}."
+        )
+    return datasets[0]
 
 
 def run_and_account(
@@ -139,7 +153,9 @@ def demo(
     example: Annotated[
         Path | None, typer.Argument(help="A folder such as examples/flights, instead of the shipped datasets.")
     ] = None,
-    state: Annotated[Path, typer.Option(help="Where the demos keep their files.")] = STATE,
+    state: Annotated[
+        Path, typer.Option(help="Where the demos keep their files.", show_default=".smelt of this checkout")
+    ] = STATE,
 ) -> None:
     """Run the whole pipeline on the embedded emulator, and account for every row.
 

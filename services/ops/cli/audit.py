@@ -40,18 +40,26 @@ def audit_pipeline(
     dataset: Annotated[str, typer.Option(help="Only objects of this dataset.")] = "",
     prefix: Annotated[str, typer.Option(help="Only objects whose key begins so.")] = "",
     state: Annotated[
-        list[Outcome] | None, typer.Option(help="List objects in this state, done ones included; may be repeated.")
+        list[Outcome] | None,
+        typer.Option(metavar="STATE", help=f"List objects in this state: {', '.join(Outcome)}. May be repeated."),
     ] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only objects created at or after this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only objects created before this time (UTC).")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(metavar="TIME", help="Only objects created at or after this time (UTC).")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(metavar="TIME", help="Only objects created before this time (UTC).")
+    ] = None,
     in_flight_minutes: Annotated[
-        int, typer.Option(min=0, help="A younger upload that ingest has not seen is on its way.")
+        int, typer.Option(min=0, metavar="N", help="A younger upload that ingest has not seen is on its way.")
     ] = DEFAULTS.in_flight // timedelta(minutes=1),
     overdue_hours: Annotated[
-        int, typer.Option(min=0, help="An object that is still unfinished after this time is overdue.")
+        int, typer.Option(min=0, metavar="N", help="An object that is still unfinished after this time is overdue.")
     ] = DEFAULTS.overdue // timedelta(hours=1),
     limit: Annotated[
-        int, typer.Option(min=0, help="How many objects, and findings of each code, are listed. All are counted.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="How many objects, and findings of each code, are listed. All are counted."
+        ),
     ] = DEFAULTS.listed,
     as_json: JsonFlag = False,
 ) -> None:
