@@ -8,14 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from types import NoneType
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from local.athena import Answer, LocalAthena
 from local.demo.pipeline import UNIT_BYTES, Upload
 from services.ops.audit.audit import Audit
-from services.ops.cli.console import show
+from services.ops.cli.console import make_table, show
 from services.shared.identities import SILVER_ROOT, LakeKey
 from services.shared.ledger.records import Counts, Lot
 from services.shared.units import Plan
@@ -40,7 +38,8 @@ def show_uploads(uploads: Sequence[Upload]) -> None:
 def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, seconds: float) -> bool:
     """Print where every row of this run is. Returns whether all are accounted for."""
     counts = {unit: count for lot in lots for unit, count in zip(lot.units, lot.unit_counts, strict=True)}
-    table = _table("Every row of this run", "uploaded to", "rows in", "Silver", "quarantined", "units", "lots")
+    numbers = ("rows in", "Silver", "quarantined", "units", "lots")
+    table = make_table("Every row of this run", "uploaded to", *numbers, right=numbers)
     complete = True
     for dataset in sorted({upload.source.bronze_key.dataset for upload in uploads}):
         group = [upload for upload in uploads if upload.source.bronze_key.dataset == dataset]
@@ -49,8 +48,8 @@ def account(uploads: Sequence[Upload], lots: Sequence[Lot], lake: LocalAthena, s
         total = sum((counts[unit] for unit in units), Counts())
         complete &= rows_in == total.silver + total.quarantined
         in_lots = sum(any(unit in units for unit in lot.units) for lot in lots)
-        numbers = (rows_in, total.silver, total.quarantined, len(units), in_lots)
-        table.add_row(dataset, *(f"{number:,}" for number in numbers))
+        row = (rows_in, total.silver, total.quarantined, len(units), in_lots)
+        table.add_row(dataset, *(f"{number:,}" for number in row))
     show(table)
     _show_reasons(uploads, lake)
     files = [(LakeKey.parse(file.key).root, file.bytes) for lot in lots for file in lot.files]
@@ -83,27 +82,21 @@ def _show_reasons(uploads: Sequence[Upload], lake: LocalAthena) -> None:
         if source in sources:
             rows[reason] += number
             examples[reason] = example
-    table = _table("Why rows are in quarantine", "reason", "rows", "for example")
+    table = make_table("Why rows are in quarantine", "reason", "rows", "for example", right={"rows"})
     for reason, number in rows.most_common():
         table.add_row(reason, f"{number:,}", escape(examples[reason]))
     if rows:
         show(table)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        text = column in {"uploaded to", "reason", "for example"}
-        table.add_column(column, justify="left" if text else "right", no_wrap=column != "for example", overflow="fold")
-    return table
-
-
 def show_answer(title: str, answer: Answer) -> None:
     """Print a query's answer as a table."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for nth, column in enumerate(answer.columns):
-        numbers = all(isinstance(row[nth], (int, float, Decimal, NoneType)) for row in answer.rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    numbers = {
+        column
+        for nth, column in enumerate(answer.columns)
+        if all(isinstance(row[nth], (int, float, Decimal, NoneType)) for row in answer.rows)
+    }
+    table = make_table(title, *answer.columns, right=numbers)
     for row in answer.rows:
         table.add_row(*(escape(_shown(value)) for value in row))
     show(table)

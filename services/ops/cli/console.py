@@ -15,14 +15,16 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
+from rich.table import Table
 
 from services.shared.errors import SmeltError
 
@@ -56,6 +58,14 @@ messages = Console(stderr=True, highlight=False, soft_wrap=True)
 def show(*what: RenderableType, style: str | None = None) -> None:
     """Print a part of the result: a table or a line of text. Text is printed as it is, not as markup."""
     results.print(*what, style=style, markup=False, soft_wrap=all(isinstance(part, str) for part in what))
+
+
+def make_table(title: str, *columns: str, right: Collection[str] = ()) -> Table:
+    """A table for `show`, of which nothing is cut on a narrow terminal; the columns in `right` hold numbers."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
 
 
 def show_json(value: object) -> None:
