@@ -126,11 +126,20 @@ test: setup ## Set up and run all tests that need no Docker
 	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform"
 	@echo "Not run here: 'make e2e' and 'make tf-test', the images under docker compose and as Terraform deploys them. They need Docker."
 
+IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
+  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
+.PHONY: build
+build: ## Build the functions' images, smelt-ingest and smelt-transform (needs Docker)
+	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
+	$(IMAGE_BUILD) --target transform --tag smelt-transform .
+
+# A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e
+e2e: export COMPOSE_PROJECT_NAME = smelt-$(shell basename '$(CURDIR)' | tr A-Z a-z | tr -cd a-z0-9)-e2e
 e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
 	docker compose up --build --detach --wait
 	@status=0; $(BIN)/python -m pytest -m e2e tests/e2e || status=$$?; \
-	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes --timeout 20; exit $$status
+	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes; exit $$status
 
 .PHONY: e2e-airgapped
 e2e-airgapped: ## The same on a bare Debian machine that cannot reach an image registry (as root; see docs/images.md)
