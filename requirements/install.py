@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SUPERVISE = ROOT / "local" / "supervise.py"
 OLDEST = (3, 11)
 FAILED, INTERRUPTED = 2, 130  # exit codes, as services/ops/cli/console.py has them
 PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -89,11 +90,15 @@ def install(environment: Environment, locks: "list[Path]", smelt: bool, turn: in
 
 
 def _call(*command: str, turn: int) -> None:
-    """Run a command that Ctrl-C ends through us alone, so that it stays quiet.
+    """Run a command that ends when this process ends, however that ends, and that keeps the turn until then.
 
-    It keeps the turn: should this process be killed, the next one waits until the command has ended.
+    Ctrl-C reaches it through us alone, so that it stays quiet.
     """
-    subprocess.run(command, check=True, pass_fds=[turn], start_new_session=True)
+    line = [sys.executable, str(SUPERVISE), *command]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, pass_fds=[turn], start_new_session=True) as process:
+        process.wait()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def _take_turn() -> int:

@@ -19,7 +19,8 @@ CANNOT_WORK = 2  # as services/ops/cli/console.py says
 
 def enter() -> None:
     """Make sure that the script can import smelt and its packages. Until it has, Ctrl-C ends it without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as behind `&`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if sys.version_info >= (3, 11) and not missing:
         sys.path.insert(0, str(ROOT))

@@ -3,7 +3,8 @@
 import signal
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while packages are imported; `run` handles it from then on
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as behind `&`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while packages are imported; `run` handles it from then on
     from local.demo.command import demo
     from services.ops.cli.console import run
 

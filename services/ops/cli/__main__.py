@@ -8,7 +8,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """The entry point of `smelt`."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while packages are imported; `run` handles it from then on
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as behind `&`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while packages are imported; `run` handles it from then on
     from services.ops.cli.app import app
     from services.ops.cli.console import run
 

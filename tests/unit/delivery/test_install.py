@@ -28,7 +28,9 @@ class Checkout:
         self.folder = folder
         self.venv = folder / ".venv"
         (folder / "requirements").mkdir(parents=True)
-        shutil.copy(ROOT / "requirements/install.py", folder / "requirements/install.py")
+        (folder / "local").mkdir()
+        for file in ("requirements/install.py", "local/supervise.py"):
+            shutil.copy(ROOT / file, folder / file)
         self.package = folder / "tiny-1-py3-none-any.whl"
         with zipfile.ZipFile(self.package, "w") as wheel:
             wheel.writestr("tiny.py", "")
@@ -106,13 +108,14 @@ def test_an_environment_that_was_moved_with_its_checkout_is_made_again(
     assert (code, "making it again" in told, checkout.works()) == (0, True, True), told
 
 
-def test_ctrl_c_at_any_moment_leaves_what_the_next_run_repairs(checkout: Checkout) -> None:
-    for moment in (".unfinished", "bin/pip", ".installed.json"):
+def test_what_is_stopped_at_any_moment_is_repaired_by_the_next_run(checkout: Checkout) -> None:
+    moments = {".unfinished": signal.SIGINT, "bin/python": signal.SIGKILL, "bin/pip": signal.SIGINT}
+    for moment, number in moments.items():
         with checkout.start() as process:
             await_true(lambda seen=checkout.venv / moment: seen.exists() or process.poll() is not None)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, told = process.communicate(timeout=60)
-        assert process.returncode in (130, 0), told
+        assert process.returncode in (130, -signal.SIGKILL, 0), told
         assert "Traceback" not in told
     code, told = checkout.install()
     assert (code, checkout.works()) == (0, True), told
