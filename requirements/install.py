@@ -125,7 +125,7 @@ def main(arguments: "list[str]") -> int:
     try:
         install(Environment(ROOT / venv), [ROOT / lock for lock in locks], smelt, _take_turn())
     except KeyboardInterrupt:
-        print("Interrupted. The same command goes on from here.", file=sys.stderr)
+        print("Interrupted. Run the same command again; it goes on from here.", file=sys.stderr)
         return INTERRUPTED
     except (subprocess.CalledProcessError, OSError) as error:
         print(f"error: {locks[0]} could not be installed into {venv}: {error}.", file=sys.stderr)

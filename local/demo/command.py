@@ -115,7 +115,7 @@ def run_and_account(
         try:
             all_right = _run(run, contracts, upload, queries)
         except BaseException:  # Ctrl-C too: whatever ends this run, it is not kept
-            say("This run is not kept; what earlier runs left is as it was. The next run starts from there.")
+            say("This run is not kept; earlier runs are as they were. The next one starts there.")
             raise
         if all_right:
             run.keep()

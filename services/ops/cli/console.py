@@ -52,7 +52,8 @@ for _name in ("stdout", "stderr"):
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
 results = Console(width=_WIDTH, highlight=False)
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+# On a terminal, messages break between words; elsewhere, each is one line.
+messages = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:
