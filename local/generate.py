@@ -33,18 +33,32 @@ class Format(StrEnum):
 def generate(
     type_: Annotated[str, typer.Option("--type", help="The dataset, as its contract names it.")],
     out: Annotated[str, typer.Option(help="The file to write. `-` is standard output; *.gz is compressed.")],
-    count: Annotated[int, typer.Option(help="How many rows.")] = 50,
-    format_: Annotated[Format, typer.Option("--format", help="JSON lines, or one JSON array.")] = Format.jsonl,
-    seed: Annotated[int, typer.Option(help="The same seed and times give the same rows.")] = 0,
-    bad_rate: Annotated[float, typer.Option(help="Share of rows that the contract rejects, 0 to 1.")] = 0.0,
-    duplicate_rate: Annotated[float, typer.Option(help="Share of rows that repeat the last good row, 0 to 1.")] = 0.0,
-    start: Annotated[datetime | None, typer.Option(help="First event time, UTC [default: 3 days before end].")] = None,
-    end: Annotated[datetime | None, typer.Option(help="End of event times, UTC [default: today, 00:00].")] = None,
-    contracts: Annotated[Path, typer.Option(help="The folder of contracts.")] = CONTRACTS,
+    count: Annotated[int, typer.Option(metavar="N", help="How many rows.")] = 50,
+    format_: Annotated[
+        Format, typer.Option("--format", metavar="FORMAT", help="jsonl: lines; json: one array.")
+    ] = Format.jsonl,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed and times give the same rows.")] = 0,
+    bad_rate: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of rows that the contract rejects, 0 to 1.")
+    ] = 0.0,
+    duplicate_rate: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of rows that repeat the last good row, 0 to 1.")
+    ] = 0.0,
+    start: Annotated[
+        datetime | None, typer.Option(metavar="TIME", help="First event time, UTC; without it, 3 days before end.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(metavar="TIME", help="End of event times, UTC; without it, today, 00:00.")
+    ] = None,
+    contracts: Annotated[
+        Path, typer.Option(help="The folder of contracts.", show_default="this checkout's")
+    ] = CONTRACTS,
 ) -> None:
     """Write fake events of one dataset."""
     until = (end or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)).replace(tzinfo=UTC)
     since = (start or until - timedelta(days=3)).replace(tzinfo=UTC)
+    if not contracts.is_dir():
+        raise OperatorError(f"{contracts}: no such folder. Pass the folder that holds the contracts.")
     known = load_contracts(contracts)
     if type_ not in known:
         raise OperatorError(f"No contract for {type_!r} in {contracts}. There are: {', '.join(sorted(known))}.")

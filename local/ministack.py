@@ -1,6 +1,7 @@
 """MiniStack, the embedded emulator: it runs in a process of its own, and this interpreter runs the functions.
 
-Each function is a zip whose `bootstrap` starts the same runtime client (awslambdaric) as the images.
+Each function is a zip whose `bootstrap` starts the same runtime client (awslambdaric) as the images. The emulator and
+its functions end with the process that started them, however that ends (local/supervise.py).
 """
 
 from __future__ import annotations
@@ -36,49 +37,95 @@ from services.ops.errors import OperatorError
 ROOT = Path(__file__).resolve().parent.parent
 # Runs the handler from this checkout.
 BOOTSTRAP = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
-EMULATOR = ROOT / ".venv-emulator" / "bin" / "ministack"
+EMULATOR = ROOT / ".venv-emulator" / "bin" / "python"
+SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # the emulator and its functions call nothing but this machine
+_TRIES = 3  # a port that was free may be taken a moment later
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
-def ministack(state: Path | None = None, log: Path | None = None, docker: bool = False) -> Iterator[str]:
+def ministack(
+    state: Path | None = None, log: Path | None = None, docker: bool = False, lock: int | None = None
+) -> Iterator[str]:
     """Run MiniStack while the block runs; gives its endpoint. With `state`, objects and tables are kept there.
 
-    With `docker`, functions run in containers, so MiniStack listens on all addresses of this machine.
+    With `docker`, functions run in containers, so MiniStack listens on all addresses of this machine. The file
+    descriptor `lock` stays open until the emulator has ended, even if this process is killed.
 
     Raises:
-        OperatorError: it is not installed, or did not start.
+        OperatorError: it is not installed, did not start, ended by itself, or did not save its state.
     """
     if not EMULATOR.exists():
         raise OperatorError(f"MiniStack is not installed at {EMULATOR}: run `make setup`.")
-    port = _free_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    environment = (
-        os.environ
-        | CREDENTIALS
-        | {
-            "GATEWAY_PORT": str(port),
-            "BIND_HOST": "0.0.0.0" if docker else "127.0.0.1",  # noqa: S104 (see above)
-            "MINISTACK_HOST": "127.0.0.1",
-            "IOT_MTLS_ENABLED": "0",
-            "LAMBDA_EXECUTOR": "docker" if docker else "local",
-            "LOG_LEVEL": "WARNING",
-        }
-    )
+    process, endpoint = _start(state, log, docker, lock)
+    started = time.time()
+    try:
+        yield endpoint
+    except Exception as error:
+        if process.poll() is None:
+            raise
+        raise OperatorError(f"The emulator ended by itself. Its log: {log or 'not kept'}. Run this again.") from error
+    finally:
+        _stop(process)
+    if state and _saved(state) < started:
+        raise OperatorError(
+            f"The emulator did not save what it holds in {state}. Its log: {log or 'not kept'}. "
+            "If the disk is full, free some space; then run this again."
+        )
+
+
+def _start(state: Path | None, log: Path | None, docker: bool, lock: int | None) -> tuple[subprocess.Popen[bytes], str]:
+    command = [sys.executable, str(SUPERVISE), str(EMULATOR), "-m", "ministack"]
+    with (log or Path(os.devnull)).open("ab") as output:
+        for _ in range(_TRIES):
+            port = _free_port()
+            endpoint = f"http://127.0.0.1:{port}"
+            process = subprocess.Popen(
+                command,
+                env=_environment(port, state, docker),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[] if lock is None else [lock],
+            )
+            try:
+                if _is_healthy(endpoint, process):
+                    return process, endpoint
+            except BaseException:
+                _stop(process)
+                raise
+            _stop(process)
+    raise OperatorError(f"MiniStack did not start at {endpoint}. Its log: {log or 'not kept'}")
+
+
+def _saved(state: Path) -> float:
+    """When the emulator saved its tables last, in seconds since 1970; it logs it where it cannot, and exits with 0."""
+    tables = state / "state" / "dynamodb.json"
+    return tables.stat().st_mtime if tables.exists() else 0
+
+
+def _environment(port: int, state: Path | None, docker: bool) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in PROXIES}
+    environment |= CREDENTIALS | {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "0.0.0.0" if docker else "127.0.0.1",  # noqa: S104 (containers call it)
+        "MINISTACK_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "docker" if docker else "local",
+        "LOG_LEVEL": "WARNING",
+    }
     if state:
-        state.mkdir(parents=True, exist_ok=True)
+        (state / "tmp").mkdir(parents=True, exist_ok=True)
         environment |= {
             "PERSIST_STATE": "1",
             "STATE_DIR": str(state / "state"),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(state / "s3"),
+            "TMPDIR": str(state / "tmp"),
         }
-    with (log or Path(os.devnull)).open("ab") as output:
-        process = subprocess.Popen([EMULATOR], env=environment, stdout=output, stderr=output, start_new_session=True)
-        try:
-            _await_health(endpoint, process, log)
-            yield endpoint
-        finally:
-            _stop(process)
+    return environment
 
 
 def deploy(
@@ -113,17 +160,18 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_health(endpoint: str, process: subprocess.Popen[bytes], log: Path | None) -> None:
+def _is_healthy(endpoint: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it answers; False if it ended instead, or does not answer within half a minute."""
     for _ in range(300):
         if process.poll() is not None:
-            break
+            return False
         try:
-            urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2).close()  # noqa: S310 (our own address)
+            _DIRECT.open(f"{endpoint}/_ministack/health", timeout=2).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
         else:
-            return
-    raise OperatorError(f"MiniStack did not start at {endpoint}. Its log: {log or 'not kept'}")
+            return True
+    return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -137,3 +185,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        if process.stdin:
+            process.stdin.close()

@@ -70,7 +70,12 @@ class Resources:
 
 def connect(endpoint: str, dynamodb_endpoint: str | None = None) -> Clients:
     """Clients of the emulator at `endpoint`; its DynamoDB may live elsewhere."""
-    config = Config(retries={"mode": "standard", "max_attempts": 3}, s3={"addressing_style": "path"}, read_timeout=120)
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 3},
+        s3={"addressing_style": "path"},
+        read_timeout=120,
+        proxies={},  # an emulator is on this machine or in its Docker network: never behind HTTP_PROXY
+    )
 
     def client(service: Any) -> Any:
         url = dynamodb_endpoint if service == "dynamodb" and dynamodb_endpoint else endpoint
@@ -137,14 +142,20 @@ def function_environment(names: Names, resources: Resources, function: str, extr
     return {**common, **own, **extra}
 
 
-def bootstrap_zip(script: str) -> bytes:
-    """A function's zip that holds only an executable `bootstrap`: its code is in the image, or on this disk."""
+def bootstrap_zip(script: str, files: Mapping[str, bytes] | None = None) -> bytes:
+    """A function's zip: an executable `bootstrap`, and these files. Its code is in the image, or on this disk."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, script)
+        _add(archive, "bootstrap", script.encode(), 0o755)
+        for name, data in (files or {}).items():
+            _add(archive, name, data, 0o644)
     return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, mode: int) -> None:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = mode << 16
+    archive.writestr(entry, data)
 
 
 def create_function(

@@ -5,6 +5,7 @@ checkout's `.venv`; if there is none, the message says what to do.
 """
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,9 @@ CANNOT_WORK = 2  # as services/ops/cli/console.py says
 
 
 def enter() -> None:
-    """Make sure that the script can import smelt and its packages."""
+    """Make sure that the script can import smelt and its packages. Until it has, Ctrl-C ends it without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as behind `&`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if sys.version_info >= (3, 11) and not missing:
         sys.path.insert(0, str(ROOT))

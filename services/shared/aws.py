@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    InvalidEndpointConfigurationError,
+)
 
 from services.shared.errors import SmeltError
+
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 # What may stop one piece of work without stopping the others: our own errors, and AWS's answers and silences.
 Failure = SmeltError | ClientError | BotoCoreError
@@ -20,12 +28,13 @@ def aws_client(service: Any, region: str | None = None) -> Any:
     """A client of an AWS service, at `AWS_ENDPOINT_URL` where an emulator is used.
 
     Retries with backoff and jitter are botocore's; the pool serves the few calls that run side by side. At an
-    emulator, bucket names go into the path.
+    emulator, bucket names go into the path, and one on this machine is never looked for behind a proxy.
 
     Raises:
         BotoCoreError: no region, or AWS_ENDPOINT_URL is not a URL.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    host = _host(endpoint) if endpoint else None
     style: Any = "path" if endpoint else "auto"
     config = Config(
         retries={"mode": "standard", "max_attempts": 4},
@@ -33,8 +42,22 @@ def aws_client(service: Any, region: str | None = None) -> Any:
         read_timeout=15,  # of silence; with all tries about a minute, which every function has
         max_pool_connections=16,
         s3={"addressing_style": style},
+        proxies={} if host in _THIS_MACHINE else None,  # None: those of the environment
     )
     try:
         return boto3.client(service, region_name=region, config=config)
-    except ValueError as error:  # what botocore raises for an endpoint that is not a URL
+    except ValueError as error:  # an endpoint from another setting, such as AWS_ENDPOINT_URL_S3, that is not a URL
         raise EndpointConnectionError(endpoint_url=endpoint or "", error=error) from error
+
+
+def _host(endpoint: str) -> str:
+    try:
+        parts = urlsplit(endpoint)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # brackets without an address, or a port that is no number below 65536
+        valid = False
+    if not valid:
+        raise InvalidEndpointConfigurationError(
+            msg=f'AWS_ENDPOINT_URL is "{endpoint}", not a URL such as http://localhost:4566'
+        )
+    return str(parts.hostname)

@@ -5,18 +5,29 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import cache
 
 import pytest
 
 from local.ministack import ROOT
 
 pytestmark = pytest.mark.e2e
-IMAGES = ["smelt-ingest", "smelt-transform"]
+IMAGES = ["ingest", "transform"]
 
 
-def run(image: str, *command: str) -> subprocess.CompletedProcess[str]:
+@cache
+def project() -> str:
+    """What compose names the images after."""
+    told = subprocess.run(
+        ["docker", "compose", "config", "--format", "json"], cwd=ROOT, capture_output=True, check=True
+    )
+    return str(json.loads(told.stdout)["name"])
+
+
+def run(service: str, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in an image as Lambda does: read-only but for /tmp."""
     name, *arguments = command
+    image = f"{project()}-{service}"
     as_in_lambda = ["--read-only", "--tmpfs", "/tmp", "--network", "none"]  # noqa: S108
     settings = ["--env", "AWS_DEFAULT_REGION=us-east-1", "--env", "POWERTOOLS_TRACE_DISABLED=true"]
     return subprocess.run(
@@ -28,15 +39,14 @@ def run(image: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_function_starts_without_root_on_a_read_only_file_system(image: str) -> None:
-    service = image.removeprefix("smelt-")
-    done = run(image, "python3", "-c", f"import os, services.{service}.app; print(os.getuid())")
+    done = run(image, "python3", "-c", f"import os, services.{image}.app; print(os.getuid())")
     assert (done.returncode, done.stdout.strip()) == (0, "10001"), done.stderr
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_holds_only_its_own_function(image: str) -> None:
     services = set(run(image, "ls", "/var/task/services").stdout.split())
-    assert services == {"__init__.py", "shared", image.removeprefix("smelt-")}
+    assert services == {"__init__.py", "shared", image}
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -56,7 +66,7 @@ def test_the_shared_layer_holds_pyarrow(image: str) -> None:
 
 def test_ingest_starts_without_pyarrow_and_pandas() -> None:
     code = "import sys, json, services.ingest.app; print(json.dumps(sorted(sys.modules)))"
-    modules = json.loads(run("smelt-ingest", "python3", "-c", code).stdout)
+    modules = json.loads(run("ingest", "python3", "-c", code).stdout)
     assert not {"pyarrow", "pandas", "numpy"} & set(modules)
 
 
@@ -67,12 +77,12 @@ def layers(image: str) -> list[str]:
 
 
 def test_images_differ_in_one_layer_of_their_own_code() -> None:
-    ingest, transform = (layers(image) for image in IMAGES)
+    ingest, transform = (layers(f"{project()}-{image}") for image in IMAGES)
     assert len(set(transform) - set(ingest)) == 1
 
 
 def test_the_same_sources_give_the_same_layers() -> None:
-    again = "smelt-transform-again"
+    again = f"{project()}-transform-again"
     command = [
         "docker",
         "buildx",
@@ -89,10 +99,10 @@ def test_the_same_sources_give_the_same_layers() -> None:
     if bundle := os.environ.get("SMELT_CA_BUNDLE"):
         command += ["--secret", f"id=ca_bundle,src={bundle}"]
     subprocess.run([*command, "."], cwd=ROOT, check=True, capture_output=True)
-    assert layers(again) == layers("smelt-transform")
+    assert layers(again) == layers(f"{project()}-transform")
 
 
 def test_without_a_runtime_api_and_an_emulator_it_says_what_to_do() -> None:
-    done = run("smelt-ingest", "/opt/smelt/entrypoint.sh", "services.ingest.app.handler")
+    done = run("ingest", "/opt/smelt/entrypoint.sh", "services.ingest.app.handler")
     assert done.returncode == 64
     assert "build the *-local target" in done.stderr

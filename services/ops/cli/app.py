@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from services.ops.cli import audit, contracts, smoke, sweep
-from services.ops.cli.console import make_app, run
+from services.ops.cli.console import make_app
 
 app = make_app("Bronze JSON to Silver Parquet: what operators and authors of contracts need.")
 app.add_typer(contracts.app, name="contracts")
 app.command("audit")(audit.audit_pipeline)
 app.command("smoke")(smoke.smoke_pipeline)
 app.command("sweep")(sweep.sweep_pipeline)
-
-
-def main() -> NoReturn:
-    """The entry point of `smelt`."""
-    run(app)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.markup import escape
-from rich.table import Table
 
 from services.ops.audit.accounts import Account, Outcome
 from services.ops.audit.audit import Audit, Limits, audit
@@ -40,18 +37,26 @@ def audit_pipeline(
     dataset: Annotated[str, typer.Option(help="Only objects of this dataset.")] = "",
     prefix: Annotated[str, typer.Option(help="Only objects whose key begins so.")] = "",
     state: Annotated[
-        list[Outcome] | None, typer.Option(help="List objects in this state, done ones included; may be repeated.")
+        list[Outcome] | None,
+        typer.Option(metavar="STATE", help=f"List objects in this state: {', '.join(Outcome)}. May be repeated."),
     ] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only objects created at or after this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only objects created before this time (UTC).")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(metavar="TIME", help="Only objects created at or after this time (UTC).")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(metavar="TIME", help="Only objects created before this time (UTC).")
+    ] = None,
     in_flight_minutes: Annotated[
-        int, typer.Option(min=0, help="A younger upload that ingest has not seen is on its way.")
+        int, typer.Option(min=0, metavar="N", help="A younger upload that ingest has not seen is on its way.")
     ] = DEFAULTS.in_flight // timedelta(minutes=1),
     overdue_hours: Annotated[
-        int, typer.Option(min=0, help="An object that is still unfinished after this time is overdue.")
+        int, typer.Option(min=0, metavar="N", help="An object that is still unfinished after this time is overdue.")
     ] = DEFAULTS.overdue // timedelta(hours=1),
     limit: Annotated[
-        int, typer.Option(min=0, help="How many objects, and findings of each code, are listed. All are counted.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="How many objects, and findings of each code, are listed. All are counted."
+        ),
     ] = DEFAULTS.listed,
     as_json: JsonFlag = False,
 ) -> None:
@@ -139,8 +144,8 @@ def _account_document(account: Account) -> dict[str, object]:
 
 
 def _show(found: Audit) -> None:
-    if found.accounts:
-        show(_objects(found.accounts))
+    for account in found.accounts:
+        _show_account(account)
     if found.accounts_left_out:
         show(f"{found.accounts_left_out:,} more objects are not listed: choose fewer, or raise --limit.")
     _show_findings(found)
@@ -155,20 +160,17 @@ def _show(found: Audit) -> None:
     show(f"{found.findings.total:,} findings", style="red" if found.findings.total else None)
 
 
-def _objects(accounts: Iterable[Account]) -> Table:
-    table = Table(title="Objects", title_justify="left")
-    table.add_column("state", no_wrap=True)
-    for number in ("units", "rows", "Silver", "quarantined"):
-        table.add_column(number, justify="right", no_wrap=True)
-    table.add_column("object", overflow="fold")
-    for account in accounts:
-        counts = account.counts
-        numbers = (f"{number:,}" for number in (counts.read, counts.silver, counts.quarantined))
-        lines = (str(account.id), account.reason, *account.errors, account.next_step)
-        told = escape("\n".join(filter(None, lines)))
-        style = None if account.outcome.all_right else "yellow"
-        table.add_row(account.outcome.word, f"{account.committed:,}/{account.units:,}", *numbers, told, style=style)
-    return table
+def _show_account(account: Account) -> None:
+    """The object on a line of its own, so that its name can be copied; below it what became of it, and why."""
+    counts, style = account.counts, None if account.outcome.all_right else "yellow"
+    show(str(account.id), style=style)
+    show(
+        f"  {account.outcome.word}; units: {account.committed:,} of {account.units:,}; "
+        f"{counts.read:,} rows = {counts.silver:,} Silver + {counts.quarantined:,} quarantined",
+        style=style,
+    )
+    for line in filter(None, (account.reason, *account.errors, account.next_step)):
+        show(f"  {line}", style=style)
 
 
 def _show_findings(found: Audit) -> None:

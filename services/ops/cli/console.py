@@ -9,17 +9,22 @@ It knows no command. docs/commands.md is the page for users.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
+from rich.table import Table
 
 from services.shared.errors import SmeltError
 
@@ -41,15 +46,27 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON
 RegionOption = Annotated[str | None, typer.Option(help="The AWS region.", envvar="AWS_DEFAULT_REGION")]
 
 
+for _name in ("stdout", "stderr"):
+    if getattr(sys, _name) is None:  # closed by whoever started this (`>&-`): written to nowhere
+        setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 (for as long as the program runs)
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
 results = Console(width=_WIDTH, highlight=False)
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+# On a terminal, messages break between words; elsewhere, each is one line.
+messages = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:
     """Print a part of the result: a table or a line of text. Text is printed as it is, not as markup."""
     results.print(*what, style=style, markup=False, soft_wrap=all(isinstance(part, str) for part in what))
+
+
+def make_table(title: str, *columns: str, right: Collection[str] = ()) -> Table:
+    """A table for `show`, of which nothing is cut on a narrow terminal; the columns in `right` hold numbers."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
 
 
 def show_json(value: object) -> None:
@@ -85,6 +102,8 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
     program: Any = typer.main.get_command(command)
     program.params.append(_version_option())
     _add_exit_codes(program)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as programs have it while they import packages
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = program.main(arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -95,7 +114,8 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
     except typer.Abort:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
-        return _reader_is_gone()
+        _give_up_output()
+        return ExitCode.FAILED
     except SystemExit as error:  # a sentence from code that was run; or 1 from rich and Typer where the reader is gone
         if isinstance(error.code, str):
             _fail(error.code)
@@ -103,12 +123,14 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
     except Exception as error:  # noqa: BLE001 (the end of the program: each error gets a message and its exit code)
         message = explain(error)
         if message is None:
-            traceback.print_exception(error)
+            with suppress(OSError):
+                traceback.print_exception(error)
             message = "This is a bug in smelt: please report it with the lines above."
         _fail(message)
+        _give_up_output()
         return ExitCode.FAILED
     if code == ExitCode.INTERRUPTED:
-        say("Interrupted.")
+        _tell("Interrupted.")
     return code if isinstance(code, int) else ExitCode.OK
 
 
@@ -131,9 +153,15 @@ def explain(error: Exception) -> str | None:
         return _explain_answer(error.response, error.operation_name)
     if isinstance(error, aws.BotoCoreError):
         return f"{error}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = error.filename or "The output"
+        return f"{where}: {error.strerror}. Free some space, or write elsewhere; then run this again."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return None
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 _CREDENTIALS_REFUSED = {
@@ -171,14 +199,22 @@ def _show_usage(error: Any) -> bool:
 
 
 def _fail(message: str) -> None:
-    messages.print("error:", style="bold red", end=" ")
-    messages.print(message, style="red", markup=False)
+    with suppress(OSError):  # standard error may be full or closed; the exit code still tells
+        messages.print("error:", style="bold red", end=" ")
+        messages.print(message, style="red", markup=False)
 
 
-def _reader_is_gone() -> ExitCode:
-    """Whoever read the output has stopped reading, as `head` does. Python must not try to write at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.FAILED
+def _tell(text: str) -> None:
+    with suppress(OSError):
+        say(text)
+
+
+def _give_up_output() -> None:
+    """Let Python write nothing more at exit: whoever read has stopped reading, as `head` does, or the disk is full."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _add_exit_codes(command: Any) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from services.ops.cli.console import JsonFlag, finish, make_app, show, show_json
+from services.ops.cli.console import JsonFlag, finish, make_app, make_table, show, show_json
 from services.ops.contracts.check import check
 from services.ops.contracts.findings import Level, Report
 from services.ops.contracts.number import write_ids
@@ -78,13 +77,13 @@ def _as_dict(report: Report) -> dict[str, object]:
 
 
 def _show(report: Report) -> None:
-    datasets = Table("dataset", "version", "fields", "key", "event time", title="Contracts", title_justify="left")
+    datasets = make_table("Contracts", "dataset", "version", "fields", "key", "event time", right={"fields"})
     for contract in report.datasets:
         keys = ", ".join(contract.keys)
         datasets.add_row(contract.dataset, contract.version, str(len(contract.fields)), keys, contract.event_time)
     show(datasets)
     if report.findings:
-        findings = Table("where", "finding", "what", title="Findings", title_justify="left")
+        findings = make_table("Findings", "where", "finding", "what")
         for finding in report.findings:
             findings.add_row(finding.where, finding.level.value, escape(finding.what), style=_STYLES[finding.level])
         show(findings)

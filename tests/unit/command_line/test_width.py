@@ -1,0 +1,33 @@
+"""On a narrow terminal nothing is cut: not in the help of any command, nor in a table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from local.ministack import ROOT
+
+SMELT = ["-m", "services.ops.cli"]
+SCREENS = [
+    [*SMELT, "--help"],
+    [*SMELT, "audit", "--help"],
+    [*SMELT, "sweep", "--help"],
+    [*SMELT, "contracts", "--help"],
+    [*SMELT, "contracts", "check", "--help"],
+    [*SMELT, "contracts", "number", "--help"],
+    [*SMELT, "contracts", "check"],
+    ["-m", "local.demo", "--help"],
+    ["scripts/gen_fake_events.py", "--help"],
+]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("screen", SCREENS, ids=" ".join)
+def test_a_screen_fits(screen: list[str], columns: int) -> None:
+    settings = os.environ | {"COLUMNS": str(columns)}
+    done = subprocess.run([sys.executable, *screen], cwd=ROOT, env=settings, capture_output=True, text=True, check=True)
+    assert "…" not in done.stdout
+    assert [line for line in done.stdout.splitlines() if len(line) > columns] == []
