@@ -128,6 +128,8 @@ class SmokeTest:
             ClientError, BotoCoreError: a bucket or the ledger cannot be used.
         """
         file = make_file(datetime.now(UTC))
+        for bucket in (self.bronze_bucket, self.silver_bucket):  # a wrong name or region leaves nothing anywhere
+            self.s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
         answer = self.s3.put_object(Bucket=self.bronze_bucket, Key=file.key, Body=file.body)
         id_ = ObjectId(self.bronze_bucket, file.key, answer["ETag"].strip('"'))
         found = Smoke(id_, rows=len(file.accepted) + len(file.refused))

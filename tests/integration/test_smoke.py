@@ -145,7 +145,7 @@ def test_a_pipeline_that_never_answers_ends_in_time_with_the_next_step(
     deaf = shell.pipeline.names.bronze_bucket + "-deaf"
     create_bucket(shell.pipeline.clients.s3, deaf)
     create_ledger(shell.pipeline.clients.dynamodb, f"ledger-{deaf}")
-    result = shell.smoke("--bronze-bucket", deaf, "--table", f"ledger-{deaf}", "--timeout-minutes", "0.02")
+    result = shell.smoke("--bronze-bucket", deaf, "--table", f"ledger-{deaf}", "--minutes", "0.02")
     assert result.exit_code == 1
     assert "nothing more happened within 1 s. ingest has not planned the object." in result.stdout
     assert "Read ingest's log" in result.stdout

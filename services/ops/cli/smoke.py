@@ -22,7 +22,7 @@ def smoke_pipeline(
     bronze_bucket: BronzeOption = "",
     silver_bucket: SilverOption = "",
     region: RegionOption = None,
-    timeout_minutes: Annotated[float, typer.Option(min=0, help="How long to wait for the rows.")] = 10,
+    minutes: Annotated[float, typer.Option(help="How long to wait for the rows.")] = 10,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that a deployed pipeline works: upload known rows, wait, audit, and compare every value in Silver.
@@ -45,7 +45,7 @@ def smoke_pipeline(
                 else:
                     say(text)
 
-            found = SmokeTest(ledger, s3, bronze_bucket, silver_bucket, table, tell).run(timeout_minutes * 60)
+            found = SmokeTest(ledger, s3, bronze_bucket, silver_bucket, table, tell).run(minutes * 60)
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
             f"The smoke test of {bronze_bucket}, {silver_bucket} and {table} stopped: {explain(error)}"

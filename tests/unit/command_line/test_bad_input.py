@@ -32,6 +32,7 @@ QUEUE = "http://localhost/000000000000/events"
 ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "audit": (smelt, ["audit", *NAMES], ["-m", "services.ops.cli"]),
     "audit --unfinished": (smelt, ["audit", "--unfinished", *NAMES[:2]], ["-m", "services.ops.cli"]),
+    "smoke": (smelt, ["smoke", *NAMES], ["-m", "services.ops.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),
     "ensure_dlq_for_queue": (
@@ -64,6 +65,8 @@ class Refusal(BaseHTTPRequestHandler):
         self.send_response(301 if code == "PermanentRedirect" else 403)
         self.send_header("Content-Type", "application/x-amz-json-1.0" if as_json else "application/xml")
         self.send_header("Content-Length", str(len(answer)))
+        if code == "PermanentRedirect":
+            self.send_header("x-amz-bucket-region", "eu-west-1")  # as S3 always says
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.encode())
@@ -197,6 +200,7 @@ class Mistake:
 SHIPMENTS = ["--type", "shipments", "--out"]
 MISTAKES = [
     Mistake(smelt, ["audit"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
+    Mistake(smelt, ["smoke"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
     Mistake(smelt, ["sweep"], "No pipeline given: pass --table and --silver-bucket"),
     Mistake(smelt, ["audit", *NAMES, "--since", "yesterday"], "Invalid value for '--since'"),
     Mistake(smelt, ["audit", *NAMES, "--limit", "-1"], "Invalid value for '--limit'"),
@@ -208,7 +212,7 @@ MISTAKES = [
     Mistake(smelt, ["contracts", "number", "/dev/null"], "/dev/null: is empty"),
     Mistake(demo, ["nowhere"], "nowhere: no such folder. Pass a folder such as examples/flights"),
     Mistake(demo, ["README.md"], "README.md: no such folder"),
-    Mistake(demo, ["contracts"], "It contains 3 contracts; missing files: export.py, queries.sql"),
+    Mistake(demo, ["contracts"], "It contains 4 contracts; missing files: export.py, queries.sql"),
     Mistake(demo, ["--state", "/dev/null"], "/dev/null"),
     Mistake(generate, [*SHIPMENTS, "nowhere/out.jsonl"], "nowhere/out.jsonl: No such file or directory"),
     Mistake(generate, [*SHIPMENTS, "contracts"], "contracts: Is a directory"),

@@ -14,6 +14,7 @@ SMELT = ["-m", "services.ops.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
+    [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
     [*SMELT, "contracts", "--help"],
     [*SMELT, "contracts", "check", "--help"],
