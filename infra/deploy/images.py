@@ -35,6 +35,10 @@ class PushFailed(OperatorError):
     """Images cannot be pushed; the message says what to fix first."""
 
 
+class RepositoryMissing(PushFailed):
+    """A repository does not exist yet, as before the first push."""
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """The commit that images are built from. `created` is its date, RFC 3339; `epoch` the same in epoch seconds."""
@@ -112,13 +116,15 @@ def repositories(ecr: Any, project: str) -> dict[str, str]:
     """Function -> what its images are called, without tag.
 
     Raises:
-        PushFailed: a repository is missing.
+        RepositoryMissing: one does not exist.
     """
     names = {function: f"{project}/{function}" for function in FUNCTIONS}
     try:
         found = ecr.describe_repositories(repositoryNames=list(names.values()))["repositories"]
     except ecr.exceptions.RepositoryNotFoundException as error:
-        raise PushFailed(f"A repository is missing ({error}). `make tf-bootstrap` creates the repositories.") from error
+        raise RepositoryMissing(
+            f"A repository is missing ({error}). `make tf-bootstrap` creates the repositories."
+        ) from error
     urls = {entry["repositoryName"]: entry["repositoryUri"] for entry in found}
     return {function: f"{registry_host(urls[name])}/{name}" for function, name in names.items()}
 

@@ -29,15 +29,3 @@ variable "force_delete" {
   type        = bool
   default     = false
 }
-
-variable "state_bucket" {
-  description = "A bucket to create for Terraform's state (backend/backend.hcl names it); empty for none."
-  type        = string
-  default     = ""
-}
-
-variable "s3_path_style" {
-  description = "For emulators: the bucket's name goes into the path."
-  type        = bool
-  default     = false
-}

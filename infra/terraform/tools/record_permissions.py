@@ -193,7 +193,7 @@ def record() -> None:
         copy_terraform(copy)
         recorder = Recorder(copy, endpoint)
         with messages.status("tf-bootstrap ..."):
-            bootstrap = recorder.actions("bootstrap", PROJECT | {"s3_path_style": True})
+            bootstrap = recorder.actions("bootstrap", PROJECT)
         with messages.status("the pipeline, in a copy of envs/local ... (3 minutes)"):
             base = recorder.actions("envs/local", pipeline)
         with messages.status("with existing queues ..."):
