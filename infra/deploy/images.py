@@ -19,8 +19,13 @@ from urllib.parse import urlsplit
 from infra.deploy.terraform import ROOT, terraform
 from services.ops.errors import OperatorError
 
-FUNCTIONS = ("ingest", "transform")
 TERRAFORM = Path("infra/terraform")
+# Terraform reads the same file: for the repositories, and for what each part of the platform needs images of.
+FUNCTIONS: tuple[str, ...] = tuple(
+    function
+    for functions in json.loads((ROOT / TERRAFORM / "functions.json").read_text()).values()
+    for function in functions
+)
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 # What goes into an image. Other files may differ from the commit that names the image.
 SOURCES = ("services", "contracts", "docker", "local", "requirements", ".dockerignore")

@@ -106,6 +106,8 @@ def test_preflight_needs_what_is_listed(asked: Asked, emulator: str, tmp_path: P
         "existing_queue_arn": "arn:aws:sqs:us-east-2:000000000000:queue",
         "existing_dlq_url": "https://sqs.us-east-2.amazonaws.com/000000000000/dlq",
         "existing_dlq_arn": "arn:aws:sqs:us-east-2:000000000000:dlq",
+        "existing_ingest_failures_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/failures",
+        "existing_ingest_failures_queue_arn": "arn:aws:sqs:us-east-2:000000000000:failures",
     }
     topic = {"observability_enabled": True, "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:topic"}
     found: set[str] = set()

@@ -41,7 +41,12 @@ class Checkout:
 
     def apply(self) -> subprocess.CompletedProcess[str]:
         """Apply as little as makes a state: the ledger."""
-        options = ["-auto-approve", "-input=false", "-var-file=dev.tfvars", "-target=module.pipeline.module.ledger"]
+        options = [
+            "-auto-approve",
+            "-input=false",
+            "-var-file=dev.tfvars",
+            "-target=module.platform.module.pipeline.module.ledger",
+        ]
         logging = {"TF_LOG": "JSON", "TF_LOG_PATH": str(self.log)}
         return self.run("infra/terraform/tools/terraform.sh", "infra/terraform/envs/dev", "apply", *options, **logging)
 

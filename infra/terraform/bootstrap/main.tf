@@ -16,9 +16,13 @@ provider "aws" {
   region = var.region
 }
 
+locals {
+  project = jsondecode(file("${path.module}/../names.json")).project
+}
+
 module "registry" {
   source   = "../modules/registry"
-  for_each = toset(["ingest", "transform"])
+  for_each = toset(flatten(values(jsondecode(file("${path.module}/../functions.json")))))
 
   name         = "${var.project}/${each.key}"
   keep_images  = var.keep_images

@@ -19,6 +19,10 @@ provider "aws" {
   s3_use_path_style = var.s3_path_style
 }
 
+locals {
+  limits = jsondecode(file("${path.module}/../names.json")).aws_s3_bucket
+}
+
 resource "aws_s3_bucket" "state" {
   # checkov:skip=CKV_AWS_18: access logs need a bucket of the account; CloudTrail data events serve the same without one
   # checkov:skip=CKV_AWS_144: versions protect the state; another region is the decision of whoever owns the account

@@ -18,8 +18,8 @@ variable "state_bucket" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.state_bucket))
-    error_message = "state_bucket must have 3 to 63 lower-case letters, digits or hyphens, and begin and end with a letter or digit."
+    condition     = length(var.state_bucket) >= local.limits.min && length(var.state_bucket) <= local.limits.max && can(regex(local.limits.pattern, var.state_bucket))
+    error_message = "state_bucket must have ${local.limits.min} to ${local.limits.max} lower-case letters, digits or hyphens, and begin and end with a letter or digit."
   }
 }
 

@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
+from infra.deploy.images import FUNCTIONS  # noqa: E402
 from local.ministack import ministack  # noqa: E402
 from services.ops.cli.console import messages, run, say  # noqa: E402
 
@@ -129,7 +130,7 @@ COMMANDS = {
         "sqs:SetQueueAttributes",
     },
 }
-IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in ("ingest", "transform")}
+IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in FUNCTIONS}
 PROJECT = {"project": "smelt-local", "region": "us-east-1"}
 
 
@@ -186,7 +187,8 @@ def record() -> None:
     queue = "arn:aws:sqs:us-east-1:000000000000:given"
     url = "http://localhost/000000000000/given"
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
-    given |= {"existing_dlq_arn": f"{queue}-dlq", "existing_dlq_url": f"{url}-dlq"}
+    for other in ("dlq", "ingest_failures_queue"):
+        given |= {f"existing_{other}_arn": f"{queue}-{other}", f"existing_{other}_url": f"{url}-{other}"}
     pipeline = PROJECT | {"images": IMAGES, "observability_enabled": False}
     with ministack() as endpoint, tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "terraform"

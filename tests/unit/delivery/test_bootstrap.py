@@ -1,4 +1,4 @@
-"""What `make push-images`, `make tf-bootstrap` and `make tf-init` run: the real Makefile, with stubs for Terraform and our commands."""
+"""What make runs for push-images, tf-bootstrap and tf-init: the real Makefile, with stubs for Terraform and us."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Made = Callable[..., tuple[int, list[str]]]
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
-    """Runs make; gives its exit code and the commands that it would have run. `check` is how push-images --check ends."""
+    """Runs make; gives its exit code and the commands that it ran. `check` is how push-images --check ends."""
     log = tmp_path / "log"
     stub = tmp_path / "stub"
     stub.write_text(

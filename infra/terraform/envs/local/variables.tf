@@ -52,7 +52,7 @@ variable "existing_ingest_failures_queue_url" {
 }
 
 variable "existing_ingest_failures_queue_arn" {
-  description = "The ARN of the queue in existing_ingest_failures_queue_url. Without it, such events go to the existing dead-letter queue."
+  description = "The ARN of the queue in existing_ingest_failures_queue_url."
   type        = string
   default     = null
 }

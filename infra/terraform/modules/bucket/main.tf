@@ -1,9 +1,13 @@
 # A private bucket; modules/bucket_settings says what that means.
 
+locals {
+  limits = jsondecode(file("${path.module}/../../names.json")).aws_s3_bucket
+}
+
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_18: access logs need a bucket of the account; CloudTrail data events serve the same without one
   # checkov:skip=CKV_AWS_144: replication to another region is the decision of whoever owns the data
-  # checkov:skip=CKV_AWS_145: encrypted with SSE-S3; a key of your own would have to be granted to every reader
+  # checkov:skip=CKV_AWS_145: SSE-S3 unless kms_key_arn is given: a key of your own has to be granted to every reader
   # checkov:skip=CKV2_AWS_62: the notification module announces what has to be announced
   bucket = var.name
   tags   = var.tags
@@ -17,4 +21,5 @@ module "settings" {
   noncurrent_days        = var.noncurrent_days
   incomplete_upload_days = var.incomplete_upload_days
   expiration_days        = var.expiration_days
+  kms_key_arn            = var.kms_key_arn
 }

@@ -3,8 +3,8 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.name))
-    error_message = "A bucket's name has 3 to 63 lower-case letters, digits, hyphens or dots, and begins and ends with a letter or digit."
+    condition     = length(var.name) >= local.limits.min && length(var.name) <= local.limits.max && can(regex(local.limits.pattern, var.name))
+    error_message = "A bucket's name has ${local.limits.min} to ${local.limits.max} lower-case letters, digits or hyphens, and begins and ends with a letter or digit."
   }
 }
 
@@ -30,4 +30,11 @@ variable "tags" {
   description = "Tags of the bucket."
   type        = map(string)
   default     = {}
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts new objects; empty for SSE-S3."
+  type        = string
+  default     = ""
+  nullable    = false
 }

@@ -29,8 +29,12 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = var.bucket
 
   rule {
+    # A bucket key: one call of KMS for many objects.
+    bucket_key_enabled = var.kms_key_arn != ""
+
     apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256"
+      sse_algorithm     = var.kms_key_arn == "" ? "AES256" : "aws:kms"
+      kms_master_key_id = var.kms_key_arn == "" ? null : var.kms_key_arn
     }
   }
 }

@@ -43,3 +43,10 @@ variable "expiration_days" {
     error_message = "Every expiry must be a whole number of days, at least 1."
   }
 }
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts new objects; empty for SSE-S3."
+  type        = string
+  default     = ""
+  nullable    = false
+}

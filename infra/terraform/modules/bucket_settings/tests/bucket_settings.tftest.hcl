@@ -88,3 +88,16 @@ run "refuses_to_drop_versions_that_messages_may_still_name" {
 
   expect_failures = [var.noncurrent_days]
 }
+
+run "encrypts_with_a_key_if_given" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/ours"
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" && one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default[0].kms_master_key_id == "arn:aws:kms:us-east-2:123456789012:key/ours"
+    error_message = "New objects must be encrypted with the key."
+  }
+}

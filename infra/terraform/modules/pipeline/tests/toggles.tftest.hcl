@@ -1,17 +1,14 @@
 # What the toggles create, alone and together; and what is refused before anything exists.
 
 mock_provider "aws" {
-  override_data {
-    target = data.aws_caller_identity.current
-    values = { account_id = "123456789012" }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
   }
-  override_data {
-    target = data.aws_partition.current
-    values = { partition = "aws" }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
   }
-  override_data {
-    target = data.aws_region.current
-    values = { name = "us-east-2" }
+  mock_data "aws_region" {
+    defaults = { name = "us-east-2" }
   }
 }
 
@@ -156,7 +153,7 @@ run "existing_queues" {
   }
 }
 
-run "existing_queue_without_a_failures_queue" {
+run "refuses_an_existing_queue_without_a_queue_for_failed_events" {
   command = plan
 
   variables {
@@ -166,28 +163,32 @@ run "existing_queue_without_a_failures_queue" {
     existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
   }
 
-  assert {
-    condition     = local.ingest_failures.arn == "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    error_message = "Failed S3 events must go to the existing dead-letter queue then, not be lost."
+  expect_failures = [var.existing_ingest_failures_queue_url]
+}
+
+run "refuses_failed_events_in_the_dead_letter_queue" {
+  command = plan
+
+  variables {
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
   }
 
-  assert {
-    condition     = local.senders.dlq == ["arn:aws:iam::123456789012:role/smelt-test-transform", "arn:aws:iam::123456789012:role/smelt-test-ingest"]
-    error_message = "Lambda must be allowed to send failed events there, with ingest's role."
-  }
-
-  assert {
-    condition     = keys(output.queue_policies) == ["dlq", "queue"]
-    error_message = "There are only two queues."
-  }
+  expect_failures = [var.existing_ingest_failures_queue_arn]
 }
 
 run "refuses_an_existing_queue_without_a_dead_letter_queue" {
   command = plan
 
   variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
   }
 
   expect_failures = [var.existing_dlq_url]
@@ -197,10 +198,12 @@ run "refuses_a_queue_as_its_own_dead_letter_queue" {
   command = plan
 
   variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine"
   }
 
   expect_failures = [var.existing_dlq_arn]
@@ -225,10 +228,12 @@ run "existing_queue_elsewhere_warns" {
   command = plan
 
   variables {
-    existing_queue_url = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:eu-west-1:123456789012:mine"
-    existing_dlq_url   = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:eu-west-1:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+    existing_queue_url                 = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:eu-west-1:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:eu-west-1:123456789012:mine-dlq"
   }
 
   expect_failures = [check.region_of_the_existing_queue]
@@ -295,12 +300,14 @@ run "refuses_half_an_existing_queue" {
   command = plan
 
   variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
   }
 
-  expect_failures = [var.existing_queue_url]
+  expect_failures = [var.existing_queue_url, var.existing_ingest_failures_queue_arn]
 }
 
 run "refuses_an_existing_dead_letter_queue_without_its_queue" {
@@ -318,10 +325,12 @@ run "refuses_an_arn_that_is_no_queue" {
   command = plan
 
   variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sns:us-east-2:123456789012:mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sns:us-east-2:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
   }
 
   expect_failures = [var.existing_queue_arn]
@@ -478,7 +487,7 @@ run "takes_the_settings_that_functions_read" {
   command = plan
 
   variables {
-    environment = { UNIT_BYTES = "1048576", POWERTOOLS_LOG_LEVEL = "DEBUG" }
+    environment = { UNIT_BYTES = "1048576", POWERTOOLS_LOGGER_SAMPLE_RATE = "0.1" }
   }
 }
 
@@ -500,4 +509,172 @@ run "refuses_concurrency_of_an_unknown_function" {
   }
 
   expect_failures = [var.reserved_concurrency]
+}
+
+run "logs_as_much_as_asked" {
+  command = plan
+
+  variables {
+    application_log_level = "DEBUG"
+  }
+
+  assert {
+    condition     = !contains(keys(local.environment), "POWERTOOLS_LOG_LEVEL")
+    error_message = "There must be one level, Lambda's own."
+  }
+}
+
+run "refuses_a_log_level_without_effect" {
+  command = plan
+
+  variables {
+    environment = { POWERTOOLS_LOG_LEVEL = "DEBUG" }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "refuses_a_project_that_ecr_would_refuse" {
+  command = plan
+
+  variables {
+    project = "a--b"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "refuses_a_project_that_is_too_long_for_a_bucket" {
+  command = plan
+
+  variables {
+    project = "abcdefghijklmnopqrstuvwxy"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "refuses_a_project_with_a_prefix_that_s3_keeps" {
+  command = plan
+
+  variables {
+    project = "sthree-smelt"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "a_bronze_bucket_that_exists" {
+  command = plan
+
+  variables {
+    create_bronze_bucket = false
+    bronze_bucket_name   = "ours.raw"
+    bronze_kms_key_arn   = "arn:aws:kms:us-east-2:123456789012:key/bronze"
+  }
+
+  assert {
+    condition     = length(module.bronze) == 0 && length(module.bronze_notification) == 0 && length(module.bronze_events) == 1
+    error_message = "Nothing of the bucket may be managed; EventBridge tells ingest."
+  }
+
+  assert {
+    condition     = output.bronze_bucket == "ours.raw" && output.arns.bronze_bucket == "arn:aws:s3:::ours.raw"
+    error_message = "The bucket must be named in the outputs."
+  }
+
+  assert {
+    condition     = keys(local.use_key.ingest) == [] && keys(local.use_key.transform) == ["UseKeyOfBronze"]
+    error_message = "Only transform reads the bucket, and only its key is used."
+  }
+
+  assert {
+    condition     = one(local.bronze_rule_arns) == "arn:aws:events:us-east-2:123456789012:rule/smelt-test-bronze-objects"
+    error_message = "The rule may send events that it could not deliver."
+  }
+}
+
+run "a_key_for_everything" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/all"
+  }
+
+  assert {
+    condition     = keys(local.use_key.ingest) == ["UseKeyOfLedger", "UseKeyOfQueues"] && keys(local.use_key.transform) == ["UseKeyOfBronze", "UseKeyOfLedger", "UseKeyOfQueues", "UseKeyOfSilver"]
+    error_message = "Each role may use the key for what it does, and nothing else."
+  }
+
+  assert {
+    condition     = local.use_key.transform.UseKeyOfBronze.condition == { StringEquals = { "kms:ViaService" = ["s3.us-east-2.amazonaws.com"] } }
+    error_message = "A key may be used through the service only."
+  }
+}
+
+run "refuses_a_missing_name_of_a_bucket_that_exists" {
+  command = plan
+
+  variables {
+    create_bronze_bucket = false
+  }
+
+  expect_failures = [var.bronze_bucket_name]
+}
+
+run "refuses_a_key_for_a_bucket_that_it_makes" {
+  command = plan
+
+  variables {
+    bronze_kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/bronze"
+  }
+
+  expect_failures = [var.bronze_kms_key_arn]
+}
+
+run "refuses_to_turn_eventbridge_on_for_a_bucket_that_exists" {
+  command = plan
+
+  variables {
+    create_bronze_bucket       = false
+    bronze_bucket_name         = "ours"
+    bronze_eventbridge_enabled = true
+  }
+
+  expect_failures = [var.bronze_eventbridge_enabled]
+}
+
+run "refuses_an_alias_for_a_key" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-2:123456789012:alias/ours"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "refuses_a_key_for_queues_that_exist" {
+  command = plan
+
+  variables {
+    kms_key_arn                        = "arn:aws:kms:us-east-2:123456789012:key/all"
+    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
+    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
+    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
+    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
+    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
+    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "tells_what_other_modules_need" {
+  command = plan
+
+  assert {
+    condition     = keys(output.functions) == local.functions && output.functions["ingest"].role_arn == "arn:aws:iam::123456789012:role/smelt-test-ingest"
+    error_message = "Every function in functions.json must be described, with its role."
+  }
 }
