@@ -88,6 +88,10 @@ tf-apply: tf-plan ## Create or change the pipeline; asks first (TF_AUTO_APPROVE=
 	@[ "$(TF_AUTO_APPROVE)" = 1 ] || { printf 'Apply this plan? Type "yes" to go on: '; read -r answer; [ "$$answer" = yes ]; }
 	@$(TERRAFORM) $(TF_ENV) apply $(ENV).tfplan
 
+.PHONY: tf-apply-plan
+tf-apply-plan: ## Apply the plan that make tf-plan wrote, as it is; Terraform refuses it if anything has changed since
+	@$(TERRAFORM) $(TF_ENV) apply -input=false $(ENV).tfplan
+
 .PHONY: empty-buckets
 empty-buckets: $(VENV)/.app ## Delete every version of every object in both buckets; asks first (YES=1: does not)
 	@$(DEPLOY) empty-buckets --terraform-dir $(TF_ENV) $(if $(filter 1,$(YES)),--yes)
