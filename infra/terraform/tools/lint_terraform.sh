@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Terraform's own checks: format, validity of every root module, and the plans of tests/*.tftest.hcl. Needs no AWS
-# account. It works on a copy, so that no lock file of this machine's platform alone is left in the checkout.
+# Terraform's own checks: format, validity of every root module, the plans of tests/*.tftest.hcl, and the tables in the
+# modules' READMEs. Needs no AWS account. It works on a copy, so that no lock file of this machine's platform alone is left in the checkout.
 #
 # usage: infra/terraform/tools/lint_terraform.sh [ROOT...]     (such as modules/queue; without any: all)
 set -euo pipefail
@@ -17,6 +17,7 @@ fi
 terraform() { "$repository/infra/terraform/tools/terraform.sh" "$@"; }
 
 terraform infra/terraform fmt -check -diff -recursive
+"${PYTHON:-python3}" infra/terraform/tools/module_tables.py --check
 copy="$repository/.smelt/terraform/lint/terraform"
 rm -rf "$copy"
 mkdir -p "$copy"

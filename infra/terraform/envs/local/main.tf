@@ -30,6 +30,8 @@ module "platform" {
   tag_iam_and_sqs = true
 
   pipeline = {
+    create_bronze_bucket               = var.create_bronze_bucket
+    bronze_bucket_name                 = var.bronze_bucket_name
     images                             = var.images
     transform_timeout_seconds          = 60
     tracing_enabled                    = false # the runtime interface emulator has no X-Ray daemon

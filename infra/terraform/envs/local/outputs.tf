@@ -13,6 +13,11 @@ output "artifacts_bucket" {
   value       = module.platform.artifacts_bucket
 }
 
+output "managed_buckets" {
+  description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
+  value       = module.platform.managed_buckets
+}
+
 output "queue_url" {
   description = "The queue between ingest and transform."
   value       = module.platform.pipeline.queue_url

@@ -62,3 +62,15 @@ variable "observability_enabled" {
   type        = bool
   default     = null
 }
+
+variable "create_bronze_bucket" {
+  description = "Whether Terraform makes the Bronze bucket. If not, bronze_bucket_name exists already and is not changed: its owner turns EventBridge on for it."
+  type        = bool
+  default     = null
+}
+
+variable "bronze_bucket_name" {
+  description = "The Bronze bucket's name; empty for `<project>-bronze-<account>-<region>`."
+  type        = string
+  default     = null
+}

@@ -8,6 +8,11 @@ output "silver_bucket" {
   value       = module.silver.name
 }
 
+output "managed_buckets" {
+  description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
+  value       = concat(module.bronze[*].name, [module.silver.name])
+}
+
 output "queue_url" {
   description = "The queue between ingest and transform."
   value       = local.queue.url

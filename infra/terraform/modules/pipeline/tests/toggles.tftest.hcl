@@ -579,6 +579,11 @@ run "a_bronze_bucket_that_exists" {
   }
 
   assert {
+    condition     = output.managed_buckets == ["smelt-test-silver-123456789012-us-east-2"]
+    error_message = "The bucket must never be emptied: it is somebody else's."
+  }
+
+  assert {
     condition     = output.bronze_bucket == "ours.raw" && output.arns.bronze_bucket == "arn:aws:s3:::ours.raw"
     error_message = "The bucket must be named in the outputs."
   }

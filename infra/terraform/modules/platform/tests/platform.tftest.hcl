@@ -45,4 +45,9 @@ run "has_a_bucket_for_artifacts_if_asked" {
     condition     = output.artifacts_bucket == "smelt-test-artifacts-123456789012-us-east-2"
     error_message = "The bucket must be unique by account and region."
   }
+
+  assert {
+    condition     = contains(output.managed_buckets, output.artifacts_bucket) && length(output.managed_buckets) == 3
+    error_message = "It must be emptied before everything is destroyed."
+  }
 }
