@@ -162,7 +162,7 @@ def test_alarms_name_the_queues_and_functions_that_are_there(alarms: dict[str, d
     queues = {
         alarm["dimensions"]["QueueName"] for alarm in alarms.values() if "QueueName" in (alarm["dimensions"] or {})
     }
-    assert queues == {"given", "given-dlq"}
+    assert queues == {"given", "given-dlq", "given-failures"}
     functions = {
         alarm["dimensions"]["FunctionName"]
         for alarm in alarms.values()

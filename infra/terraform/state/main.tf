@@ -25,6 +25,7 @@ locals {
 
 resource "aws_s3_bucket" "state" {
   # checkov:skip=CKV_AWS_18: access logs need a bucket of the account; CloudTrail data events serve the same without one
+  # checkov:skip=CKV_AWS_19: modules/bucket_settings encrypts it
   # checkov:skip=CKV_AWS_144: versions protect the state; another region is the decision of whoever owns the account
   # checkov:skip=CKV_AWS_145: encrypted with SSE-S3; the state holds names and no secrets
   # checkov:skip=CKV2_AWS_62: nobody has to be told of a new state

@@ -46,6 +46,7 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_lambda_function" "this" {
+  # checkov:skip=CKV_AWS_50: on by default (tracing_enabled); checkov does not follow a variable through the platform's object
   # checkov:skip=CKV_AWS_116: an on-failure destination, which also keeps the reason, takes the place of a dead-letter queue
   # checkov:skip=CKV_AWS_117: talks to AWS services only; a VPC would add cost and nothing to reach
   # checkov:skip=CKV_AWS_173: the variables hold names and no secrets; Lambda encrypts them with its own key

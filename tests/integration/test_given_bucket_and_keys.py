@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import boto3
 import pytest
 
+from local.stack import Clients
+from services.ingest.events import created_object, notification_records
 from tests.support.iam_simulate import Ask, Decision, decide
 from tests.support.terraform import IMAGES, of_type, plan, resources
 
@@ -16,6 +19,7 @@ BRONZE = f"arn:aws:kms:us-east-2:{ACCOUNT}:key/bronze"
 ROLES = {service: f"arn:aws:iam::{ACCOUNT}:role/smelt-dev-{service}" for service in ("ingest", "transform")}
 FAILURES = f"arn:aws:sqs:us-east-2:{ACCOUNT}:smelt-dev-ingest-failures"
 RULE = f"arn:aws:events:us-east-2:{ACCOUNT}:rule/smelt-dev-bronze-objects"
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 # (role, key, action, service through which the key is used) of all that is needed. S3 decrypts Bronze for who reads it.
 NEEDED = {
     ("ingest", OURS, "kms:Decrypt", "dynamodb"),
@@ -103,6 +107,51 @@ def test_nothing_of_a_bucket_that_exists_is_changed(planned: dict[str, Any]) -> 
     assert not of_type(planned, "aws_s3_bucket_notification")
     (rule,) = of_type(planned, "aws_cloudwatch_event_rule").values()
     assert json.loads(rule["event_pattern"])["detail"]["bucket"] == {"name": ["ours.raw"]}
+
+
+def test_new_objects_reach_ingest_by_the_rule_and_the_bucket_keeps_its_own_notifications(
+    planned: dict[str, Any], clients: Clients, emulator: str
+) -> None:
+    """The owner's step is the README's (infra/terraform), the rule Terraform's; a queue stands for the function."""
+
+    def queue(name: str) -> tuple[str, str]:
+        url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
+        return url, clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+
+    def received(url: str) -> list[Any]:
+        bodies: list[Any] = []
+        while found := clients.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2).get(
+            "Messages"
+        ):
+            for message in found:
+                bodies.append(json.loads(message["Body"]))
+                clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+    (theirs, theirs_arn), (ingest, ingest_arn) = queue("theirs"), queue("stands-for-ingest")
+    clients.s3.create_bucket(Bucket="ours.raw")
+    own: Any = {"QueueConfigurations": [{"QueueArn": theirs_arn, "Events": ["s3:ObjectCreated:*"]}]}
+    clients.s3.put_bucket_notification_configuration(Bucket="ours.raw", NotificationConfiguration=own)
+    theirs_before: Any = clients.s3.get_bucket_notification_configuration(Bucket="ours.raw")
+    theirs_before.pop("ResponseMetadata")
+    both = theirs_before | {"EventBridgeConfiguration": {}}
+    clients.s3.put_bucket_notification_configuration(Bucket="ours.raw", NotificationConfiguration=both)
+    received(theirs)  # S3's test event
+
+    (rule,) = of_type(planned, "aws_cloudwatch_event_rule").values()
+    events = boto3.client("events", endpoint_url=emulator, region_name="us-east-1", **KEYS)
+    events.put_rule(Name=rule["name"], EventPattern=rule["event_pattern"])
+    events.put_targets(Rule=rule["name"], Targets=[{"Id": "ingest", "Arn": ingest_arn}])
+    for key in ("other/a.jsonl", "bronze/shipments/a b+c%2Bé.jsonl"):
+        clients.s3.put_object(Bucket="ours.raw", Key=key, Body=b"12345")
+
+    sources = [created_object(record) for event in received(ingest) for record in notification_records(event)]
+    assert [(one.bucket, one.key, one.size) for one in sources if one] == [
+        ("ours.raw", "bronze/shipments/a b+c%2Bé.jsonl", 5)
+    ]
+    assert len(received(theirs)) == 2
 
 
 def test_only_the_rule_may_send_events_that_it_could_not_deliver(planned: dict[str, Any]) -> None:
