@@ -44,7 +44,7 @@ def test_every_aws_command_exists_with_its_options(command: list[str]) -> None:
     if service == "s3":  # the CLI's own commands, not the API's
         assert operation in {"cp", "ls"}
         return
-    model = Session().get_service_model(service)
+    model = Session().get_service_model("s3" if service == "s3api" else service)
     (found,) = (name for name in model.operation_names if xform_name(name, "-") == operation)
     assert model.operation_model(found).input_shape is not None
     members: dict[str, Any] = model.operation_model(found).input_shape.members  # type: ignore[union-attr]
@@ -152,7 +152,9 @@ def test_an_event_that_eventbridge_could_not_deliver_is_sent_to_ingest(
     sqs = pipeline.clients.sqs
     failures = keep_failed_events(pipeline)
     set_ledger(pipeline, "gone")
-    source = pipeline.upload("bronze/shipments/b file+.jsonl", json_lines(contracts["shipments"], request(ROWS)))
+    source = pipeline.upload(
+        "bronze/shipments/b file+.jsonl", json_lines(contracts["shipments"], request(ROWS, bad_rate=0))
+    )
     await_true(lambda: waiting(pipeline.clients, failures) == 1)
     (kept,) = sqs.receive_message(QueueUrl=failures)["Messages"]
     sqs.delete_message(QueueUrl=failures, ReceiptHandle=kept["ReceiptHandle"])
