@@ -186,6 +186,11 @@ def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: d
     assert set(root["variables"]) == {"region", "account_id", *passed}
 
 
+def test_credentials_of_another_account_are_refused(emulator: str, scratch: Path) -> None:
+    with pytest.raises(AssertionError, match="AWS account ID not allowed: 000000000000"):
+        plan("envs/dev", "dev.tfvars", {"images": IMAGES, "account_id": "123456789012"}, emulator, scratch)
+
+
 def test_queues_have_the_same_names_on_an_emulator(planned: dict[str, Any]) -> None:
     names = {queue["name"].replace("smelt-dev-", "smelt-") for queue in of_type(planned, "aws_sqs_queue").values()}
     assert {Names().queue, Names().dlq} <= names

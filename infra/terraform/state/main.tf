@@ -14,7 +14,8 @@ terraform {
 }
 
 provider "aws" {
-  region = var.region
+  region              = var.region
+  allowed_account_ids = var.account_id == "" ? null : [var.account_id]
   # Only an emulator needs the bucket's name in the path.
   s3_use_path_style = var.s3_path_style
 }

@@ -28,3 +28,9 @@ variable "s3_path_style" {
   type        = bool
   default     = false
 }
+
+variable "account_id" {
+  description = "The only AWS account that this may be applied to, as in the environment's tfvars; empty for whichever the credentials are of."
+  type        = string
+  default     = ""
+}

@@ -92,6 +92,14 @@ def test_a_state_in_s3_needs_a_bucket_of_ones_own(made: Made, tmp_path: Path) ->
     assert (code, len(commands), (tmp_path / "backend_override.tf").exists()) == (0, 1, True)
 
 
+@pytest.mark.parametrize("root", ["bootstrap", "state", "envs/dev", "envs/local", "examples/minimal"])
+def test_no_root_can_be_applied_to_another_account_than_is_named(root: str) -> None:
+    (provider,) = re.findall(
+        r'^provider "aws" {.*?^}', (ROOT / f"infra/terraform/{root}/main.tf").read_text(), re.M | re.S
+    )
+    assert "allowed_account_ids" in provider
+
+
 class Absent:
     """ECR without repositories."""
 
