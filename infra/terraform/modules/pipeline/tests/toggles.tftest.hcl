@@ -114,145 +114,6 @@ run "observability_with_a_topic_of_its_own" {
   }
 }
 
-run "existing_queues" {
-  command = plan
-
-  variables {
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    observability_enabled              = true
-  }
-
-  assert {
-    condition     = length(module.queue) == 0 && length(module.ingest_failures) == 0
-    error_message = "With an existing queue Terraform manages no queue."
-  }
-
-  assert {
-    condition     = output.queue_url == "https://sqs.us-east-2.amazonaws.com/123456789012/mine" && output.dlq_url == "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    error_message = "The outputs must name the existing queues."
-  }
-
-  assert {
-    condition     = local.queue.name == "mine" && local.dlq.name == "mine-dlq" && local.ingest_failures.name == "mine-ingest-failures"
-    error_message = "Alarms must watch the existing queues."
-  }
-
-  assert {
-    condition     = keys(output.queue_policies) == ["dlq", "ingest_failures", "queue"]
-    error_message = "The policies that the existing queues should have must be given."
-  }
-
-  assert {
-    condition     = jsondecode(jsondecode(output.queue_policies["dlq"]).RedriveAllowPolicy).sourceQueueArns == ["arn:aws:sqs:us-east-2:123456789012:mine"]
-    error_message = "Only the existing queue may use the existing dead-letter queue."
-  }
-}
-
-run "refuses_an_existing_queue_without_a_queue_for_failed_events" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_ingest_failures_queue_url]
-}
-
-run "refuses_failed_events_in_the_dead_letter_queue" {
-  command = plan
-
-  variables {
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_ingest_failures_queue_arn]
-}
-
-run "refuses_an_existing_queue_without_a_dead_letter_queue" {
-  command = plan
-
-  variables {
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-  }
-
-  expect_failures = [var.existing_dlq_url]
-}
-
-run "refuses_a_queue_as_its_own_dead_letter_queue" {
-  command = plan
-
-  variables {
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine"
-  }
-
-  expect_failures = [var.existing_dlq_arn]
-}
-
-run "refuses_failed_events_in_the_queue_of_units" {
-  command = plan
-
-  variables {
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-  }
-
-  expect_failures = [var.existing_ingest_failures_queue_arn]
-}
-
-run "existing_queue_elsewhere_warns" {
-  command = plan
-
-  variables {
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    existing_queue_url                 = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:eu-west-1:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:eu-west-1:123456789012:mine-dlq"
-  }
-
-  expect_failures = [check.region_of_the_existing_queue]
-}
-
-run "own_bucket_names" {
-  command = plan
-
-  variables {
-    bronze_bucket_name = "our-raw-data"
-    silver_bucket_name = "our-tables"
-  }
-
-  assert {
-    condition     = local.bronze_bucket == "our-raw-data" && local.silver_bucket == "our-tables"
-    error_message = "Given bucket names must be used."
-  }
-}
-
 run "no_tracing" {
   command = plan
 
@@ -286,56 +147,6 @@ run "refuses_images_by_tag" {
   expect_failures = [var.images]
 }
 
-run "refuses_a_project_that_no_bucket_could_be_named_after" {
-  command = plan
-
-  variables {
-    project = "Smelt_Dev"
-  }
-
-  expect_failures = [var.project]
-}
-
-run "refuses_half_an_existing_queue" {
-  command = plan
-
-  variables {
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_queue_url, var.existing_ingest_failures_queue_arn]
-}
-
-run "refuses_an_existing_dead_letter_queue_without_its_queue" {
-  command = plan
-
-  variables {
-    existing_dlq_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_dlq_url]
-}
-
-run "refuses_an_arn_that_is_no_queue" {
-  command = plan
-
-  variables {
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sns:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_queue_arn]
-}
-
 run "refuses_a_topic_that_is_none" {
   command = plan
 
@@ -344,17 +155,6 @@ run "refuses_a_topic_that_is_none" {
   }
 
   expect_failures = [var.alarm_notification_topic_arn]
-}
-
-run "refuses_one_bucket_for_both" {
-  command = plan
-
-  variables {
-    bronze_bucket_name = "one-bucket"
-    silver_bucket_name = "one-bucket"
-  }
-
-  expect_failures = [var.silver_bucket_name]
 }
 
 run "refuses_tags_that_are_awss_own" {
@@ -452,7 +252,6 @@ run "refuses_all_roles_of_an_account_as_operators" {
   expect_failures = [var.operator_principal_arns]
 }
 
-# Fails where the plan does.
 run "transform_may_be_stopped_on_purpose" {
   command = plan
 
@@ -482,7 +281,6 @@ run "refuses_a_setting_that_is_no_number" {
   expect_failures = [var.environment]
 }
 
-# Fails where the plan does.
 run "takes_the_settings_that_functions_read" {
   command = plan
 
@@ -532,147 +330,6 @@ run "refuses_a_log_level_without_effect" {
   }
 
   expect_failures = [var.environment]
-}
-
-run "refuses_a_project_that_ecr_would_refuse" {
-  command = plan
-
-  variables {
-    project = "a--b"
-  }
-
-  expect_failures = [var.project]
-}
-
-run "refuses_a_project_that_is_too_long_for_a_bucket" {
-  command = plan
-
-  variables {
-    project = "abcdefghijklmnopqrstuvwxy"
-  }
-
-  expect_failures = [var.project]
-}
-
-run "refuses_a_project_with_a_prefix_that_s3_keeps" {
-  command = plan
-
-  variables {
-    project = "sthree-smelt"
-  }
-
-  expect_failures = [var.project]
-}
-
-run "a_bronze_bucket_that_exists" {
-  command = plan
-
-  variables {
-    create_bronze_bucket = false
-    bronze_bucket_name   = "ours.raw"
-    bronze_kms_key_arn   = "arn:aws:kms:us-east-2:123456789012:key/bronze"
-  }
-
-  assert {
-    condition     = length(module.bronze) == 0 && length(module.bronze_notification) == 0 && length(module.bronze_events) == 1
-    error_message = "Nothing of the bucket may be managed; EventBridge tells ingest."
-  }
-
-  assert {
-    condition     = output.managed_buckets == ["smelt-test-silver-123456789012-us-east-2"]
-    error_message = "The bucket must never be emptied: it is somebody else's."
-  }
-
-  assert {
-    condition     = output.bronze_bucket == "ours.raw" && output.arns.bronze_bucket == "arn:aws:s3:::ours.raw"
-    error_message = "The bucket must be named in the outputs."
-  }
-
-  assert {
-    condition     = keys(local.use_key.ingest) == [] && keys(local.use_key.transform) == ["UseKeyOfBronze"]
-    error_message = "Only transform reads the bucket, and only its key is used."
-  }
-
-  assert {
-    condition     = one(local.bronze_rule_arns) == "arn:aws:events:us-east-2:123456789012:rule/smelt-test-bronze-objects"
-    error_message = "The rule may send events that it could not deliver."
-  }
-}
-
-run "a_key_for_everything" {
-  command = plan
-
-  variables {
-    kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/all"
-  }
-
-  assert {
-    condition     = keys(local.use_key.ingest) == ["UseKeyOfLedger", "UseKeyOfQueues"] && keys(local.use_key.transform) == ["UseKeyOfBronze", "UseKeyOfLedger", "UseKeyOfQueues", "UseKeyOfSilver"]
-    error_message = "Each role may use the key for what it does, and nothing else."
-  }
-
-  assert {
-    condition     = local.use_key.transform.UseKeyOfBronze.condition == { StringEquals = { "kms:ViaService" = ["s3.us-east-2.amazonaws.com"] } }
-    error_message = "A key may be used through the service only."
-  }
-}
-
-run "refuses_a_missing_name_of_a_bucket_that_exists" {
-  command = plan
-
-  variables {
-    create_bronze_bucket = false
-  }
-
-  expect_failures = [var.bronze_bucket_name]
-}
-
-run "refuses_a_key_for_a_bucket_that_it_makes" {
-  command = plan
-
-  variables {
-    bronze_kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/bronze"
-  }
-
-  expect_failures = [var.bronze_kms_key_arn]
-}
-
-run "refuses_to_turn_eventbridge_on_for_a_bucket_that_exists" {
-  command = plan
-
-  variables {
-    create_bronze_bucket       = false
-    bronze_bucket_name         = "ours"
-    bronze_eventbridge_enabled = true
-  }
-
-  expect_failures = [var.bronze_eventbridge_enabled]
-}
-
-run "refuses_an_alias_for_a_key" {
-  command = plan
-
-  variables {
-    kms_key_arn = "arn:aws:kms:us-east-2:123456789012:alias/ours"
-  }
-
-  expect_failures = [var.kms_key_arn]
-}
-
-run "refuses_a_key_for_queues_that_exist" {
-  command = plan
-
-  variables {
-    kms_key_arn                        = "arn:aws:kms:us-east-2:123456789012:key/all"
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-  }
-
-  expect_failures = [var.kms_key_arn]
 }
 
 run "tells_what_other_modules_need" {
