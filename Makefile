@@ -11,6 +11,8 @@ TF_ENV := infra/terraform/envs/$(ENV)
 TERRAFORM := infra/terraform/tools/terraform.sh
 DEPLOY := $(BIN)/python -m infra.deploy
 TF_BOOTSTRAP := $(TERRAFORM) infra/terraform/bootstrap
+TF_STATE := $(TERRAFORM) infra/terraform/state
+TF_BACKEND_FILE := infra/terraform/backend/backend.hcl
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
 APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
@@ -43,21 +45,30 @@ clean-demo: ## Delete what the demos have stored
 ##@ Deployment to AWS (ENV=dev names the folder in infra/terraform/envs)
 .PHONY: tf-bootstrap
 tf-bootstrap: tf-bootstrap-init ## Create the ECR repositories; STATE_BUCKET=name also creates a bucket for Terraform's state
-	@$(TF_BOOTSTRAP) apply -input=false $(APPROVED) $(BOOTSTRAP_VARS) $(if $(STATE_BUCKET),-var state_bucket=$(STATE_BUCKET))
+	@$(TF_BOOTSTRAP) apply -input=false $(APPROVED) $(BOOTSTRAP_VARS)
+ifneq ($(STATE_BUCKET),)
+	@$(TF_STATE) init -input=false >/dev/null
+	@$(TF_STATE) workspace select -or-create $(STATE_BUCKET) >/dev/null
+	@$(TF_STATE) apply -input=false $(APPROVED) $(BOOTSTRAP_VARS) -var state_bucket=$(STATE_BUCKET)
+endif
 
 .PHONY: tf-bootstrap-init
 tf-bootstrap-init:
 	@$(TF_BOOTSTRAP) init -input=false >/dev/null
 	@$(TF_BOOTSTRAP) workspace select -or-create $(ENV) >/dev/null
 
+# 3 is the exit code for a missing repository, and the only one after which repositories are created.
 .PHONY: push-images
 push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committed revision, push them to ECR, write their digests for Terraform
-	@$(DEPLOY) push-images --env $(ENV) --check || $(if $(filter 0,$(BOOTSTRAP)),exit 1,$(MAKE) tf-bootstrap)
+	@$(DEPLOY) push-images --env $(ENV) --check; status=$$?; \
+	  if [ $$status = 3 ] && [ "$(BOOTSTRAP)" != 0 ]; then $(MAKE) tf-bootstrap STATE_BUCKET=; else exit $$status; fi
 	@$(DEPLOY) push-images --env $(ENV) $(PUSH_OPTIONS)
 
 .PHONY: tf-init
 tf-init: ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bucket of infra/terraform/backend/backend.hcl
 ifeq ($(TF_BACKEND),s3)
+	@! grep -Eq '^bucket *= *""' $(TF_BACKEND_FILE) || { \
+	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name there' >&2; exit 2; }
 	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
 	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=smelt/$(ENV).tfstate
 else
@@ -75,6 +86,10 @@ tf-plan: $(VENV)/.app ## Show what would be created, and check names, images and
 tf-apply: tf-plan ## Create or change the pipeline; asks first (TF_AUTO_APPROVE=1: does not)
 	@[ "$(TF_AUTO_APPROVE)" = 1 ] || { printf 'Apply this plan? Type "yes" to go on: '; read -r answer; [ "$$answer" = yes ]; }
 	@$(TERRAFORM) $(TF_ENV) apply $(ENV).tfplan
+
+.PHONY: tf-apply-plan
+tf-apply-plan: ## Apply the plan that make tf-plan wrote, as it is; Terraform refuses it if anything has changed since
+	@$(TERRAFORM) $(TF_ENV) apply -input=false $(ENV).tfplan
 
 .PHONY: empty-buckets
 empty-buckets: $(VENV)/.app ## Delete every version of every object in both buckets; asks first (YES=1: does not)

@@ -19,8 +19,13 @@ from urllib.parse import urlsplit
 from infra.deploy.terraform import ROOT, terraform
 from services.ops.errors import OperatorError
 
-FUNCTIONS = ("ingest", "transform")
 TERRAFORM = Path("infra/terraform")
+# Terraform reads the same file: for the repositories, and for what each part of the platform needs images of.
+FUNCTIONS: tuple[str, ...] = tuple(
+    function
+    for functions in json.loads((ROOT / TERRAFORM / "functions.json").read_text()).values()
+    for function in functions
+)
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 # What goes into an image. Other files may differ from the commit that names the image.
 SOURCES = ("services", "contracts", "docker", "local", "requirements", ".dockerignore")
@@ -33,6 +38,10 @@ ACCEPTED_MANIFESTS = {
 
 class PushFailed(OperatorError):
     """Images cannot be pushed; the message says what to fix first."""
+
+
+class RepositoryMissing(PushFailed):
+    """A repository does not exist yet, as before the first push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +121,15 @@ def repositories(ecr: Any, project: str) -> dict[str, str]:
     """Function -> what its images are called, without tag.
 
     Raises:
-        PushFailed: a repository is missing.
+        RepositoryMissing: one does not exist.
     """
     names = {function: f"{project}/{function}" for function in FUNCTIONS}
     try:
         found = ecr.describe_repositories(repositoryNames=list(names.values()))["repositories"]
     except ecr.exceptions.RepositoryNotFoundException as error:
-        raise PushFailed(f"A repository is missing ({error}). `make tf-bootstrap` creates the repositories.") from error
+        raise RepositoryMissing(
+            f"A repository is missing ({error}). `make tf-bootstrap` creates the repositories."
+        ) from error
     urls = {entry["repositoryName"]: entry["repositoryUri"] for entry in found}
     return {function: f"{registry_host(urls[name])}/{name}" for function, name in names.items()}
 

@@ -1,4 +1,4 @@
-"""The ingest function: S3 notifications in, units of work on the queue.
+"""The ingest function: S3's events in, units of work on the queue.
 
 Lambda invokes it asynchronously: an error makes Lambda try twice more and then hand the event to the on-failure
 destination, so nothing is swallowed here. Its start-up imports neither pyarrow nor pandas.
@@ -61,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         Outcome -> how many objects had it.
 
     Raises:
-        MalformedEvent: this is not an S3 notification.
+        MalformedEvent: this is not an event of S3.
         PlanningIncomplete: at least one record must be tried again, or cannot be read; the others are done.
     """
     deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000, _RESERVE_SECONDS)

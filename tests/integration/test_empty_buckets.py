@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -108,3 +109,28 @@ def test_a_folder_where_terraform_created_nothing_has_nothing_to_empty(emulator:
     need_terraform()
     done = run(emulator, "--terraform-dir", os.path.relpath(tmp_path, ROOT), "--yes")
     assert (done.returncode, "no buckets" in done.stderr) == (0, True)
+
+
+def test_a_bronze_bucket_that_terraform_did_not_make_is_left(
+    clients: Clients, emulator: str, bucket: str, tmp_path: Path
+) -> None:
+    need_terraform()
+    ours = f"ours-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=ours)
+    clients.s3.put_object(Bucket=ours, Key="a", Body=b"a")
+    outputs = {
+        "bronze_bucket": {"value": bucket, "type": "string"},
+        "managed_buckets": {"value": [ours], "type": ["list", "string"]},
+    }
+    state = {
+        "version": 4,
+        "terraform_version": "1.11.4",
+        "serial": 1,
+        "lineage": "a",
+        "outputs": outputs,
+        "resources": [],
+    }
+    (tmp_path / "terraform.tfstate").write_text(json.dumps(state))
+    done = run(emulator, "--terraform-dir", str(tmp_path), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert (contents(clients.s3, ours).entries, contents(clients.s3, bucket).versions) == (0, 8)

@@ -69,7 +69,9 @@ def planned(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def statements(planned: dict[str, Any], service: str) -> list[dict[str, Any]]:
-    policy = of_type(planned, "aws_iam_role_policy")[f"module.pipeline.module.{service}.aws_iam_role_policy.this"]
+    policy = of_type(planned, "aws_iam_role_policy")[
+        f"module.platform.module.pipeline.module.{service}.module.role.aws_iam_role_policy.this[0]"
+    ]
     return list(json.loads(policy["policy"])["Statement"])
 
 

@@ -27,6 +27,8 @@ def planned(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         "existing_queue_arn": arn,
         "existing_queue_url": url,
         "existing_dlq_arn": f"{arn}-dlq",
+        "existing_ingest_failures_queue_url": f"{url}-failures",
+        "existing_ingest_failures_queue_arn": f"{arn}-failures",
         "existing_dlq_url": f"{url}-dlq",
     }
     return plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path_factory.mktemp("plan"))
@@ -163,7 +165,7 @@ def test_alarms_name_the_queues_and_functions_that_are_there(alarms: dict[str, d
     queues = {
         alarm["dimensions"]["QueueName"] for alarm in alarms.values() if "QueueName" in (alarm["dimensions"] or {})
     }
-    assert queues == {"given", "given-dlq"}
+    assert queues == {"given", "given-dlq", "given-failures"}
     functions = {
         alarm["dimensions"]["FunctionName"]
         for alarm in alarms.values()

@@ -29,6 +29,8 @@ from tests.support.terraform import IMAGES, plan
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
 ACTIONS = {
+    "s3:GetBucketEncryption": {"s3:GetEncryptionConfiguration"},
+    "s3:GetBucketNotificationConfiguration": {"s3:GetBucketNotification"},
     "s3:DeleteObjects": {"s3:DeleteObject", "s3:DeleteObjectVersion"},
     "s3:HeadBucket": {"s3:ListBucket"},
     "s3:HeadObject": {"s3:GetObject"},
@@ -109,16 +111,22 @@ def test_making_queues_needs_what_is_listed(asked: Asked) -> None:
     assert found == listed("and create_sqs_queue.py, ensure_dlq_for_queue.py")
 
 
-def test_preflight_needs_what_is_listed(asked: Asked, emulator: str, tmp_path: Path) -> None:
+def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator: str, tmp_path: Path) -> None:
     queue = {
         "existing_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/queue",
         "existing_queue_arn": "arn:aws:sqs:us-east-2:000000000000:queue",
         "existing_dlq_url": "https://sqs.us-east-2.amazonaws.com/000000000000/dlq",
         "existing_dlq_arn": "arn:aws:sqs:us-east-2:000000000000:dlq",
+        "existing_ingest_failures_queue_url": "https://sqs.us-east-2.amazonaws.com/000000000000/failures",
+        "existing_ingest_failures_queue_arn": "arn:aws:sqs:us-east-2:000000000000:failures",
     }
     topic = {"observability_enabled": True, "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:topic"}
+    given = f"given-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=given)
+    key = "arn:aws:kms:us-east-2:000000000000:key/ours"
+    bucket = {"create_bronze_bucket": False, "bronze_bucket_name": given, "kms_key_arn": key}
     found: set[str] = set()
-    for variables in ({}, queue | topic):
+    for variables in ({"observability_enabled": True}, queue | topic, bucket):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
         found |= asked(check_plan, str(file))

@@ -66,6 +66,12 @@ def taken(clients: Clients, client: Callable[[str], Any]) -> None:
         )
         client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
         client("logs").create_log_group(logGroupName=f"/aws/lambda/{NAME}")
+        client("cloudwatch").put_metric_alarm(
+            AlarmName=NAME, EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold", Threshold=1
+        )
+        client("cloudwatch").put_dashboard(DashboardName=NAME, DashboardBody='{"widgets": []}')
+        client("events").put_rule(Name=NAME, EventPattern='{"source": ["aws.s3"]}')
+        client("sns").create_topic(Name=NAME)
 
 
 KINDS = [
@@ -74,6 +80,10 @@ KINDS = [
     ("aws_dynamodb_table", "name", NAME),
     ("aws_iam_role", "name", NAME),
     ("aws_cloudwatch_log_group", "name", f"/aws/lambda/{NAME}"),
+    ("aws_cloudwatch_metric_alarm", "alarm_name", NAME),
+    ("aws_cloudwatch_dashboard", "dashboard_name", NAME),
+    ("aws_cloudwatch_event_rule", "name", NAME),
+    ("aws_sns_topic", "name", NAME),
 ]
 
 
@@ -95,6 +105,15 @@ def test_a_free_name_is_fine(client: Callable[[str], Any], kind: str, attribute:
 
 
 @pytest.mark.usefixtures("taken")
+def test_what_aws_would_overwrite_or_terraform_take_over_is_named_as_such(client: Callable[[str], Any]) -> None:
+    (alarm,) = preflight(plan("aws_cloudwatch_metric_alarm", {"alarm_name": NAME}), client)
+    (topic,) = preflight(plan("aws_sns_topic", {"name": NAME}), client)
+    assert "AWS would overwrite it" in alarm.what
+    assert "Terraform would take it over" in topic.what
+    assert f":{NAME}'" in topic.advice  # imported by its ARN
+
+
+@pytest.mark.usefixtures("taken")
 def test_what_terraform_already_manages_is_not_looked_up(client: Callable[[str], Any]) -> None:
     assert preflight(plan("aws_s3_bucket", {"bucket": NAME}, "update"), client) == []
     assert preflight(plan("aws_s3_bucket", {"bucket": NAME}, "delete", "create"), client) == []
@@ -107,8 +126,8 @@ def test_a_bucket_of_another_account_needs_another_name() -> None:
 
 
 def test_without_permission_to_look_something_up_it_says_so_and_goes_on() -> None:
-    (finding,) = preflight(plan("aws_iam_role", {"name": NAME}), refusing("AccessDenied"))
-    assert finding.level is Level.UNCHECKED
+    by_name, by_quota = preflight(plan("aws_iam_role", {"name": NAME}), refusing("AccessDenied"))
+    assert (by_name.level, by_quota.level) == (Level.UNCHECKED, Level.UNCHECKED)
 
 
 def test_any_other_error_is_raised() -> None:
@@ -249,8 +268,8 @@ def test_problems_are_found_in_a_real_plan(emulator: str, client: Callable[[str]
     findings = preflight(terraform_plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path), client)
     assert {finding.level for finding in findings} == {Level.PROBLEM}
     assert {finding.address for finding in findings} == {
-        "module.pipeline.module.ingest.aws_lambda_function.this",
-        "module.pipeline.module.transform.aws_lambda_function.this",
+        "module.platform.module.pipeline.module.ingest.aws_lambda_function.this",
+        "module.platform.module.pipeline.module.transform.aws_lambda_function.this",
         "existing_queue_url",
         "existing_dlq_url",
         "existing_ingest_failures_queue_url",

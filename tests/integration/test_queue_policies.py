@@ -54,7 +54,7 @@ def planned(emulator: str, scratch: Path) -> dict[str, Any]:
 def policies(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Queue -> its policy, of queues that Terraform makes."""
     found = of_type(planned, "aws_sqs_queue_policy")
-    below = "module.pipeline.module"
+    below = "module.platform.module.pipeline.module"
     addresses = {
         "queue": f"{below}.queue[0].aws_sqs_queue_policy.this",
         "dlq": f"{below}.queue[0].aws_sqs_queue_policy.dead_letter[0]",
@@ -65,7 +65,9 @@ def policies(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def role_policy(planned: Mapping[str, Any], service: str) -> dict[str, Any]:
-    policy = of_type(planned, "aws_iam_role_policy")[f"module.pipeline.module.{service}.aws_iam_role_policy.this"]
+    policy = of_type(planned, "aws_iam_role_policy")[
+        f"module.platform.module.pipeline.module.{service}.module.role.aws_iam_role_policy.this[0]"
+    ]
     return dict(json.loads(policy["policy"]))
 
 
@@ -145,7 +147,7 @@ def test_the_functions_own_policies_suffice_for_what_they_send_and_receive(
 
 def test_no_other_queue_may_move_messages_in_as_into_its_dead_letter_queue(planned: dict[str, Any]) -> None:
     found = {
-        address.removeprefix("module.pipeline.module."): json.loads(values["redrive_allow_policy"])
+        address.removeprefix("module.platform.module.pipeline.module."): json.loads(values["redrive_allow_policy"])
         for address, values in of_type(planned, "aws_sqs_queue_redrive_allow_policy").items()
     }
     units = f"{SQS}:{QUEUES['queue']}"

@@ -44,7 +44,7 @@ def test_every_aws_command_exists_with_its_options(command: list[str]) -> None:
     if service == "s3":  # the CLI's own commands, not the API's
         assert operation in {"cp", "ls"}
         return
-    model = Session().get_service_model(service)
+    model = Session().get_service_model("s3" if service == "s3api" else service)
     (found,) = (name for name in model.operation_names if xform_name(name, "-") == operation)
     assert model.operation_model(found).input_shape is not None
     members: dict[str, Any] = model.operation_model(found).input_shape.members  # type: ignore[union-attr]
@@ -144,3 +144,35 @@ def test_a_message_that_is_no_failed_event_stops_the_block_and_stays(
     with pytest.raises(AssertionError, match="KeyError: 'requestPayload'"):
         run_block(block, {"ingest_failures_queue_url": url, "ingest_function": "none"}, emulator, tmp_path)
     assert waiting(pipeline.clients, url) == 1
+
+
+def test_an_event_that_eventbridge_could_not_deliver_is_sent_to_ingest(
+    pipeline: Running, emulator: str, contracts: dict[str, Any], tmp_path: Path
+) -> None:
+    sqs = pipeline.clients.sqs
+    failures = keep_failed_events(pipeline)
+    set_ledger(pipeline, "gone")
+    source = pipeline.upload(
+        "bronze/shipments/b file+.jsonl", json_lines(contracts["shipments"], request(ROWS, bad_rate=0))
+    )
+    await_true(lambda: waiting(pipeline.clients, failures) == 1)
+    (kept,) = sqs.receive_message(QueueUrl=failures)["Messages"]
+    sqs.delete_message(QueueUrl=failures, ReceiptHandle=kept["ReceiptHandle"])
+    set_ledger(pipeline, pipeline.names.ledger_table)
+    (by_s3,) = json.loads(kept["Body"])["requestPayload"]["Records"]
+    item = by_s3["s3"]["object"]
+    event = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": by_s3["eventTime"],
+        "detail": {
+            "bucket": {"name": pipeline.names.bronze_bucket},
+            "object": {"key": "bronze/shipments/b file+.jsonl", "size": item["size"], "etag": item["eTag"]},
+        },
+    }
+    sqs.send_message(QueueUrl=failures, MessageBody=json.dumps(event))
+    (block,) = (block for block in blocks(RUNBOOK) if "requestPayload" in block)
+    outputs = {"ingest_failures_queue_url": failures, "ingest_function": pipeline.names.ingest}
+    run_block(block, outputs, emulator, tmp_path)
+    assert waiting(pipeline.clients, failures) == 0
+    await_true(lambda: len(pipeline.rows_of(source)) >= ROWS)

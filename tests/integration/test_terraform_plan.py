@@ -40,6 +40,8 @@ def restricted(emulator: str, scratch: Path) -> dict[str, Any]:
         "existing_queue_arn": QUEUE_ARN,
         "existing_dlq_url": f"{QUEUE}-dlq",
         "existing_dlq_arn": f"{QUEUE_ARN}-dlq",
+        "existing_ingest_failures_queue_url": f"{QUEUE}-failures",
+        "existing_ingest_failures_queue_arn": f"{QUEUE_ARN}-failures",
         "tag_iam_and_sqs": True,
         "observability_enabled": True,
     }
@@ -47,7 +49,7 @@ def restricted(emulator: str, scratch: Path) -> dict[str, Any]:
 
 
 def function(planned: dict[str, Any], service: str) -> dict[str, Any]:
-    return resources(planned)[f"module.pipeline.module.{service}.aws_lambda_function.this"]
+    return resources(planned)[f"module.platform.module.pipeline.module.{service}.aws_lambda_function.this"]
 
 
 def test_the_ledger_has_the_keys_that_the_code_writes(planned: dict[str, Any]) -> None:
@@ -110,7 +112,7 @@ def test_terraform_accepts_the_settings_that_the_code_reads_down_to_the_same_min
 
 
 def test_the_visibility_timeout_is_six_times_the_function_s_timeout(planned: dict[str, Any]) -> None:
-    queue = resources(planned)["module.pipeline.module.queue[0].aws_sqs_queue.this"]
+    queue = resources(planned)["module.platform.module.pipeline.module.queue[0].aws_sqs_queue.this"]
     assert queue["visibility_timeout_seconds"] >= 6 * function(planned, "transform")["timeout"]
 
 
@@ -129,7 +131,7 @@ def test_concurrency_is_limited_and_never_above_what_is_reserved(planned: dict[s
 
 def test_both_buckets_keep_versions(planned: dict[str, Any]) -> None:
     found = of_type(planned, "aws_s3_bucket_versioning")
-    assert {address.split(".")[3] for address in found} == {"bronze", "silver"}
+    assert {re.sub(r"\[\d\]", "", address).split(".")[5] for address in found} == {"bronze", "silver"}
     assert {values["versioning_configuration"][0]["status"] for values in found.values()} == {"Enabled"}
 
 
@@ -167,11 +169,26 @@ def test_everything_is_named_after_the_project(planned: dict[str, Any]) -> None:
     assert all(name.startswith("smelt-dev-") for name in names)
 
 
-def test_every_variable_of_the_pipeline_can_be_set_in_the_environment(planned: dict[str, Any]) -> None:
+def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: dict[str, Any]) -> None:
+    """An attribute that the platform does not know would be dropped in silence."""
     root = planned["configuration"]["root_module"]
-    call = root["module_calls"]["pipeline"]
-    assert set(call["expressions"]) == set(call["module"]["variables"])
-    assert set(root["variables"]) == {"region", *call["module"]["variables"]}
+    platform = root["module_calls"]["platform"]
+    pipeline = platform["module"]["module_calls"]["pipeline"]
+    assert set(pipeline["expressions"]) == set(pipeline["module"]["variables"])
+    for name, expression in pipeline["expressions"].items():
+        assert {f"var.{name}", f"var.pipeline.{name}"} & set(expression["references"])
+    passed = {
+        reference.removeprefix("var.")
+        for expression in platform["expressions"].values()
+        for reference in expression["references"]
+    }
+    assert passed == {*pipeline["module"]["variables"], "artifacts_bucket_enabled"}
+    assert set(root["variables"]) == {"region", "account_id", *passed}
+
+
+def test_credentials_of_another_account_are_refused(emulator: str, scratch: Path) -> None:
+    with pytest.raises(AssertionError, match="AWS account ID not allowed: 000000000000"):
+        plan("envs/dev", "dev.tfvars", {"images": IMAGES, "account_id": "123456789012"}, emulator, scratch)
 
 
 def test_queues_have_the_same_names_on_an_emulator(planned: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from infra.deploy.images import FUNCTIONS
 from infra.terraform.tools.record_permissions import copy_terraform
 from local.ministack import ROOT
 
@@ -19,7 +20,7 @@ TERRAFORM = ROOT / "infra/terraform/tools/terraform.sh"
 EMULATED = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 IMAGES = {
     function: f"000000000000.dkr.ecr.us-east-2.amazonaws.com/smelt-dev/{function}@sha256:{'a' * 64}"
-    for function in ("ingest", "transform")
+    for function in FUNCTIONS
 }
 
 

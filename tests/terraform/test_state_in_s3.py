@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from local.stack import CREDENTIALS, Clients
 from tests.support.terraform import IMAGES, need_terraform
 
 pytestmark = pytest.mark.terraform
-BUCKET = "smelt-terraform-state"  # as backend/backend.hcl names it
+BUCKET = "smelt-terraform-state"
 STATE = "smelt/dev.tfstate"
 ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
 
@@ -40,7 +41,12 @@ class Checkout:
 
     def apply(self) -> subprocess.CompletedProcess[str]:
         """Apply as little as makes a state: the ledger."""
-        options = ["-auto-approve", "-input=false", "-var-file=dev.tfvars", "-target=module.pipeline.module.ledger"]
+        options = [
+            "-auto-approve",
+            "-input=false",
+            "-var-file=dev.tfvars",
+            "-target=module.platform.module.pipeline.module.ledger",
+        ]
         logging = {"TF_LOG": "JSON", "TF_LOG_PATH": str(self.log)}
         return self.run("infra/terraform/tools/terraform.sh", "infra/terraform/envs/dev", "apply", *options, **logging)
 
@@ -57,6 +63,8 @@ def checkout(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Checkou
     folder = tmp_path_factory.mktemp("checkout")
     copy_terraform(folder / "infra/terraform")
     shutil.copy(ROOT / "Makefile", folder)
+    backend = folder / "infra/terraform/backend/backend.hcl"
+    backend.write_text(re.sub(r"^bucket .*$", f'bucket = "{BUCKET}"', backend.read_text(), flags=re.MULTILINE))
     environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "TF_AUTO_APPROVE": "1"}
     ready = Checkout(folder, environment | {"TF_CLI_ARGS": "-no-color", "TF_VAR_s3_path_style": "true"})
     for command, options in (
@@ -92,3 +100,14 @@ def test_a_second_writer_is_refused(checkout: Checkout, clients: Clients) -> Non
     assert done.returncode == 1
     assert "Error acquiring the state lock" in done.stderr
     assert "somebody@else" in done.stderr
+
+
+def test_bootstrapping_again_leaves_the_bucket_and_nothing_destroys_it(checkout: Checkout, clients: Clients) -> None:
+    for command in (["make", "tf-bootstrap"], ["make", "tf-bootstrap", f"STATE_BUCKET={BUCKET}"]):
+        done = checkout.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert clients.s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    options = ["-auto-approve", "-input=false", "-var-file=../envs/dev/dev.tfvars", f"-var=state_bucket={BUCKET}"]
+    done = checkout.run("infra/terraform/tools/terraform.sh", "infra/terraform/state", "destroy", *options)
+    assert (done.returncode, "Instance cannot be destroyed" in done.stderr) == (1, True), done.stderr
+    assert clients.s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"

@@ -37,7 +37,7 @@ def empty_buckets(
     names = list(buckets or [])
     if terraform_dir:
         created = outputs(terraform_dir)
-        names += [created[name] for name in ("bronze_bucket", "silver_bucket") if name in created]
+        names += created.get("managed_buckets", [])  # a Bronze bucket that existed before is not among them
         region = region or created.get("region")
         if not names:
             say(f"Terraform has created no buckets in {terraform_dir}: nothing to empty")

@@ -12,12 +12,16 @@ from infra.deploy.terraform import ROOT
 from services.ops.cli.console import JsonFlag, say, show, show_json
 from services.shared.aws import aws_client
 
+MISSING = 3  # the exit code of --check where a repository does not exist; the Makefile creates repositories then only
+
 
 def push_images(
     environment: Annotated[str, typer.Option("--env", help="The folder in infra/terraform/envs to write to.")] = "dev",
     architecture: Annotated[str, typer.Option(help="x86_64 or arm64, as in the tfvars.")] = "x86_64",
     emulated: Annotated[bool, typer.Option("--emulated", help="For MiniStack: with the interface emulator.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only check that the repositories exist.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check that the repositories exist; exit with 3 if one does not.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Build the functions' images from the committed sources, push them to ECR, and write their digests for Terraform.
@@ -29,7 +33,13 @@ def push_images(
         raise images.PushFailed(f"No architecture {architecture!r}: choose one of {', '.join(images.PLATFORMS)}.")
     project, region = images.settings(environment)
     ecr = aws_client("ecr", region)
-    repositories = images.repositories(ecr, project)
+    try:
+        repositories = images.repositories(ecr, project)
+    except images.RepositoryMissing as error:
+        if not check:
+            raise
+        say(str(error))
+        raise typer.Exit(MISSING) from error
     if check:
         return
     at = images.revision(emulated)

@@ -1,5 +1,5 @@
-# What must be there before the pipeline: a repository for each function's image, and (if asked) a bucket for Terraform's
-# own state. `make tf-bootstrap` and `make push-images` apply it; its state is a local file.
+# What must be there before the pipeline: a repository for each function's image. `make tf-bootstrap` and
+# `make push-images` apply it; its state is a local file.
 
 terraform {
   required_version = ">= 1.10"
@@ -13,27 +13,20 @@ terraform {
 }
 
 provider "aws" {
-  region = var.region
+  region              = var.region
+  allowed_account_ids = var.account_id == "" ? null : [var.account_id]
+}
 
-  # Only an emulator needs the bucket's name in the path.
-  s3_use_path_style = var.s3_path_style
+locals {
+  project = jsondecode(file("${path.module}/../names.json")).project
 }
 
 module "registry" {
   source   = "../modules/registry"
-  for_each = toset(["ingest", "transform"])
+  for_each = toset(flatten(values(jsondecode(file("${path.module}/../functions.json")))))
 
   name         = "${var.project}/${each.key}"
   keep_images  = var.keep_images
   force_delete = var.force_delete
   tags         = { project = var.project }
-}
-
-module "state" {
-  source = "../modules/bucket"
-  count  = var.state_bucket == "" ? 0 : 1
-
-  name            = var.state_bucket
-  noncurrent_days = 90
-  tags            = { project = var.project }
 }

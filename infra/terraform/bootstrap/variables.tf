@@ -3,8 +3,12 @@ variable "project" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.project))
-    error_message = "project must have 3 to 24 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen."
+    condition = (
+      length(var.project) >= local.project.min && length(var.project) <= local.project.max
+      && can(regex(local.project.pattern, var.project))
+      && !anytrue([for prefix in local.project.reserved_prefixes : startswith(var.project, prefix)])
+    )
+    error_message = "project must have ${local.project.min} to ${local.project.max} lower-case letters, digits or single hyphens between them, begin with a letter, and not begin with ${join(" or ", local.project.reserved_prefixes)}: names of buckets, queues, repositories and roles are built from it (infra/terraform/names.json)."
   }
 }
 
@@ -30,14 +34,8 @@ variable "force_delete" {
   default     = false
 }
 
-variable "state_bucket" {
-  description = "A bucket to create for Terraform's state (backend/backend.hcl names it); empty for none."
+variable "account_id" {
+  description = "The only AWS account that this may be applied to, as in the environment's tfvars; empty for whichever the credentials are of."
   type        = string
   default     = ""
-}
-
-variable "s3_path_style" {
-  description = "For emulators: the bucket's name goes into the path."
-  type        = bool
-  default     = false
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Terraform's own checks: format, validity of every root module, and the plans of tests/*.tftest.hcl. Needs no AWS
-# account.
+# Terraform's own checks: format, validity of every root module, the plans of tests/*.tftest.hcl, and the tables in the
+# modules' READMEs. Needs no AWS account. It works on a copy, so that no lock file of this machine's platform alone is left in the checkout.
+#
+# usage: infra/terraform/tools/lint_terraform.sh [ROOT...]     (such as modules/queue; without any: all)
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../../.." && pwd)
 cd "$repository"
@@ -15,13 +17,19 @@ fi
 terraform() { "$repository/infra/terraform/tools/terraform.sh" "$@"; }
 
 terraform infra/terraform fmt -check -diff -recursive
-cd infra/terraform
-for root in bootstrap envs/* modules/*; do
-  export TF_DATA_DIR="$repository/.smelt/terraform/lint/$root"  # so that a configured backend stays as it is
+"${PYTHON:-python3}" infra/terraform/tools/module_tables.py --check
+copy="$repository/.smelt/terraform/lint/terraform"
+rm -rf "$copy"
+mkdir -p "$copy"
+tar -C infra/terraform --exclude='.terraform*' --exclude='*.tfstate*' --exclude='*_override.tf' -cf - . | tar -C "$copy" -xf -
+cd "$copy"
+[ $# -gt 0 ] || set -- bootstrap state envs/* examples/* modules/*
+for root in "$@"; do
+  export TF_DATA_DIR="$repository/.smelt/terraform/lint/data/$root"
   echo "== $root"
-  terraform "infra/terraform/$root" init -backend=false -input=false >/dev/null
-  terraform "infra/terraform/$root" validate -no-color
+  terraform "$copy/$root" init -backend=false -input=false >/dev/null
+  terraform "$copy/$root" validate -no-color
   if [ -d "$root/tests" ]; then
-    terraform "infra/terraform/$root" test -no-color
+    terraform "$copy/$root" test -no-color
   fi
 done

@@ -23,13 +23,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
+from infra.deploy.images import FUNCTIONS  # noqa: E402
 from local.ministack import ministack  # noqa: E402
 from services.ops.cli.console import messages, run, say  # noqa: E402
 
 TOOLS = Path(__file__).resolve().parent
 OUT = ROOT / "infra/terraform/permissions.json"
 PREFIXES = {"CloudWatch Logs": "logs", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb", "ECR": "ecr", "IAM": "iam"}
-PREFIXES |= {"Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
+PREFIXES |= {"EventBridge": "events", "Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
 # Where an action's name is not its operation's (AWS Service Authorization Reference, Amazon S3).
 ACTIONS = {
     "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
@@ -70,6 +71,18 @@ IMPLIED = {
     "ecr:CreateRepository": {"ecr:TagResource"},
     "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource"},
     "sns:CreateTopic": {"sns:TagResource"},
+    "events:PutRule": {"events:TagResource"},
+}
+# What DynamoDB, SQS and S3 ask of whoever makes a table, queue or bucket with a customer managed key (Amazon DynamoDB
+# Developer Guide, "Using KMS keys in DynamoDB"). On the key; the emulator does not ask.
+OF_A_KEY = {
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
 }
 # What our own commands and a state in S3 need; tests/integration/test_permissions.py and
 # tests/terraform/test_state_in_s3.py record them. Docker's part of a push: Amazon ECR User Guide, "IAM permissions for
@@ -88,15 +101,25 @@ COMMANDS = {
     },
     "and a state in S3 (TF_BACKEND=s3)": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "and preflight, which says what it may not look up": {
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetDashboard",
         "dynamodb:DescribeTable",
         "ecr:DescribeImages",
+        "events:DescribeRule",
+        "iam:GetAccountSummary",
         "iam:GetRole",
+        "kms:DescribeKey",
+        "lambda:GetAccountSettings",
         "lambda:GetFunctionConfiguration",
         "logs:DescribeLogGroups",
+        "s3:GetBucketNotification",
+        "s3:GetBucketVersioning",
+        "s3:GetEncryptionConfiguration",
         "s3:ListBucket",
         "sns:GetTopicAttributes",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+        "sts:GetCallerIdentity",
     },
     "and empty-buckets": {
         "s3:AbortMultipartUpload",
@@ -137,7 +160,7 @@ COMMANDS = {
         "sqs:SetQueueAttributes",
     },
 }
-IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in ("ingest", "transform")}
+IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in FUNCTIONS}
 PROJECT = {"project": "smelt-local", "region": "us-east-1"}
 
 
@@ -190,28 +213,34 @@ def _operations(log: Path) -> Iterator[str]:
 
 
 def record() -> None:
-    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes five minutes."""
+    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes six minutes."""
     queue = "arn:aws:sqs:us-east-1:000000000000:given"
     url = "http://localhost/000000000000/given"
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
-    given |= {"existing_dlq_arn": f"{queue}-dlq", "existing_dlq_url": f"{url}-dlq"}
+    for other in ("dlq", "ingest_failures_queue"):
+        given |= {f"existing_{other}_arn": f"{queue}-{other}", f"existing_{other}_url": f"{url}-{other}"}
     pipeline = PROJECT | {"images": IMAGES, "observability_enabled": False}
     with ministack() as endpoint, tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "terraform"
         copy_terraform(copy)
         recorder = Recorder(copy, endpoint)
         with messages.status("tf-bootstrap ..."):
-            bootstrap = recorder.actions("bootstrap", PROJECT | {"s3_path_style": True})
+            bootstrap = recorder.actions("bootstrap", PROJECT)
         with messages.status("the pipeline, in a copy of envs/local ... (3 minutes)"):
             base = recorder.actions("envs/local", pipeline)
         with messages.status("with existing queues ..."):
             without_queues = recorder.actions("envs/local", pipeline | given)
+        with messages.status("with a Bronze bucket that exists ..."):
+            given_bucket = {"create_bronze_bucket": False, "bronze_bucket_name": "given"}
+            with_bucket = recorder.actions("envs/local", pipeline | given_bucket)
         with messages.status("with alarms and dashboard ..."):
             observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
     found = {
         "bootstrap": bootstrap,
         "pipeline with existing queues": without_queues,
         "and managing the queues": base - without_queues,
+        "and create_bronze_bucket = false": with_bucket - base,
+        "and kms_key_arn": OF_A_KEY,
         "and observability_enabled": observed - base,
         "and tag_iam_and_sqs": {"iam:TagRole", "sqs:TagQueue"},
         **COMMANDS,

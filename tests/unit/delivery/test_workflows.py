@@ -80,7 +80,24 @@ def test_an_apply_is_never_cancelled_and_waits_for_approval() -> None:
     deploy = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
     assert deploy["concurrency"]["cancel-in-progress"] is False
     assert set(deploy[True]) == {"workflow_dispatch"}  # `on` is a truth value in YAML 1.1
-    assert all("environment" in job for job in deploy["jobs"].values())
+    assert deploy["jobs"]["apply"]["environment"] == "${{ inputs.environment }}"  # the one with reviewers
+    assert deploy["jobs"]["plan"]["environment"] == "${{ inputs.environment }}-plan"
+
+
+def test_what_is_applied_is_the_plan_that_was_approved() -> None:
+    deploy = jobs(ROOT / ".github/workflows/deploy.yml")
+    kept = [step["with"] for step in deploy["plan"]["steps"] if "upload-artifact" in step.get("uses", "")]
+    taken = [step["with"] for step in deploy["apply"]["steps"] if "download-artifact" in step.get("uses", "")]
+    folder = "infra/terraform/envs/${{ inputs.environment }}"
+    assert [one["name"] for one in kept] == [one["name"] for one in taken] == ["plan"]
+    assert kept[0]["path"].split() == [  # an expression has spaces in it
+        *f"{folder}/${{{{ inputs.environment }}}}.tfplan".split(),
+        *f"{folder}/.terraform.lock.hcl".split(),
+    ]
+    assert taken[0]["path"] == folder
+    assert deploy["apply"]["needs"] == "plan"
+    commands = [step["run"].split()[1] for step in deploy["apply"]["steps"] if "run" in step]
+    assert commands == ["tf-init", "tf-apply-plan"]  # nothing is planned or built again
 
 
 def test_images_are_built_without_the_index_that_lambda_refuses() -> None:

@@ -27,6 +27,47 @@ RECORD: dict[str, Any] = {
 }
 
 
+# Amazon S3 User Guide, "EventBridge event message structure": the key is not URL-encoded there.
+BY_EVENTBRIDGE: dict[str, Any] = {
+    "version": "0",
+    "id": "17793124-05d4-b198-2fde-7ededc63b103",
+    "detail-type": "Object Created",
+    "source": "aws.s3",
+    "account": "111122223333",
+    "time": "2026-01-31T12:00:00Z",
+    "region": "ca-central-1",
+    "resources": ["arn:aws:s3:::bronze-bucket"],
+    "detail": {
+        "version": "0",
+        "bucket": {"name": "bronze-bucket"},
+        "object": {
+            "key": "bronze/shipments/a b+c%2Bé.jsonl",
+            "size": 10,
+            "etag": "abc",
+            "version-id": "v1",
+            "sequencer": "00617F08299329D189",
+        },
+        "request-id": "N4N7GDK58NMKJ12R",
+        "requester": "123456789012",
+        "source-ip-address": "1.2.3.4",
+        "reason": "PutObject",
+    },
+}
+
+
+def changed(original: dict[str, Any], *path: str, to: Any = None) -> dict[str, Any]:
+    """A copy with another value at the path; without `to`, with none."""
+    made = copy.deepcopy(original)
+    target = made
+    for parent in path[:-1]:
+        target = target[parent]
+    if to is None:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = to
+    return made
+
+
 def record(**changes: Any) -> dict[str, Any]:
     made = copy.deepcopy(RECORD)
     for path, value in changes.items():
@@ -145,5 +186,85 @@ class TestEvents:
 
     @pytest.mark.parametrize("event", [{}, {"Records": "x"}, {"Records": None}, {"hello": "world"}])
     def test_what_is_not_a_notification_is_refused(self, event: dict[str, Any]) -> None:
-        with pytest.raises(MalformedEvent, match="not an S3 notification"):
+        with pytest.raises(MalformedEvent, match="not an event of S3"):
             notification_records(event)
+
+
+class TestEventBridge:
+    def test_an_event_is_one_record_whose_key_is_taken_as_it_is(self) -> None:
+        (only,) = notification_records(BY_EVENTBRIDGE)
+        source = created_object(only)
+        assert source
+        assert (source.bucket, source.key) == ("bronze-bucket", "bronze/shipments/a b+c%2Bé.jsonl")
+        assert (source.size, source.etag, source.version_id) == (10, "abc", "v1")
+        assert source.created == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    def test_it_is_the_object_that_s3_itself_announces(self) -> None:
+        key = BY_EVENTBRIDGE["detail"]["object"]["key"]
+        by_s3 = created_object(record(s3__object__key=quote_plus(key)))
+        by_eventbridge = created_object(BY_EVENTBRIDGE)
+        assert by_s3 and by_eventbridge and by_s3.id == by_eventbridge.id
+
+    def test_a_bucket_without_versions_names_none(self) -> None:
+        source = created_object(changed(BY_EVENTBRIDGE, "detail", "object", "version-id"))
+        assert source and source.version_id is None
+
+    @pytest.mark.parametrize("kind", ["Object Deleted", "Object Tags Added", "Object Restore Completed"])
+    def test_what_creates_no_object_is_passed_over(self, kind: str) -> None:
+        assert created_object(changed(BY_EVENTBRIDGE, "detail-type", to=kind)) is None
+
+    @pytest.mark.parametrize(
+        ("broken", "reason"),
+        [
+            (changed(BY_EVENTBRIDGE, "detail-type"), "detail-type"),
+            (changed(BY_EVENTBRIDGE, "detail"), "detail"),
+            (changed(BY_EVENTBRIDGE, "detail", to="text"), "string indices"),
+            (changed(BY_EVENTBRIDGE, "detail", "bucket"), "bucket"),
+            (changed(BY_EVENTBRIDGE, "detail", "bucket", "name", to="a/b"), "not a bucket's name"),
+            (changed(BY_EVENTBRIDGE, "detail", "object"), "object"),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "key"), "key"),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "key", to=5), "."),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "key", to="\ud800"), "not valid Unicode"),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "etag"), "etag"),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "etag", to="a b"), "not an etag"),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "size"), "size"),
+            (changed(BY_EVENTBRIDGE, "detail", "object", "size", to="10"), "not an integer"),
+            (changed(BY_EVENTBRIDGE, "time"), "time"),
+            (changed(BY_EVENTBRIDGE, "time", to="noon"), "isoformat"),
+        ],
+    )
+    def test_an_event_of_no_possible_object_is_refused(self, broken: dict[str, Any], reason: str) -> None:
+        (only,) = notification_records(broken)
+        with pytest.raises(MalformedRecord, match=reason) as caught:
+            created_object(only)
+        assert str(caught.value).isascii()
+
+    @pytest.mark.parametrize("source", ["aws.ec2", "mine", 5])
+    def test_an_event_of_another_service_is_refused(self, source: object) -> None:
+        with pytest.raises(MalformedEvent, match="not an event of S3"):
+            notification_records(changed(BY_EVENTBRIDGE, "source", to=source))
+
+
+class TestKeptEvents:
+    """What the queue of failed events holds is an event that ingest takes, as it is."""
+
+    @staticmethod
+    def kept(event: dict[str, Any]) -> dict[str, Any]:
+        """Lambda's record of an invocation that failed."""
+        return {
+            "version": "1.0",
+            "timestamp": "2026-01-31T12:05:00.000Z",
+            "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+            "requestPayload": event,
+            "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+            "responsePayload": {"errorType": "PlanningIncomplete"},
+        }
+
+    @pytest.mark.parametrize("event", [{"Records": [RECORD]}, BY_EVENTBRIDGE], ids=["S3", "EventBridge"])
+    def test_its_records_are_those_of_the_event(self, event: dict[str, Any]) -> None:
+        once = self.kept(event)
+        assert notification_records(once) == notification_records(self.kept(once)) == notification_records(event)
+
+    def test_a_kept_event_of_somebody_else_is_refused_again(self) -> None:
+        with pytest.raises(MalformedEvent, match="not an event of S3"):
+            notification_records(self.kept({"hello": "world"}))

@@ -2,6 +2,9 @@
 project = "smelt-dev"
 region  = "us-east-2"
 
+# The only account that this may be applied to. Set it: credentials of another account are refused then.
+account_id = ""
+
 # Restricted accounts: role names that are allowed, and whether IAM roles and SQS queues may be tagged.
 iam_name_prefix = ""
 tag_iam_and_sqs = false

@@ -1,4 +1,4 @@
-# The pipeline in an AWS account. Values: dev.tfvars; images.auto.tfvars.json and queue.auto.tfvars.json are written by
+# The platform in an AWS account. Values: dev.tfvars; images.auto.tfvars.json and queue.auto.tfvars.json are written by
 # `make push-images` and scripts/create_sqs_queue.py.
 
 terraform {
@@ -14,48 +14,59 @@ terraform {
 
 # No default_tags: they would reach IAM roles and SQS queues, which restricted accounts refuse to tag.
 provider "aws" {
-  region = var.region
+  region              = var.region
+  allowed_account_ids = var.account_id == "" ? null : [var.account_id]
 }
 
-module "pipeline" {
-  source = "../../modules/pipeline"
+module "platform" {
+  source = "../../modules/platform"
 
-  project                            = var.project
-  bronze_bucket_name                 = var.bronze_bucket_name
-  silver_bucket_name                 = var.silver_bucket_name
-  tags                               = var.tags
-  tag_iam_and_sqs                    = var.tag_iam_and_sqs
-  images                             = var.images
-  architecture                       = var.architecture
-  ingest_memory_mb                   = var.ingest_memory_mb
-  ingest_timeout_seconds             = var.ingest_timeout_seconds
-  transform_memory_mb                = var.transform_memory_mb
-  transform_timeout_seconds          = var.transform_timeout_seconds
-  reserved_concurrency               = var.reserved_concurrency
-  environment                        = var.environment
-  tracing_enabled                    = var.tracing_enabled
-  log_retention_days                 = var.log_retention_days
-  iam_name_prefix                    = var.iam_name_prefix
-  permissions_boundary_arn           = var.permissions_boundary_arn
-  batch_size                         = var.batch_size
-  batching_window_seconds            = var.batching_window_seconds
-  maximum_concurrency                = var.maximum_concurrency
-  max_receive_count                  = var.max_receive_count
-  max_message_bytes                  = var.max_message_bytes
-  operator_principal_arns            = var.operator_principal_arns
-  existing_queue_url                 = var.existing_queue_url
-  existing_queue_arn                 = var.existing_queue_arn
-  existing_dlq_url                   = var.existing_dlq_url
-  existing_dlq_arn                   = var.existing_dlq_arn
-  existing_ingest_failures_queue_url = var.existing_ingest_failures_queue_url
-  existing_ingest_failures_queue_arn = var.existing_ingest_failures_queue_arn
-  bronze_noncurrent_days             = var.bronze_noncurrent_days
-  silver_noncurrent_days             = var.silver_noncurrent_days
-  quarantine_expiry_days             = var.quarantine_expiry_days
-  ledger_deletion_protection         = var.ledger_deletion_protection
-  observability_enabled              = var.observability_enabled
-  alarm_notification_topic_arn       = var.alarm_notification_topic_arn
-  alarm_oldest_message_seconds       = var.alarm_oldest_message_seconds
-  alarm_quarantine_percent           = var.alarm_quarantine_percent
-  alarm_no_data_hours                = var.alarm_no_data_hours
+  project                  = var.project
+  tags                     = var.tags
+  tag_iam_and_sqs          = var.tag_iam_and_sqs
+  iam_name_prefix          = var.iam_name_prefix
+  permissions_boundary_arn = var.permissions_boundary_arn
+  kms_key_arn              = var.kms_key_arn
+  artifacts_bucket_enabled = var.artifacts_bucket_enabled
+
+  pipeline = {
+    silver_bucket_name                 = var.silver_bucket_name
+    images                             = var.images
+    architecture                       = var.architecture
+    ingest_memory_mb                   = var.ingest_memory_mb
+    ingest_timeout_seconds             = var.ingest_timeout_seconds
+    transform_memory_mb                = var.transform_memory_mb
+    transform_timeout_seconds          = var.transform_timeout_seconds
+    reserved_concurrency               = var.reserved_concurrency
+    environment                        = var.environment
+    tracing_enabled                    = var.tracing_enabled
+    application_log_level              = var.application_log_level
+    system_log_level                   = var.system_log_level
+    log_retention_days                 = var.log_retention_days
+    silver_noncurrent_days             = var.silver_noncurrent_days
+    quarantine_expiry_days             = var.quarantine_expiry_days
+    ledger_deletion_protection         = var.ledger_deletion_protection
+    observability_enabled              = var.observability_enabled
+    alarm_notification_topic_arn       = var.alarm_notification_topic_arn
+    alarm_oldest_message_seconds       = var.alarm_oldest_message_seconds
+    alarm_quarantine_percent           = var.alarm_quarantine_percent
+    alarm_no_data_hours                = var.alarm_no_data_hours
+    create_bronze_bucket               = var.create_bronze_bucket
+    bronze_bucket_name                 = var.bronze_bucket_name
+    bronze_kms_key_arn                 = var.bronze_kms_key_arn
+    bronze_eventbridge_enabled         = var.bronze_eventbridge_enabled
+    bronze_noncurrent_days             = var.bronze_noncurrent_days
+    batch_size                         = var.batch_size
+    batching_window_seconds            = var.batching_window_seconds
+    maximum_concurrency                = var.maximum_concurrency
+    max_receive_count                  = var.max_receive_count
+    max_message_bytes                  = var.max_message_bytes
+    operator_principal_arns            = var.operator_principal_arns
+    existing_queue_url                 = var.existing_queue_url
+    existing_queue_arn                 = var.existing_queue_arn
+    existing_dlq_url                   = var.existing_dlq_url
+    existing_dlq_arn                   = var.existing_dlq_arn
+    existing_ingest_failures_queue_url = var.existing_ingest_failures_queue_url
+    existing_ingest_failures_queue_arn = var.existing_ingest_failures_queue_arn
+  }
 }

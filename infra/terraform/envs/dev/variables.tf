@@ -1,4 +1,4 @@
-# The pipeline's own variables (modules/pipeline has their defaults and checks them), and where it is deployed.
+# The platform's variables (its parts, such as modules/pipeline, have their defaults and check them), and where it is deployed.
 # What is left out of dev.tfvars has its default.
 
 variable "region" {
@@ -11,6 +11,18 @@ variable "region" {
   }
 }
 
+variable "account_id" {
+  description = "The only AWS account that this environment may be applied to; empty for whichever the credentials are of."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.account_id == "" || can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be an AWS account's 12 digits, or empty."
+  }
+}
+
 # ---- names
 variable "project" {
   description = "Begins every resource's name and is the metrics' namespace. Another project in the same account is another pipeline."
@@ -20,6 +32,30 @@ variable "project" {
 variable "bronze_bucket_name" {
   description = "The Bronze bucket's name; empty for `<project>-bronze-<account>-<region>`."
   type        = string
+  default     = null
+}
+
+variable "create_bronze_bucket" {
+  description = "Whether Terraform makes the Bronze bucket. If not, bronze_bucket_name exists already and is not changed: its owner turns EventBridge on for it."
+  type        = bool
+  default     = null
+}
+
+variable "bronze_kms_key_arn" {
+  description = "With a Bronze bucket that exists: the KMS key of its objects (SSE-KMS), which transform may then use for reading; empty for SSE-S3. A key of another account must allow transform's role itself."
+  type        = string
+  default     = null
+}
+
+variable "bronze_eventbridge_enabled" {
+  description = "Whether the Bronze bucket that Terraform makes sends its events to EventBridge too, for rules of your own. ingest is told without it."
+  type        = bool
+  default     = null
+}
+
+variable "artifacts_bucket_enabled" {
+  description = "Whether there is a bucket for what jobs run: scripts, wheels, packages."
+  type        = bool
   default     = null
 }
 
@@ -93,6 +129,18 @@ variable "environment" {
 variable "tracing_enabled" {
   description = "Whether the functions are traced by X-Ray."
   type        = bool
+  default     = null
+}
+
+variable "application_log_level" {
+  description = "The least that the functions' own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. Lambda filters by it."
+  type        = string
+  default     = null
+}
+
+variable "system_log_level" {
+  description = "The least that Lambda's own logs of the functions tell: DEBUG, INFO or WARN."
+  type        = string
   default     = null
 }
 
@@ -176,13 +224,13 @@ variable "existing_dlq_arn" {
 }
 
 variable "existing_ingest_failures_queue_url" {
-  description = "With an existing queue: the queue for S3 events that ingest failed on three times."
+  description = "With an existing queue: the queue for S3 events that ingest failed on three times; neither of the other two."
   type        = string
   default     = null
 }
 
 variable "existing_ingest_failures_queue_arn" {
-  description = "The ARN of the queue in existing_ingest_failures_queue_url. Without it, such events go to the existing dead-letter queue."
+  description = "The ARN of the queue in existing_ingest_failures_queue_url."
   type        = string
   default     = null
 }
@@ -203,6 +251,12 @@ variable "silver_noncurrent_days" {
 variable "quarantine_expiry_days" {
   description = "Days after which quarantined rows expire; 0 (the default) keeps them."
   type        = number
+  default     = null
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key, of this region, that encrypts queues, ledger and buckets that Terraform makes; empty for keys of AWS. The key's policy must let this account's IAM policies decide; each role gets only what it needs."
+  type        = string
   default     = null
 }
 

@@ -1,4 +1,4 @@
-# The same pipeline on MiniStack, with the real images: `make tf-test`. The emulator's address comes from
+# The same platform on MiniStack, with the real images: `make tf-test`. The emulator's address comes from
 # AWS_ENDPOINT_URL; without it the credentials below are refused by AWS.
 
 terraform {
@@ -14,6 +14,7 @@ terraform {
 
 provider "aws" {
   region                      = var.region
+  allowed_account_ids         = ["000000000000"] # the emulator's: never a real account
   access_key                  = "test"
   secret_key                  = "test"
   s3_use_path_style           = true
@@ -22,22 +23,27 @@ provider "aws" {
   skip_requesting_account_id  = false # resources' ARNs are built from it
 }
 
-module "pipeline" {
-  source = "../../modules/pipeline"
+module "platform" {
+  source = "../../modules/platform"
 
-  project                            = var.project
-  images                             = var.images
-  existing_queue_url                 = var.existing_queue_url
-  existing_queue_arn                 = var.existing_queue_arn
-  existing_dlq_url                   = var.existing_dlq_url
-  existing_dlq_arn                   = var.existing_dlq_arn
-  existing_ingest_failures_queue_url = var.existing_ingest_failures_queue_url
-  existing_ingest_failures_queue_arn = var.existing_ingest_failures_queue_arn
-  observability_enabled              = var.observability_enabled
-  tag_iam_and_sqs                    = true
-  quarantine_expiry_days             = 30
-  ledger_deletion_protection         = false
-  transform_timeout_seconds          = 60
-  batching_window_seconds            = 1
-  tracing_enabled                    = false # the runtime interface emulator has no X-Ray daemon
+  project         = var.project
+  tag_iam_and_sqs = true
+
+  pipeline = {
+    create_bronze_bucket               = var.create_bronze_bucket
+    bronze_bucket_name                 = var.bronze_bucket_name
+    images                             = var.images
+    transform_timeout_seconds          = 60
+    tracing_enabled                    = false # the runtime interface emulator has no X-Ray daemon
+    quarantine_expiry_days             = 30
+    ledger_deletion_protection         = false
+    observability_enabled              = var.observability_enabled
+    batching_window_seconds            = 1
+    existing_queue_url                 = var.existing_queue_url
+    existing_queue_arn                 = var.existing_queue_arn
+    existing_dlq_url                   = var.existing_dlq_url
+    existing_dlq_arn                   = var.existing_dlq_arn
+    existing_ingest_failures_queue_url = var.existing_ingest_failures_queue_url
+    existing_ingest_failures_queue_arn = var.existing_ingest_failures_queue_arn
+  }
 }

@@ -52,7 +52,7 @@ variable "existing_ingest_failures_queue_url" {
 }
 
 variable "existing_ingest_failures_queue_arn" {
-  description = "The ARN of the queue in existing_ingest_failures_queue_url. Without it, such events go to the existing dead-letter queue."
+  description = "The ARN of the queue in existing_ingest_failures_queue_url."
   type        = string
   default     = null
 }
@@ -60,5 +60,17 @@ variable "existing_ingest_failures_queue_arn" {
 variable "observability_enabled" {
   description = "Whether alarms and a dashboard are created. Restricted accounts deny cloudwatch:PutMetricAlarm and cloudwatch:PutDashboard."
   type        = bool
+  default     = null
+}
+
+variable "create_bronze_bucket" {
+  description = "Whether Terraform makes the Bronze bucket. If not, bronze_bucket_name exists already and is not changed: its owner turns EventBridge on for it."
+  type        = bool
+  default     = null
+}
+
+variable "bronze_bucket_name" {
+  description = "The Bronze bucket's name; empty for `<project>-bronze-<account>-<region>`."
+  type        = string
   default     = null
 }

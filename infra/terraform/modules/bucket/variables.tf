@@ -3,46 +3,38 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.name))
-    error_message = "A bucket's name has 3 to 63 lower-case letters, digits, hyphens or dots, and begins and ends with a letter or digit."
+    condition     = length(var.name) >= local.limits.min && length(var.name) <= local.limits.max && can(regex(local.limits.pattern, var.name))
+    error_message = "A bucket's name has ${local.limits.min} to ${local.limits.max} lower-case letters, digits or hyphens, and begins and ends with a letter or digit."
   }
 }
 
 variable "noncurrent_days" {
   description = "Days that an overwritten or deleted version is kept; 0 keeps it for ever."
   type        = number
-  default     = 30
-
-  validation {
-    condition     = var.noncurrent_days == 0 || var.noncurrent_days >= 15
-    error_message = "noncurrent_days must be 0 (for ever) or at least 15: messages name exact versions, and the dead-letter queue keeps them for 14 days."
-  }
+  default     = null
 }
 
 variable "incomplete_upload_days" {
   description = "Days after which the parts of an unfinished multipart upload are removed."
   type        = number
-  default     = 7
-
-  validation {
-    condition     = var.incomplete_upload_days >= 1
-    error_message = "incomplete_upload_days must be at least 1."
-  }
+  default     = null
 }
 
 variable "expiration_days" {
   description = "Prefix -> days after which objects under it expire. Empty: nothing expires."
   type        = map(number)
-  default     = {}
-
-  validation {
-    condition     = alltrue([for days in values(var.expiration_days) : days >= 1 && floor(days) == days])
-    error_message = "Every expiry must be a whole number of days, at least 1."
-  }
+  default     = null
 }
 
 variable "tags" {
   description = "Tags of the bucket."
   type        = map(string)
   default     = {}
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts new objects; empty for SSE-S3."
+  type        = string
+  default     = ""
+  nullable    = false
 }

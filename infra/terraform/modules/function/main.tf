@@ -5,6 +5,8 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  limits = jsondecode(file("${path.module}/../../names.json")).aws_lambda_function
+
   log_group_arn = format(
     "arn:%s:logs:%s:%s:log-group:/aws/lambda/%s",
     data.aws_partition.current.partition,
@@ -14,29 +16,25 @@ locals {
   )
 
   logs = {
-    Sid      = "OwnLogs"
-    Effect   = "Allow"
-    Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    Resource = ["${local.log_group_arn}:log-stream:*"] # streams are named by Lambda
+    OwnLogs = {
+      actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      resources = ["${local.log_group_arn}:log-stream:*"] # streams are named by Lambda
+    }
   }
+}
 
-  # X-Ray knows no resources: AWS accepts "*" only (Service Authorization Reference, AWS X-Ray).
-  traces = {
-    Sid      = "Traces"
-    Effect   = "Allow"
-    Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
-    Resource = ["*"]
-  }
+module "role" {
+  source = "../role"
 
-  own = [for sid, statement in var.statements : merge(
-    {
-      Sid      = sid
-      Effect   = "Allow"
-      Action   = statement.actions
-      Resource = statement.resources
-    },
-    length(statement.condition) == 0 ? {} : { Condition = statement.condition },
-  )]
+  name                     = var.name
+  description              = var.description
+  service                  = "lambda.amazonaws.com"
+  from_this_account_only   = false # Lambda sends no aws:SourceAccount when it takes on a function's role
+  statements               = merge(var.statements, local.logs)
+  unscoped_actions         = var.tracing_enabled ? ["xray:PutTelemetryRecords", "xray:PutTraceSegments"] : []
+  name_prefix              = var.iam_name_prefix
+  permissions_boundary_arn = var.permissions_boundary_arn
+  tags                     = var.role_tags
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -47,49 +45,15 @@ resource "aws_cloudwatch_log_group" "this" {
   tags              = var.tags
 }
 
-resource "aws_iam_role" "this" {
-  name                 = "${var.iam_name_prefix}${var.name}"
-  permissions_boundary = var.permissions_boundary_arn == "" ? null : var.permissions_boundary_arn
-  tags                 = var.role_tags
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "lambda.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-    }]
-  })
-
-  lifecycle {
-    precondition {
-      condition     = length("${var.iam_name_prefix}${var.name}") <= 64
-      error_message = "The role's name ${var.iam_name_prefix}${var.name} is longer than 64 characters: shorten iam_name_prefix or project."
-    }
-  }
-}
-
-resource "aws_iam_role_policy" "this" {
-  name = "function"
-  role = aws_iam_role.this.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(
-      [local.logs],
-      [for statement in [local.traces] : statement if var.tracing_enabled],
-      local.own,
-    )
-  })
-}
-
 resource "aws_lambda_function" "this" {
+  # checkov:skip=CKV_AWS_50: on by default (tracing_enabled); checkov does not follow a variable through the platform's object
   # checkov:skip=CKV_AWS_116: an on-failure destination, which also keeps the reason, takes the place of a dead-letter queue
   # checkov:skip=CKV_AWS_117: talks to AWS services only; a VPC would add cost and nothing to reach
   # checkov:skip=CKV_AWS_173: the variables hold names and no secrets; Lambda encrypts them with its own key
   # checkov:skip=CKV_AWS_272: code signing is for zip packages; an image is pinned by its digest
   function_name                  = var.name
   description                    = var.description
-  role                           = aws_iam_role.this.arn
+  role                           = module.role.arn
   package_type                   = "Image"
   image_uri                      = var.image_uri
   architectures                  = [var.architecture]
@@ -107,12 +71,14 @@ resource "aws_lambda_function" "this" {
   }
 
   logging_config {
-    log_format = "JSON"
-    log_group  = aws_cloudwatch_log_group.this.name
+    log_format            = "JSON"
+    log_group             = aws_cloudwatch_log_group.this.name
+    application_log_level = var.application_log_level
+    system_log_level      = var.system_log_level
   }
 
   # Without its rights the function's first start would fail; destroyed before them, too.
-  depends_on = [aws_iam_role_policy.this]
+  depends_on = [module.role]
 }
 
 resource "aws_lambda_function_event_invoke_config" "this" {

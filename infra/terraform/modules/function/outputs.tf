@@ -10,7 +10,12 @@ output "arn" {
 
 output "role_name" {
   description = "The name of the function's role."
-  value       = aws_iam_role.this.name
+  value       = module.role.name
+}
+
+output "role_arn" {
+  description = "The ARN of the function's role."
+  value       = module.role.arn
 }
 
 output "log_group" {

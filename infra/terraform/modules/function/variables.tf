@@ -4,8 +4,8 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.name))
-    error_message = "A function's name has up to 64 letters, digits, hyphens or underscores."
+    condition     = length(var.name) <= local.limits.max && can(regex(local.limits.pattern, var.name))
+    error_message = "A function's name has up to ${local.limits.max} letters, digits, hyphens or underscores."
   }
 }
 
@@ -82,22 +82,12 @@ variable "statements" {
     condition = optional(map(map(list(string))), {})
   }))
   default = {}
-
-  validation {
-    condition     = alltrue([for statement in values(var.statements) : !contains(statement.resources, "*") && alltrue([for action in statement.actions : !strcontains(action, "*")])])
-    error_message = "Name each action and each resource; this role takes no wildcard for either."
-  }
 }
 
 variable "iam_name_prefix" {
   description = "Prefix of the role's name, for accounts that allow only certain names."
   type        = string
   default     = ""
-
-  validation {
-    condition     = can(regex("^[A-Za-z0-9+=,.@_-]{0,32}$", var.iam_name_prefix))
-    error_message = "iam_name_prefix may have up to 32 letters, digits and +=,.@_-"
-  }
 }
 
 variable "permissions_boundary_arn" {
@@ -115,6 +105,30 @@ variable "log_retention_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
     error_message = "log_retention_days must be one of CloudWatch's periods: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "application_log_level" {
+  description = "The least that the function's own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. With logs in JSON Lambda filters by it, whatever POWERTOOLS_LOG_LEVEL says."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"], var.application_log_level)
+    error_message = "application_log_level must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL."
+  }
+}
+
+variable "system_log_level" {
+  description = "The least that Lambda's own logs of the function tell: DEBUG, INFO (start, end and report of each invocation) or WARN."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARN"], var.system_log_level)
+    error_message = "system_log_level must be DEBUG, INFO or WARN."
   }
 }
 

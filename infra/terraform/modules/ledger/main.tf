@@ -1,7 +1,11 @@
 # The table of objects, units and lots. Its keys are those of TABLE_SCHEMA in services/shared/ledger; a test compares them.
 
+locals {
+  limits = jsondecode(file("${path.module}/../../names.json")).aws_dynamodb_table
+}
+
 resource "aws_dynamodb_table" "this" {
-  # checkov:skip=CKV_AWS_119: encrypted with a key of AWS; the ledger holds names, counts and positions, never rows
+  # checkov:skip=CKV_AWS_119: encrypted with a key of AWS unless kms_key_arn is given; the ledger holds names, counts and positions, never rows
   name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
@@ -40,5 +44,14 @@ resource "aws_dynamodb_table" "this" {
 
   point_in_time_recovery {
     enabled = true
+  }
+
+  dynamic "server_side_encryption" {
+    for_each = var.kms_key_arn == "" ? [] : [var.kms_key_arn]
+
+    content {
+      enabled     = true
+      kms_key_arn = server_side_encryption.value
+    }
   }
 }

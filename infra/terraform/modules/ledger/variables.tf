@@ -3,8 +3,8 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]{3,255}$", var.name))
-    error_message = "A table's name has 3 to 255 letters, digits, hyphens, underscores or dots."
+    condition     = length(var.name) >= local.limits.min && length(var.name) <= local.limits.max && can(regex(local.limits.pattern, var.name))
+    error_message = "A table's name has ${local.limits.min} to ${local.limits.max} letters, digits, hyphens, underscores or dots."
   }
 }
 
@@ -18,4 +18,11 @@ variable "tags" {
   description = "Tags of the table."
   type        = map(string)
   default     = {}
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts the table; empty for a key of AWS."
+  type        = string
+  default     = ""
+  nullable    = false
 }

@@ -1,4 +1,4 @@
-# A bucket tells a function of every object that is created under a prefix.
+# A bucket tells a function of every object that is created under a prefix; EventBridge, if asked, of everything.
 
 resource "aws_lambda_permission" "this" {
   statement_id   = "AllowBucket"
@@ -10,7 +10,8 @@ resource "aws_lambda_permission" "this" {
 }
 
 resource "aws_s3_bucket_notification" "this" {
-  bucket = var.bucket_name
+  bucket      = var.bucket_name
+  eventbridge = var.eventbridge
 
   lambda_function {
     lambda_function_arn = var.function_arn

@@ -27,3 +27,10 @@ variable "function_arn" {
   description = "Its ARN."
   type        = string
 }
+
+variable "eventbridge" {
+  description = "Whether the bucket sends its events to EventBridge too, for rules of your own."
+  type        = bool
+  default     = false
+  nullable    = false
+}

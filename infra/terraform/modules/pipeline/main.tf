@@ -1,5 +1,6 @@
 # The whole pipeline: S3 Bronze -> ingest -> SQS -> transform -> S3 Silver, and the ledger. Both envs are this module.
-# The queues, and who may send to them, are in queues.tf.
+# The queues, and who may send to them, are in queues.tf; the Bronze bucket and what it announces in bronze.tf; the rights to a
+# KMS key in keys.tf.
 #
 # ARNs that policies name are built from names, so that `terraform plan` shows every policy in full before anything exists.
 
@@ -8,6 +9,10 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  limits         = jsondecode(file("${path.module}/../../names.json"))
+  project_limits = local.limits.project
+  functions      = jsondecode(file("${path.module}/../../functions.json")).pipeline
+
   account = data.aws_caller_identity.current.account_id
   region  = data.aws_region.current.name
   arn     = "arn:${data.aws_partition.current.partition}"
@@ -20,7 +25,7 @@ locals {
   restricted_tags = var.tag_iam_and_sqs ? local.tags : {}
 
   role_arns = {
-    for function in ["ingest", "transform"] :
+    for function in local.functions :
     function => "${local.arn}:iam::${local.account}:role/${var.iam_name_prefix}${var.project}-${function}"
   }
 }
@@ -31,24 +36,18 @@ module "ledger" {
   source = "../ledger"
 
   name                = local.ledger_table
+  kms_key_arn         = var.kms_key_arn
   deletion_protection = var.ledger_deletion_protection
   tags                = local.tags
 }
 
 # ---- buckets ----------------------------------------------------------------------------------------------------------
 
-module "bronze" {
-  source = "../bucket"
-
-  name            = local.bronze_bucket
-  noncurrent_days = var.bronze_noncurrent_days
-  tags            = local.tags
-}
-
 module "silver" {
   source = "../bucket"
 
   name            = local.silver_bucket
+  kms_key_arn     = var.kms_key_arn
   noncurrent_days = var.silver_noncurrent_days
   expiration_days = var.quarantine_expiry_days == 0 ? {} : { "quarantine/" = var.quarantine_expiry_days }
   tags            = local.tags
@@ -62,10 +61,10 @@ locals {
     QUEUE_URL                    = local.queue.url
     LEDGER_TABLE                 = local.ledger_table
     POWERTOOLS_METRICS_NAMESPACE = var.project
-    POWERTOOLS_LOG_LEVEL         = "INFO"
     POWERTOOLS_TRACE_DISABLED    = tostring(!var.tracing_enabled)
   }, var.environment)
 
+  silver_arn = "${local.arn}:s3:::${local.silver_bucket}"
   ledger_arn = "${local.arn}:dynamodb:${local.region}:${local.account}:table/${local.ledger_table}"
 }
 
@@ -81,6 +80,8 @@ module "ingest" {
   reserved_concurrency     = lookup(var.reserved_concurrency, "ingest", -1)
   tracing_enabled          = var.tracing_enabled
   log_retention_days       = var.log_retention_days
+  application_log_level    = var.application_log_level
+  system_log_level         = var.system_log_level
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
   tags                     = local.tags
@@ -91,7 +92,7 @@ module "ingest" {
     POWERTOOLS_SERVICE_NAME = "ingest"
   })
 
-  statements = {
+  statements = merge(local.use_key.ingest, {
     KeepFailedEvents = { # Lambda sends them with this role
       actions   = ["sqs:SendMessage"]
       resources = [local.ingest_failures.arn]
@@ -104,7 +105,7 @@ module "ingest" {
       actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
       resources = [local.ledger_arn]
     }
-  }
+  })
 }
 
 module "transform" {
@@ -119,6 +120,8 @@ module "transform" {
   reserved_concurrency     = lookup(var.reserved_concurrency, "transform", -1)
   tracing_enabled          = var.tracing_enabled
   log_retention_days       = var.log_retention_days
+  application_log_level    = var.application_log_level
+  system_log_level         = var.system_log_level
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
   tags                     = local.tags
@@ -130,7 +133,7 @@ module "transform" {
     DEAD_LETTER_QUEUE_URL   = local.dlq.url
   })
 
-  statements = {
+  statements = merge(local.use_key.transform, {
     ReceiveUnits = {
       actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
       resources = [local.queue.arn]
@@ -141,17 +144,17 @@ module "transform" {
     }
     ReadBronze = {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-      resources = ["${local.arn}:s3:::${local.bronze_bucket}/bronze/*"]
+      resources = ["${local.bronze_arn}/bronze/*"]
     }
     # Nothing is listed. But without this right S3 answers 403 for an object that does not exist, as if it were forbidden.
     TellMissingFromForbidden = {
       actions   = ["s3:ListBucket"]
-      resources = ["${local.arn}:s3:::${local.bronze_bucket}"]
+      resources = [local.bronze_arn]
       condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
     }
     WriteSilver = {
       actions   = ["s3:DeleteObject", "s3:PutObject"]
-      resources = [for root in ["silver", "quarantine"] : "${local.arn}:s3:::${local.silver_bucket}/${root}/*"]
+      resources = [for root in ["silver", "quarantine"] : "${local.silver_arn}/${root}/*"]
     }
     KeepLedger = {
       actions = [
@@ -163,7 +166,7 @@ module "transform" {
       ]
       resources = [local.ledger_arn]
     }
-  }
+  })
 }
 
 module "transform_source" {
@@ -177,18 +180,4 @@ module "transform_source" {
   tags                    = local.tags
 
   depends_on = [module.queue, module.silver, module.ledger]
-}
-
-module "bronze_notification" {
-  source = "../notification"
-
-  bucket_name   = module.bronze.name
-  bucket_arn    = module.bronze.arn
-  account       = local.account
-  prefix        = "bronze/"
-  function_name = module.ingest.name
-  function_arn  = module.ingest.arn
-
-  # Nothing is announced before everything that follows an announcement is there.
-  depends_on = [module.ledger, module.transform_source]
 }

@@ -1,11 +1,16 @@
 output "bronze_bucket" {
   description = "Upload to `bronze/<dataset>/` in this bucket."
-  value       = module.bronze.name
+  value       = var.create_bronze_bucket ? module.bronze[0].name : local.bronze_bucket
 }
 
 output "silver_bucket" {
   description = "Silver and quarantine are here."
   value       = module.silver.name
+}
+
+output "managed_buckets" {
+  description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
+  value       = concat(module.bronze[*].name, [module.silver.name])
 }
 
 output "queue_url" {
@@ -46,6 +51,31 @@ output "queue_policies" {
 output "ledger_table" {
   description = "The ledger's table."
   value       = module.ledger.name
+}
+
+output "arns" {
+  description = "What other modules write policies with, known before it exists: bronze_bucket, silver_bucket, ledger_table, queue, dlq, ingest_failures_queue."
+  value = {
+    bronze_bucket         = local.bronze_arn
+    silver_bucket         = local.silver_arn
+    ledger_table          = local.ledger_arn
+    queue                 = local.queue.arn
+    dlq                   = local.dlq.arn
+    ingest_failures_queue = local.ingest_failures.arn
+  }
+}
+
+output "functions" {
+  description = "Function -> its name, ARN, log group, and its role's name and ARN."
+  value = {
+    for function, made in { ingest = module.ingest, transform = module.transform } : function => {
+      name                         = made.name
+      arn                          = made.arn
+      log_group                    = made.log_group
+      role_name                    = made.role_name
+      role_arn                     = made.role_arn
+    }
+  }
 }
 
 output "ingest_function" {

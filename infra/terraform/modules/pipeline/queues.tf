@@ -24,25 +24,23 @@ locals {
     arn  = var.existing_dlq_arn
   }
 
-  # With an existing queue and no queue of their own, failed events go to that queue's dead-letter queue.
-  shares_dlq = !local.manages_queues && var.existing_ingest_failures_queue_arn == ""
   ingest_failures = local.manages_queues ? {
     name        = "${var.project}-ingest-failures"
     url         = module.ingest_failures[0].url
     arn         = "${local.sqs}:${var.project}-ingest-failures"
     created_arn = module.ingest_failures[0].arn # the same, once it exists
     } : {
-    name        = local.shares_dlq ? local.dlq.name : element(split(":", var.existing_ingest_failures_queue_arn), 5)
-    url         = local.shares_dlq ? local.dlq.url : var.existing_ingest_failures_queue_url
-    arn         = local.shares_dlq ? local.dlq.arn : var.existing_ingest_failures_queue_arn
-    created_arn = local.shares_dlq ? local.dlq.arn : var.existing_ingest_failures_queue_arn
+    name        = try(element(split(":", var.existing_ingest_failures_queue_arn), 5), "")
+    url         = var.existing_ingest_failures_queue_url
+    arn         = var.existing_ingest_failures_queue_arn
+    created_arn = var.existing_ingest_failures_queue_arn
   }
 
   # Who may send to each queue. Lambda sends a failed event with ingest's role; moving dead letters back to the queue
   # (StartMessageMoveTask) sends as whoever starts it, so that is an operator's.
   senders = {
     queue           = concat([local.role_arns["ingest"]], var.operator_principal_arns)
-    dlq             = concat([local.role_arns["transform"]], local.shares_dlq ? [local.role_arns["ingest"]] : [], var.operator_principal_arns)
+    dlq             = concat([local.role_arns["transform"]], var.operator_principal_arns)
     ingest_failures = [local.role_arns["ingest"]]
   }
 }
@@ -55,6 +53,7 @@ module "queue" {
   sender_arns                = local.senders.queue
   visibility_timeout_seconds = 6 * var.transform_timeout_seconds
   dead_letter                = true
+  kms_key_arn                = var.kms_key_arn
   dead_letter_sender_arns    = local.senders.dlq
   max_receive_count          = var.max_receive_count
   max_message_bytes          = var.max_message_bytes
@@ -67,6 +66,8 @@ module "ingest_failures" {
 
   name              = "${var.project}-ingest-failures"
   sender_arns       = local.senders.ingest_failures
+  sender_rule_arns  = local.bronze_rule_arns
+  kms_key_arn       = var.kms_key_arn
   max_message_bytes = var.max_message_bytes
   tags              = local.restricted_tags
 }
@@ -74,15 +75,15 @@ module "ingest_failures" {
 # What the existing queues should have. Terraform may not set it: they are somebody else's, and may have other statements.
 module "existing_queue_access" {
   source = "../queue_access"
-  for_each = local.manages_queues ? {} : merge({
-    queue = { arn = local.queue.arn, redrive_source_arns = [] }
-    dlq   = { arn = local.dlq.arn, redrive_source_arns = [local.queue.arn] }
-    }, local.shares_dlq ? {} : {
-    ingest_failures = { arn = local.ingest_failures.arn, redrive_source_arns = [] }
-  })
+  for_each = local.manages_queues ? {} : {
+    queue           = { arn = local.queue.arn, redrive_source_arns = [], sender_rule_arns = [] }
+    dlq             = { arn = local.dlq.arn, redrive_source_arns = [local.queue.arn], sender_rule_arns = [] }
+    ingest_failures = { arn = local.ingest_failures.arn, redrive_source_arns = [], sender_rule_arns = local.bronze_rule_arns }
+  }
 
   queue_arn           = each.value.arn
   sender_arns         = local.senders[each.key]
+  sender_rule_arns    = each.value.sender_rule_arns
   redrive_source_arns = each.value.redrive_source_arns
 }
 

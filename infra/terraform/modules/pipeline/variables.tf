@@ -4,16 +4,13 @@ variable "project" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.project))
-    error_message = "project must have 3 to 24 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen (bucket names are built from it)."
+    condition = (
+      length(var.project) >= local.project_limits.min && length(var.project) <= local.project_limits.max
+      && can(regex(local.project_limits.pattern, var.project))
+      && !anytrue([for prefix in local.project_limits.reserved_prefixes : startswith(var.project, prefix)])
+    )
+    error_message = "project must have ${local.project_limits.min} to ${local.project_limits.max} lower-case letters, digits or single hyphens between them, begin with a letter, and not begin with ${join(" or ", local.project_limits.reserved_prefixes)}: names of buckets, queues, repositories and roles are built from it (infra/terraform/names.json)."
   }
-}
-
-variable "bronze_bucket_name" {
-  description = "The Bronze bucket's name; empty for `<project>-bronze-<account>-<region>`."
-  type        = string
-  default     = ""
-  nullable    = false
 }
 
 variable "silver_bucket_name" {
@@ -21,6 +18,11 @@ variable "silver_bucket_name" {
   type        = string
   default     = ""
   nullable    = false
+
+  validation {
+    condition     = var.silver_bucket_name == "" || length(var.silver_bucket_name) >= local.limits.aws_s3_bucket.min && length(var.silver_bucket_name) <= local.limits.aws_s3_bucket.max && can(regex(local.limits.aws_s3_bucket.pattern, var.silver_bucket_name))
+    error_message = "silver_bucket_name must have ${local.limits.aws_s3_bucket.min} to ${local.limits.aws_s3_bucket.max} lower-case letters, digits or hyphens, and begin and end with a letter or digit."
+  }
 
   validation {
     condition     = var.silver_bucket_name == "" || var.silver_bucket_name != var.bronze_bucket_name
@@ -55,8 +57,8 @@ variable "images" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for function in ["ingest", "transform"] : contains(keys(var.images), function)])
-    error_message = "images must name the images of ingest and transform. Run `make push-images` first: it builds and pushes them and writes images.auto.tfvars.json."
+    condition     = alltrue([for function in local.functions : contains(keys(var.images), function)])
+    error_message = "images must name the images of ${join(" and ", local.functions)}. Run `make push-images` first: it builds and pushes them and writes images.auto.tfvars.json."
   }
 
   validation {
@@ -117,8 +119,8 @@ variable "reserved_concurrency" {
   nullable    = false
 
   validation {
-    condition     = length(setsubtract(keys(var.reserved_concurrency), ["ingest", "transform"])) == 0
-    error_message = "reserved_concurrency takes the functions ingest and transform."
+    condition     = length(setsubtract(keys(var.reserved_concurrency), local.functions)) == 0
+    error_message = "reserved_concurrency takes the functions ${join(" and ", local.functions)}."
   }
 }
 
@@ -127,6 +129,11 @@ variable "environment" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = !contains(keys(var.environment), "POWERTOOLS_LOG_LEVEL")
+    error_message = "POWERTOOLS_LOG_LEVEL has no effect where Lambda filters logs by its own level: set application_log_level."
+  }
 
   # What services/shared/settings.py reads, and the least that it takes; a test compares them.
   validation {
@@ -150,6 +157,20 @@ variable "tracing_enabled" {
   description = "Whether the functions are traced by X-Ray."
   type        = bool
   default     = true
+  nullable    = false
+}
+
+variable "application_log_level" {
+  description = "The least that the functions' own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. Lambda filters by it."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+}
+
+variable "system_log_level" {
+  description = "The least that Lambda's own logs of the functions tell: DEBUG, INFO or WARN."
+  type        = string
+  default     = "INFO"
   nullable    = false
 }
 
@@ -180,13 +201,6 @@ variable "permissions_boundary_arn" {
 }
 
 # ---- what is kept
-variable "bronze_noncurrent_days" {
-  description = "Days that overwritten or deleted Bronze versions are kept; 0 for ever."
-  type        = number
-  default     = 30
-  nullable    = false
-}
-
 variable "silver_noncurrent_days" {
   description = "Days that overwritten or deleted Silver versions are kept; 0 for ever."
   type        = number
@@ -203,6 +217,23 @@ variable "quarantine_expiry_days" {
   validation {
     condition     = var.quarantine_expiry_days >= 0 && floor(var.quarantine_expiry_days) == var.quarantine_expiry_days
     error_message = "quarantine_expiry_days must be a whole number of days, or 0 to keep quarantined rows."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key, of this region, that encrypts queues, ledger and buckets that Terraform makes; empty for keys of AWS. The key's policy must let this account's IAM policies decide; each role gets only what it needs."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.kms_key_arn == "" || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), not of an alias; or empty."
+  }
+
+  validation {
+    condition     = var.kms_key_arn == "" || var.existing_queue_url == ""
+    error_message = "kms_key_arn encrypts queues that Terraform makes. With existing queues the functions would have no right to those queues' keys: leave one of the two empty."
   }
 }
 

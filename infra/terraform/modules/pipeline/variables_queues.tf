@@ -147,10 +147,15 @@ variable "existing_dlq_arn" {
 }
 
 variable "existing_ingest_failures_queue_url" {
-  description = "With an existing queue: the queue for S3 events that ingest failed on three times."
+  description = "With an existing queue: the queue for S3 events that ingest failed on three times. It must be a queue of its own: what is redriven from the dead-letter queue goes to transform, which takes units only."
   type        = string
   default     = ""
   nullable    = false
+
+  validation {
+    condition     = var.existing_queue_url == "" || var.existing_ingest_failures_queue_url != ""
+    error_message = "An existing queue needs a queue beside it for S3 events that ingest failed on: set existing_ingest_failures_queue_url and existing_ingest_failures_queue_arn. `scripts/create_sqs_queue.py --with-dlq` makes all three queues and writes all values."
+  }
 
   validation {
     condition     = (var.existing_ingest_failures_queue_url == "") == (var.existing_ingest_failures_queue_arn == "")
@@ -159,7 +164,7 @@ variable "existing_ingest_failures_queue_url" {
 }
 
 variable "existing_ingest_failures_queue_arn" {
-  description = "The ARN of the queue in existing_ingest_failures_queue_url. Without it, such events go to the existing dead-letter queue."
+  description = "The ARN of the queue in existing_ingest_failures_queue_url."
   type        = string
   default     = ""
   nullable    = false
@@ -170,7 +175,7 @@ variable "existing_ingest_failures_queue_arn" {
   }
 
   validation {
-    condition     = var.existing_ingest_failures_queue_arn == "" || var.existing_ingest_failures_queue_arn != var.existing_queue_arn
-    error_message = "existing_ingest_failures_queue_arn must be another queue than existing_queue_arn: failed events would be read as units."
+    condition     = var.existing_ingest_failures_queue_arn == "" || !contains([var.existing_queue_arn, var.existing_dlq_arn], var.existing_ingest_failures_queue_arn)
+    error_message = "existing_ingest_failures_queue_arn must be another queue than existing_queue_arn and existing_dlq_arn: failed events would be read as units, at once or after a redrive."
   }
 }

@@ -6,6 +6,8 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  limits = jsondecode(file("${path.module}/../../names.json")).aws_sqs_queue
+
   arn_prefix = format(
     "arn:%s:sqs:%s:%s",
     data.aws_partition.current.partition,
@@ -22,7 +24,8 @@ resource "aws_sqs_queue" "this" {
   message_retention_seconds  = var.retention_seconds
   max_message_size           = var.max_message_bytes
   receive_wait_time_seconds  = 20
-  sqs_managed_sse_enabled    = true
+  sqs_managed_sse_enabled    = var.kms_key_arn == "" ? true : null
+  kms_master_key_id          = var.kms_key_arn == "" ? null : var.kms_key_arn
   tags                       = var.tags
 
   redrive_policy = !var.dead_letter ? null : jsonencode({
@@ -34,8 +37,9 @@ resource "aws_sqs_queue" "this" {
 module "access" {
   source = "../queue_access"
 
-  queue_arn   = local.arn
-  sender_arns = var.sender_arns
+  queue_arn        = local.arn
+  sender_arns      = var.sender_arns
+  sender_rule_arns = var.sender_rule_arns
 }
 
 resource "aws_sqs_queue_policy" "this" {
@@ -54,7 +58,8 @@ resource "aws_sqs_queue" "dead_letter" {
   name                      = "${var.name}-dlq"
   message_retention_seconds = 1209600
   max_message_size          = var.max_message_bytes
-  sqs_managed_sse_enabled   = true
+  sqs_managed_sse_enabled   = var.kms_key_arn == "" ? true : null
+  kms_master_key_id         = var.kms_key_arn == "" ? null : var.kms_key_arn
   tags                      = var.tags
 }
 

@@ -3,14 +3,20 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_-]{1,76}$", var.name))
-    error_message = "A queue's name has up to 76 letters, digits, hyphens or underscores (AWS allows 80; `-dlq` is appended)."
+    condition     = length("${var.name}-dlq") <= local.limits.max && can(regex(local.limits.pattern, var.name))
+    error_message = "A queue's name has up to ${local.limits.max - 4} letters, digits, hyphens or underscores (AWS allows ${local.limits.max}; `-dlq` is appended)."
   }
 }
 
 variable "sender_arns" {
   description = "The only IAM roles and users that may send to the queue; `*` and `?` are wildcards."
   type        = list(string)
+}
+
+variable "sender_rule_arns" {
+  description = "EventBridge rules whose undelivered events may be sent to the queue."
+  type        = list(string)
+  default     = []
 }
 
 variable "dead_letter_sender_arns" {
@@ -73,4 +79,11 @@ variable "tags" {
   description = "Tags of the queues. Empty by default: restricted accounts deny sqs:TagQueue."
   type        = map(string)
   default     = {}
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts messages; empty for SSE-SQS. Senders need kms:GenerateDataKey and kms:Decrypt, the consumer kms:Decrypt."
+  type        = string
+  default     = ""
+  nullable    = false
 }

@@ -1,8 +1,8 @@
 # Who may put messages into a queue: the named principals and nobody else, and only by TLS. Creates nothing; gives the two
 # policies as JSON, for a queue that Terraform makes and for one that exists already.
 #
-# Every statement is a Deny. In a queue's own account the right to send comes from identity policies; this limits them, an
-# administrator's too. Whoever may change the queue's policy (sqs:SetQueueAttributes) can still lift the limit.
+# In a queue's own account the right to send comes from identity policies; the Deny limits them, an administrator's too.
+# Only EventBridge, which has no identity policies, is allowed here, for the rules that are named. Whoever may change the queue's policy (sqs:SetQueueAttributes) can still lift the limit.
 
 locals {
   takes_redrives = length(var.redrive_source_arns) > 0
@@ -25,10 +25,20 @@ locals {
     Action    = "sqs:SendMessage"
     Resource  = var.queue_arn
     Condition = merge(
-      { ArnNotLike = { "aws:PrincipalArn" = var.sender_arns } },
+      # Both keys must not match: a rule is named by aws:SourceArn, which only a service's request carries.
+      { ArnNotLike = merge({ "aws:PrincipalArn" = var.sender_arns }, length(var.sender_rule_arns) == 0 ? {} : { "aws:SourceArn" = var.sender_rule_arns }) },
       # SQS itself moves messages to a dead-letter queue. AWS does not document whether this asks the queue's policy; if it
       # does, it must not be refused. It opens nothing to other services: no statement allows them.
       local.takes_redrives ? { BoolIfExists = { "aws:PrincipalIsAWSService" = "false" } } : {},
     )
   }
+
+  rules_send = length(var.sender_rule_arns) == 0 ? [] : [{
+    Sid       = "RulesSend"
+    Effect    = "Allow"
+    Principal = { Service = "events.amazonaws.com" }
+    Action    = "sqs:SendMessage"
+    Resource  = var.queue_arn
+    Condition = { ArnEquals = { "aws:SourceArn" = var.sender_rule_arns } }
+  }]
 }

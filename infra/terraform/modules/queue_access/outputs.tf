@@ -1,6 +1,6 @@
 output "policy" {
   description = "The queue's policy, as JSON."
-  value       = jsonencode({ Version = "2012-10-17", Statement = [local.tls_only, local.only_these_send] })
+  value       = jsonencode({ Version = "2012-10-17", Statement = concat([local.tls_only, local.only_these_send], local.rules_send) })
 }
 
 output "redrive_allow_policy" {

@@ -13,6 +13,12 @@ variable "sender_arns" {
   }
 }
 
+variable "sender_rule_arns" {
+  description = "EventBridge rules that may send to it too, such as the events that a rule could not deliver."
+  type        = list(string)
+  default     = []
+}
+
 variable "redrive_source_arns" {
   description = "The only queues that may name it as their dead-letter queue. Empty for none: otherwise anybody who can create a queue in the account could have SQS move messages into this one."
   type        = list(string)

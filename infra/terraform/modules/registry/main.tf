@@ -1,5 +1,9 @@
 # An ECR repository: a tag is never moved, every push is scanned, old images expire, Lambda of this account may pull.
 
+locals {
+  limits = jsondecode(file("${path.module}/../../names.json")).aws_ecr_repository
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}

@@ -3,7 +3,7 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.name)) && length(var.name) <= 256
+    condition     = length(var.name) >= local.limits.min && length(var.name) <= local.limits.max && can(regex(local.limits.pattern, var.name))
     error_message = "A repository's name has lower-case letters and digits, with single `.`, `_`, `-` or `/` between them."
   }
 }

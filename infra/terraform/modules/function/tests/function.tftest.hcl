@@ -1,15 +1,12 @@
 mock_provider "aws" {
-  override_data {
-    target = data.aws_caller_identity.current
-    values = { account_id = "123456789012" }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
   }
-  override_data {
-    target = data.aws_partition.current
-    values = { partition = "aws" }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
   }
-  override_data {
-    target = data.aws_region.current
-    values = { name = "us-east-2" }
+  mock_data "aws_region" {
+    defaults = { name = "us-east-2" }
   }
 }
 
@@ -30,45 +27,58 @@ run "has_its_own_logs_and_role" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.this.policy).Statement[0].Resource == ["arn:aws:logs:us-east-2:123456789012:log-group:/aws/lambda/smelt-test-ingest:log-stream:*"]
+    condition     = local.logs.OwnLogs.resources == ["arn:aws:logs:us-east-2:123456789012:log-group:/aws/lambda/smelt-test-ingest:log-stream:*"]
     error_message = "The role must allow its own log streams only."
   }
 
   assert {
-    condition     = length(jsondecode(aws_iam_role_policy.this.policy).Statement) == 2
-    error_message = "Without statements of its own a role allows logs and traces, nothing else."
+    condition     = output.role_name == "smelt-test-ingest" && output.role_arn == "arn:aws:iam::123456789012:role/smelt-test-ingest"
+    error_message = "The role must be named after the function."
   }
 
   assert {
-    condition     = length(aws_lambda_function_event_invoke_config.this) == 0 && length(coalesce(aws_iam_role.this.tags, {})) == 0
-    error_message = "No failure destination and no role tags unless they are asked for."
+    condition     = length(aws_lambda_function_event_invoke_config.this) == 0
+    error_message = "No failure destination unless it is asked for."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.logging_config[0].log_format == "JSON" && aws_lambda_function.this.logging_config[0].application_log_level == "INFO" && aws_lambda_function.this.logging_config[0].system_log_level == "INFO"
+    error_message = "Logs must be JSON and tell what is normal, unless asked otherwise."
   }
 }
 
-run "allows_what_it_is_told_under_its_condition" {
+run "logs_as_much_as_it_is_told" {
   command = plan
 
   variables {
-    statements = {
-      ReadSome = {
-        actions   = ["s3:ListBucket"]
-        resources = ["arn:aws:s3:::smelt-test-bronze"]
-        condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
-      }
-      ReadAll = {
-        actions   = ["s3:GetObject"]
-        resources = ["arn:aws:s3:::smelt-test-bronze/*"]
-      }
-    }
+    application_log_level = "DEBUG"
+    system_log_level      = "WARN"
   }
 
   assert {
-    condition = [for statement in slice(jsondecode(aws_iam_role_policy.this.policy).Statement, 2, 4) : lookup(statement, "Condition", null)] == [
-      null,
-      { StringLike = { "s3:prefix" = ["bronze/*"] } },
-    ]
-    error_message = "A statement's condition must reach the role, and only its own."
+    condition     = aws_lambda_function.this.logging_config[0].application_log_level == "DEBUG" && aws_lambda_function.this.logging_config[0].system_log_level == "WARN"
+    error_message = "Lambda itself must be told the levels: it filters logs in JSON."
   }
+}
+
+run "refuses_a_level_that_lambda_does_not_know" {
+  command = plan
+
+  variables {
+    application_log_level = "WARNING"
+  }
+
+  expect_failures = [var.application_log_level]
+}
+
+run "refuses_a_system_level_that_lambda_does_not_know" {
+  command = plan
+
+  variables {
+    system_log_level = "ERROR"
+  }
+
+  expect_failures = [var.system_log_level]
 }
 
 run "without_tracing_may_not_trace" {
@@ -79,8 +89,8 @@ run "without_tracing_may_not_trace" {
   }
 
   assert {
-    condition     = aws_lambda_function.this.tracing_config[0].mode == "PassThrough" && !strcontains(aws_iam_role_policy.this.policy, "xray")
-    error_message = "Without tracing the role has no business with X-Ray."
+    condition     = aws_lambda_function.this.tracing_config[0].mode == "PassThrough"
+    error_message = "Without tracing Lambda must not trace."
   }
 }
 
@@ -101,14 +111,23 @@ run "prefixes_its_role" {
   command = plan
 
   variables {
-    iam_name_prefix          = "team-a-"
-    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    iam_name_prefix = "team-a-"
   }
 
   assert {
-    condition     = aws_iam_role.this.name == "team-a-smelt-test-ingest" && aws_iam_role.this.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
-    error_message = "The role must carry the prefix and the boundary."
+    condition     = output.role_name == "team-a-smelt-test-ingest" && output.role_arn == "arn:aws:iam::123456789012:role/team-a-smelt-test-ingest"
+    error_message = "The role must carry the prefix."
   }
+}
+
+run "refuses_a_name_that_lambda_would_refuse" {
+  command = plan
+
+  variables {
+    name = "smelt.ingest"
+  }
+
+  expect_failures = [var.name]
 }
 
 run "refuses_a_tag_for_an_image" {
@@ -119,27 +138,6 @@ run "refuses_a_tag_for_an_image" {
   }
 
   expect_failures = [var.image_uri]
-}
-
-run "refuses_wildcards" {
-  command = plan
-
-  variables {
-    statements = { All = { actions = ["s3:*"], resources = ["arn:aws:s3:::bucket/*"] } }
-  }
-
-  expect_failures = [var.statements]
-}
-
-run "refuses_a_role_name_that_is_too_long" {
-  command = plan
-
-  variables {
-    name            = "smelt-test-a-function-with-a-rather-long-name-for-iam"
-    iam_name_prefix = "a-prefix-of-the-account-"
-  }
-
-  expect_failures = [aws_iam_role.this]
 }
 
 run "refuses_a_retention_that_cloudwatch_does_not_know" {

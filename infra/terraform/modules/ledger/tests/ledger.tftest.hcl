@@ -35,3 +35,16 @@ run "may_be_deleted_where_that_is_said" {
     error_message = "deletion_protection must reach the table."
   }
 }
+
+run "encrypts_with_a_key_if_given" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/ours"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.server_side_encryption[0].kms_key_arn == "arn:aws:kms:us-east-2:123456789012:key/ours"
+    error_message = "The table must be encrypted with the key."
+  }
+}

@@ -1,17 +1,14 @@
 # What the toggles create, alone and together; and what is refused before anything exists.
 
 mock_provider "aws" {
-  override_data {
-    target = data.aws_caller_identity.current
-    values = { account_id = "123456789012" }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
   }
-  override_data {
-    target = data.aws_partition.current
-    values = { partition = "aws" }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
   }
-  override_data {
-    target = data.aws_region.current
-    values = { name = "us-east-2" }
+  mock_data "aws_region" {
+    defaults = { name = "us-east-2" }
   }
 }
 
@@ -117,137 +114,6 @@ run "observability_with_a_topic_of_its_own" {
   }
 }
 
-run "existing_queues" {
-  command = plan
-
-  variables {
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-ingest-failures"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine-ingest-failures"
-    observability_enabled              = true
-  }
-
-  assert {
-    condition     = length(module.queue) == 0 && length(module.ingest_failures) == 0
-    error_message = "With an existing queue Terraform manages no queue."
-  }
-
-  assert {
-    condition     = output.queue_url == "https://sqs.us-east-2.amazonaws.com/123456789012/mine" && output.dlq_url == "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    error_message = "The outputs must name the existing queues."
-  }
-
-  assert {
-    condition     = local.queue.name == "mine" && local.dlq.name == "mine-dlq" && local.ingest_failures.name == "mine-ingest-failures"
-    error_message = "Alarms must watch the existing queues."
-  }
-
-  assert {
-    condition     = keys(output.queue_policies) == ["dlq", "ingest_failures", "queue"]
-    error_message = "The policies that the existing queues should have must be given."
-  }
-
-  assert {
-    condition     = jsondecode(jsondecode(output.queue_policies["dlq"]).RedriveAllowPolicy).sourceQueueArns == ["arn:aws:sqs:us-east-2:123456789012:mine"]
-    error_message = "Only the existing queue may use the existing dead-letter queue."
-  }
-}
-
-run "existing_queue_without_a_failures_queue" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  assert {
-    condition     = local.ingest_failures.arn == "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    error_message = "Failed S3 events must go to the existing dead-letter queue then, not be lost."
-  }
-
-  assert {
-    condition     = local.senders.dlq == ["arn:aws:iam::123456789012:role/smelt-test-transform", "arn:aws:iam::123456789012:role/smelt-test-ingest"]
-    error_message = "Lambda must be allowed to send failed events there, with ingest's role."
-  }
-
-  assert {
-    condition     = keys(output.queue_policies) == ["dlq", "queue"]
-    error_message = "There are only two queues."
-  }
-}
-
-run "refuses_an_existing_queue_without_a_dead_letter_queue" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-  }
-
-  expect_failures = [var.existing_dlq_url]
-}
-
-run "refuses_a_queue_as_its_own_dead_letter_queue" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine"
-  }
-
-  expect_failures = [var.existing_dlq_arn]
-}
-
-run "refuses_failed_events_in_the_queue_of_units" {
-  command = plan
-
-  variables {
-    existing_queue_url                 = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn                 = "arn:aws:sqs:us-east-2:123456789012:mine"
-    existing_dlq_url                   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn                   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-    existing_ingest_failures_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_ingest_failures_queue_arn = "arn:aws:sqs:us-east-2:123456789012:mine"
-  }
-
-  expect_failures = [var.existing_ingest_failures_queue_arn]
-}
-
-run "existing_queue_elsewhere_warns" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sqs:eu-west-1:123456789012:mine"
-    existing_dlq_url   = "https://sqs.eu-west-1.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:eu-west-1:123456789012:mine-dlq"
-  }
-
-  expect_failures = [check.region_of_the_existing_queue]
-}
-
-run "own_bucket_names" {
-  command = plan
-
-  variables {
-    bronze_bucket_name = "our-raw-data"
-    silver_bucket_name = "our-tables"
-  }
-
-  assert {
-    condition     = local.bronze_bucket == "our-raw-data" && local.silver_bucket == "our-tables"
-    error_message = "Given bucket names must be used."
-  }
-}
-
 run "no_tracing" {
   command = plan
 
@@ -281,52 +147,6 @@ run "refuses_images_by_tag" {
   expect_failures = [var.images]
 }
 
-run "refuses_a_project_that_no_bucket_could_be_named_after" {
-  command = plan
-
-  variables {
-    project = "Smelt_Dev"
-  }
-
-  expect_failures = [var.project]
-}
-
-run "refuses_half_an_existing_queue" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_queue_url]
-}
-
-run "refuses_an_existing_dead_letter_queue_without_its_queue" {
-  command = plan
-
-  variables {
-    existing_dlq_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_dlq_url]
-}
-
-run "refuses_an_arn_that_is_no_queue" {
-  command = plan
-
-  variables {
-    existing_queue_url = "https://sqs.us-east-2.amazonaws.com/123456789012/mine"
-    existing_queue_arn = "arn:aws:sns:us-east-2:123456789012:mine"
-    existing_dlq_url   = "https://sqs.us-east-2.amazonaws.com/123456789012/mine-dlq"
-    existing_dlq_arn   = "arn:aws:sqs:us-east-2:123456789012:mine-dlq"
-  }
-
-  expect_failures = [var.existing_queue_arn]
-}
-
 run "refuses_a_topic_that_is_none" {
   command = plan
 
@@ -335,17 +155,6 @@ run "refuses_a_topic_that_is_none" {
   }
 
   expect_failures = [var.alarm_notification_topic_arn]
-}
-
-run "refuses_one_bucket_for_both" {
-  command = plan
-
-  variables {
-    bronze_bucket_name = "one-bucket"
-    silver_bucket_name = "one-bucket"
-  }
-
-  expect_failures = [var.silver_bucket_name]
 }
 
 run "refuses_tags_that_are_awss_own" {
@@ -443,7 +252,6 @@ run "refuses_all_roles_of_an_account_as_operators" {
   expect_failures = [var.operator_principal_arns]
 }
 
-# Fails where the plan does.
 run "transform_may_be_stopped_on_purpose" {
   command = plan
 
@@ -473,12 +281,11 @@ run "refuses_a_setting_that_is_no_number" {
   expect_failures = [var.environment]
 }
 
-# Fails where the plan does.
 run "takes_the_settings_that_functions_read" {
   command = plan
 
   variables {
-    environment = { UNIT_BYTES = "1048576", POWERTOOLS_LOG_LEVEL = "DEBUG" }
+    environment = { UNIT_BYTES = "1048576", POWERTOOLS_LOGGER_SAMPLE_RATE = "0.1" }
   }
 }
 
@@ -500,4 +307,36 @@ run "refuses_concurrency_of_an_unknown_function" {
   }
 
   expect_failures = [var.reserved_concurrency]
+}
+
+run "logs_as_much_as_asked" {
+  command = plan
+
+  variables {
+    application_log_level = "DEBUG"
+  }
+
+  assert {
+    condition     = !contains(keys(local.environment), "POWERTOOLS_LOG_LEVEL")
+    error_message = "There must be one level, Lambda's own."
+  }
+}
+
+run "refuses_a_log_level_without_effect" {
+  command = plan
+
+  variables {
+    environment = { POWERTOOLS_LOG_LEVEL = "DEBUG" }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "tells_what_other_modules_need" {
+  command = plan
+
+  assert {
+    condition     = keys(output.functions) == local.functions && output.functions["ingest"].role_arn == "arn:aws:iam::123456789012:role/smelt-test-ingest"
+    error_message = "Every function in functions.json must be described, with its role."
+  }
 }

@@ -116,3 +116,18 @@ run "refuses_more_receives_than_sqs_counts" {
 
   expect_failures = [var.max_receive_count]
 }
+
+run "encrypts_with_a_key_if_given" {
+  command = plan
+
+  variables {
+    dead_letter             = true
+    dead_letter_sender_arns = ["arn:aws:iam::123456789012:role/transform"]
+    kms_key_arn             = "arn:aws:kms:us-east-2:123456789012:key/ours"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.this.kms_master_key_id == "arn:aws:kms:us-east-2:123456789012:key/ours" && aws_sqs_queue.dead_letter[0].kms_master_key_id == "arn:aws:kms:us-east-2:123456789012:key/ours"
+    error_message = "Both queues must be encrypted with the key."
+  }
+}

@@ -69,3 +69,21 @@ run "refuses_to_lock_everybody_out" {
 
   expect_failures = [var.sender_arns]
 }
+
+run "a_rule_may_send_what_it_could_not_deliver" {
+  command = plan
+
+  variables {
+    sender_rule_arns = ["arn:aws:events:us-east-2:123456789012:rule/mine"]
+  }
+
+  assert {
+    condition     = jsondecode(output.policy).Statement[1].Condition.ArnNotLike["aws:SourceArn"] == ["arn:aws:events:us-east-2:123456789012:rule/mine"]
+    error_message = "The rule must not be denied."
+  }
+
+  assert {
+    condition     = jsondecode(output.policy).Statement[2].Principal.Service == "events.amazonaws.com" && jsondecode(output.policy).Statement[2].Condition.ArnEquals["aws:SourceArn"] == ["arn:aws:events:us-east-2:123456789012:rule/mine"]
+    error_message = "EventBridge must be allowed for this rule only."
+  }
+}

@@ -1,0 +1,126 @@
+"""Names that are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of
+
+_OVERWRITTEN = "AWS would overwrite it"
+
+
+def taken_names(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """What the plan creates under a name that something in the account has already."""
+    for change in plan["resource_changes"]:
+        looked_up = _LOOK_UPS.get(change["type"])
+        if looked_up and change["change"]["actions"] == ["create"]:
+            name = (change["change"].get("after") or {}).get(looked_up.attribute)
+            if name:
+                yield from _taken(change["address"], looked_up, name, clients)
+
+
+@dataclass(frozen=True, slots=True)
+class _LookUp:
+    """How a kind of resource is looked up by its name. `find` gives the id for `terraform import`; None: absent."""
+
+    kind: str
+    attribute: str
+    find: Callable[[Clients, str], str | None]
+    otherwise: str = ""  # what AWS does instead of refusing the name
+
+
+def _bucket(clients: Clients, name: str) -> str | None:
+    clients("s3").head_bucket(Bucket=name)
+    return name
+
+
+def _queue(clients: Clients, name: str) -> str | None:
+    return str(clients("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+
+def _table(clients: Clients, name: str) -> str | None:
+    clients("dynamodb").describe_table(TableName=name)
+    return name
+
+
+def _function(clients: Clients, name: str) -> str | None:
+    clients("lambda").get_function_configuration(FunctionName=name)
+    return name
+
+
+def _role(clients: Clients, name: str) -> str | None:
+    clients("iam").get_role(RoleName=name)
+    return name
+
+
+def _log_group(clients: Clients, name: str) -> str | None:
+    found = clients("logs").describe_log_groups(logGroupNamePrefix=name, limit=50)["logGroups"]
+    return name if any(group["logGroupName"] == name for group in found) else None
+
+
+def _alarm(clients: Clients, name: str) -> str | None:
+    return name if clients("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"] else None
+
+
+def _dashboard(clients: Clients, name: str) -> str | None:
+    clients("cloudwatch").get_dashboard(DashboardName=name)
+    return name
+
+
+def _rule(clients: Clients, name: str) -> str | None:
+    clients("events").describe_rule(Name=name)
+    return name
+
+
+def _topic(clients: Clients, name: str) -> str | None:
+    caller = clients("sts").get_caller_identity()
+    sns = clients("sns")
+    partition = caller["Arn"].split(":")[1]
+    arn = f"arn:{partition}:sns:{sns.meta.region_name}:{caller['Account']}:{name}"
+    sns.get_topic_attributes(TopicArn=arn)
+    return arn
+
+
+_LOOK_UPS = {
+    "aws_s3_bucket": _LookUp("bucket", "bucket", _bucket),
+    "aws_sqs_queue": _LookUp("queue", "name", _queue),
+    "aws_dynamodb_table": _LookUp("table", "name", _table),
+    "aws_lambda_function": _LookUp("function", "function_name", _function),
+    "aws_iam_role": _LookUp("role", "name", _role),
+    "aws_cloudwatch_log_group": _LookUp("log group", "name", _log_group),
+    "aws_cloudwatch_metric_alarm": _LookUp("alarm", "alarm_name", _alarm, _OVERWRITTEN),
+    "aws_cloudwatch_dashboard": _LookUp("dashboard", "dashboard_name", _dashboard, _OVERWRITTEN),
+    "aws_cloudwatch_event_rule": _LookUp("rule", "name", _rule, _OVERWRITTEN),
+    "aws_sns_topic": _LookUp("topic", "name", _topic, "Terraform would take it over, and delete it one day"),
+}
+
+
+def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Iterator[Finding]:
+    try:
+        found = look_up.find(clients, name)
+    except ClientError as error:
+        code = code_of(error)
+        if code in ABSENT:
+            return
+        if look_up.kind == "bucket" and code in {"403", "301", "Forbidden"}:
+            advice = (
+                "bucket names are unique in all of AWS: set bronze_bucket_name or silver_bucket_name to another name"
+            )
+            yield Finding(Level.PROBLEM, address, f"the bucket {name} belongs to another account", advice)
+            return
+        if code not in DENIED:
+            raise
+        advice = f"if a {look_up.kind} with this name exists, {look_up.otherwise or 'the apply will fail'}"
+        yield Finding(Level.UNCHECKED, address, f"no permission to look up {look_up.kind} {name}", advice)
+        return
+    if found is None:
+        return
+    advice = f"choose another project or name, delete it, or import it: terraform import '{address}' '{found}'"
+    if look_up.kind == "queue":
+        advice += "; or use it as it is: set existing_queue_url and existing_queue_arn"
+    what = f"the {look_up.kind} {name} already exists" + (f": {look_up.otherwise}" if look_up.otherwise else "")
+    yield Finding(Level.PROBLEM, address, what, advice)

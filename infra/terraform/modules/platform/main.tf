@@ -1,0 +1,65 @@
+# Everything that an environment deploys. Each part is a module; this one only wires them. README.md says where the next
+# parts go.
+
+data "aws_caller_identity" "current" {}
+data "aws_region" "current" {}
+
+module "pipeline" {
+  source = "../pipeline"
+
+  project                  = var.project
+  tags                     = var.tags
+  tag_iam_and_sqs          = var.tag_iam_and_sqs
+  iam_name_prefix          = var.iam_name_prefix
+  permissions_boundary_arn = var.permissions_boundary_arn
+  kms_key_arn              = var.kms_key_arn
+
+  silver_bucket_name                 = var.pipeline.silver_bucket_name
+  images                             = var.pipeline.images
+  architecture                       = var.pipeline.architecture
+  ingest_memory_mb                   = var.pipeline.ingest_memory_mb
+  ingest_timeout_seconds             = var.pipeline.ingest_timeout_seconds
+  transform_memory_mb                = var.pipeline.transform_memory_mb
+  transform_timeout_seconds          = var.pipeline.transform_timeout_seconds
+  reserved_concurrency               = var.pipeline.reserved_concurrency
+  environment                        = var.pipeline.environment
+  tracing_enabled                    = var.pipeline.tracing_enabled
+  application_log_level              = var.pipeline.application_log_level
+  system_log_level                   = var.pipeline.system_log_level
+  log_retention_days                 = var.pipeline.log_retention_days
+  silver_noncurrent_days             = var.pipeline.silver_noncurrent_days
+  quarantine_expiry_days             = var.pipeline.quarantine_expiry_days
+  ledger_deletion_protection         = var.pipeline.ledger_deletion_protection
+  observability_enabled              = var.pipeline.observability_enabled
+  alarm_notification_topic_arn       = var.pipeline.alarm_notification_topic_arn
+  alarm_oldest_message_seconds       = var.pipeline.alarm_oldest_message_seconds
+  alarm_quarantine_percent           = var.pipeline.alarm_quarantine_percent
+  alarm_no_data_hours                = var.pipeline.alarm_no_data_hours
+  create_bronze_bucket               = var.pipeline.create_bronze_bucket
+  bronze_bucket_name                 = var.pipeline.bronze_bucket_name
+  bronze_kms_key_arn                 = var.pipeline.bronze_kms_key_arn
+  bronze_eventbridge_enabled         = var.pipeline.bronze_eventbridge_enabled
+  bronze_noncurrent_days             = var.pipeline.bronze_noncurrent_days
+  batch_size                         = var.pipeline.batch_size
+  batching_window_seconds            = var.pipeline.batching_window_seconds
+  maximum_concurrency                = var.pipeline.maximum_concurrency
+  max_receive_count                  = var.pipeline.max_receive_count
+  max_message_bytes                  = var.pipeline.max_message_bytes
+  operator_principal_arns            = var.pipeline.operator_principal_arns
+  existing_queue_url                 = var.pipeline.existing_queue_url
+  existing_queue_arn                 = var.pipeline.existing_queue_arn
+  existing_dlq_url                   = var.pipeline.existing_dlq_url
+  existing_dlq_arn                   = var.pipeline.existing_dlq_arn
+  existing_ingest_failures_queue_url = var.pipeline.existing_ingest_failures_queue_url
+  existing_ingest_failures_queue_arn = var.pipeline.existing_ingest_failures_queue_arn
+}
+
+# What jobs run, by revision; nothing in it is data.
+module "artifacts" {
+  source = "../bucket"
+  count  = var.artifacts_bucket_enabled ? 1 : 0
+
+  name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
+  kms_key_arn = var.kms_key_arn
+  tags        = merge({ project = var.project }, var.tags)
+}

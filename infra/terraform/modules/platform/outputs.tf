@@ -1,0 +1,14 @@
+output "pipeline" {
+  description = "The outputs of modules/pipeline."
+  value       = module.pipeline
+}
+
+output "artifacts_bucket" {
+  description = "The bucket for what jobs run; empty without artifacts_bucket_enabled."
+  value       = var.artifacts_bucket_enabled ? module.artifacts[0].name : ""
+}
+
+output "managed_buckets" {
+  description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
+  value       = concat(module.pipeline.managed_buckets, module.artifacts[*].name)
+}

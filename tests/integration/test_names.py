@@ -1,0 +1,90 @@
+"""Names fit AWS: every name of a real plan, with the longest project, against infra/terraform/names.json.
+
+Terraform's own checks read the same table, so what it accepts as a project never fails at one service while the others
+already have theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.deploy.images import FUNCTIONS
+from local.ministack import ROOT
+from tests.support.terraform import plan, resources
+
+LIMITS: dict[str, dict[str, Any]] = json.loads((ROOT / "infra/terraform/names.json").read_text())
+PROJECT = LIMITS["project"]
+LONGEST = "a" * PROJECT["max"]
+REGION = "ap-southeast-1"  # no region's name is longer
+Names = list[tuple[str, str]]
+
+
+def fits(kind: str, name: str) -> bool:
+    limit = LIMITS[kind]
+    return limit["min"] <= len(name) <= limit["max"] and bool(re.fullmatch(limit["pattern"].strip("^$"), name))
+
+
+@pytest.fixture(scope="module")
+def names(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Names:
+    """(type, name) of everything that has a name, with every part turned on; repositories are the bootstrap's."""
+    images = {
+        function: f"000000000000.dkr.ecr.{REGION}.amazonaws.com/x/{function}@sha256:{'a' * 64}"
+        for function in FUNCTIONS
+    }
+    variables = {
+        "project": LONGEST,
+        "region": REGION,
+        "images": images,
+        "observability_enabled": True,
+        "artifacts_bucket_enabled": True,
+        "create_bronze_bucket": False,
+        "bronze_bucket_name": "ours",
+    }
+    scratch: Path = tmp_path_factory.mktemp("plan")
+    with_given = resources(plan("envs/dev", "dev.tfvars", variables, emulator, scratch))
+    own = resources(
+        plan(
+            "envs/dev",
+            "dev.tfvars",
+            variables | {"create_bronze_bucket": True, "bronze_bucket_name": ""},
+            emulator,
+            scratch,
+        )
+    )
+    found = {
+        (values["_type"], str(values[LIMITS[values["_type"]]["attribute"]]))
+        for values in [*with_given.values(), *own.values()]
+        if values["_type"] in LIMITS
+    }
+    return sorted(found | {("aws_ecr_repository", f"{LONGEST}/{function}") for function in FUNCTIONS})
+
+
+def test_every_kind_in_the_table_is_planned(names: Names) -> None:
+    assert {kind for kind, _ in names} == set(LIMITS) - {"project"}
+
+
+def test_names_of_the_longest_project_fit(names: Names) -> None:
+    assert [(kind, name) for kind, name in names if not fits(kind, name)] == []
+
+
+def test_the_longest_project_leaves_no_room_for_another_letter() -> None:
+    account_and_region = len("-bronze-") + 12 + 1 + len(REGION)
+    assert PROJECT["max"] + account_and_region <= LIMITS["aws_s3_bucket"]["max"]
+
+
+@given(st.from_regex(PROJECT["pattern"].strip("^$"), fullmatch=True).filter(lambda name: len(name) <= PROJECT["max"]))
+def test_whatever_is_accepted_as_a_project_makes_names_that_fit(names: Names, project: str) -> None:
+    wrong = [(kind, name) for kind, name in names if not fits(kind, name.replace(LONGEST, project))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("project", ["a--b", "A-b", "a_b", "1ab", "a-", "a.b", "-ab"])
+def test_what_a_service_refuses_is_no_project(project: str) -> None:
+    assert not fits("project", project)

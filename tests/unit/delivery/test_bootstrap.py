@@ -1,0 +1,123 @@
+"""What make runs for push-images, tf-bootstrap and tf-init: the real Makefile, with stubs for Terraform and us."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from infra.deploy import images
+from infra.deploy.cli.images import MISSING, push_images
+from local.ministack import ROOT
+from services.ops.cli.console import execute
+
+Made = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Runs make; gives its exit code and the commands that it ran. `check` is how push-images --check ends."""
+    log = tmp_path / "log"
+    stub = tmp_path / "stub"
+    stub.write_text(
+        f'#!/bin/sh\necho "$*" >> {log}\ncase "$*" in *--check*) echo "what went wrong" >&2; exit $CHECK;; esac\n'
+    )
+    stub.chmod(0o755)
+
+    def run(*arguments: str, check: int = 0) -> tuple[int, list[str]]:
+        log.write_text("")
+        # `-o`: nothing is installed for this.
+        command = ["make", "-o", ".venv/.app", *arguments, f"DEPLOY={stub} deploy", f"TERRAFORM={stub} terraform"]
+        done = subprocess.run(
+            command, cwd=ROOT, env={"PATH": "/usr/bin:/bin", "CHECK": str(check)}, capture_output=True
+        )
+        return done.returncode, log.read_text().splitlines()
+
+    return run
+
+
+def applied(commands: list[str]) -> list[str]:
+    """The roots that Terraform applied."""
+    return [found[1] for line in commands if (found := re.match(r"terraform infra/terraform/(\S+) apply", line))]
+
+
+def test_repositories_that_exist_are_left_alone(made: Made) -> None:
+    code, commands = made("push-images", check=0)
+    assert (code, applied(commands), commands[-1]) == (0, [], "deploy push-images --env dev")
+
+
+def test_missing_repositories_are_created_before_the_push(made: Made) -> None:
+    code, commands = made("push-images", check=MISSING)
+    assert (code, applied(commands), commands[-1]) == (0, ["bootstrap"], "deploy push-images --env dev")
+
+
+@pytest.mark.parametrize("status", [1, 2, 127, 130])
+def test_any_other_failure_stops_and_creates_nothing(made: Made, status: int) -> None:
+    code, commands = made("push-images", check=status)
+    assert (code != 0, applied(commands)) == (True, [])
+    assert commands[-1] == "deploy push-images --env dev --check"
+
+
+def test_with_bootstrap_0_missing_repositories_stop_the_push(made: Made) -> None:
+    code, commands = made("push-images", "BOOTSTRAP=0", check=MISSING)
+    assert (code != 0, applied(commands)) == (True, [])
+
+
+def test_only_a_named_state_bucket_is_touched_and_each_has_a_state_of_its_own(made: Made) -> None:
+    assert applied(made("tf-bootstrap")[1]) == ["bootstrap"]
+    _, commands = made("tf-bootstrap", "STATE_BUCKET=ours")
+    assert applied(commands) == ["bootstrap", "state"]
+    assert "terraform infra/terraform/state workspace select -or-create ours" in commands
+    assert applied(made("push-images", "STATE_BUCKET=ours", check=MISSING)[1]) == ["bootstrap"]
+
+
+def test_the_state_bucket_is_in_no_other_root_and_cannot_be_destroyed() -> None:
+    assert "aws_s3_bucket" not in (ROOT / "infra/terraform/bootstrap/main.tf").read_text()
+    assert "modules/bucket" not in (ROOT / "infra/terraform/bootstrap/main.tf").read_text()
+    assert "prevent_destroy = true" in (ROOT / "infra/terraform/state/main.tf").read_text()
+
+
+def test_a_state_in_s3_needs_a_bucket_of_ones_own(made: Made, tmp_path: Path) -> None:
+    assert re.search(r'^bucket +=\s+""$', (ROOT / "infra/terraform/backend/backend.hcl").read_text(), re.MULTILINE)
+    code, commands = made("tf-init", "TF_BACKEND=s3", f"TF_ENV={tmp_path}")
+    assert (code != 0, commands, (tmp_path / "backend_override.tf").exists()) == (True, [], False)
+    ours = tmp_path / "backend.hcl"
+    ours.write_text('bucket = "ours"\n')
+    code, commands = made("tf-init", "TF_BACKEND=s3", f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    assert (code, len(commands), (tmp_path / "backend_override.tf").exists()) == (0, 1, True)
+
+
+@pytest.mark.parametrize("root", ["bootstrap", "state", "envs/dev", "envs/local", "examples/minimal"])
+def test_no_root_can_be_applied_to_another_account_than_is_named(root: str) -> None:
+    (provider,) = re.findall(
+        r'^provider "aws" {.*?^}', (ROOT / f"infra/terraform/{root}/main.tf").read_text(), re.M | re.S
+    )
+    assert "allowed_account_ids" in provider
+
+
+class Absent:
+    """ECR without repositories."""
+
+    class exceptions:  # noqa: N801 (botocore's name)
+        class RepositoryNotFoundException(Exception):
+            pass
+
+    def describe_repositories(self, **_: Any) -> Any:
+        raise self.exceptions.RepositoryNotFoundException("smelt-dev/ingest")
+
+
+@pytest.mark.parametrize(("options", "code"), [(["--check"], MISSING), ([], 2)])
+def test_a_missing_repository_has_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(images, "settings", lambda _: ("smelt-dev", "us-east-2"))
+    monkeypatch.setattr("infra.deploy.cli.images.aws_client", lambda *_: Absent())
+    app = typer.Typer()
+    app.command()(push_images)
+    assert execute(app, options) == code
+    assert "make tf-bootstrap" in capfd.readouterr().err
