@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.deploy.terraform import ROOT, terraform
+from infra.deploy.terraform import ROOT, complaint, terraform
 from services.ops.errors import OperatorError
 
 TERRAFORM = Path("infra/terraform")
@@ -107,7 +107,7 @@ def settings(environment: str) -> tuple[str, str]:
         text_in="jsonencode([var.project, var.region])\n",
     )
     if done.returncode:
-        raise PushFailed(f"Terraform cannot read {values}: {done.stderr.strip()}")
+        raise PushFailed(f"Terraform cannot read {values}: {complaint(done, 'make push-images')}")
     project, region = json.loads(json.loads(done.stdout.strip().splitlines()[-1]))
     return project, region
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.deploy.terraform import terraform
+from infra.deploy.terraform import complaint, terraform
 from services.ops.errors import OperatorError
 
 # Output -> the environment variable that the `smelt` command and the AWS clients read.
@@ -32,7 +32,7 @@ def outputs(directory: Path) -> dict[str, Any]:
     """
     done = terraform(directory, "output", "-no-color", "-json")
     if done.returncode:
-        raise NoOutputs(f"Terraform gives no outputs in {directory}: {done.stderr.strip()}")
+        raise NoOutputs(f"Terraform gives no outputs in {directory}: {complaint(done, 'make tf-init')}")
     return {name: output["value"] for name, output in json.loads(done.stdout).items()}
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from infra.deploy.cli import buckets, images, outputs, preflight
-from services.ops.cli.console import make_app, run
+from services.ops.cli.console import make_app
 
 app = make_app("What deploying smelt needs beside Terraform. The Makefile calls these commands.")
 app.command("preflight")(preflight.check_plan)
@@ -14,8 +12,3 @@ app.command("empty-buckets")(buckets.empty_buckets)
 app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     outputs.run_with_outputs
 )
-
-
-def main() -> NoReturn:
-    """The entry point of `python -m infra.deploy`."""
-    run(app)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from typing import NoReturn
+
+from services.ops.cli.interrupts import quiet_until_run
 
 
 def main() -> NoReturn:
     """The entry point of `smelt`."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as behind `&`
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while packages are imported; `run` handles it from then on
+    quiet_until_run()
     from services.ops.cli.app import app
     from services.ops.cli.console import run
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -151,6 +152,10 @@ def explain(error: Exception) -> str | None:
         return f"{error}. Check the region, the network and, if it is set, AWS_ENDPOINT_URL."
     if isinstance(error, aws.ClientError):
         return _explain_answer(error.response, error.operation_name)
+    if isinstance(error, aws.ParamValidationError) and (
+        wrong := re.search(r"Invalid bucket name \"[^\"]*\"", str(error))
+    ):
+        return f"{wrong[0]}. A name has 3 to 63 lowercase letters, digits, dots and hyphens."
     if isinstance(error, aws.BotoCoreError):
         return f"{error}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
     if isinstance(error, OSError) and error.errno in _FULL:

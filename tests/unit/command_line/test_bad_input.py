@@ -197,10 +197,14 @@ class Mistake:
     said: str
 
 
+ENVIRONMENTS = "infra/terraform/envs"
 SHIPMENTS = ["--type", "shipments", "--out"]
 MISTAKES = [
     Mistake(smelt, ["audit"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
     Mistake(smelt, ["smoke"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
+    Mistake(deploy, ["empty-buckets", "a/b"], 'Invalid bucket name "a/b". A name has 3 to 63 lowercase letters'),
+    Mistake(deploy, ["empty-buckets", "--terraform-dir", f"{ENVIRONMENTS}/new"], f"{ENVIRONMENTS}/new: no such folder"),
+    Mistake(deploy, ["push-images", "--env", "new"], "No environment 'new'"),
     Mistake(smelt, ["sweep"], "No pipeline given: pass --table and --silver-bucket"),
     Mistake(smelt, ["audit", *NAMES, "--since", "yesterday"], "Invalid value for '--since'"),
     Mistake(smelt, ["audit", *NAMES, "--limit", "-1"], "Invalid value for '--limit'"),
