@@ -86,7 +86,7 @@ def test_there_is_an_example_of_each_kind() -> None:
 
 def test_a_dataset_is_added_as_it_is_written(copy: Path) -> None:
     printed = follow(examples()["Add a dataset"], copy)
-    assert re.search(r"parcels +│ 1\.0\.0 +│ 2 ", printed)
+    assert re.search(r"parcels +1\.0\.0 +2 ", printed)
     assert len((copy / "parcels.jsonl").read_text().splitlines()) == 50
     assert "parcel_id: 6" in (copy / "contracts/parcels.yaml").read_text()
 
