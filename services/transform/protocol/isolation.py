@@ -50,8 +50,11 @@ class FreeUnit:
 
     @property
     def has_stalled(self) -> bool:
-        """Whether it ran out of time, and never killed a worker: one that did is not tried before its neighbours."""
-        return bool(self.notes.stalls and not self.notes.attempts)
+        """Whether it ran out of time, and its last worker lived: one that killed it is not tried before its neighbours.
+
+        An attempt whose worker lived has no lease any more. Behind its neighbours it might run out of time for ever.
+        """
+        return bool(self.notes.stalls and not (self.notes.attempts and self.notes.lease_until))
 
     @property
     def suspicion(self) -> tuple[int, int]:

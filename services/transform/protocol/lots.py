@@ -126,7 +126,7 @@ class LotWorker:
 
         Args:
             units: the lot's units, with their objects.
-            whole: whether it has a whole invocation; running out of less time does not count against it.
+            whole: whether it has a whole invocation; running out of less time counts against it only the first time.
 
         Raises:
             LeaseHeld: its worker is not gone yet.
@@ -151,7 +151,8 @@ class LotWorker:
             if isinstance(error, LotTooWide):  # every execution comes to the same end
                 self._dissolve(ours)
                 raise
-            counts = isinstance(error, OutOfTime) and whole
+            # The first time may have been in company. It counts, so that the lot has the next invocation for itself.
+            counts = isinstance(error, OutOfTime) and (whole or ours.take_overs == 1)
             if counts and len(units) == 1 and ours.take_overs >= MAX_TAKE_OVERS:
                 self._dissolve(ours)
                 raise too_large(units[0]) from error
