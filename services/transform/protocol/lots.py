@@ -16,8 +16,6 @@ This module knows neither SQS nor Lambda: it takes units and a deadline.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -81,7 +79,6 @@ class LotWorker:
         self.contracts = contracts
         self.versions = {name: contract.version for name, contract in contracts.items()}
         self.memory_budget = lot_bytes + lot_bytes // 64  # units' last rows end a little beyond their ranges
-        self.variant = variant_of(self.versions, self.memory_budget)
         self.reader = reader
         self.parser = RowParser(contracts)
         self.clock = clock
@@ -200,13 +197,6 @@ class LotWorker:
 
 class _Dissolved(Terminal):
     """The lot was given up; each of its units is marked and tried alone when it comes again."""
-
-
-def variant_of(versions: Mapping[str, str], memory_budget: int) -> str:
-    """What a file's contents depend on beside its lot, as 8 hex digits: who judges the rows, and where parts end."""
-    return hashlib.blake2b(
-        json.dumps([dict(versions), memory_budget], sort_keys=True).encode(), digest_size=4
-    ).hexdigest()
 
 
 def too_large(unit: Unit) -> TooLarge:
