@@ -65,6 +65,8 @@ class Form(StrEnum):
         "flat"  # as LOOSE; a bracket of an array has been reported, and all between elements are skipped from here on
     )
     REST_OF_ELEMENT = "rest_of_element"  # the element that starts here has been reported as over-long
+    REST_OF_LOOSE = "rest_of_loose"  # the same among elements that are LOOSE
+    REST_OF_FLAT = "rest_of_flat"  # the same among elements that are FLAT
     LOST = "lost"  # the array is broken here: look for an element with which it goes on
     AFTER_ARRAY = "after_array"  # the byte after the closing bracket
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -12,8 +14,10 @@ from services.shared.contract.model import Contract
 from services.shared.ledger.records import LeaseLost, LotState, ObjectState
 from services.shared.units import BronzeObject
 from services.transform.protocol.lots import MAX_TAKE_OVERS
+from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
+from tests.support.readers import SlowReader
 
 
 @pytest.fixture
@@ -225,6 +229,41 @@ def test_a_late_write_never_replaces_a_file_of_another_contract_version(rig: Rig
     (late,) = set(rig.lake.files) - set(committed)
     rig.lake.delete([late])  # what `smelt audit` calls an orphan file
     rig.check_exactly_once()
+
+
+WORKERS_THAT_CUT_OTHERWISE: dict[str, tuple[Callable[[Rig], Any], Callable[[Rig], Any]]] = {
+    "one had less time": (
+        lambda rig: lambda lake: SlowReader(lake, rig.clock, 5),
+        lambda rig: lambda lake: SlowReader(lake, rig.clock, 0),
+    ),
+    "one allows longer rows": (
+        lambda _: lambda lake: UnitReader(lake, max_row_bytes=150, block_bytes=512),
+        lambda _: lambda lake: UnitReader(lake, max_row_bytes=4096, block_bytes=512),
+    ),
+}
+
+
+@pytest.mark.parametrize("readers", WORKERS_THAT_CUT_OTHERWISE.values(), ids=WORKERS_THAT_CUT_OTHERWISE)
+def test_a_late_write_never_replaces_a_file_with_other_rows(rig: Rig, readers: Any) -> None:
+    """As before, under the same contract version."""
+    late, other = readers
+    rows = [shipment(number) for number in range(60)]
+    rig.upload("shipments", [*rows, shipment(60)[:-1] + b', "extra": "' + b"x" * 200 + b'"}'], ".jsonl.gz")
+    committed: dict[str, str] = {}
+
+    def others_finish() -> None:
+        rig.clock.advance(2 * INVOCATION_SECONDS)
+        rig.reader = other(rig)
+        result = rig.deliver(rig.units)
+        assert result is not None
+        assert not result.failed
+        rig.check_exactly_once()
+        committed.update({key: rig.lake.etag(key) for key in rig.lake.files})
+
+    rig.reader = late(rig)
+    rig.deliver(rig.units, Interrupter(first="put", before=True, action=others_finish))
+    assert committed
+    assert committed == {key: rig.lake.etag(key) for key in committed}
 
 
 def test_a_commit_of_a_lot_that_was_taken_over_is_refused(rig: Rig) -> None:

@@ -318,6 +318,23 @@ class TestTwoWorkersWithCopiesOfOneMessage:
             units.restore(unit.id, seen_by_the_second)
         assert units.notes(unit.id) == UnitNotes()
 
+    def test_do_not_take_each_other_s_attempts_back(self, rig: Rig) -> None:
+        """One tries the unit with others and fails for no fault of it; the other tries it alone meanwhile, and dies."""
+        rig.upload("shipments", [shipment(1)])
+        (unit,) = rig.units
+        rig.receives[f"m-{unit.id}"] = 1
+
+        def the_other_begins_an_attempt() -> None:
+            rig.ledger.units.begin_attempt(unit.id, 60)
+            raise Transient("S3 is out")
+
+        result = rig.deliver([unit], Interrupter(first="open", action=the_other_begins_an_attempt))
+        assert result is not None
+        assert result.failed
+        found = rig.ledger.units.notes(unit.id)
+        assert (found.suspect, found.attempts) == (0, 1)
+        assert found.lease_until > rig.clock.now * 1000
+
     def test_an_attempt_of_one_s_own_is_taken_back(self, rig: Rig) -> None:
         rig.upload("shipments", [shipment(1)])
         (unit,) = rig.units

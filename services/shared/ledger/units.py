@@ -64,8 +64,12 @@ class Units:
         """Keep the last error of an attempt that was recorded before it began; it is over."""
         self._note(unit, f"SET last_error = :error {_END_ATTEMPT}", {":error": {"S": error[:_MAX_ERROR]}})
 
+    def take_mark_back(self, unit: UnitId, before: UnitNotes) -> None:
+        """Take the mark back of a unit that was not tried alone. An attempt may be another worker's, and goes on."""
+        self._note(unit, "SET suspect = :suspect", {":suspect": {"N": str(before.suspect)}})
+
     def restore(self, unit: UnitId, before: UnitNotes) -> None:
-        """Take mark and attempt back: what happened was not the unit's fault.
+        """Take mark and attempt back of a unit that was tried alone: what happened was not the unit's fault.
 
         Never upwards: `before` may hold the attempt of another worker, which that one has taken back meanwhile.
         """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,6 +96,7 @@ class Execution:
         self._files: list[LotFile] = list(progress.files) if progress else []
         self._before = progress.counts if progress else Counts()
         self._position = Position.from_list(list(progress.position)) if progress else None
+        self._part_start = (0, self._position)
         self.lot = lot
         self.sealed = lot is not None  # rows have left memory, or the units are settled: it succeeds or fails whole
         self.units: list[Unit] = []
@@ -185,7 +188,10 @@ class Execution:
         for unit, parsed in self._rows.entries:
             self._tally.add(unit, parsed)
         silver, quarantine = self._rows.take(self.units)
-        files = list(encode(silver, quarantine, self._worker.contracts, self._id, self._worker.variant, self._part))
+        part_end = (len(self.units) - 1, self._position)
+        variant = variant_of(self._worker.versions, self._worker.reader.max_row, self._part_start, part_end)
+        files = list(encode(silver, quarantine, self._worker.contracts, self._id, variant, self._part))
+        self._part_start = part_end
         del silver, quarantine
         lot = self._own_lot([key for key, _, _ in files])
         self._files += self._write(files, lot)
@@ -239,3 +245,19 @@ class Execution:
                 f"lot {lot.id}: the files hold {silver} Silver and {quarantined} quarantined rows, the units {total}; "
                 "it is not committed. Report this as a bug"
             )
+
+
+def variant_of(
+    versions: Mapping[str, str], max_row: int, start: tuple[int, Position | None], end: tuple[int, Position | None]
+) -> str:
+    """What the contents of a part's files depend on beside the lot, as 8 hex digits.
+
+    Args:
+        versions: of the contracts: who judges the rows.
+        max_row: bytes; longer rows are refused.
+        start: number of the unit and position in it where the part begins. Where it ends depends on memory and time.
+        end: the same of its end.
+    """
+    cuts = [[number, position and position.to_list()] for number, position in (start, end)]
+    text = json.dumps([dict(versions), max_row, cuts], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -50,8 +50,11 @@ class FreeUnit:
 
     @property
     def has_stalled(self) -> bool:
-        """Whether it ran out of time, and never killed a worker: one that did is not tried before its neighbours."""
-        return bool(self.notes.stalls and not self.notes.attempts)
+        """Whether it ran out of time, and its last worker lived: one that killed it is not tried before its neighbours.
+
+        An attempt whose worker lived has no lease any more. Behind its neighbours it might run out of time for ever.
+        """
+        return bool(self.notes.stalls and not (self.notes.attempts and self.notes.lease_until))
 
     @property
     def suspicion(self) -> tuple[int, int]:
@@ -191,9 +194,9 @@ class Isolation:
     def _failed_by_itself(self, unit: FreeUnit, failure: Failure, recorded: bool, whole: bool = False) -> None:
         """A unit failed, and its neighbours have nothing to do with it. `recorded`: as an attempt, before it began."""
         if isinstance(failure, OutOfTime):
-            self._ran_out_of_time(unit, failure, whole)
+            self._ran_out_of_time(unit, failure, recorded, whole)
         elif not is_own_fault(failure):
-            self._not_their_fault([unit], failure)
+            self._not_their_fault([unit], failure, recorded)
         elif unit.notes.attempts + 1 >= MAX_ATTEMPTS:
             self._settle.is_dead(unit.unit, failure)
         else:
@@ -212,7 +215,7 @@ class Isolation:
         elif is_own_fault(failure):
             self._failed_by_itself(unit, failure, recorded)
         else:
-            self._not_their_fault([unit], failure)
+            self._not_their_fault([unit], failure, recorded)
 
     def _failed_in_company(self, unit: FreeUnit, failure: Failure, marked: bool) -> None:
         """A lot of several units failed as a whole."""
@@ -224,18 +227,20 @@ class Isolation:
                 self._ledger.units.suspect(unit.unit.id)
         self._settle.comes_back([unit.unit], failure)
 
-    def _not_their_fault(self, units: Iterable[FreeUnit], failure: Failure) -> None:
-        """Take back what was recorded before the units were tried."""
+    def _not_their_fault(self, units: Iterable[FreeUnit], failure: Failure, recorded: bool = False) -> None:
+        """Take back what was recorded before: the attempt of a unit alone, or the mark of a second delivery."""
         for unit in units:
-            if unit.receives > 1 or unit.is_marked or unit.notes.stalls:
-                with suppress(*FAILURES):  # a mark that stays makes the unit slower, and never a dead letter
+            with suppress(*FAILURES):  # a mark that stays makes the unit slower, and never a dead letter
+                if recorded:
                     self._ledger.units.restore(unit.unit.id, unit.notes)
+                elif unit.receives > 1:
+                    self._ledger.units.take_mark_back(unit.unit.id, unit.notes)
             if isinstance(failure, LostRace):
                 self._settle.lost_race(unit.unit, failure)
             else:
                 self._settle.comes_back([unit.unit], failure)
 
-    def _ran_out_of_time(self, unit: FreeUnit, failure: OutOfTime, whole: bool) -> None:
+    def _ran_out_of_time(self, unit: FreeUnit, failure: OutOfTime, recorded: bool, whole: bool) -> None:
         """Nothing of the unit could be written. The first time may have been in company; then whole invocations count.
 
         What a unit of its own has read is written before this is raised, so there was nothing.
@@ -244,15 +249,15 @@ class Isolation:
         try:
             is_free = self._ledger.units.count_stall(unit.unit.id, unit.notes) if counts else True
         except FAILURES as error:  # then it is not counted
-            self._not_their_fault([unit], error)
+            self._not_their_fault([unit], error, recorded)
             return
         if not is_free:
             race = LostRace(f"{unit.unit.id} is in a lot of another worker, which gets on with it")
-            self._not_their_fault([unit], race)
+            self._not_their_fault([unit], race, recorded)
         elif counts and unit.notes.stalls + 1 >= MAX_TAKE_OVERS:
             self._stalled_for_good(unit)
         else:
-            self._not_their_fault([unit], failure)
+            self._not_their_fault([unit], failure, recorded)
 
     def _stalled_for_good(self, unit: FreeUnit) -> None:
         if unit.unit.is_whole_object:

@@ -16,8 +16,6 @@ This module knows neither SQS nor Lambda: it takes units and a deadline.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -81,7 +79,6 @@ class LotWorker:
         self.contracts = contracts
         self.versions = {name: contract.version for name, contract in contracts.items()}
         self.memory_budget = lot_bytes + lot_bytes // 64  # units' last rows end a little beyond their ranges
-        self.variant = variant_of(self.versions, self.memory_budget)
         self.reader = reader
         self.parser = RowParser(contracts)
         self.clock = clock
@@ -126,7 +123,7 @@ class LotWorker:
 
         Args:
             units: the lot's units, with their objects.
-            whole: whether it has a whole invocation; running out of less time does not count against it.
+            whole: whether it has a whole invocation; running out of less time counts against it only the first time.
 
         Raises:
             LeaseHeld: its worker is not gone yet.
@@ -151,7 +148,8 @@ class LotWorker:
             if isinstance(error, LotTooWide):  # every execution comes to the same end
                 self._dissolve(ours)
                 raise
-            counts = isinstance(error, OutOfTime) and whole
+            # The first time may have been in company. It counts, so that the lot has the next invocation for itself.
+            counts = isinstance(error, OutOfTime) and (whole or ours.take_overs == 1)
             if counts and len(units) == 1 and ours.take_overs >= MAX_TAKE_OVERS:
                 self._dissolve(ours)
                 raise too_large(units[0]) from error
@@ -199,13 +197,6 @@ class LotWorker:
 
 class _Dissolved(Terminal):
     """The lot was given up; each of its units is marked and tried alone when it comes again."""
-
-
-def variant_of(versions: Mapping[str, str], memory_budget: int) -> str:
-    """What a file's contents depend on beside its lot, as 8 hex digits: who judges the rows, and where parts end."""
-    return hashlib.blake2b(
-        json.dumps([dict(versions), memory_budget], sort_keys=True).encode(), digest_size=4
-    ).hexdigest()
 
 
 def too_large(unit: Unit) -> TooLarge:

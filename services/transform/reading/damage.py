@@ -29,6 +29,7 @@ COMMA, OPENING, CLOSING, OBJECT = b",[]{"
 COMMAS = re.compile(rb"[, \t\r\n]*")
 COMMAS_AND_BRACKETS = re.compile(rb"[\[\], \t\r\n]*")
 BRACKETS_SKIPPED = " Brackets of arrays between elements are skipped from here on: no other one is reported."
+REST_OF = {Form.LOOSE: Form.REST_OF_LOOSE, Form.FLAT: Form.REST_OF_FLAT}
 REPORTED_ONCE = " Commas are optional from here on: no other one is reported."
 
 
@@ -85,11 +86,11 @@ class DamagedArray(ArrayCursor):
             yield from self._open(start, "it is longer than a row may be")
             return
         yield from self._rows.flush()
-        rest = Position(self._window.base + start, Form.REST_OF_ELEMENT)
+        rest = Position(self._window.base + start, REST_OF.get(self.form, Form.REST_OF_ELEMENT))
         after = rest if end is None else self._rows.after(end)
         yield Piece(OverlongRow(rest.offset, bytes(data[start : start + min(RAW_BYTES, self._reach)])), after)
         if end is None:
-            self._at, self.form = start, Form.REST_OF_ELEMENT
+            self._at, self.form = start, rest.form
 
     def _broken_element(self, broken: int, detail: str) -> Iterator[Piece]:
         """The element at `at` is valid up to `broken`. An object that is complete there is a row."""

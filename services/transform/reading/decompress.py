@@ -1,13 +1,15 @@
 """The content of compressed objects: every member and frame of them, or an error, never an early end.
 
-Arrow decompresses. What it does not do is done here: limiting the memory that zstd frames ask for, calling `check` for
-compressed bytes too, which may hold next to nothing, and reading bzip2 streams that are empty.
+Arrow decompresses zstd; for gzip and bzip2 its streams know neither padding nor, for the latter, empty streams. What
+Arrow does not do is done here: limiting the memory that zstd frames ask for, and calling `check` for compressed bytes
+too, which may hold next to nothing.
 """
 
 from __future__ import annotations
 
 import bz2
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
@@ -17,6 +19,7 @@ from services.shared.units import Unit
 from services.transform.reading.zstd_frames import FrameGuard, RefusedFrame
 
 _RAW_BYTES = 64 * 1024  # of compressed bytes that are read at once, as Arrow does
+_FIRST_BYTES = 512  # of a member; what it leaves is copied, and there may be thousands of empty ones in a row
 
 
 class UnreadableUnit(Terminal):
@@ -30,7 +33,9 @@ class Decompressed:
         self._unit = unit
         self._raw = _ArrowFile(raw, check, FrameGuard() if codec == "zstd" else None)
         self._stream = (
-            _Bzip2(self._raw) if codec == "bz2" else pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), codec)
+            _Members(self._raw, _MEMBERS[codec])
+            if codec in _MEMBERS
+            else pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), codec)
         )
 
     def read(self, size: int) -> bytes:
@@ -55,35 +60,85 @@ class Decompressed:
         self._stream.close()
 
 
-class _Bzip2:
-    """The content of bzip2 streams that follow each other."""
+class _GzipMember:
+    """One member of a gzip file, to be used as `bz2.BZ2Decompressor` is."""
 
-    def __init__(self, raw: _ArrowFile) -> None:
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        try:
+            return self._zlib.decompress(self._zlib.unconsumed_tail + data, size)
+        except zlib.error as error:
+            raise OSError(str(error)) from error
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.eof and not self._zlib.unconsumed_tail
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+
+class _Members:
+    """The content of gzip members, or bzip2 streams, that follow each other; zero bytes may follow the last one.
+
+    Tapes and block devices pad files with zeros, and gzip and bzip2 pass over them. What else follows may be a damaged
+    member: it is an error, where these would leave it out.
+    """
+
+    def __init__(self, raw: _ArrowFile, member: Callable[[], _GzipMember | bz2.BZ2Decompressor]) -> None:
         self._raw = raw
-        self._stream = bz2.BZ2Decompressor()
-        self._is_begun = False  # whether any byte of the current stream has been read
+        self._new = member
+        self._member = member()
+        self._data, self._at = b"", 0  # what was read, and how much of it a member has got
+        self._step = _FIRST_BYTES
+        self._is_begun = False  # whether any byte of the current member has been read
+        self._is_first = True
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, and none only at the end.
 
         Raises:
-            OSError: the bytes are not bzip2, or they are cut short.
+            OSError: the bytes are not compressed, or they are damaged or cut short.
         """
         while True:
-            if self._stream.eof:
-                left, self._stream = self._stream.unused_data, bz2.BZ2Decompressor()
-            else:
-                left = b""
-            if not left and self._stream.needs_input:
-                left = self._raw.read(_RAW_BYTES)
-                if not left:
+            fed = b""
+            if self._member.needs_input:
+                if not self._has_more():
                     if self._is_begun:
                         raise OSError("the stream is truncated")
                     return b""
-            data = self._stream.decompress(left, size)
-            self._is_begun = not self._stream.eof
+                if not self._is_begun and not self._is_first and self._data[self._at] == 0:
+                    self._skip_padding()
+                    return b""
+                fed = self._data[self._at : self._at + self._step]
+                self._at += len(fed)
+                self._step = min(2 * self._step, _RAW_BYTES)
+                self._is_begun = True
+            data = self._member.decompress(fed, size)
+            if self._member.eof:
+                self._at -= len(self._member.unused_data)
+                self._member, self._step = self._new(), _FIRST_BYTES
+                self._is_begun = self._is_first = False
             if data:
                 return data
+
+    def _has_more(self) -> bool:
+        if self._at == len(self._data):
+            self._data, self._at = self._raw.read(_RAW_BYTES), 0
+        return self._at < len(self._data)
+
+    def _skip_padding(self) -> None:
+        while self._has_more():
+            if self._data.count(0, self._at) < len(self._data) - self._at:
+                raise OSError("something follows the zero bytes behind the last member")
+            self._at = len(self._data)
 
     def close(self) -> None:
         self._raw.close()
@@ -113,3 +168,9 @@ class _ArrowFile:
 
     def close(self) -> None:
         self._raw.close()
+
+
+_MEMBERS: Mapping[str, Callable[[], _GzipMember | bz2.BZ2Decompressor]] = {
+    "gzip": _GzipMember,
+    "bz2": bz2.BZ2Decompressor,
+}

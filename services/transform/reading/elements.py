@@ -25,6 +25,7 @@ from services.transform.reading.damage import (
     OBJECT,
     OPENING,
     REPORTED_ONCE,
+    REST_OF,
     DamagedArray,
 )
 from services.transform.reading.repair import next_is_object, validate_elements
@@ -50,6 +51,8 @@ class ArrayReader(DamagedArray):
             Form.LOOSE: self._loose,
             Form.FLAT: self._flat,
             Form.REST_OF_ELEMENT: self._rest_of_element,
+            Form.REST_OF_LOOSE: self._rest_of_element,
+            Form.REST_OF_FLAT: self._rest_of_element,
             Form.LOST: self._lost,
             Form.AFTER_ARRAY: self._after_array,
         }
@@ -157,17 +160,18 @@ class ArrayReader(DamagedArray):
     def _rest_of_element(self) -> Iterator[Piece]:
         """Skip the rest of an over-long element, by its structure alone."""
         scanner = ArrayScanner()
+        among = next((form for form, rest in REST_OF.items() if rest is self.form), None)
         while True:
             for commas, close in self._scan(scanner, len(self._window.data)):
                 if commas.size:
-                    self._at, self.form = int(commas[0]) + 1, Form.AFTER_COMMA
+                    self._at, self.form = int(commas[0]) + 1, among or Form.AFTER_COMMA
                     return
                 if close >= 0:
-                    self._at, self.form = close, Form.AFTER_ELEMENT
+                    self._at, self.form = close, among or Form.AFTER_ELEMENT
                     return
             self._at = len(self._window.data)
             if self._window.is_last:
-                self.form = Form.AFTER_ELEMENT
+                self.form = among or Form.AFTER_ELEMENT
                 return
             yield from self._slide()
 

@@ -30,7 +30,7 @@ class UnitReader:
 
     def __init__(self, lake: Lake, max_row_bytes: int, block_bytes: int = BLOCK_BYTES) -> None:
         self._lake = lake
-        self._max_row = max_row_bytes
+        self.max_row = max_row_bytes
         self._block = block_bytes
 
     def read(self, unit: Unit, start: Position | None = None, check: Check = no_check) -> Iterator[Piece]:
@@ -55,7 +55,7 @@ class UnitReader:
     def _first_unit_owns_all(self, unit: Unit, check: Check) -> bool:
         """Whether the object is an array or one document, which cannot be cut without reading it."""
         with closing(_Continued(self._lake, unit.object, 0, HEAD_BYTES)) as raw:
-            return content_of(Window(raw, 0, check), self._max_row).kind is not Kind.LINES
+            return content_of(Window(raw, 0, check), self.max_row).kind is not Kind.LINES
 
     def _read_object(self, unit: Unit, start: Position | None, check: Check) -> Iterator[Piece]:
         """All rows of an object, or those from a position on."""
@@ -72,7 +72,7 @@ class UnitReader:
                 yield from self._go_on(window, start)
 
     def _from_start(self, window: Window) -> Iterator[Piece]:
-        content = content_of(window, self._max_row)
+        content = content_of(window, self.max_row)
         match content.kind:
             case Kind.DOCUMENT:
                 yield _document(window)
@@ -88,11 +88,11 @@ class UnitReader:
 
     def _go_on(self, window: Window, start: Position) -> Iterator[Piece]:
         form = start.form
-        lines = LineReader(window, self._max_row, self._block)
+        lines = LineReader(window, self.max_row, self._block)
         if form not in _OF_LINES:
             if window.base == start.offset:
                 window.prepend()
-            array = ArrayReader(window, self._max_row, self._block)
+            array = ArrayReader(window, self.max_row, self._block)
             yield from array.read(form)
             form = array.form
         if form is Form.REST_OF_LINE:
@@ -109,7 +109,7 @@ class UnitReader:
             if start is None and unit.start == 0:
                 window.skip_byte_order_mark()  # the first line is behind it, even where the range is not
                 end = max(end, window.base + 1)
-            lines = LineReader(window, self._max_row, self._block, end)
+            lines = LineReader(window, self.max_row, self._block, end)
             if start.form is Form.REST_OF_LINE if start else unit.start:
                 lines.skip_rest_of_line()
             yield from lines.read()

@@ -14,6 +14,7 @@ from services.shared.judge.judge import RowJudge
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
 from services.transform.reading import elements
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner, Separators
+from services.transform.reading.reader import UnitReader
 from services.transform.reading.repair import validate_elements
 from services.transform.reading.strict import Verdict
 from services.transform.reading.window import Window
@@ -274,3 +275,26 @@ def test_damage_that_is_dense_is_reported_together() -> None:
     rows = rows_in(pieces)
     assert [text for _, text in rows].count(BROKEN) == 1
     assert [text for _, text in rows].count(b'{"a": 1}') == 50
+
+
+OVERLONG_ELEMENT = b'{"a": "' + b"x" * 2 * MAX_ROW + b'"}'
+BEFORE_IT = {
+    "brackets are skipped": b'[1,{"a": 2}],',
+    "commas are optional": b'[{"a": 1} {"a": 2},',
+    "nothing is damaged": b'[{"a": 1}, ',
+}
+
+
+@pytest.mark.parametrize("before", BEFORE_IT.values(), ids=BEFORE_IT)
+@pytest.mark.parametrize("behind", [b',{"a": 3} {"a": 4}]', b',{"a": 3},{"a": 4}', b',{"a": 3},{"a": 4}],{"a": 5}]'])
+def test_what_is_read_behind_an_over_long_element_does_not_depend_on_blocks(before: bytes, behind: bytes) -> None:
+    """It was: where the window held all of the element, the array was read on in another way than where it did not."""
+    data = before + OVERLONG_ELEMENT + behind
+    expected = rows_of("bronze/a/b.json", data, block_bytes=100_000)
+    for block_bytes in (16, 64, 1000, 100_000):
+        reader, unit, pieces = pieces_of("bronze/a/b.json", data, block_bytes)
+        assert rows_in(pieces) == expected
+        for number, piece in enumerate(pieces):
+            if piece.after is not None:
+                small = UnitReader(reader._lake, MAX_ROW, 16)
+                assert rows_in(pieces[: number + 1]) + read_on(small, unit, piece.after) == expected

@@ -15,7 +15,7 @@ from services.shared.lake import LakeUnavailable
 from services.shared.units import Plan
 from services.transform.reading.reader import UnitReader, UnreadableUnit
 from tests.support.lake import MemoryLake
-from tests.support.reading import MAX_ROW, rows_of
+from tests.support.reading import MAX_ROW, pieces_of, read_on, rows_in, rows_of
 
 
 def zstd(data: bytes) -> bytes:
@@ -90,6 +90,62 @@ def test_content_that_is_cut_anywhere_is_an_error(suffix: str) -> None:
         if length != len(first):
             with pytest.raises(UnreadableUnit, match="damaged or cut short"):
                 rows_of(f"bronze/a/b.jsonl{suffix}", (first + second)[:length])
+
+
+PADDED = {".gz": gzip.compress, ".bz2": bz2.compress}  # the formats whose own tools pass over zeros at the end
+
+
+@pytest.mark.parametrize("suffix", PADDED)
+@pytest.mark.parametrize("zeros", [1, 511, 65_536, 300_000])
+@pytest.mark.parametrize("members", [1, 2])
+def test_zero_bytes_behind_the_last_member_are_padding(suffix: str, zeros: int, members: int) -> None:
+    data = PADDED[suffix](b'{"a": 1}\n') * members + b"\0" * zeros
+    assert [text for _, text in rows_of(f"bronze/a/b.jsonl{suffix}", data)] == [b'{"a": 1}'] * members
+
+
+BEHIND = {
+    "text": b"text",
+    "zeros, then text": b"\0" * 10 + b"text",
+    "zeros, then far away one byte": b"\0" * 200_000 + b"x",
+    "zeros, then a member": None,
+    "a member without its first byte": None,
+}
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+@pytest.mark.parametrize("behind", BEHIND)
+def test_what_follows_the_last_member_and_is_no_padding_is_never_left_out(suffix: str, behind: str) -> None:
+    """bzip2's own tool would leave it out without a word, and gzip's with a warning: it may be a damaged member."""
+    member = CODECS[suffix](b'{"a": 1}\n')
+    text = BEHIND[behind] or (b"\0" * 10 + member if behind.startswith("zeros") else member[1:])
+    with pytest.raises(UnreadableUnit, match="damaged or cut short"):
+        rows_of(f"bronze/a/b.jsonl{suffix}", member + text)
+
+
+@pytest.mark.parametrize("zeros", [1, 4, 512])
+def test_zstd_has_no_padding(zeros: int) -> None:
+    """Its own tool refuses zeros, too; padding is what its skippable frames are for."""
+    with pytest.raises(UnreadableUnit, match="damaged or cut short"):
+        rows_of("bronze/a/b.jsonl.zst", zstd(b'{"a": 1}\n') + b"\0" * zeros)
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_zero_bytes_alone_are_no_compressed_content(suffix: str) -> None:
+    with pytest.raises(UnreadableUnit, match="damaged or cut short"):
+        rows_of(f"bronze/a/b.jsonl{suffix}", b"\0" * 512)
+
+
+@pytest.mark.parametrize("suffix", PADDED)
+def test_reading_goes_on_in_padded_content_behind_any_piece(suffix: str) -> None:
+    lines = [b'{"a": %d}' % number for number in range(200)]
+    pack = PADDED[suffix]
+    data = pack(b"\n".join(lines[:99]) + b"\n" + lines[99][:3]) + pack(lines[99][3:] + b"\n" + b"\n".join(lines[100:]))
+    reader, unit, pieces = pieces_of(f"bronze/a/b.jsonl{suffix}", data + b"\0" * 1000)
+    rows = rows_in(pieces)
+    assert [text for _, text in rows] == lines
+    for number, piece in enumerate(pieces):
+        assert piece.after is not None
+        assert rows_in(pieces[: number + 1]) + read_on(reader, unit, piece.after) == rows
 
 
 def zstd_frame(content: bytes, window_log: int) -> bytes:
