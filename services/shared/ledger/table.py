@@ -42,6 +42,9 @@ TABLE_SCHEMA: Mapping[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
 }
 
+# Reasons of a cancelled transaction: somebody was faster, or nobody had room.
+_REFUSED = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 _BATCH_KEYS = 100  # BatchGetItem's limit
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between requests for what was throttled; doubled while nothing comes
 
@@ -64,7 +67,7 @@ class Condition:
 
 
 class Throttled(Transient):
-    """DynamoDB gives nothing of what it is asked for."""
+    """DynamoDB has no capacity for what it is asked."""
 
 
 class LedgerTable:
@@ -190,11 +193,19 @@ class LedgerTable:
 
         Each is `{"put": item}`, `{"update": (key, expression, values)}` or `{"delete": key}`, with its `condition`.
         botocore adds one ClientRequestToken to a call, so its own retries of the call are idempotent.
+
+        Raises:
+            Throttled: no condition failed; the table has no capacity now.
         """
         try:
             self._client.transact_write_items(TransactItems=[self._entry(write) for write in writes])
         except self._client.exceptions.TransactionCanceledException as error:
-            return [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
+            reasons = [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
+            if not _THROTTLED.isdisjoint(reasons) and _REFUSED.isdisjoint(reasons):
+                raise Throttled(
+                    f"table {self._name}: DynamoDB has no capacity for a write ({', '.join(reasons)})"
+                ) from error
+            return reasons
         return []
 
     # -- plumbing --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import boto3
 import pytest
 
 from services.shared.ledger import table as module
@@ -47,3 +48,30 @@ def test_a_table_that_gives_nothing_is_an_error_that_passes(pauses: list[float])
     with pytest.raises(Throttled, match="none of 5 items"):
         LedgerTable(answers, "table").get_many(KEYS)
     assert sum(pauses) < 10
+
+
+class Cancelling:
+    """A client that cancels every transaction for these reasons."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.exceptions = boto3.client("dynamodb", "us-east-2").exceptions
+        answer: Any = {
+            "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+            "CancellationReasons": [{"Code": reason} for reason in reasons],
+        }
+        self._error = self.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+
+    def transact_write_items(self, TransactItems: Any) -> Any:  # noqa: N803 (botocore's name)
+        raise self._error
+
+
+@pytest.mark.parametrize("reason", ["ConditionalCheckFailed", "TransactionConflict"])
+def test_a_transaction_that_somebody_else_was_faster_with_is_refused(reason: str) -> None:
+    client: Any = Cancelling("None", "ThrottlingError", reason)
+    assert reason in LedgerTable(client, "table").transact([])
+
+
+def test_a_transaction_that_is_throttled_is_no_lost_race() -> None:
+    client: Any = Cancelling("None", "ThrottlingError")
+    with pytest.raises(Throttled, match="no capacity"):
+        LedgerTable(client, "table").transact([])
