@@ -34,6 +34,12 @@ def write_jsonl(path):
 """
 
 
+def _listen_to_signals() -> None:
+    """As in a terminal; behind `nohup` or `&`, the tests' own process ignores them, and would pass that on."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Demo:
     """A small example, run as `make demo-flights` runs the flights."""
 
@@ -49,7 +55,9 @@ class Demo:
     def start(self, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "local.demo", str(self.example), "--state", str(self.state)]
         pipe, changed = subprocess.PIPE, os.environ | environment
-        return subprocess.Popen(command, cwd=ROOT, env=changed, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(
+            command, cwd=ROOT, env=changed, stdout=pipe, stderr=pipe, text=True, preexec_fn=_listen_to_signals
+        )
 
     def run(self, **environment: str) -> str:
         """Run it to its end, in order; gives what it printed."""

@@ -13,6 +13,7 @@ import pytest
 import typer
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 
+from infra.deploy.cli.images import MISSING
 from local.ministack import ROOT
 from services.ops.cli.app import app
 from services.ops.cli.console import EXIT_CODES, execute, finish, say, show, show_json
@@ -128,7 +129,9 @@ def test_the_help_of_every_command_says_the_exit_codes(arguments: list[str], cap
 
 def test_the_documentation_lists_the_same_exit_codes() -> None:
     listed = re.findall(r"^\| (\d+) \|", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
-    assert listed == re.findall(r"\b\d+\b", EXIT_CODES)
+    of_one_command = {str(MISSING)}
+    assert [code for code in listed if code not in of_one_command] == re.findall(r"\b\d+\b", EXIT_CODES)
+    assert of_one_command <= set(listed)
 
 
 def test_a_program_without_a_command_shows_its_help(capsys: Output) -> None:

@@ -205,7 +205,7 @@ class TestTheScript:
             (["--type", "parcels"], "No contract for 'parcels'"),
             (["--bad-rate", "2"], "bad_rate is 2.0; it must be from 0 to 1"),
             (["--start", "2026-03-02", "--end", "2026-03-01"], "is not after start"),
-            (["--contracts", "nowhere"], "nowhere: is not a folder"),
+            (["--contracts", "nowhere"], "nowhere: no such folder"),
         ],
     )
     def test_refuses_with_exit_code_2_and_a_sentence_and_writes_no_file(

@@ -97,6 +97,9 @@ class Pipeline:
     def __init__(self, state: ObjectState | None) -> None:
         self.state = state
 
+    def list_objects_v2(self, **_: Any) -> dict[str, str]:
+        return {}
+
     def put_object(self, **_: Any) -> dict[str, str]:
         return {"ETag": '"e"'}
 
