@@ -78,9 +78,10 @@ endif
 
 .PHONY: tf-plan
 tf-plan: $(VENV)/.app ## Show what would be created, and check names, images and queues in the account
+	@rm -f $(TF_ENV)/$(ENV).tfplan
 	@$(TERRAFORM) $(TF_ENV) plan $(TF_VARS) -out=$(ENV).tfplan
 	@$(TERRAFORM) $(TF_ENV) show -json $(ENV).tfplan > $(TF_ENV)/$(ENV).tfplan.json
-	@$(DEPLOY) preflight $(TF_ENV)/$(ENV).tfplan.json
+	@$(DEPLOY) preflight $(TF_ENV)/$(ENV).tfplan.json || { status=$$?; rm -f $(TF_ENV)/$(ENV).tfplan; exit $$status; }
 
 .PHONY: tf-apply
 tf-apply: tf-plan ## Create or change the pipeline; asks first (TF_AUTO_APPROVE=1: does not)

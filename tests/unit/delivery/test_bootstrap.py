@@ -121,3 +121,20 @@ def test_a_missing_repository_has_an_exit_code_of_its_own(
     app.command()(push_images)
     assert execute(app, options) == code
     assert "make tf-bootstrap" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("planned", "preflight", "kept"), [(0, 0, "new"), (0, 1, None), (1, 0, None)])
+def test_only_a_plan_that_passed_the_preflight_is_left_to_apply(
+    tmp_path: Path, planned: int, preflight: int, kept: str | None
+) -> None:
+    """`make tf-apply-plan` applies what it finds: never what was refused, nor an older plan after one that failed."""
+    plan = tmp_path / "dev.tfplan"
+    plan.write_text("old")
+    terraform, deploy = tmp_path / "terraform", tmp_path / "deploy"
+    terraform.write_text(f'#!/bin/sh\ncase "$*" in *-out=*) [ {planned} = 0 ] && printf new > {plan};; esac\n')
+    deploy.write_text(f"#!/bin/sh\nexit {preflight}\n")
+    for stub in (terraform, deploy):
+        stub.chmod(0o755)
+    command = ["make", "-o", ".venv/.app", "tf-plan", f"TF_ENV={tmp_path}", f"DEPLOY={deploy}", f"TERRAFORM={terraform}"]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True)
+    assert (done.returncode == 0, plan.read_text() if plan.exists() else None) == (kept is not None, kept)
