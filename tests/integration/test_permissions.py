@@ -130,4 +130,14 @@ def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
         found |= asked(check_plan, str(file))
+    gone = {
+        "actions": ["delete"],
+        "before": {"bucket": given, "name": "smelt-dev-ledger", "url": queue["existing_queue_url"]},
+    }
+    deleted = [
+        {"address": kind, "type": kind, "change": gone}
+        for kind in ("aws_s3_bucket", "aws_dynamodb_table", "aws_sqs_queue")
+    ]
+    file.write_text(json.dumps({"resource_changes": deleted}))
+    found |= asked(check_plan, str(file), "--region", "us-east-2")
     assert found == listed("and preflight, which says what it may not look up")

@@ -135,6 +135,14 @@ def test_only_a_plan_that_passed_the_preflight_is_left_to_apply(
     deploy.write_text(f"#!/bin/sh\nexit {preflight}\n")
     for stub in (terraform, deploy):
         stub.chmod(0o755)
-    command = ["make", "-o", ".venv/.app", "tf-plan", f"TF_ENV={tmp_path}", f"DEPLOY={deploy}", f"TERRAFORM={terraform}"]
+    command = [
+        "make",
+        "-o",
+        ".venv/.app",
+        "tf-plan",
+        f"TF_ENV={tmp_path}",
+        f"DEPLOY={deploy}",
+        f"TERRAFORM={terraform}",
+    ]
     done = subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True)
     assert (done.returncode == 0, plan.read_text() if plan.exists() else None) == (kept is not None, kept)
