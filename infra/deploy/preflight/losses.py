@@ -47,6 +47,12 @@ _HOLDERS: dict[str, tuple[str, Callable[[Clients, Mapping[str, Any]], str], str]
     "aws_sqs_queue": ("queue", _queue, "to delete it: stop what sends to it, and wait until it is empty"),
 }
 
+_RESTORE = {
+    "bucket": "A bucket that is deleted is lost with what was in it",
+    "ledger": "Restore it (DynamoDB keeps a backup for 35 days): with an empty ledger, rows would be loaded twice",
+    "queue": "Its messages are lost; make audit lists their units",
+}
+
 
 def deleted(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
     """What the plan deletes or replaces, although there is something in it.
@@ -84,8 +90,6 @@ def vanished(plan: Mapping[str, Any], _: Clients) -> Iterator[Finding]:
         before = change["change"].get("before") or {}
         name = before.get("name") or before.get("bucket") or change["address"]
         what = f"the {kind} {name} was made by Terraform and is not there any more"
-        advice = "are region and credentials the right ones? Restore it"
-        if kind == "ledger":
-            advice += " (DynamoDB keeps a backup for 35 days): with an empty ledger, rows would be loaded twice"
+        advice = f"are region and credentials the right ones? {_RESTORE[kind]}"
         anew = f"To make it anew on purpose: terraform state rm '{change['address']}'"
         yield Finding(Level.PROBLEM, change["address"], what, f"{advice}. {anew}")
