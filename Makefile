@@ -13,6 +13,8 @@ DEPLOY := $(BIN)/python -m infra.deploy
 TF_BOOTSTRAP := $(TERRAFORM) infra/terraform/bootstrap
 TF_STATE := $(TERRAFORM) infra/terraform/state
 TF_BACKEND_FILE := infra/terraform/backend/backend.hcl
+# Where the state is: s3, or local, a file. What was chosen once stays.
+TF_BACKEND ?= $(if $(wildcard $(TF_ENV)/backend_override.tf),s3,local)
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
 APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)

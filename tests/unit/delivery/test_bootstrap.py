@@ -92,6 +92,19 @@ def test_a_state_in_s3_needs_a_bucket_of_ones_own(made: Made, tmp_path: Path) ->
     assert (code, len(commands), (tmp_path / "backend_override.tf").exists()) == (0, 1, True)
 
 
+def test_a_checkout_whose_state_is_in_s3_stays_there_until_it_is_told_otherwise(made: Made, tmp_path: Path) -> None:
+    """Otherwise `make tf-init`, repeated, would offer to copy the state into a file that nobody else sees."""
+    ours, override = tmp_path / "backend.hcl", tmp_path / "backend_override.tf"
+    ours.write_text('bucket = "ours"\n')
+    here = (f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    assert (made("tf-init", *here)[0], override.exists()) == (0, False)
+    assert (made("tf-init", "TF_BACKEND=s3", *here)[0], override.exists()) == (0, True)
+    code, (command,) = made("tf-init", *here)
+    assert (code, "-backend-config=key=smelt/dev.tfstate" in command, override.exists()) == (0, True, True)
+    code, (command,) = made("tf-init", "TF_BACKEND=local", *here)
+    assert (code, "-backend-config" in command, override.exists()) == (0, False, False)
+
+
 @pytest.mark.parametrize("root", ["bootstrap", "state", "envs/dev", "envs/local", "examples/minimal"])
 def test_no_root_can_be_applied_to_another_account_than_is_named(root: str) -> None:
     (provider,) = re.findall(
