@@ -59,12 +59,28 @@ def asked(monkeypatch: pytest.MonkeyPatch, emulator: str) -> Asked:
     return run
 
 
+def listed_sections() -> list[str]:
+    return list(json.loads((ROOT / "infra/terraform/permissions.json").read_text()))
+
+
 def listed(section: str) -> set[str]:
     return set(json.loads((ROOT / "infra/terraform/permissions.json").read_text())[section])
 
 
 def test_the_file_is_what_the_script_would_write() -> None:
     assert {section: listed(section) for section in record_permissions.COMMANDS} == record_permissions.COMMANDS
+
+
+@pytest.mark.parametrize("section", [name for name in listed_sections() if not name.startswith("and kms")])
+def test_what_a_later_apply_calls_is_listed_beside_what_the_first_calls(section: str) -> None:
+    """A tag or a boundary that is taken away again is a call of its own, which no first apply makes."""
+    actions = listed(section)
+    for action in actions & set(record_permissions.IMPLIED):
+        assert record_permissions.IMPLIED[action] <= actions
+    undone = {action.replace(":Tag", ":Untag") for action in actions if ":Tag" in action}
+    if "iam:PutRolePermissionsBoundary" in actions:
+        undone.add("iam:DeleteRolePermissionsBoundary")
+    assert undone <= actions
 
 
 def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
