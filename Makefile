@@ -13,6 +13,8 @@ DEPLOY := $(BIN)/python -m infra.deploy
 TF_BOOTSTRAP := $(TERRAFORM) infra/terraform/bootstrap
 TF_STATE := $(TERRAFORM) infra/terraform/state
 TF_BACKEND_FILE := infra/terraform/backend/backend.hcl
+# Where the state is: s3, or local, a file. What was chosen once stays.
+TF_BACKEND ?= $(if $(wildcard $(TF_ENV)/backend_override.tf),s3,local)
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
 APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
@@ -78,9 +80,10 @@ endif
 
 .PHONY: tf-plan
 tf-plan: $(VENV)/.app ## Show what would be created, and check names, images and queues in the account
+	@rm -f $(TF_ENV)/$(ENV).tfplan
 	@$(TERRAFORM) $(TF_ENV) plan $(TF_VARS) -out=$(ENV).tfplan
 	@$(TERRAFORM) $(TF_ENV) show -json $(ENV).tfplan > $(TF_ENV)/$(ENV).tfplan.json
-	@$(DEPLOY) preflight $(TF_ENV)/$(ENV).tfplan.json
+	@$(DEPLOY) preflight $(TF_ENV)/$(ENV).tfplan.json || { status=$$?; rm -f $(TF_ENV)/$(ENV).tfplan; exit $$status; }
 
 .PHONY: tf-apply
 tf-apply: tf-plan ## Create or change the pipeline; asks first (TF_AUTO_APPROVE=1: does not)

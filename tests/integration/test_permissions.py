@@ -59,12 +59,28 @@ def asked(monkeypatch: pytest.MonkeyPatch, emulator: str) -> Asked:
     return run
 
 
+def listed_sections() -> list[str]:
+    return list(json.loads((ROOT / "infra/terraform/permissions.json").read_text()))
+
+
 def listed(section: str) -> set[str]:
     return set(json.loads((ROOT / "infra/terraform/permissions.json").read_text())[section])
 
 
 def test_the_file_is_what_the_script_would_write() -> None:
     assert {section: listed(section) for section in record_permissions.COMMANDS} == record_permissions.COMMANDS
+
+
+@pytest.mark.parametrize("section", [name for name in listed_sections() if not name.startswith("and kms")])
+def test_what_a_later_apply_calls_is_listed_beside_what_the_first_calls(section: str) -> None:
+    """A tag or a boundary that is taken away again is a call of its own, which no first apply makes."""
+    actions = listed(section)
+    for action in actions & set(record_permissions.IMPLIED):
+        assert record_permissions.IMPLIED[action] <= actions
+    undone = {action.replace(":Tag", ":Untag") for action in actions if ":Tag" in action}
+    if "iam:PutRolePermissionsBoundary" in actions:
+        undone.add("iam:DeleteRolePermissionsBoundary")
+    assert undone <= actions
 
 
 def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
@@ -130,4 +146,14 @@ def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
         found |= asked(check_plan, str(file))
+    gone = {
+        "actions": ["delete"],
+        "before": {"bucket": given, "name": "smelt-dev-ledger", "url": queue["existing_queue_url"]},
+    }
+    deleted = [
+        {"address": kind, "type": kind, "change": gone}
+        for kind in ("aws_s3_bucket", "aws_dynamodb_table", "aws_sqs_queue")
+    ]
+    file.write_text(json.dumps({"resource_changes": deleted}))
+    found |= asked(check_plan, str(file), "--region", "us-east-2")
     assert found == listed("and preflight, which says what it may not look up")

@@ -33,7 +33,7 @@ def client(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], An
 
 def plan(kind: str, after: dict[str, Any], *actions: str) -> dict[str, Any]:
     """The parts of a plan that are read."""
-    change = {"actions": list(actions or ["create"]), "after": after}
+    change = {"actions": list(actions or ["create"]), "before": after if "delete" in actions else None, "after": after}
     return {"resource_changes": [{"address": f"module.x.{kind}.this", "type": kind, "change": change}]}
 
 
@@ -243,6 +243,59 @@ def test_a_topic_that_does_not_exist_is_a_problem_where_alarms_use_it(client: Ca
     (finding,) = preflight(alarming(missing), client)
     assert (finding.level, missing in finding.what) == (Level.PROBLEM, True)
     assert preflight(alarming(missing, enabled=False), client) == []
+
+
+def test_a_topic_of_another_region_is_a_problem_as_sns_tells_it() -> None:
+    # SNS does not say "not found" there (github.com/boto/boto3/issues/1084).
+    (finding,) = preflight(alarming("arn:aws:sns:eu-west-1:000000000000:alarms"), refusing("InvalidParameter"))
+    assert (finding.level, "does not exist in this region" in finding.what) == (Level.PROBLEM, True)
+
+
+def keeping(clients: Clients, **attributes: str) -> dict[str, Any]:
+    """A plan with a Bronze bucket that exists, and this queue for events that could not be delivered."""
+    url = clients.sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}", Attributes=dict(attributes))["QueueUrl"]
+    arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    bucket = f"given-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    clients.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    on: Any = {"EventBridgeConfiguration": {}}
+    clients.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=on)
+    values = {
+        "existing_ingest_failures_queue_url": url,
+        "existing_ingest_failures_queue_arn": arn,
+        "create_bronze_bucket": False,
+        "bronze_bucket_name": bucket,
+    }
+    return {"resource_changes": [], "variables": {name: {"value": value} for name, value in values.items()}}
+
+
+ALLOWING = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "RulesSend",
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": "*",
+            }
+        ],
+    }
+)
+
+
+def test_a_queue_that_eventbridge_may_not_send_to_would_lose_what_it_cannot_deliver(
+    clients: Clients, client: Callable[[str], Any]
+) -> None:
+    assert preflight(keeping(clients, Policy=ALLOWING), client) == []
+    (policy,) = preflight(keeping(clients), client)
+    assert (policy.level, "queue_policies" in policy.advice) == (Level.WARNING, True)
+    (key,) = preflight(keeping(clients, Policy=ALLOWING, KmsMasterKeyId="alias/aws/sqs"), client)
+    assert (key.level, "EventBridge may not use" in key.what) == (Level.WARNING, True)
+    planned = keeping(clients, KmsMasterKeyId="alias/aws/sqs")
+    planned["variables"]["create_bronze_bucket"]["value"] = True  # nothing comes from EventBridge then
+    assert preflight(planned, client) == []
 
 
 def test_a_topic_that_cloudwatch_may_not_publish_to_is_a_problem(client: Callable[[str], Any]) -> None:

@@ -204,6 +204,38 @@ def test_a_key_that_transform_could_not_use_is_a_problem(
     assert (finding.level, "is another" in finding.what) == (Level.WARNING, True)
 
 
+@pytest.mark.parametrize("key", ["alias/aws/s3", f"arn:aws:kms:{REGION}:000000000000:alias/aws/s3"])
+def test_awss_own_key_may_be_used_by_every_role_of_the_account(
+    client: Callable[[str], Any], clients: Clients, bucket: str, key: str
+) -> None:
+    encrypt(clients, bucket, key)
+    assert preflight(given(bucket), client) == []
+
+
+def test_a_bucket_of_another_account_that_may_be_looked_at_is_reported(
+    client: Callable[[str], Any], bucket: str
+) -> None:
+    """Its events go to its own account's EventBridge, so that no object would be announced."""
+
+    class Theirs:
+        def __init__(self, s3: Any) -> None:
+            self._s3 = s3
+
+        def head_bucket(self, **asked: Any) -> Any:
+            if asked.get("ExpectedBucketOwner", "999999999999") != "999999999999":
+                raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadBucket")
+            return self._s3.head_bucket(Bucket=asked["Bucket"])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._s3, name)
+
+    def clients(service: str) -> Any:
+        return Theirs(client("s3")) if service == "s3" else client(service)
+
+    (finding,) = preflight(given(bucket), clients)
+    assert (finding.level, "another account" in finding.what) == (Level.UNCHECKED, True)
+
+
 def test_a_key_that_does_not_exist_or_is_off_is_a_problem(client: Callable[[str], Any]) -> None:
     def check(key: str) -> list[Finding]:
         return preflight({"resource_changes": [], "variables": {"kms_key_arn": {"value": key}}}, client)

@@ -20,11 +20,14 @@ def existing_bucket(plan: Mapping[str, Any], clients: Clients) -> Iterator[Findi
     bucket = value_of(plan, _BUCKET)
     s3 = clients("s3")
     try:
-        region = s3.head_bucket(Bucket=bucket).get("BucketRegion")
+        account = clients("sts").get_caller_identity()["Account"]
+        region = s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account).get("BucketRegion")
     except ClientError as error:
         if code_of(error) in {"403", "301", "Forbidden"}:
             what = f"the bucket {bucket} is of another account or region, or may not be looked at"
-            yield Finding(Level.UNCHECKED, _BUCKET, what, "a bucket of another region announces nothing to this one")
+            yield Finding(
+                Level.UNCHECKED, _BUCKET, what, "a bucket of another account or region announces nothing here"
+            )
             return
         yield not_found(error, _BUCKET, f"the bucket {bucket}", "or set create_bronze_bucket = true")
         return
@@ -65,6 +68,8 @@ def _encryption(plan: Mapping[str, Any], s3: Any, bucket: str) -> Iterator[Findi
         return
     used = {rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", "") for rule in rules} - {""}
     for key in used:  # an id, an ARN or an alias
+        if key.endswith("alias/aws/s3"):  # AWS's own, which every role of the account may use through S3
+            continue
         if not given:
             what = f"the bucket {bucket} encrypts with the key {key}, which transform could not use for reading"
             yield Finding(Level.PROBLEM, _KEY, what, f"set {_KEY} to that key's ARN")

@@ -35,6 +35,8 @@ def existing_queues(plan: Mapping[str, Any], clients: Clients) -> Iterator[Findi
             yield Finding(Level.UNCHECKED, variable, what, advice)
         if queue == "queue":
             yield from _work_queue(plan, variable, found)
+        if queue == "ingest_failures_queue" and value_of(plan, "create_bronze_bucket") is False:
+            yield from _undelivered_events(variable, url, found)
 
 
 def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]) -> Iterator[Finding]:
@@ -54,6 +56,16 @@ def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]
     if "RedrivePolicy" not in found:
         what = "it has no dead-letter queue: a unit that always fails is delivered again until it expires"
         yield Finding(Level.WARNING, variable, what, "add one with scripts/ensure_dlq_for_queue.py")
+
+
+def _undelivered_events(variable: str, url: str, found: Mapping[str, str]) -> Iterator[Finding]:
+    """What the queue of failed events needs where EventBridge announces objects: it drops what it can put nowhere."""
+    if "events.amazonaws.com" not in found.get("Policy", ""):
+        what = f"the policy of {url} does not let EventBridge send: events that it cannot deliver would be lost"
+        yield Finding(Level.WARNING, variable, what, "after the apply, set what the output queue_policies gives for it")
+    if found.get("KmsMasterKeyId") == _KEY_FOR_ALL:
+        what = f"{url} is encrypted with AWS's own key, which EventBridge may not use: it could not keep events there"
+        yield Finding(Level.WARNING, variable, what, "use SSE-SQS, or a key of yours that allows events.amazonaws.com")
 
 
 def existing_topic(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:

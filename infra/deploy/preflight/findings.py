@@ -17,6 +17,7 @@ ABSENT = {
     "AWS.SimpleQueueService.NonExistentQueue",
     "ImageNotFoundException",
     "InvalidAddress",  # the URL is not of a queue in this region
+    "InvalidParameter",  # the ARN is not of a topic in this region
     "NoSuchBucket",
     "NoSuchEntity",
     "NotFound",

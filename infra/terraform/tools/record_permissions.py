@@ -57,6 +57,7 @@ IMPLIED = {
     "lambda:CreateFunction": {
         "iam:PassRole",
         "lambda:TagResource",
+        "lambda:UntagResource",
         "lambda:UpdateFunctionCode",
         "lambda:UpdateFunctionConfiguration",
         "lambda:PutFunctionConcurrency",
@@ -65,13 +66,17 @@ IMPLIED = {
         "ecr:GetDownloadUrlForLayer",
     },
     "lambda:CreateEventSourceMapping": {"lambda:UpdateEventSourceMapping"},
-    "iam:CreateRole": {"iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary"},
-    "dynamodb:CreateTable": {"dynamodb:TagResource", "dynamodb:UpdateTable"},
-    "logs:CreateLogGroup": {"logs:TagResource"},
-    "ecr:CreateRepository": {"ecr:TagResource"},
-    "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource"},
-    "sns:CreateTopic": {"sns:TagResource"},
-    "events:PutRule": {"events:TagResource"},
+    "iam:CreateRole": {
+        "iam:DeleteRolePermissionsBoundary",
+        "iam:PutRolePermissionsBoundary",
+        "iam:UpdateAssumeRolePolicy",
+    },
+    "dynamodb:CreateTable": {"dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:UpdateTable"},
+    "logs:CreateLogGroup": {"logs:TagResource", "logs:UntagResource"},
+    "ecr:CreateRepository": {"ecr:TagResource", "ecr:UntagResource"},
+    "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource", "cloudwatch:UntagResource"},
+    "sns:CreateTopic": {"sns:TagResource", "sns:UntagResource"},
+    "events:PutRule": {"events:TagResource", "events:UntagResource"},
 }
 # What DynamoDB, SQS and S3 ask of whoever makes a table, queue or bucket with a customer managed key (Amazon DynamoDB
 # Developer Guide, "Using KMS keys in DynamoDB"). On the key; the emulator does not ask.
@@ -104,6 +109,7 @@ COMMANDS = {
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetDashboard",
         "dynamodb:DescribeTable",
+        "dynamodb:Scan",
         "ecr:DescribeImages",
         "events:DescribeRule",
         "iam:GetAccountSummary",
@@ -116,6 +122,7 @@ COMMANDS = {
         "s3:GetBucketVersioning",
         "s3:GetEncryptionConfiguration",
         "s3:ListBucket",
+        "s3:ListBucketVersions",
         "sns:GetTopicAttributes",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
@@ -242,7 +249,7 @@ def record() -> None:
         "and create_bronze_bucket = false": with_bucket - base,
         "and kms_key_arn": OF_A_KEY,
         "and observability_enabled": observed - base,
-        "and tag_iam_and_sqs": {"iam:TagRole", "sqs:TagQueue"},
+        "and tag_iam_and_sqs": {"iam:TagRole", "iam:UntagRole", "sqs:TagQueue", "sqs:UntagQueue"},
         **COMMANDS,
     }
     OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")

@@ -92,6 +92,19 @@ def test_a_state_in_s3_needs_a_bucket_of_ones_own(made: Made, tmp_path: Path) ->
     assert (code, len(commands), (tmp_path / "backend_override.tf").exists()) == (0, 1, True)
 
 
+def test_a_checkout_whose_state_is_in_s3_stays_there_until_it_is_told_otherwise(made: Made, tmp_path: Path) -> None:
+    """Otherwise `make tf-init`, repeated, would offer to copy the state into a file that nobody else sees."""
+    ours, override = tmp_path / "backend.hcl", tmp_path / "backend_override.tf"
+    ours.write_text('bucket = "ours"\n')
+    here = (f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    assert (made("tf-init", *here)[0], override.exists()) == (0, False)
+    assert (made("tf-init", "TF_BACKEND=s3", *here)[0], override.exists()) == (0, True)
+    code, (command,) = made("tf-init", *here)
+    assert (code, "-backend-config=key=smelt/dev.tfstate" in command, override.exists()) == (0, True, True)
+    code, (command,) = made("tf-init", "TF_BACKEND=local", *here)
+    assert (code, "-backend-config" in command, override.exists()) == (0, False, False)
+
+
 @pytest.mark.parametrize("root", ["bootstrap", "state", "envs/dev", "envs/local", "examples/minimal"])
 def test_no_root_can_be_applied_to_another_account_than_is_named(root: str) -> None:
     (provider,) = re.findall(
@@ -121,3 +134,28 @@ def test_a_missing_repository_has_an_exit_code_of_its_own(
     app.command()(push_images)
     assert execute(app, options) == code
     assert "make tf-bootstrap" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("planned", "preflight", "kept"), [(0, 0, "new"), (0, 1, None), (1, 0, None)])
+def test_only_a_plan_that_passed_the_preflight_is_left_to_apply(
+    tmp_path: Path, planned: int, preflight: int, kept: str | None
+) -> None:
+    """`make tf-apply-plan` applies what it finds: never what was refused, nor an older plan after one that failed."""
+    plan = tmp_path / "dev.tfplan"
+    plan.write_text("old")
+    terraform, deploy = tmp_path / "terraform", tmp_path / "deploy"
+    terraform.write_text(f'#!/bin/sh\ncase "$*" in *-out=*) [ {planned} = 0 ] && printf new > {plan};; esac\n')
+    deploy.write_text(f"#!/bin/sh\nexit {preflight}\n")
+    for stub in (terraform, deploy):
+        stub.chmod(0o755)
+    command = [
+        "make",
+        "-o",
+        ".venv/.app",
+        "tf-plan",
+        f"TF_ENV={tmp_path}",
+        f"DEPLOY={deploy}",
+        f"TERRAFORM={terraform}",
+    ]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True)
+    assert (done.returncode == 0, plan.read_text() if plan.exists() else None) == (kept is not None, kept)

@@ -133,7 +133,7 @@ variable "tracing_enabled" {
 }
 
 variable "application_log_level" {
-  description = "The least that the functions' own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. Lambda filters by it."
+  description = "The least that the functions' own logs tell: TRACE, DEBUG or INFO. Lambda filters by it, and takes the functions' metrics for INFO."
   type        = string
   default     = null
 }

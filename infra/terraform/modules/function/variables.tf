@@ -109,7 +109,7 @@ variable "log_retention_days" {
 }
 
 variable "application_log_level" {
-  description = "The least that the function's own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. With logs in JSON Lambda filters by it, whatever POWERTOOLS_LOG_LEVEL says."
+  description = "The least that the function's own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. With logs in JSON Lambda filters by it, whatever POWERTOOLS_LOG_LEVEL says; above INFO it also drops metrics that are written to the log (EMF)."
   type        = string
   default     = "INFO"
   nullable    = false

@@ -21,13 +21,14 @@ resource "aws_cloudwatch_event_rule" "this" {
   })
 }
 
+# No source_account: EventBridge does not send it, so no event would arrive (EventBridge User Guide, "My rule ran but my Lambda
+# function wasn't invoked"). The rule's ARN names the account.
 resource "aws_lambda_permission" "this" {
-  statement_id   = "AllowRule"
-  action         = "lambda:InvokeFunction"
-  function_name  = var.function_name
-  principal      = "events.amazonaws.com"
-  source_arn     = aws_cloudwatch_event_rule.this.arn
-  source_account = var.account
+  statement_id  = "AllowRule"
+  action        = "lambda:InvokeFunction"
+  function_name = var.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.this.arn
 }
 
 # EventBridge tries for a day; then the event is kept, with the reason.

@@ -161,10 +161,15 @@ variable "tracing_enabled" {
 }
 
 variable "application_log_level" {
-  description = "The least that the functions' own logs tell: TRACE, DEBUG, INFO, WARN, ERROR or FATAL. Lambda filters by it."
+  description = "The least that the functions' own logs tell: TRACE, DEBUG or INFO. Lambda filters by it, and takes the functions' metrics, which are lines of the log, for INFO."
   type        = string
   default     = "INFO"
   nullable    = false
+
+  validation {
+    condition     = contains(["TRACE", "DEBUG", "INFO"], var.application_log_level)
+    error_message = "application_log_level must be TRACE, DEBUG or INFO. Lambda would drop the functions' metrics at WARN, ERROR or FATAL: they are lines of the log without a level, which it takes for INFO, and alarms would never be raised."
+  }
 }
 
 variable "system_log_level" {

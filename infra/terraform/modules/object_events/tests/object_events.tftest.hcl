@@ -31,9 +31,25 @@ run "tells_of_new_objects_of_this_bucket_below_the_prefix" {
     error_message = "An event that cannot be delivered must be kept."
   }
 
+  # AddPermission's source_account becomes a condition on aws:SourceAccount, which EventBridge does not send (EventBridge User
+  # Guide, "My rule ran but my Lambda function wasn't invoked"): with it, no event would ever arrive.
   assert {
-    condition     = aws_lambda_permission.this.principal == "events.amazonaws.com" && aws_lambda_permission.this.source_account == "123456789012"
-    error_message = "Only EventBridge, for this account, may invoke the function."
+    condition     = aws_lambda_permission.this.principal == "events.amazonaws.com" && aws_lambda_permission.this.source_account == null
+    error_message = "EventBridge must be let in by the rule's ARN alone, which names the account; it sends no source account."
+  }
+}
+
+run "lets_in_the_rule_alone" {
+  command = apply
+
+  override_resource {
+    target = aws_cloudwatch_event_rule.this
+    values = { arn = "arn:aws:events:us-east-2:123456789012:rule/smelt-test-objects" }
+  }
+
+  assert {
+    condition     = aws_lambda_permission.this.source_arn == "arn:aws:events:us-east-2:123456789012:rule/smelt-test-objects"
+    error_message = "Only this rule may invoke the function."
   }
 }
 

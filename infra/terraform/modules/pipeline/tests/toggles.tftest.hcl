@@ -322,6 +322,17 @@ run "logs_as_much_as_asked" {
   }
 }
 
+# Metrics are lines of the log without a level, which Lambda takes for INFO (AWS Lambda Developer Guide, "Log-level filtering").
+run "refuses_a_log_level_that_would_drop_the_metrics" {
+  command = plan
+
+  variables {
+    application_log_level = "WARN"
+  }
+
+  expect_failures = [var.application_log_level]
+}
+
 run "refuses_a_log_level_without_effect" {
   command = plan
 

@@ -1,0 +1,95 @@
+"""Data that the plan would lose: what it deletes or replaces while something is in it, and what has disappeared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of
+
+_KEEP = (
+    "another project, region or bucket is another environment: leave this one as it is, and copy its folder in envs/"
+)
+
+
+def _bucket(clients: Clients, before: Mapping[str, Any]) -> str:
+    found = clients("s3").list_object_versions(Bucket=before["bucket"], MaxKeys=1)
+    return "objects" if found.get("Versions") or found.get("DeleteMarkers") else ""
+
+
+def _table(clients: Clients, before: Mapping[str, Any]) -> str:
+    return "items" if clients("dynamodb").scan(TableName=before["name"], Limit=1)["Items"] else ""
+
+
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+def _queue(clients: Clients, before: Mapping[str, Any]) -> str:
+    found = clients("sqs").get_queue_attributes(QueueUrl=before["url"], AttributeNames=list(_COUNTS))["Attributes"]
+    messages = sum(int(found.get(name, 0)) for name in _COUNTS)
+    return f"about {messages} messages" if messages else ""
+
+
+# Type -> what it is called, what is in it, and what to do if it shall be deleted all the same.
+_HOLDERS: dict[str, tuple[str, Callable[[Clients, Mapping[str, Any]], str], str]] = {
+    "aws_s3_bucket": ("bucket", _bucket, "to delete it: make empty-buckets, while the plan still keeps it"),
+    "aws_dynamodb_table": (
+        "ledger",
+        _table,
+        "without it nobody knows which rows are in Silver; to delete all: tf-destroy",
+    ),
+    "aws_sqs_queue": ("queue", _queue, "to delete it: stop what sends to it, and wait until it is empty"),
+}
+
+_RESTORE = {
+    "bucket": "A bucket that is deleted is lost with what was in it",
+    "ledger": "Restore it (DynamoDB keeps a backup for 35 days): with an empty ledger, rows would be loaded twice",
+    "queue": "Its messages are lost; make audit lists their units",
+}
+
+
+def deleted(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """What the plan deletes or replaces, although there is something in it.
+
+    Terraform would delete a queue with its messages and a table with its items. Of a bucket it would remove the
+    settings (notifications, versioning, policy) before S3 refuses to delete the bucket itself.
+    """
+    for change in plan["resource_changes"]:
+        if change["type"] not in _HOLDERS or "delete" not in change["change"]["actions"]:
+            continue
+        kind, content, otherwise = _HOLDERS[change["type"]]
+        before = change["change"].get("before") or {}
+        name = before.get("name") or before.get("bucket") or change["address"]
+        try:
+            found = content(clients, before)
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                continue
+            if code_of(error) not in DENIED:
+                raise
+            what = f"the plan deletes the {kind} {name}, and there is no permission to see whether something is in it"
+            yield Finding(Level.UNCHECKED, change["address"], what, _KEEP)
+            continue
+        if found:
+            what = f"the plan deletes the {kind} {name}, which holds {found}"
+            yield Finding(Level.PROBLEM, change["address"], what, f"{_KEEP}; {otherwise}")
+
+
+def vanished(plan: Mapping[str, Any], _: Clients) -> Iterator[Finding]:
+    """What Terraform made and does not find any more. It would make it again, empty, beside what is left."""
+    for change in plan.get("resource_drift", []):
+        if change["type"] not in _HOLDERS or change["change"]["actions"] != ["delete"]:
+            continue
+        kind, _content, _otherwise = _HOLDERS[change["type"]]
+        before = change["change"].get("before") or {}
+        name = before.get("name") or before.get("bucket") or change["address"]
+        what = f"the {kind} {name} was made by Terraform and is not there any more"
+        advice = f"are region and credentials the right ones? {_RESTORE[kind]}"
+        anew = f"To make it anew on purpose: terraform state rm '{change['address']}'"
+        yield Finding(Level.PROBLEM, change["address"], what, f"{advice}. {anew}")

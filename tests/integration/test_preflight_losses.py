@@ -1,0 +1,108 @@
+"""Before an apply: what a plan would delete although something is in it, and what has disappeared."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.deploy.preflight import Level, preflight
+from local.stack import CREDENTIALS, REGION, Clients
+from services.shared.aws import aws_client
+
+
+@pytest.fixture
+def client(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator}).items():
+        monkeypatch.setenv(name, value)
+    return partial(aws_client, region=REGION)
+
+
+def planned(kind: str, before: dict[str, Any], *actions: str) -> dict[str, Any]:
+    """The parts of a plan that are read."""
+    change = {"actions": list(actions or ["delete"]), "before": before, "after": None}
+    return {"resource_changes": [{"address": f"module.x.{kind}.this", "type": kind, "change": change}]}
+
+
+def made(clients: Clients, kind: str) -> tuple[dict[str, Any], Callable[[], object]]:
+    """One resource, as the state has it, and what puts something into it."""
+    name = f"kept-{uuid.uuid4().hex[:8]}"
+    if kind == "aws_s3_bucket":
+        clients.s3.create_bucket(Bucket=name)
+        return {"bucket": name}, lambda: clients.s3.put_object(Bucket=name, Key="silver/a", Body=b"1")
+    if kind == "aws_sqs_queue":
+        url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
+        return {"name": name, "url": url}, lambda: clients.sqs.send_message(QueueUrl=url, MessageBody="{}")
+    clients.dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return {"name": name}, lambda: clients.dynamodb.put_item(TableName=name, Item={"pk": {"S": "object#1"}})
+
+
+KINDS = ["aws_s3_bucket", "aws_sqs_queue", "aws_dynamodb_table"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("actions", [["delete"], ["delete", "create"], ["create", "delete"]])
+def test_what_holds_data_is_not_deleted_or_replaced(
+    clients: Clients, client: Callable[[str], Any], kind: str, actions: list[str]
+) -> None:
+    before, fill = made(clients, kind)
+    assert preflight(planned(kind, before, *actions), client) == []
+    fill()
+    (finding,) = preflight(planned(kind, before, *actions), client)
+    assert (finding.level, "which holds" in finding.what) == (Level.PROBLEM, True)
+    assert preflight(planned(kind, before, "update"), client) == []
+
+
+def test_messages_that_are_being_worked_on_count_too(clients: Clients, client: Callable[[str], Any]) -> None:
+    before, fill = made(clients, "aws_sqs_queue")
+    fill()
+    clients.sqs.receive_message(QueueUrl=before["url"], VisibilityTimeout=600)
+    (finding,) = preflight(planned("aws_sqs_queue", before), client)
+    assert "about 1 messages" in finding.what
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_gone_already_can_be_deleted(client: Callable[[str], Any], kind: str) -> None:
+    gone = {"bucket": "gone", "name": "gone", "url": f"https://sqs.{REGION}.amazonaws.com/000000000000/gone"}
+    assert preflight(planned(kind, gone), client) == []
+
+
+def refusing(code: str) -> Callable[[str], Any]:
+    """Clients whose every call ends in an error."""
+
+    class Refusing:
+        def __getattr__(self, operation: str) -> Any:
+            def call(**_: Any) -> Any:
+                raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+            return call
+
+    return lambda _: Refusing()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_permission_to_look_into_it_it_says_so(kind: str) -> None:
+    before = {"bucket": "b", "name": "b", "url": "u"}
+    (finding,) = preflight(planned(kind, before), refusing("AccessDenied"))
+    assert finding.level is Level.UNCHECKED
+    with pytest.raises(ClientError):
+        preflight(planned(kind, before), refusing("ExpiredToken"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_disappeared_is_not_made_again_in_silence(client: Callable[[str], Any], kind: str) -> None:
+    (drift,) = planned(kind, {"name": "gone", "bucket": "gone"})["resource_changes"]
+    (finding,) = preflight({"resource_changes": [], "resource_drift": [drift]}, client)
+    assert (finding.level, "is not there any more" in finding.what) == (Level.PROBLEM, True)
+    assert f"terraform state rm 'module.x.{kind}.this'" in finding.advice
+    changed = drift | {"change": drift["change"] | {"actions": ["update"]}}
+    assert preflight({"resource_changes": [], "resource_drift": [changed]}, client) == []
