@@ -203,6 +203,8 @@ MISTAKES = [
     Mistake(smelt, ["smoke"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
     Mistake(smelt, ["sweep"], "No pipeline given: pass --table and --silver-bucket"),
     Mistake(smelt, ["audit", *NAMES, "--since", "yesterday"], "Invalid value for '--since'"),
+    Mistake(smelt, ["audit", *NAMES, "--since", "20260131999"], "'20260131999' is not a time such as 2026-01-31"),
+    Mistake(smelt, ["audit", *NAMES, "--until", "0001-01-01T00:00:00+05:00"], "is not a time such as 2026-01-31"),
     Mistake(smelt, ["audit", *NAMES, "--limit", "-1"], "Invalid value for '--limit'"),
     Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such folder"),
     Mistake(smelt, ["contracts", "check", "README.md"], "README.md: no such folder"),
@@ -218,6 +220,7 @@ MISTAKES = [
     Mistake(generate, [*SHIPMENTS, "contracts"], "contracts: Is a directory"),
     Mistake(generate, [*SHIPMENTS, "-", "--contracts", "README.md"], "README.md: no such folder"),
     Mistake(generate, [*SHIPMENTS, "-", "--count", "-1"], "count is -1; it must be 0 or more"),
+    Mistake(generate, [*SHIPMENTS, "-", "--end", "0001-01-01"], "end (0001-01-01T00:00:00+00:00) is not after start"),
     Mistake(generate, ["--type", "parcels", "--out", "-"], "No contract for 'parcels'"),
     Mistake(create_queues, ["--name", "with.dots", "--region", "us-east-2"], "is not a valid queue name"),
 ]
