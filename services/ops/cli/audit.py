@@ -25,6 +25,7 @@ TableOption = Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledge
 SilverOption = Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")]
 BronzeOption = Annotated[str, typer.Option(envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
 DEFAULTS = Limits()
+_MINUTE, _HOUR, _TEN_YEARS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3650)
 
 
 def audit_pipeline(
@@ -50,11 +51,23 @@ def audit_pipeline(
         typer.Option(parser=parse_time, metavar="TIME", help="Only objects created before this time (UTC)."),
     ] = None,
     in_flight_minutes: Annotated[
-        int, typer.Option(min=0, metavar="N", help="A younger upload that ingest has not seen is on its way.")
-    ] = DEFAULTS.in_flight // timedelta(minutes=1),
+        int,
+        typer.Option(
+            min=0,
+            max=_TEN_YEARS // _MINUTE,
+            metavar="N",
+            help="A younger upload that ingest has not seen is on its way.",
+        ),
+    ] = DEFAULTS.in_flight // _MINUTE,
     overdue_hours: Annotated[
-        int, typer.Option(min=0, metavar="N", help="An object that is still unfinished after this time is overdue.")
-    ] = DEFAULTS.overdue // timedelta(hours=1),
+        int,
+        typer.Option(
+            min=0,
+            max=_TEN_YEARS // _HOUR,
+            metavar="N",
+            help="An object that is still unfinished after this time is overdue.",
+        ),
+    ] = DEFAULTS.overdue // _HOUR,
     limit: Annotated[
         int,
         typer.Option(

@@ -22,7 +22,7 @@ def smoke_pipeline(
     bronze_bucket: BronzeOption = "",
     silver_bucket: SilverOption = "",
     region: RegionOption = None,
-    minutes: Annotated[float, typer.Option(help="How long to wait for the rows.")] = 10,
+    minutes: Annotated[float, typer.Option(min=0, max=1440, metavar="N", help="How long to wait for the rows.")] = 10,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that a deployed pipeline works: upload known rows, wait, audit, and compare every value in Silver.
