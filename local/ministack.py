@@ -40,6 +40,8 @@ BOOTSTRAP = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric 
 EMULATOR = ROOT / ".venv-emulator" / "bin" / "python"
 SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # the emulator and its functions call nothing but this machine
+_OTHERS = ("AWS_", "MINISTACK_", "LAMBDA_")
+_LOCALSTACK = {"SERVICES", "USE_SSL", "EDGE_PORT", "LOCALSTACK_HOSTNAME"}  # MiniStack reads these too
 _TRIES = 3  # a port that was free may be taken a moment later
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -107,8 +109,10 @@ def _saved(state: Path) -> float:
 
 
 def _environment(port: int, state: Path | None, docker: bool) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name.lower() not in PROXIES}
+    environment = {name: value for name, value in os.environ.items() if not _means_something_else(name)}
     environment |= CREDENTIALS | {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "0.0.0.0" if docker else "127.0.0.1",  # noqa: S104 (containers call it)
         "MINISTACK_HOST": "127.0.0.1",
@@ -126,6 +130,11 @@ def _environment(port: int, state: Path | None, docker: bool) -> dict[str, str]:
             "TMPDIR": str(state / "tmp"),
         }
     return environment
+
+
+def _means_something_else(name: str) -> bool:
+    """Whether a setting of this shell is about an account, another emulator or a proxy."""
+    return name.startswith(_OTHERS) or name in _LOCALSTACK or name.lower() in PROXIES
 
 
 def deploy(

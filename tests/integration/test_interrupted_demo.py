@@ -199,6 +199,13 @@ def test_neither_a_proxy_nor_an_unwritable_folder_for_temporary_files_disturbs_i
     emptied.run(**proxies, NO_PROXY="", no_proxy="", TMPDIR="/nonexistent")
 
 
+def test_neither_an_account_nor_another_emulator_of_this_shell_disturbs_it(emptied: Demo) -> None:
+    broken = emptied.home.parent.parent / "broken"
+    broken.write_text("[profile company\nendpoint_url")
+    account = {"AWS_PROFILE": "company", "AWS_CONFIG_FILE": str(broken), "AWS_DEFAULT_REGION": "mars"}
+    emptied.run(**account, AWS_ENDPOINT_URL=NOBODY_LISTENS, SERVICES="s3", USE_SSL="1", MINISTACK_ACCOUNT_ID="1" * 12)
+
+
 class TestARun:
     """Of its files: without an emulator."""
 
