@@ -141,6 +141,16 @@ class TestACommandThatAsksAWS:
         assert f'"{endpoint}' in said
         assert "AWS_ENDPOINT_URL" in said
 
+    @pytest.mark.parametrize(("region", "said"), [("", "No AWS region given"), ("us east", "region_name 'us east'")])
+    def test_names_a_region_that_cannot_be_one(
+        self, name: str, region: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    ) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        arguments = [region if value == "us-east-2" else value for value in ASKING_AWS[name][1]]
+        told_of = told(ASKING_AWS[name][0], arguments, capsys)
+        assert said in told_of
+        assert "AWS_DEFAULT_REGION" in told_of
+
     def test_says_how_to_sign_in(self, name: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
