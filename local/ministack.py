@@ -7,6 +7,7 @@ its functions end with the process that started them, however that ends (local/s
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -35,8 +36,6 @@ from local.stack import (
 from services.ops.errors import OperatorError
 
 ROOT = Path(__file__).resolve().parent.parent
-# Runs the handler from this checkout.
-BOOTSTRAP = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
 EMULATOR = ROOT / ".venv-emulator" / "bin" / "python"
 SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # the emulator and its functions call nothing but this machine
@@ -137,6 +136,11 @@ def _means_something_else(name: str) -> bool:
     return name.startswith(_OTHERS) or name in _LOCALSTACK or name.lower() in PROXIES
 
 
+def bootstrap(root: Path, python: str) -> str:
+    """A shell script that runs the handler from this checkout, whatever characters its path has."""
+    return f'#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(python)} -m awslambdaric "$_HANDLER"\n'
+
+
 def deploy(
     endpoint: str, names: Names | None = None, environment: Mapping[str, str] | None = None
 ) -> tuple[Clients, Resources]:
@@ -150,7 +154,7 @@ def deploy(
         return create_function(
             clients,
             name,
-            bootstrap_zip(BOOTSTRAP),
+            bootstrap_zip(bootstrap(ROOT, sys.executable)),
             f"services.{service}.app.handler",
             "provided.al2023",
             timeout,
