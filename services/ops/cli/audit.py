@@ -54,7 +54,6 @@ def audit_pipeline(
         int,
         typer.Option(
             min=0,
-            max=_TEN_YEARS // _MINUTE,
             metavar="N",
             help="A younger upload that ingest has not seen is on its way.",
         ),
@@ -63,7 +62,6 @@ def audit_pipeline(
         int,
         typer.Option(
             min=0,
-            max=_TEN_YEARS // _HOUR,
             metavar="N",
             help="An object that is still unfinished after this time is overdue.",
         ),
@@ -83,6 +81,8 @@ def audit_pipeline(
     Terraform.
     """
     scope = Scope(dataset, prefix, since, until, frozenset(state or ()))
+    if in_flight_minutes > _TEN_YEARS // _MINUTE or overdue_hours > _TEN_YEARS // _HOUR:
+        raise OperatorError("--in-flight-minutes and --overdue-hours may be ten years at most.")
     limits = Limits(timedelta(minutes=in_flight_minutes), timedelta(hours=overdue_hours), limit)
     if not table or not (open_only or (bronze_bucket and silver_bucket)):
         raise OperatorError(
