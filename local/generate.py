@@ -16,6 +16,7 @@ from rich.progress import track
 
 from local.generator import Request, events, json_safe_events
 from services.ops.cli.console import messages
+from services.ops.cli.times import parse_time
 from services.ops.errors import OperatorError
 from services.shared.contract.loader import load_contracts
 
@@ -45,23 +46,25 @@ def generate(
         float, typer.Option(metavar="SHARE", help="Share of rows that repeat the last good row, 0 to 1.")
     ] = 0.0,
     start: Annotated[
-        datetime | None, typer.Option(metavar="TIME", help="First event time, UTC; without it, 3 days before end.")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="First event time, UTC; without it, 3 days before end."),
     ] = None,
     end: Annotated[
-        datetime | None, typer.Option(metavar="TIME", help="End of event times, UTC; without it, today, 00:00.")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="End of event times, UTC; without it, today, 00:00."),
     ] = None,
     contracts: Annotated[
         Path, typer.Option(help="The folder of contracts.", show_default="this checkout's")
     ] = CONTRACTS,
 ) -> None:
     """Write fake events of one dataset."""
-    until = (end or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)).replace(tzinfo=UTC)
-    since = (start or until - timedelta(days=3)).replace(tzinfo=UTC)
     if not contracts.is_dir():
         raise OperatorError(f"{contracts}: no such folder. Pass the folder that holds the contracts.")
     known = load_contracts(contracts)
     if type_ not in known:
         raise OperatorError(f"No contract for {type_!r} in {contracts}. There are: {', '.join(sorted(known))}.")
+    until = end or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = start or until - min(timedelta(days=3), until - known[type_].earliest)
     latest = datetime.now(UTC) + known[type_].max_ahead
     if until > latest:
         raise OperatorError(f"end ({until:%Y-%m-%dT%H:%M:%S}Z) is later than the contract of {type_} accepts today.")

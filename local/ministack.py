@@ -7,6 +7,7 @@ its functions end with the process that started them, however that ends (local/s
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -35,11 +36,11 @@ from local.stack import (
 from services.ops.errors import OperatorError
 
 ROOT = Path(__file__).resolve().parent.parent
-# Runs the handler from this checkout.
-BOOTSTRAP = f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m awslambdaric "$_HANDLER"\n'
 EMULATOR = ROOT / ".venv-emulator" / "bin" / "python"
 SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # the emulator and its functions call nothing but this machine
+_OTHERS = ("AWS_", "MINISTACK_", "LAMBDA_")
+_LOCALSTACK = {"SERVICES", "USE_SSL", "EDGE_PORT", "LOCALSTACK_HOSTNAME"}  # MiniStack reads these too
 _TRIES = 3  # a port that was free may be taken a moment later
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -107,8 +108,10 @@ def _saved(state: Path) -> float:
 
 
 def _environment(port: int, state: Path | None, docker: bool) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name.lower() not in PROXIES}
+    environment = {name: value for name, value in os.environ.items() if not _means_something_else(name)}
     environment |= CREDENTIALS | {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "0.0.0.0" if docker else "127.0.0.1",  # noqa: S104 (containers call it)
         "MINISTACK_HOST": "127.0.0.1",
@@ -128,6 +131,16 @@ def _environment(port: int, state: Path | None, docker: bool) -> dict[str, str]:
     return environment
 
 
+def _means_something_else(name: str) -> bool:
+    """Whether a setting of this shell is about an account, another emulator or a proxy."""
+    return name.startswith(_OTHERS) or name in _LOCALSTACK or name.lower() in PROXIES
+
+
+def bootstrap(root: Path, python: str) -> str:
+    """A shell script that runs the handler from this checkout, whatever characters its path has."""
+    return f'#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(python)} -m awslambdaric "$_HANDLER"\n'
+
+
 def deploy(
     endpoint: str, names: Names | None = None, environment: Mapping[str, str] | None = None
 ) -> tuple[Clients, Resources]:
@@ -141,7 +154,7 @@ def deploy(
         return create_function(
             clients,
             name,
-            bootstrap_zip(BOOTSTRAP),
+            bootstrap_zip(bootstrap(ROOT, sys.executable)),
             f"services.{service}.app.handler",
             "provided.al2023",
             timeout,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -77,9 +79,13 @@ def connect(endpoint: str, dynamodb_endpoint: str | None = None) -> Clients:
         proxies={},  # an emulator is on this machine or in its Docker network: never behind HTTP_PROXY
     )
 
+    # Not the person's account: a profile or a configuration file of theirs, also a broken one, changes nothing here.
+    nobody: Any = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    session = boto3.Session(botocore_session=botocore.session.Session(nobody))
+
     def client(service: Any) -> Any:
         url = dynamodb_endpoint if service == "dynamodb" and dynamodb_endpoint else endpoint
-        return boto3.client(
+        return session.client(
             service,
             endpoint_url=url,
             region_name=REGION,

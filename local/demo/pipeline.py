@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,8 +73,10 @@ class Pipeline:
         self._clients.functions.invoke(
             FunctionName=NAMES.ingest, Payload=json.dumps({"Records": [notification]}).encode()
         )
-        (known,) = self.ledger.find_objects([source.id])  # a message that says anything but its plan is refused
-        unit = known.plan.unit(0)
+        known = list(self.ledger.find_objects([source.id]))  # a message that says anything but its plan is refused
+        if not known:
+            raise OperatorError(f"The function ingest failed for {source.id}: read {self._log}. Then run this again.")
+        unit = known[0].plan.unit(0)
         self._clients.sqs.send_message(QueueUrl=self._resources.queue_url, MessageBody=unit.to_message())
 
     def wait_for(self, uploads: Sequence[Upload]) -> list[Lot]:
@@ -113,8 +115,38 @@ def pipeline(run: Run, contracts: Path) -> Iterator[Pipeline]:
         yield Pipeline(endpoint, run.log, clients, resources)
         status.update("stopping the emulator; it saves what it holds ...")
         status.start()
+        sizes = _sizes_of_objects(clients)
+    _check_files(run, sizes)
+
+
+def _sizes_of_objects(clients: Clients) -> dict[str, int]:
+    """The size in bytes of every object of both buckets, by its place below the emulator's folder of objects."""
+    sizes: dict[str, int] = {}
+    for bucket in (NAMES.bronze_bucket, NAMES.silver_bucket):
+        for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            sizes |= {f"{bucket}/{found['Key']}": found["Size"] for found in page.get("Contents", [])}
+    return sizes
+
+
+def _check_files(run: Run, sizes: Mapping[str, int]) -> None:
+    """The emulator keeps in memory what it cannot write, as on a full disk, and says so in its log only.
+
+    Raises:
+        OperatorError: an object has no file, or a shorter one.
+    """
+    files = {name: _objects_of(run) / name for name in sizes}
+    lost = [name for name, file in files.items() if not file.is_file() or file.stat().st_size != sizes[name]]
+    if lost:
+        raise OperatorError(
+            f"The emulator did not save {len(lost)} of {len(sizes)} objects, such as {lost[0]}, in {run.folder}. "
+            f"Its log: {run.log}. If the disk is full, free some space; then run this again."
+        )
+
+
+def _objects_of(run: Run) -> Path:
+    return run.folder / "s3" / "000000000000"
 
 
 def lake_of(run: Run) -> Path:
     """The folder of the Silver bucket's files."""
-    return run.folder / "s3" / "000000000000" / NAMES.silver_bucket
+    return _objects_of(run) / NAMES.silver_bucket

@@ -11,8 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    EndpointConnectionError,
     InvalidEndpointConfigurationError,
+    NoRegionError,
 )
 
 from services.shared.errors import SmeltError
@@ -31,8 +31,10 @@ def aws_client(service: Any, region: str | None = None) -> Any:
     emulator, bucket names go into the path, and one on this machine is never looked for behind a proxy.
 
     Raises:
-        BotoCoreError: no region, or AWS_ENDPOINT_URL is not a URL.
+        BotoCoreError: no region or not the name of one, or AWS_ENDPOINT_URL is not a URL.
     """
+    if region == "" or (region is None and os.environ.get("AWS_DEFAULT_REGION") == ""):
+        raise NoRegionError
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     host = _host(endpoint) if endpoint else None
     style: Any = "path" if endpoint else "auto"
@@ -46,8 +48,8 @@ def aws_client(service: Any, region: str | None = None) -> Any:
     )
     try:
         return boto3.client(service, region_name=region, config=config)
-    except ValueError as error:  # an endpoint from another setting, such as AWS_ENDPOINT_URL_S3, that is not a URL
-        raise EndpointConnectionError(endpoint_url=endpoint or "", error=error) from error
+    except ValueError as error:  # a region such as "us east", or an endpoint of another setting that is not a URL
+        raise InvalidEndpointConfigurationError(msg=str(error).rstrip(".")) from error
 
 
 def _host(endpoint: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from local import ministack as module
-from local.ministack import ministack
+from local.ministack import bootstrap, ministack
 from local.stack import connect
 from services.ops.errors import OperatorError
 
@@ -32,3 +33,15 @@ def test_what_cannot_be_saved_is_told_and_not_taken_for_saved(tmp_path: Path) ->
 def test_an_error_of_the_caller_stays_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), ministack(tmp_path):
         raise ZeroDivisionError
+
+
+def test_a_function_starts_from_a_folder_with_any_characters_in_its_name(tmp_path: Path) -> None:
+    checkout = tmp_path / """it's "$HOME" `id` \\ """
+    checkout.mkdir()
+    python = checkout / "python"
+    python.write_text('#!/bin/sh\npwd; echo "$@"\n')
+    python.chmod(0o755)
+    script = tmp_path / "bootstrap"
+    script.write_text(bootstrap(checkout, str(python)))
+    started = subprocess.run(["sh", script], env={"_HANDLER": "a.b"}, capture_output=True, text=True, check=True)
+    assert started.stdout == f"{checkout}\n-m awslambdaric a.b\n"

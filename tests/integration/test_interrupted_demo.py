@@ -8,14 +8,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from local.demo.clean import clean
+from local.demo.pipeline import Pipeline, Upload
 from local.demo.runs import locked, new_run
 from local.ministack import ROOT
 from services.ops.errors import OperatorError
+from services.shared.units import BronzeObject
 from tests.support.running import await_true
 
 ROWS = 300
@@ -155,6 +160,36 @@ def test_an_emulator_that_is_killed_ends_the_run_with_a_sentence(emptied: Demo) 
     assert emptied.kept() == 1
 
 
+def test_a_run_whose_uploads_the_emulator_could_not_write_is_not_kept(emptied: Demo) -> None:
+    in_the_way = emptied.home / "current/s3/000000000000/smelt-bronze"  # a file, where it wants a folder
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    with emptied.start() as process:
+        printed, told = process.communicate(timeout=120)
+    assert (process.returncode, "did not save 1 of " in told) == (2, True), printed + told
+    assert "Traceback" not in told
+    in_the_way.unlink()
+    assert emptied.kept() == 1
+
+
+def test_a_function_that_fails_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    class Functions:
+        def invoke(self, **_: object) -> dict[str, str]:
+            return {"FunctionError": "Unhandled"}
+
+    class EmptyLedger:
+        def find_objects(self, _: object) -> Iterator[object]:
+            return iter(())
+
+    pipe: Any = Pipeline(
+        "", tmp_path / "emulator.log", cast(Any, SimpleNamespace(functions=Functions(), dynamodb=None)), cast(Any, None)
+    )
+    pipe.ledger = EmptyLedger()
+    source = BronzeObject("smelt-bronze", "bronze/shipments/a.jsonl", 1, "e" * 32, None, datetime.now(UTC))
+    with pytest.raises(OperatorError, match=r"The function ingest failed for .*a.jsonl.*: read .*emulator.log"):
+        pipe.deliver_again(Upload(source, 1))
+
+
 def test_a_second_demo_at_the_same_time_is_refused_and_the_first_goes_on(emptied: Demo) -> None:
     with new_run(emptied.home):
         with emptied.start() as second:
@@ -170,6 +205,13 @@ def test_a_second_demo_at_the_same_time_is_refused_and_the_first_goes_on(emptied
 def test_neither_a_proxy_nor_an_unwritable_folder_for_temporary_files_disturbs_it(emptied: Demo) -> None:
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"), NOBODY_LISTENS)
     emptied.run(**proxies, NO_PROXY="", no_proxy="", TMPDIR="/nonexistent")
+
+
+def test_neither_an_account_nor_another_emulator_of_this_shell_disturbs_it(emptied: Demo) -> None:
+    broken = emptied.home.parent.parent / "broken"
+    broken.write_text("[profile company\nendpoint_url")
+    account = {"AWS_PROFILE": "company", "AWS_CONFIG_FILE": str(broken), "AWS_DEFAULT_REGION": "mars"}
+    emptied.run(**account, AWS_ENDPOINT_URL=NOBODY_LISTENS, SERVICES="s3", USE_SSL="1", MINISTACK_ACCOUNT_ID="1" * 12)
 
 
 class TestARun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -15,6 +15,7 @@ from services.ops.audit.listings import S3Listings
 from services.ops.audit.open_work import unfinished
 from services.ops.audit.scope import Scope
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
+from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.shared.aws import aws_client
@@ -24,6 +25,7 @@ TableOption = Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledge
 SilverOption = Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")]
 BronzeOption = Annotated[str, typer.Option(envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
 DEFAULTS = Limits()
+_MINUTE, _HOUR, _TEN_YEARS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3650)
 
 
 def audit_pipeline(
@@ -41,17 +43,29 @@ def audit_pipeline(
         typer.Option(metavar="STATE", help=f"List objects in this state: {', '.join(Outcome)}. May be repeated."),
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option(metavar="TIME", help="Only objects created at or after this time (UTC).")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="Only objects created at or after this time (UTC)."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(metavar="TIME", help="Only objects created before this time (UTC).")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="Only objects created before this time (UTC)."),
     ] = None,
     in_flight_minutes: Annotated[
-        int, typer.Option(min=0, metavar="N", help="A younger upload that ingest has not seen is on its way.")
-    ] = DEFAULTS.in_flight // timedelta(minutes=1),
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="A younger upload that ingest has not seen is on its way.",
+        ),
+    ] = DEFAULTS.in_flight // _MINUTE,
     overdue_hours: Annotated[
-        int, typer.Option(min=0, metavar="N", help="An object that is still unfinished after this time is overdue.")
-    ] = DEFAULTS.overdue // timedelta(hours=1),
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="An object that is still unfinished after this time is overdue.",
+        ),
+    ] = DEFAULTS.overdue // _HOUR,
     limit: Annotated[
         int,
         typer.Option(
@@ -66,7 +80,9 @@ def audit_pipeline(
     progress is all right. docs/audit.md lists the words, the codes and the JSON. `make audit` takes the names from
     Terraform.
     """
-    scope = Scope(dataset, prefix, _utc(since), _utc(until), frozenset(state or ()))
+    scope = Scope(dataset, prefix, since, until, frozenset(state or ()))
+    if in_flight_minutes > _TEN_YEARS // _MINUTE or overdue_hours > _TEN_YEARS // _HOUR:
+        raise OperatorError("--in-flight-minutes and --overdue-hours may be ten years at most.")
     limits = Limits(timedelta(minutes=in_flight_minutes), timedelta(hours=overdue_hours), limit)
     if not table or not (open_only or (bronze_bucket and silver_bucket)):
         raise OperatorError(
@@ -187,7 +203,3 @@ def _show_findings(found: Audit) -> None:
 
 def _buckets(open_only: bool, *buckets: str) -> tuple[str, ...]:
     return () if open_only else tuple(f"the bucket {bucket}" for bucket in buckets)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment else None

@@ -50,6 +50,8 @@ RegionOption = Annotated[str | None, typer.Option(help="The AWS region.", envvar
 for _name in ("stdout", "stderr"):
     if getattr(sys, _name) is None:  # closed by whoever started this (`>&-`): written to nowhere
         setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 (for as long as the program runs)
+if os.environ.get("COLUMNS", "").strip().isdecimal() and not int(os.environ["COLUMNS"]):
+    del os.environ["COLUMNS"]  # as terminals without a known size say; nothing at all would be printed
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
 results = Console(width=_WIDTH, highlight=False)

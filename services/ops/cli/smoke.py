@@ -15,6 +15,7 @@ from services.shared.aws import aws_client
 from services.shared.ledger.ledger import Ledger
 
 _PROBLEMS_SHOWN = 20
+_ONE_DAY = 24 * 60  # minutes
 
 
 def smoke_pipeline(
@@ -22,7 +23,7 @@ def smoke_pipeline(
     bronze_bucket: BronzeOption = "",
     silver_bucket: SilverOption = "",
     region: RegionOption = None,
-    minutes: Annotated[float, typer.Option(help="How long to wait for the rows.")] = 10,
+    minutes: Annotated[float, typer.Option(metavar="N", help="How long to wait for the rows.")] = 10,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that a deployed pipeline works: upload known rows, wait, audit, and compare every value in Silver.
@@ -35,6 +36,8 @@ def smoke_pipeline(
             "No pipeline given: pass --table, --bronze-bucket and --silver-bucket, or set LEDGER_TABLE, BRONZE_BUCKET "
             "and SILVER_BUCKET; or run `make smoke ENV=dev`, which takes them from Terraform."
         )
+    if not 0 <= minutes <= _ONE_DAY:
+        raise OperatorError(f"--minutes is {minutes}; it must be from 0 to {_ONE_DAY}.")
     try:
         ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
         with messages.status("starting ...") as status:

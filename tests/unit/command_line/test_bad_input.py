@@ -141,6 +141,16 @@ class TestACommandThatAsksAWS:
         assert f'"{endpoint}' in said
         assert "AWS_ENDPOINT_URL" in said
 
+    @pytest.mark.parametrize(("region", "said"), [("", "No AWS region given"), ("us east", "region_name 'us east'")])
+    def test_names_a_region_that_cannot_be_one(
+        self, name: str, region: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    ) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        arguments = [region if value == "us-east-2" else value for value in ASKING_AWS[name][1]]
+        told_of = told(ASKING_AWS[name][0], arguments, capsys)
+        assert said in told_of
+        assert "AWS_DEFAULT_REGION" in told_of
+
     def test_says_how_to_sign_in(self, name: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -207,7 +217,13 @@ MISTAKES = [
     Mistake(deploy, ["push-images", "--env", "new"], "No environment 'new'"),
     Mistake(smelt, ["sweep"], "No pipeline given: pass --table and --silver-bucket"),
     Mistake(smelt, ["audit", *NAMES, "--since", "yesterday"], "Invalid value for '--since'"),
+    Mistake(smelt, ["audit", *NAMES, "--since", "20260131999"], "'20260131999' is not a time such as 2026-01-31"),
+    Mistake(smelt, ["audit", *NAMES, "--until", "0001-01-01T00:00:00+05:00"], "is not a time such as 2026-01-31"),
     Mistake(smelt, ["audit", *NAMES, "--limit", "-1"], "Invalid value for '--limit'"),
+    Mistake(smelt, ["audit", *NAMES, "--overdue-hours", "99999999999999"], "may be ten years at most"),
+    Mistake(smelt, ["audit", *NAMES, "--in-flight-minutes", "9999999999"], "may be ten years at most"),
+    Mistake(smelt, ["smoke", *NAMES, "--minutes", "-1"], "--minutes is -1.0; it must be from 0 to 1440"),
+    Mistake(smelt, ["smoke", *NAMES, "--minutes", "nan"], "--minutes is nan; it must be from 0 to 1440"),
     Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such folder"),
     Mistake(smelt, ["contracts", "check", "README.md"], "README.md: no such folder"),
     Mistake(smelt, ["contracts", "number", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file"),
@@ -222,6 +238,7 @@ MISTAKES = [
     Mistake(generate, [*SHIPMENTS, "contracts"], "contracts: Is a directory"),
     Mistake(generate, [*SHIPMENTS, "-", "--contracts", "README.md"], "README.md: no such folder"),
     Mistake(generate, [*SHIPMENTS, "-", "--count", "-1"], "count is -1; it must be 0 or more"),
+    Mistake(generate, [*SHIPMENTS, "-", "--end", "0001-01-01"], "end (0001-01-01T00:00:00+00:00) is not after start"),
     Mistake(generate, ["--type", "parcels", "--out", "-"], "No contract for 'parcels'"),
     Mistake(create_queues, ["--name", "with.dots", "--region", "us-east-2"], "is not a valid queue name"),
 ]

@@ -32,3 +32,13 @@ def test_a_screen_fits(screen: list[str], columns: int) -> None:
     done = subprocess.run([sys.executable, *screen], cwd=ROOT, env=settings, capture_output=True, text=True, check=True)
     assert "…" not in done.stdout
     assert [line for line in done.stdout.splitlines() if len(line) > columns] == []
+
+
+@pytest.mark.parametrize("columns", ["0", "00"])
+def test_a_terminal_without_a_width_still_shows_results_and_errors(columns: str) -> None:
+    settings = os.environ | {"COLUMNS": columns}
+    command = [sys.executable, *SMELT, "contracts", "check"]
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=True)
+    assert "shipments" in done.stdout
+    done = subprocess.run([*command, "nowhere"], cwd=ROOT, env=settings, capture_output=True, text=True)
+    assert "nowhere: no such folder" in done.stderr
