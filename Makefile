@@ -152,6 +152,7 @@ IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 .PHONY: build
 build: ## Build the functions' images, smelt-ingest and smelt-transform (needs Docker)
+	@command -v docker >/dev/null || { echo "error: docker is not installed: the images are built with it. make demo needs none" >&2; exit 2; }
 	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
 	$(IMAGE_BUILD) --target transform --tag smelt-transform .
 

@@ -206,6 +206,8 @@ def _show_usage(error: Any) -> bool:
 
 
 def _fail(message: str) -> None:
+    """Names in a message may come from anywhere: what could move the cursor or clear the screen is left out."""
+    message = "".join(char if char.isprintable() or char == "\n" else " " for char in message)
     with suppress(OSError):  # standard error may be full or closed; the exit code still tells
         messages.print("error:", style="bold red", end=" ")
         messages.print(message, style="red", markup=False)

@@ -134,6 +134,14 @@ def test_the_documentation_lists_the_same_exit_codes() -> None:
     assert of_one_command <= set(listed)
 
 
+def test_an_error_cannot_command_the_terminal(capsys: Output) -> None:
+    assert execute(raising(OperatorError("no table 'a\x1b[2Jb\x07'\nsecond line")), []) == 2
+    printed = capsys.readouterr().err
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+    assert "second line" in printed
+
+
 def test_a_program_without_a_command_shows_its_help(capsys: Output) -> None:
     assert execute(app, []) == 2
     assert "audit" in "".join(capsys.readouterr())
