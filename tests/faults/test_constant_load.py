@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pytest
-
-from local.stack import Clients
-from services.shared.contract.model import Contract
 from services.shared.units import Unit
 from services.transform.blocks import Piece
 from services.transform.reading.reader import UnitReader
@@ -30,11 +26,6 @@ class TimedReader(UnitReader):
         self._clock.advance(self._seconds.get(str(unit.id), SECONDS_OF_NEW_UNIT))
         check()
         yield from super().read(unit, start, check)
-
-
-@pytest.fixture
-def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
-    return Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
 
 
 def takes(rig: Rig, units: Sequence[Unit], seconds: float) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.ledger.records import LeaseLost, LotState, ObjectState
 from services.shared.units import BronzeObject
@@ -18,11 +17,6 @@ from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
 from tests.support.readers import SlowReader
-
-
-@pytest.fixture
-def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
-    return Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
 
 
 def abandoned_lot(rig: Rig) -> None:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pytest
-
-from local.stack import Clients
-from services.shared.contract.model import Contract
 from services.shared.ledger.items import lot_key, object_key, pack
 from services.shared.units import Unit
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
@@ -25,11 +21,6 @@ class SlowDeletes(MemoryLake):
         list(keys)
         self._clock.advance(2 * INVOCATION_SECONDS)
         crash()
-
-
-@pytest.fixture
-def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
-    return Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
 
 
 def committed(rig: Rig) -> list[Unit]:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pytest
-
 from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.identities import LotId
@@ -61,11 +59,6 @@ class Paused:
         self.go.set()
         self.thread.join(ANSWER_SECONDS)
         assert not self.thread.is_alive()
-
-
-@pytest.fixture
-def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Rig:
-    return Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=1 << 20)
 
 
 def without_day_one(contracts: Mapping[str, Contract]) -> dict[str, Contract]:
