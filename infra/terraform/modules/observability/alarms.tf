@@ -87,6 +87,17 @@ locals {
         datapoints  = 2
       }
     },
+    # EventBridge sends its failed invocations to the queue of failed events; these are the ones that no queue has.
+    { for rule in var.object_events_rule_name == "" ? [] : [var.object_events_rule_name] : "rule-events-not-kept" => {
+      description = "EventBridge could neither hand an object's event to ingest nor put it into ${var.ingest_failures_queue_name}, so the object may not be planned. Does the queue exist, does its policy (and key) admit events.amazonaws.com? smelt audit lists the objects of Bronze that the ledger does not know. ${local.runbook}"
+      namespace   = "AWS/Events"
+      metric      = "InvocationsFailedToBeSentToDlq"
+      dimensions  = { RuleName = rule }
+      statistic   = "Sum"
+      period      = 300
+      threshold   = 0
+      periods     = 1
+    } },
     { for service, function in var.functions : "${service}-rejects" => {
       description = "${function.name} has rejected objects: they are not loaded, and nothing tries them again. smelt audit lists them with their reasons, such as a suffix that is not supported. ${local.runbook}"
       namespace   = var.metrics_namespace

@@ -42,6 +42,12 @@ variable "ingest_failures_queue_name" {
   type        = string
 }
 
+variable "object_events_rule_name" {
+  description = "The EventBridge rule that tells ingest of new objects; empty where the bucket notifies ingest itself."
+  type        = string
+  default     = ""
+}
+
 variable "ledger_table" {
   description = "The ledger's table."
   type        = string

@@ -8,6 +8,7 @@ module "observability" {
   queue_name                 = local.queue.name
   dlq_name                   = local.dlq.name
   ingest_failures_queue_name = local.ingest_failures.name
+  object_events_rule_name    = var.create_bronze_bucket ? "" : local.bronze_rule
   ledger_table               = local.ledger_table
   bronze_bucket              = local.bronze_bucket
   silver_bucket              = local.silver_bucket

@@ -65,6 +65,28 @@ run "raises_an_alarm_for_what_is_not_loaded" {
   }
 }
 
+run "watches_the_rule_of_a_bucket_that_exists" {
+  command = plan
+
+  variables {
+    object_events_rule_name = "smelt-test-bronze"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.simple["rule-events-not-kept"].metric_name == "InvocationsFailedToBeSentToDlq" && aws_cloudwatch_metric_alarm.simple["rule-events-not-kept"].dimensions == tomap({ RuleName = "smelt-test-bronze" })
+    error_message = "An event that no queue has must raise an alarm."
+  }
+}
+
+run "watches_no_rule_where_there_is_none" {
+  command = plan
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.simple), "rule-events-not-kept")
+    error_message = "Without a rule there is nothing to watch."
+  }
+}
+
 run "late_begins_at_the_given_age" {
   command = plan
 
