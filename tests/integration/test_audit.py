@@ -110,7 +110,7 @@ def test_what_transform_wrote_is_accounted_for(pipeline: Pipeline, smelt: Comman
     assert len(pipeline.rig.units) > 4
     pipeline.rig.deliver(pipeline.rig.units[:3])
     pipeline.copy_files()
-    before = smelt("audit", "--json", "--overdue-hours", "1000000")
+    before = smelt("audit", "--json", "--overdue-hours", "1000")
     pipeline.rig.deliver(pipeline.rig.units)
     pipeline.copy_files()
     after = smelt("audit", "--json", "--state", "done", "--state", "committed")
@@ -175,7 +175,7 @@ def test_a_content_that_was_overwritten_before_it_was_announced_is_found(pipelin
     key = "bronze/shipments/é #1\n.jsonl"
     lost = pipeline.put(key, shipment(1) + b"\n")
     pipeline.rig.plan(pipeline.put(key, shipment(2) + b"\n"))
-    on_its_way = smelt("audit", "--json", "--overdue-hours", "1000000")
+    on_its_way = smelt("audit", "--json", "--overdue-hours", "1000")
     told = smelt("audit", "--json", "--in-flight-minutes", "0")
     assert (on_its_way.code, on_its_way.document["uploads_in_flight"]) == (0, 1)
     (finding,) = told.document["findings"]["listed"]
@@ -208,7 +208,7 @@ def test_a_worker_that_died_before_its_commit_leaves_no_finding(pipeline: Pipeli
     pipeline.rig.deliver(pipeline.rig.units, Interrupter(first="put", before=False, action=crash))
     pipeline.copy_files()
     assert len(pipeline.rig.lake.files) == 1
-    told = smelt("audit", "--json", "--overdue-hours", "1000000")
+    told = smelt("audit", "--json", "--overdue-hours", "1000")
     assert (told.code, told.document["lots"]) == (0, {"PENDING": 1})
 
 
