@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of
 
 _KEEP = (
-    "another project, region or bucket is another environment: leave this one as it is, and copy its folder in envs/"
+    "another project, region or bucket is another environment: leave this one as it is, and see "
+    'infra/terraform/README.md, "Another environment"'
 )
 
 
