@@ -70,6 +70,16 @@ def test_messages_that_are_being_worked_on_count_too(clients: Clients, client: C
     assert "about 1 messages" in finding.what
 
 
+def test_of_a_bucket_it_says_how_to_empty_that_one_alone(clients: Clients, client: Callable[[str], Any]) -> None:
+    """`make empty-buckets` would empty Bronze and Silver for the sake of the bucket of artifacts."""
+    before, fill = made(clients, "aws_s3_bucket")
+    fill()
+    region = {"variables": {"region": {"value": REGION}}}
+    (finding,) = preflight(planned("aws_s3_bucket", before) | region, client)
+    assert f"infra.deploy empty-buckets --region {REGION} {before['bucket']}" in finding.advice
+    assert "make empty-buckets" not in finding.advice
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_gone_already_can_be_deleted(client: Callable[[str], Any], kind: str) -> None:
     gone = {"bucket": "gone", "name": "gone", "url": f"https://sqs.{REGION}.amazonaws.com/000000000000/gone"}

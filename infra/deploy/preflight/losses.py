@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of
+from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of, value_of
 
 _KEEP = (
     "another project, region or bucket is another environment: leave this one as it is, and see "
@@ -39,13 +39,23 @@ def _queue(clients: Clients, before: Mapping[str, Any]) -> str:
 
 # Type -> what it is called, what is in it, and what to do if it shall be deleted all the same.
 _HOLDERS: dict[str, tuple[str, Callable[[Clients, Mapping[str, Any]], str], str]] = {
-    "aws_s3_bucket": ("bucket", _bucket, "to delete it: make empty-buckets, while the plan still keeps it"),
+    "aws_s3_bucket": (  # not `make empty-buckets`, which empties the others too
+        "bucket",
+        _bucket,
+        "to delete it with all that is in it, first empty this one alone: "
+        ".venv/bin/python -m infra.deploy empty-buckets --region {region} {name}",
+    ),
     "aws_dynamodb_table": (
         "ledger",
         _table,
         "without it nobody knows which rows are in Silver; to delete all: tf-destroy",
     ),
-    "aws_sqs_queue": ("queue", _queue, "to delete it: stop what sends to it, and wait until it is empty"),
+    "aws_sqs_queue": (
+        "queue",
+        _queue,
+        "to delete it: stop what sends to it, and wait until it is empty; dead letters and failed events stay until "
+        "they are sent again (docs/observability.md)",
+    ),
 }
 
 _RESTORE = {
@@ -79,6 +89,7 @@ def deleted(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
             continue
         if found:
             what = f"the plan deletes the {kind} {name}, which holds {found}"
+            otherwise = otherwise.format(name=name, region=value_of(plan, "region"))
             yield Finding(Level.PROBLEM, change["address"], what, f"{_KEEP}; {otherwise}")
 
 
