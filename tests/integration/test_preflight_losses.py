@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError
 
+from infra.deploy.cli.preflight import check_plan
 from infra.deploy.preflight import Level, preflight
 from local.stack import CREDENTIALS, REGION, Clients
 from services.shared.aws import aws_client
@@ -116,3 +120,19 @@ def test_what_disappeared_is_not_made_again_in_silence(client: Callable[[str], A
     assert f"terraform state rm 'module.x.{kind}.this'" in finding.advice
     changed = drift | {"change": drift["change"] | {"actions": ["update"]}}
     assert preflight({"resource_changes": [], "resource_drift": [changed]}, client) == []
+
+
+@pytest.mark.usefixtures("client")
+def test_terraforms_commands_run_as_they_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Elsewhere Terraform would find no state, and an import without values would ask for them."""
+    gone = planned("aws_dynamodb_table", {"name": "gone"})["resource_changes"]
+    taken = {"actions": ["create"], "before": None, "after": {"topic": "", "name": "kept-topic"}}
+    created = {"address": "module.x.aws_sns_topic.this[0]", "type": "aws_sns_topic", "change": taken}
+    aws_client("sns", REGION).create_topic(Name="kept-topic")
+    file = tmp_path / "dev.tfplan.json"
+    file.write_text(json.dumps({"resource_changes": [created], "resource_drift": gone}))
+    with pytest.raises(typer.Exit):
+        check_plan(file, REGION, as_json=True)
+    vanished, topic = (one["advice"] for one in json.loads(capsys.readouterr().out)["findings"])
+    assert f"terraform -chdir={tmp_path} state rm 'module.x.aws_dynamodb_table.this'" in vanished
+    assert f"terraform -chdir={tmp_path} import -var-file=dev.tfvars 'module.x.aws_sns_topic.this[0]' 'arn:" in topic
