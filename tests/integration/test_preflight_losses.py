@@ -90,6 +90,20 @@ def test_what_is_gone_already_can_be_deleted(client: Callable[[str], Any], kind:
     assert preflight(planned(kind, gone), client) == []
 
 
+@pytest.mark.parametrize(("new", "warned"), [("arn:new", True), (None, True), ("arn:old", False)])
+def test_a_queue_with_messages_does_not_leave_its_key_in_silence(
+    clients: Clients, client: Callable[[str], Any], new: str | None, warned: bool
+) -> None:
+    before, fill = made(clients, "aws_sqs_queue")
+    update = planned("aws_sqs_queue", before | {"kms_master_key_id": "arn:old"}, "update")
+    update["resource_changes"][0]["change"]["after"] = before | {"kms_master_key_id": new}
+    assert preflight(update, client) == []
+    fill()
+    found = preflight(update, client)
+    assert [(finding.level, "arn:old" in finding.what) for finding in found] == [(Level.WARNING, True)] * warned
+    assert len(preflight(update, refusing("AccessDenied"))) == warned
+
+
 def refusing(code: str) -> Callable[[str], Any]:
     """Clients whose every call ends in an error."""
 

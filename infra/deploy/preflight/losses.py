@@ -105,3 +105,26 @@ def vanished(plan: Mapping[str, Any], _: Clients) -> Iterator[Finding]:
         advice = f"are region and credentials the right ones? {_RESTORE[kind]}"
         anew = f"To make it anew on purpose: terraform state rm '{change['address']}'"
         yield Finding(Level.PROBLEM, change["address"], what, f"{advice}. {anew}")
+
+
+def locked(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """Queues that leave a key of one's own while messages are in them: the roles may use the new key only."""
+    for change in plan["resource_changes"]:
+        before, after = change["change"].get("before") or {}, change["change"].get("after") or {}
+        old = before.get("kms_master_key_id")
+        if change["type"] != "aws_sqs_queue" or change["change"]["actions"] != ["update"] or not old:
+            continue
+        if after.get("kms_master_key_id") == old:
+            continue
+        try:
+            found = _queue(clients, before) or "no messages"
+        except ClientError as error:
+            if code_of(error) not in DENIED:
+                raise
+            found = "perhaps messages: there is no permission to see that"
+        if found != "no messages":
+            what = f"the queue {before['name']} holds {found}; they, and objects not yet read, need the key {old}"
+            advice = (
+                "transform's role would lose it: stop uploads and wait until `make audit` shows no unfinished object"
+            )
+            yield Finding(Level.WARNING, change["address"], what, advice)
