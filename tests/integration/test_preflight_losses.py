@@ -104,6 +104,31 @@ def test_a_queue_with_messages_does_not_leave_its_key_in_silence(
     assert len(preflight(update, refusing("AccessDenied"))) == warned
 
 
+def test_a_queue_with_messages_does_not_lose_its_reader_in_silence(
+    clients: Clients, client: Callable[[str], Any]
+) -> None:
+    """As in a checkout without queue.auto.tfvars.json, in which Terraform plans queues of its own."""
+    before, fill = made(clients, "aws_sqs_queue")
+    read = {"event_source_arn": f"arn:aws:sqs:{REGION}:000000000000:{before['name']}"}
+    other = {"event_source_arn": f"arn:aws:sqs:{REGION}:000000000000:other"}
+    replaced = planned("aws_lambda_event_source_mapping", read, "delete", "create")
+    replaced["resource_changes"][0]["change"]["after"] = other
+    assert preflight(replaced, client) == []
+    fill()
+    (finding,) = preflight(replaced, client)
+    assert (finding.level, "holds about 1 messages" in finding.what) == (Level.PROBLEM, True)
+    (finding,) = preflight(replaced, refusing("AccessDenied"))
+    assert finding.level is Level.UNCHECKED
+    assert preflight(replaced, refusing("AWS.SimpleQueueService.NonExistentQueue")) == []
+
+    replaced["resource_changes"][0]["change"]["after"] = read  # with another batch size, say
+    assert preflight(replaced, client) == []
+    gone = planned("aws_sqs_queue", before)["resource_changes"]
+    replaced["resource_changes"][0]["change"]["after"] = other
+    (finding,) = preflight({"resource_changes": [*replaced["resource_changes"], *gone]}, client)
+    assert finding.what.startswith("the plan deletes the queue")
+
+
 def refusing(code: str) -> Callable[[str], Any]:
     """Clients whose every call ends in an error."""
 

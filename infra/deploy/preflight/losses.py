@@ -14,6 +14,11 @@ _KEEP = (
     'infra/terraform/README.md, "Another environment"'
 )
 
+_READ_ON = (
+    "is queue.auto.tfvars.json missing here? Commit it where it was written. To read another queue on purpose: "
+    "stop uploads, and wait until this one is empty"
+)
+
 
 def _bucket(clients: Clients, before: Mapping[str, Any]) -> str:
     found = clients("s3").list_object_versions(Bucket=before["bucket"], MaxKeys=1)
@@ -128,3 +133,39 @@ def locked(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
                 "transform's role would lose it: stop uploads and wait until `make audit` shows no unfinished object"
             )
             yield Finding(Level.WARNING, change["address"], what, advice)
+
+
+def stranded(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """Queues that stay, but that nobody would read any more, while messages are in them: units that are never loaded.
+
+    So it is where another existing queue is named, or none: a checkout without queue.auto.tfvars.json.
+    """
+    deleted_queues = {
+        (one["change"].get("before") or {}).get("name")
+        for one in plan["resource_changes"]
+        if one["type"] == "aws_sqs_queue" and "delete" in one["change"]["actions"]
+    }
+    for change in plan["resource_changes"]:
+        before, after = change["change"].get("before") or {}, change["change"].get("after") or {}
+        arn = before.get("event_source_arn")
+        if change["type"] != "aws_lambda_event_source_mapping" or not arn or after.get("event_source_arn") == arn:
+            continue
+        account, name = arn.split(":")[4:]
+        if name in deleted_queues:  # `deleted` looks into these
+            continue
+        try:
+            url = clients("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+            found = _queue(clients, {"url": url})
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                continue
+            if code_of(error) not in DENIED:
+                raise
+            what = (
+                f"nothing would read the queue {name} any more, and there is no permission to see whether it is empty"
+            )
+            yield Finding(Level.UNCHECKED, change["address"], what, _READ_ON)
+            continue
+        if found:
+            what = f"nothing would read the queue {name} any more, which holds {found}"
+            yield Finding(Level.PROBLEM, change["address"], what, _READ_ON)
