@@ -70,7 +70,7 @@ push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committ
 tf-init: ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bucket of infra/terraform/backend/backend.hcl
 ifeq ($(TF_BACKEND),s3)
 	@! grep -Eq '^bucket *= *""' $(TF_BACKEND_FILE) || { \
-	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name there' >&2; exit 2; }
+	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name and region there' >&2; exit 2; }
 	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
 	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=smelt/$(ENV).tfstate
 else

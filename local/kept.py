@@ -33,6 +33,7 @@ _SECONDS_TO_FINISH = 40
 _ITEMS_PER_WRITE = 25  # DynamoDB's limit of BatchWriteItem
 _MIB = 1024 * 1024
 _START_EMPTY = "It cannot be stored again as it was. Start empty: docker compose down --volumes"
+_FILLED = "smelt-filled"  # a tag of the Bronze bucket, for as long as the emulator lives
 _FINISHED = {ObjectState.DONE, ObjectState.REJECTED}
 
 
@@ -81,14 +82,32 @@ def save(clients: Clients, names: Names, resources: Resources, folder: Path) -> 
 def restore(clients: Clients, names: Names, folder: Path) -> int:
     """Fill empty buckets and an empty ledger with what was saved last. Returns the number of objects.
 
-    The pipeline must not run yet: objects that come back are no news.
+    The pipeline must not run yet: objects that come back are no news. A restore that was interrupted is done again as a
+    whole: with half of it, ingest would plan anew what the ledger does not know, and `save` would forget the rest.
 
     Raises:
         NotRestored: an object got another etag, so the ledger would take it for a new one.
     """
-    file = folder / "state.json"
-    if not file.exists() or any(_objects(clients, names.bronze_bucket)):
+    if _is_filled(clients, names):
         return 0
+    file = folder / "state.json"
+    restored = _fill(clients, names, folder, file) if file.exists() else 0
+    tags: Any = {"TagSet": [{"Key": _FILLED, "Value": "true"}]}
+    clients.s3.put_bucket_tagging(Bucket=names.bronze_bucket, Tagging=tags)
+    return restored
+
+
+def _is_filled(clients: Clients, names: Names) -> bool:
+    try:
+        tags = clients.s3.get_bucket_tagging(Bucket=names.bronze_bucket)["TagSet"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchTagSet":
+            raise
+        return False
+    return any(tag["Key"] == _FILLED for tag in tags)
+
+
+def _fill(clients: Clients, names: Names, folder: Path, file: Path) -> int:
     state = json.loads(file.read_text(), object_hook=_as_bytes)
     objects = [Kept(**entry) for entry in state["objects"]]
     for kept in objects:

@@ -99,7 +99,10 @@ def settings(environment: str) -> tuple[str, str]:
     """
     values = TERRAFORM / "envs" / environment / f"{environment}.tfvars"
     if not (ROOT / values).exists():
-        raise PushFailed(f"No environment {environment!r}: {values} does not exist. Copy envs/dev, or pass --env.")
+        raise PushFailed(
+            f"No environment {environment!r}: {values} does not exist. Pass --env (make: ENV=...), or make it: "
+            'infra/terraform/README.md, "Another environment".'
+        )
     done = terraform(
         TERRAFORM / "bootstrap",
         "console",

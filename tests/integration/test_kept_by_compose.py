@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from pathlib import Path
 
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from local import kept as kept_by_compose
 from local.kept import announce_unfinished, restore, save
 from local.ministack import deploy, ministack
 from local.stack import Clients, Names, connect, create_resources
@@ -65,3 +71,43 @@ def test_every_object_and_its_account_come_back_and_what_was_not_finished_is_fin
         assert (found.all_right, found.unfinished, found.objects.total()) == (True, 0, 3), found.findings
         assert len(Running(clients, NAMES).rows_of(done)) == 10
         assert restore(clients, NAMES, tmp_path / "kept") == 0  # it is not empty any more
+
+
+def test_a_restore_that_was_interrupted_is_done_again_as_a_whole(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid.uuid4().hex[:8]
+    names = Names(*(f"{part}-{mark}" for part in ("bronze", "silver", "ledger", "queue", "dlq")))
+    create_resources(clients, names)
+    (tmp_path / "objects").mkdir()
+    objects = []
+    for number in range(3):
+        data = rows(number + 1, "kept")
+        kept = kept_by_compose.Kept(
+            names.bronze_bucket,
+            f"bronze/shipments/{number}.jsonl",
+            hashlib.md5(data).hexdigest(),  # noqa: S324 (S3's etag)
+        )
+        (tmp_path / "objects" / kept.file_name).write_bytes(data)
+        objects.append({"bucket": kept.bucket, "key": kept.key, "etag": kept.etag})
+    ledger = [{"pk": {"S": "object#1"}}]
+    (tmp_path / "state.json").write_text(json.dumps({"objects": objects, "ledger": ledger}))
+
+    put_back = kept_by_compose._put_back
+    done: list[kept_by_compose.Kept] = []
+
+    def stopping(clients: Clients, kept: kept_by_compose.Kept, file: Path) -> None:
+        if len(done) == 2:
+            raise EndpointConnectionError(endpoint_url="localstack")
+        done.append(kept)
+        put_back(clients, kept, file)
+
+    monkeypatch.setattr(kept_by_compose, "_put_back", stopping)
+    with pytest.raises(EndpointConnectionError):
+        restore(clients, names, tmp_path)
+    monkeypatch.undo()
+    assert restore(clients, names, tmp_path) == 3
+    listed = clients.s3.list_objects_v2(Bucket=names.bronze_bucket)["Contents"]
+    assert len(listed) == 3
+    assert clients.dynamodb.scan(TableName=names.ledger_table)["Items"] == ledger
+    assert restore(clients, names, tmp_path) == 0  # it is what it was

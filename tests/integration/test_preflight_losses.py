@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError
 
+from infra.deploy.cli.preflight import check_plan
 from infra.deploy.preflight import Level, preflight
 from local.stack import CREDENTIALS, REGION, Clients
 from services.shared.aws import aws_client
@@ -70,10 +74,59 @@ def test_messages_that_are_being_worked_on_count_too(clients: Clients, client: C
     assert "about 1 messages" in finding.what
 
 
+def test_of_a_bucket_it_says_how_to_empty_that_one_alone(clients: Clients, client: Callable[[str], Any]) -> None:
+    """`make empty-buckets` would empty Bronze and Silver for the sake of the bucket of artifacts."""
+    before, fill = made(clients, "aws_s3_bucket")
+    fill()
+    region = {"variables": {"region": {"value": REGION}}}
+    (finding,) = preflight(planned("aws_s3_bucket", before) | region, client)
+    assert f"infra.deploy empty-buckets --region {REGION} {before['bucket']}" in finding.advice
+    assert "make empty-buckets" not in finding.advice
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_gone_already_can_be_deleted(client: Callable[[str], Any], kind: str) -> None:
     gone = {"bucket": "gone", "name": "gone", "url": f"https://sqs.{REGION}.amazonaws.com/000000000000/gone"}
     assert preflight(planned(kind, gone), client) == []
+
+
+@pytest.mark.parametrize(("new", "warned"), [("arn:new", True), (None, True), ("arn:old", False)])
+def test_a_queue_with_messages_does_not_leave_its_key_in_silence(
+    clients: Clients, client: Callable[[str], Any], new: str | None, warned: bool
+) -> None:
+    before, fill = made(clients, "aws_sqs_queue")
+    update = planned("aws_sqs_queue", before | {"kms_master_key_id": "arn:old"}, "update")
+    update["resource_changes"][0]["change"]["after"] = before | {"kms_master_key_id": new}
+    assert preflight(update, client) == []
+    fill()
+    found = preflight(update, client)
+    assert [(finding.level, "arn:old" in finding.what) for finding in found] == [(Level.WARNING, True)] * warned
+    assert len(preflight(update, refusing("AccessDenied"))) == warned
+
+
+def test_a_queue_with_messages_does_not_lose_its_reader_in_silence(
+    clients: Clients, client: Callable[[str], Any]
+) -> None:
+    """As in a checkout without queue.auto.tfvars.json, in which Terraform plans queues of its own."""
+    before, fill = made(clients, "aws_sqs_queue")
+    read = {"event_source_arn": f"arn:aws:sqs:{REGION}:000000000000:{before['name']}"}
+    other = {"event_source_arn": f"arn:aws:sqs:{REGION}:000000000000:other"}
+    replaced = planned("aws_lambda_event_source_mapping", read, "delete", "create")
+    replaced["resource_changes"][0]["change"]["after"] = other
+    assert preflight(replaced, client) == []
+    fill()
+    (finding,) = preflight(replaced, client)
+    assert (finding.level, "holds about 1 messages" in finding.what) == (Level.PROBLEM, True)
+    (finding,) = preflight(replaced, refusing("AccessDenied"))
+    assert finding.level is Level.UNCHECKED
+    assert preflight(replaced, refusing("AWS.SimpleQueueService.NonExistentQueue")) == []
+
+    replaced["resource_changes"][0]["change"]["after"] = read  # with another batch size, say
+    assert preflight(replaced, client) == []
+    gone = planned("aws_sqs_queue", before)["resource_changes"]
+    replaced["resource_changes"][0]["change"]["after"] = other
+    (finding,) = preflight({"resource_changes": [*replaced["resource_changes"], *gone]}, client)
+    assert finding.what.startswith("the plan deletes the queue")
 
 
 def refusing(code: str) -> Callable[[str], Any]:
@@ -106,3 +159,19 @@ def test_what_disappeared_is_not_made_again_in_silence(client: Callable[[str], A
     assert f"terraform state rm 'module.x.{kind}.this'" in finding.advice
     changed = drift | {"change": drift["change"] | {"actions": ["update"]}}
     assert preflight({"resource_changes": [], "resource_drift": [changed]}, client) == []
+
+
+@pytest.mark.usefixtures("client")
+def test_terraforms_commands_run_as_they_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Elsewhere Terraform would find no state, and an import without values would ask for them."""
+    gone = planned("aws_dynamodb_table", {"name": "gone"})["resource_changes"]
+    taken = {"actions": ["create"], "before": None, "after": {"topic": "", "name": "kept-topic"}}
+    created = {"address": "module.x.aws_sns_topic.this[0]", "type": "aws_sns_topic", "change": taken}
+    aws_client("sns", REGION).create_topic(Name="kept-topic")
+    file = tmp_path / "dev.tfplan.json"
+    file.write_text(json.dumps({"resource_changes": [created], "resource_drift": gone}))
+    with pytest.raises(typer.Exit):
+        check_plan(file, REGION, as_json=True)
+    vanished, topic = (one["advice"] for one in json.loads(capsys.readouterr().out)["findings"])
+    assert f"terraform -chdir={tmp_path} state rm 'module.x.aws_dynamodb_table.this'" in vanished
+    assert f"terraform -chdir={tmp_path} import -var-file=dev.tfvars 'module.x.aws_sns_topic.this[0]' 'arn:" in topic

@@ -55,6 +55,16 @@ def test_every_aws_command_exists_with_its_options(command: list[str]) -> None:
     assert {CALLED.get(name, name) for name in given - {"output", "query"}} <= set(options)
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "docs/audit.md"], ids=lambda page: page.name)
+def test_every_page_makes_the_shells_region_that_of_the_deployment(page: Path) -> None:
+    """Terraform does not need it. The AWS CLI finds a bucket from any region, but no queue, alarm or function."""
+    used = re.search(r"^(aws (?!s3|sts)|announce company)", "".join(blocks(page)), flags=re.MULTILINE)
+    assert used
+    before = "".join(blocks(page))[: used.start()]
+    assert 'AWS_REGION="$(terraform -chdir=infra/terraform/envs/dev output -raw region)"' in before
+    assert 'export AWS_DEFAULT_REGION="$AWS_REGION"' in before  # which version 1 of the CLI reads
+
+
 @pytest.fixture(scope="module")
 def pipeline(emulator: str) -> Running:
     return deployed(emulator)

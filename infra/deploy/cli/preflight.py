@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +27,8 @@ def check_plan(
     """
     plan = _read(plan_file)
     region = region or plan.get("variables", {}).get("region", {}).get("value")
-    findings = preflight(plan, cache(partial(aws_client, region=region)))
+    found = preflight(plan, cache(partial(aws_client, region=region)))
+    findings = [replace(finding, advice=_runnable(finding.advice, plan_file)) for finding in found]
     problems = [finding for finding in findings if finding.level is Level.PROBLEM]
     if as_json:
         fields = ("level", "address", "what", "advice")
@@ -44,6 +46,14 @@ def _read(plan_file: Path) -> dict[str, Any]:
     if not isinstance(plan, dict) or "resource_changes" not in plan:
         raise OperatorError(f"{plan_file} is not a Terraform plan: write it with `terraform show -json PLAN`.")
     return plan
+
+
+def _runnable(advice: str, plan_file: Path) -> str:
+    """Terraform's commands as they run from here: in the plan's folder, with its variables (<ENV>.tfplan.json)."""
+    terraform = f"terraform -chdir={plan_file.parent}"
+    values = f"-var-file={plan_file.name.split('.')[0]}.tfvars"
+    advice = advice.replace("terraform import ", f"{terraform} import {values} ")
+    return advice.replace("terraform state rm ", f"{terraform} state rm ")
 
 
 def _show(findings: list[Finding], problems: int) -> None:

@@ -7,10 +7,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of
+from infra.deploy.preflight.findings import ABSENT, DENIED, Clients, Finding, Level, code_of, value_of
 
 _KEEP = (
-    "another project, region or bucket is another environment: leave this one as it is, and copy its folder in envs/"
+    "another project, region or bucket is another environment: leave this one as it is, and see "
+    'infra/terraform/README.md, "Another environment"'
+)
+
+_READ_ON = (
+    "is queue.auto.tfvars.json missing here? Commit it where it was written. To read another queue on purpose: "
+    "stop uploads, and wait until this one is empty"
 )
 
 
@@ -38,13 +44,23 @@ def _queue(clients: Clients, before: Mapping[str, Any]) -> str:
 
 # Type -> what it is called, what is in it, and what to do if it shall be deleted all the same.
 _HOLDERS: dict[str, tuple[str, Callable[[Clients, Mapping[str, Any]], str], str]] = {
-    "aws_s3_bucket": ("bucket", _bucket, "to delete it: make empty-buckets, while the plan still keeps it"),
+    "aws_s3_bucket": (  # not `make empty-buckets`, which empties the others too
+        "bucket",
+        _bucket,
+        "to delete it with all that is in it, first empty this one alone: "
+        ".venv/bin/python -m infra.deploy empty-buckets --region {region} {name}",
+    ),
     "aws_dynamodb_table": (
         "ledger",
         _table,
         "without it nobody knows which rows are in Silver; to delete all: tf-destroy",
     ),
-    "aws_sqs_queue": ("queue", _queue, "to delete it: stop what sends to it, and wait until it is empty"),
+    "aws_sqs_queue": (
+        "queue",
+        _queue,
+        "to delete it: stop what sends to it, and wait until it is empty; dead letters and failed events stay until "
+        "they are sent again (docs/observability.md)",
+    ),
 }
 
 _RESTORE = {
@@ -78,6 +94,7 @@ def deleted(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
             continue
         if found:
             what = f"the plan deletes the {kind} {name}, which holds {found}"
+            otherwise = otherwise.format(name=name, region=value_of(plan, "region"))
             yield Finding(Level.PROBLEM, change["address"], what, f"{_KEEP}; {otherwise}")
 
 
@@ -93,3 +110,62 @@ def vanished(plan: Mapping[str, Any], _: Clients) -> Iterator[Finding]:
         advice = f"are region and credentials the right ones? {_RESTORE[kind]}"
         anew = f"To make it anew on purpose: terraform state rm '{change['address']}'"
         yield Finding(Level.PROBLEM, change["address"], what, f"{advice}. {anew}")
+
+
+def locked(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """Queues that leave a key of one's own while messages are in them: the roles may use the new key only."""
+    for change in plan["resource_changes"]:
+        before, after = change["change"].get("before") or {}, change["change"].get("after") or {}
+        old = before.get("kms_master_key_id")
+        if change["type"] != "aws_sqs_queue" or change["change"]["actions"] != ["update"] or not old:
+            continue
+        if after.get("kms_master_key_id") == old:
+            continue
+        try:
+            found = _queue(clients, before) or "no messages"
+        except ClientError as error:
+            if code_of(error) not in DENIED:
+                raise
+            found = "perhaps messages: there is no permission to see that"
+        if found != "no messages":
+            what = f"the queue {before['name']} holds {found}; they, and objects not yet read, need the key {old}"
+            advice = (
+                "transform's role would lose it: stop uploads and wait until `make audit` shows no unfinished object"
+            )
+            yield Finding(Level.WARNING, change["address"], what, advice)
+
+
+def stranded(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """Queues that stay, but that nobody would read any more, while messages are in them: units that are never loaded.
+
+    So it is where another existing queue is named, or none: a checkout without queue.auto.tfvars.json.
+    """
+    deleted_queues = {
+        (one["change"].get("before") or {}).get("name")
+        for one in plan["resource_changes"]
+        if one["type"] == "aws_sqs_queue" and "delete" in one["change"]["actions"]
+    }
+    for change in plan["resource_changes"]:
+        before, after = change["change"].get("before") or {}, change["change"].get("after") or {}
+        arn = before.get("event_source_arn")
+        if change["type"] != "aws_lambda_event_source_mapping" or not arn or after.get("event_source_arn") == arn:
+            continue
+        account, name = arn.split(":")[4:]
+        if name in deleted_queues:  # `deleted` looks into these
+            continue
+        try:
+            url = clients("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+            found = _queue(clients, {"url": url})
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                continue
+            if code_of(error) not in DENIED:
+                raise
+            what = (
+                f"nothing would read the queue {name} any more, and there is no permission to see whether it is empty"
+            )
+            yield Finding(Level.UNCHECKED, change["address"], what, _READ_ON)
+            continue
+        if found:
+            what = f"nothing would read the queue {name} any more, which holds {found}"
+            yield Finding(Level.PROBLEM, change["address"], what, _READ_ON)

@@ -135,6 +135,12 @@ variable "environment" {
     error_message = "POWERTOOLS_LOG_LEVEL has no effect where Lambda filters logs by its own level: set application_log_level."
   }
 
+  # The alarms watch these metrics by namespace and service.
+  validation {
+    condition     = length(setintersection(keys(var.environment), ["POWERTOOLS_METRICS_DISABLED", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"])) == 0
+    error_message = "environment must not set POWERTOOLS_METRICS_NAMESPACE, POWERTOOLS_SERVICE_NAME or POWERTOOLS_METRICS_DISABLED: alarms and dashboard find the functions' metrics by them, and would see nothing."
+  }
+
   # What services/shared/settings.py reads, and the least that it takes; a test compares them.
   validation {
     condition = alltrue([

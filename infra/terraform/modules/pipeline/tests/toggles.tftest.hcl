@@ -289,6 +289,16 @@ run "takes_the_settings_that_functions_read" {
   }
 }
 
+run "refuses_to_take_the_metrics_away_from_the_alarms" {
+  command = plan
+
+  variables {
+    environment = { POWERTOOLS_METRICS_NAMESPACE = "mine" }
+  }
+
+  expect_failures = [var.environment]
+}
+
 run "refuses_less_memory_than_a_lot_needs" {
   command = plan
 
