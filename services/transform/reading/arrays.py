@@ -27,18 +27,21 @@ class Separators(NamedTuple):
     """Commas between elements in a chunk, and the offset of the bracket that closes the array (-1: not here).
 
     `deep` is the offset of the first bracket that is nested deeper than the scanner was told to look for (-1: none).
+    `end` is the offset behind the first object, array or string that ends between commas (-1: none, or not asked for).
     """
 
     commas: npt.NDArray[np.int64]
     close: int
     deep: int = -1
+    end: int = -1
 
 
 class ArrayScanner:
     """Feeds on the bytes of an array's elements, from the start of one on."""
 
-    def __init__(self, deep: int | None = None) -> None:
+    def __init__(self, deep: int | None = None, finds_end: bool = False) -> None:
         self._deep = deep
+        self._finds_end = finds_end
         self._depth = 0  # below the array's own level
         self._in_string = False
         self._escaped = False  # the chunk before ended in a backslash that escapes our first byte
@@ -60,7 +63,9 @@ class ArrayScanner:
         is_quote = marks == _QUOTE
         quotes = np.cumsum(is_quote, dtype=np.int32)
         if quotes.size:
-            outside = (((quotes + self._in_string) & 1) == 0) & ~is_quote
+            outside = ((quotes + self._in_string) & 1) == 0
+            if not self._finds_end:  # otherwise the quotes that close strings stay
+                outside &= ~is_quote
             self._in_string = bool((int(quotes[-1]) + self._in_string) % 2)
             at, marks = at[outside], marks[outside]
         depths = np.cumsum(_DEPTH[marks], dtype=np.int32) + self._depth
@@ -73,7 +78,8 @@ class ArrayScanner:
         elif depths.size:
             self._depth = int(depths[-1])
         deep = -1 if self._deep is None else _first(at[depths > self._deep])
-        return Separators(at[(depths == 0) & (marks == _COMMA)], close, deep)
+        end = _first(at[(depths == 0) & (marks != _COMMA)]) + 1 if self._finds_end else 0
+        return Separators(at[(depths == 0) & (marks == _COMMA)], close, deep, end or -1)
 
     def _escaped_bytes(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Offsets of the bytes that an odd run of backslashes escapes."""

@@ -158,20 +158,24 @@ class ArrayReader(DamagedArray):
                 yield from self._unfinished()
 
     def _rest_of_element(self) -> Iterator[Piece]:
-        """Skip the rest of an over-long element, by its structure alone."""
-        scanner = ArrayScanner()
-        among = next((form for form, rest in REST_OF.items() if rest is self.form), None)
+        """Skip the rest of an over-long element, by its structure alone.
+
+        It ends with its last bracket: what follows without a comma is another element.
+        """
+        scanner = ArrayScanner(finds_end=True)
+        behind = next((form for form, rest in REST_OF.items() if rest is self.form), Form.AFTER_ELEMENT)
         while True:
-            for commas, close in self._scan(scanner, len(self._window.data)):
-                if commas.size:
-                    self._at, self.form = int(commas[0]) + 1, among or Form.AFTER_COMMA
-                    return
-                if close >= 0:
-                    self._at, self.form = close, among or Form.AFTER_ELEMENT
+            for first in range(self._at, len(self._window.data), SCAN_BYTES):
+                with memoryview(self._window.data) as data, data[first : first + SCAN_BYTES] as chunk:
+                    found = scanner.feed(chunk)
+                self._window.check()
+                ends = [end for end in (found.end, found.close, *found.commas[:1].tolist()) if end >= 0]
+                if ends:
+                    self._at, self.form = first + min(ends), behind
                     return
             self._at = len(self._window.data)
             if self._window.is_last:
-                self.form = among or Form.AFTER_ELEMENT
+                self.form = behind
                 return
             yield from self._slide()
 

@@ -17,7 +17,7 @@ from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner, Separato
 from services.transform.reading.reader import UnitReader
 from services.transform.reading.repair import validate_elements
 from services.transform.reading.strict import Verdict
-from services.transform.reading.window import Window
+from services.transform.reading.window import STEP_BYTES, Window
 from tests.support.reading import BROKEN, MAX_ROW, OVERLONG, pieces_of, read_on, rows_in, rows_of
 
 FLAT = [{"id": number, "a": f"x{number}"} for number in range(5)]
@@ -277,7 +277,7 @@ def test_damage_that_is_dense_is_reported_together() -> None:
     assert [text for _, text in rows].count(b'{"a": 1}') == 50
 
 
-OVERLONG_ELEMENT = b'{"a": "' + b"x" * 2 * MAX_ROW + b'"}'
+OVERLONG_ELEMENT = b'{"a": "' + b'\\"}],' * MAX_ROW + b'"}'
 BEFORE_IT = {
     "brackets are skipped": b'[1,{"a": 2}],',
     "commas are optional": b'[{"a": 1} {"a": 2},',
@@ -286,11 +286,21 @@ BEFORE_IT = {
 
 
 @pytest.mark.parametrize("before", BEFORE_IT.values(), ids=BEFORE_IT)
-@pytest.mark.parametrize("behind", [b',{"a": 3} {"a": 4}]', b',{"a": 3},{"a": 4}', b',{"a": 3},{"a": 4}],{"a": 5}]'])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b',{"a": 3} {"a": 4}]',
+        b',{"a": 3},{"a": 4}',
+        b',{"a": 3},{"a": 4}],{"a": 5}]',
+        b'{"a": 3}{"a": 4}]',
+        b'\n{"a": 3},{"a": 4}]',
+    ],
+)
 def test_what_is_read_behind_an_over_long_element_does_not_depend_on_blocks(before: bytes, behind: bytes) -> None:
     """It was: where the window held all of the element, the array was read on in another way than where it did not."""
     data = before + OVERLONG_ELEMENT + behind
     expected = rows_of("bronze/a/b.json", data, block_bytes=100_000)
+    assert {OVERLONG, b'{"a": 3}', b'{"a": 4}'} <= {text.strip() for _, text in expected}
     for block_bytes in (16, 64, 1000, 100_000):
         reader, unit, pieces = pieces_of("bronze/a/b.json", data, block_bytes)
         assert rows_in(pieces) == expected
@@ -298,3 +308,15 @@ def test_what_is_read_behind_an_over_long_element_does_not_depend_on_blocks(befo
             if piece.after is not None:
                 small = UnitReader(reader._lake, MAX_ROW, 16)
                 assert rows_in(pieces[: number + 1]) + read_on(small, unit, piece.after) == expected
+
+
+@pytest.mark.parametrize("before", BEFORE_IT.values(), ids=BEFORE_IT)
+@pytest.mark.parametrize("between", [b"", b"\n", b","])
+def test_no_element_is_skipped_with_an_over_long_one_that_no_window_holds(before: bytes, between: bytes) -> None:
+    """It was: without commas, all elements behind it were skipped with it, and nothing told of them."""
+    overlong = b'{"a": "' + b"x" * 2 * STEP_BYTES + b'"}'
+    rows = [b'{"a": %d}' % number for number in range(10, 20)]
+    data = before + overlong + between + between.join(rows) + b"]"
+    found = [text.strip() for _, text in rows_of("bronze/a/b.json", data, block_bytes=1000)]
+    assert found.count(OVERLONG) == 1
+    assert [text for text in found if text in rows] == rows
