@@ -139,7 +139,11 @@ def test_with_queues_made_beforehand_terraform_manages_none(
 ) -> None:
     script = [sys.executable, "scripts/create_sqs_queue.py", "--name", "given-events", "--with-dlq"]
     out = ENV / "queue.auto.tfvars.json"
+    created = deployment.outputs()
     subprocess.run([*script, "--region", "us-east-1", "--out", out], cwd=ROOT, env=deployment.environment, check=True)
+    assert "smelt-local-events-dlq, which holds about" in deployment.make("tf-apply", fails=True)  # of the tests before
+    for queue in ("dlq_url", "ingest_failures_queue_url"):
+        deployment.clients.sqs.purge_queue(QueueUrl=created[queue])
     deployment.make("tf-apply")
     assert {address for address in deployment.addresses() if "aws_sqs" in address} == set()
     assert pipeline(deployment).names.queue == "given-events"
