@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
-from services.transform.reading.strict import Outcome, Verdict, is_json, validate
+from services.transform.reading.strict import Outcome, Verdict, validate
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
 
 HEAD_BYTES = 4096
 _MOST_BLANKS = STEP_BYTES  # an array or a document starts within so many blanks, or the object is lines
+_DEEP = 500  # levels; strict reading gets further, but how far depends on how deep its caller's stack is
 _CONVINCING = 2  # commas between objects, for an array that lacks its opening bracket
 
 _BLANKS = rb"[ \t\r\n]*+"
@@ -54,7 +55,7 @@ def content_of(window: Window, max_row: int) -> Content:
 def _starts_with_a_line(head: bytes) -> bool:
     """Whether the first line is an object and no array's element, as in nearly every file."""
     first_line, newline, rest = head.partition(b"\n")
-    return bool(newline) and head.startswith(b"{") and is_json(first_line) and not rest.lstrip(BLANKS).startswith(b",")
+    return bool(newline) and head.startswith(b"{") and _is_json(first_line) and not rest.lstrip(BLANKS).startswith(b",")
 
 
 def _content_of(window: Window, size: int, max_row: int) -> Content | None:
@@ -62,8 +63,10 @@ def _content_of(window: Window, size: int, max_row: int) -> Content | None:
     data = window.data
     is_all = size > max_row or (window.is_last and len(data) <= size)
     with memoryview(data) as whole, whole[:size] as head:
-        verdict = validate(head)
+        verdict = _validate(head)
     match verdict.outcome:
+        case Outcome.TOO_DEEP:
+            return Content(Kind.LINES)
         case Outcome.CUT:
             return Content(Kind.LINES) if is_all else None
         case Outcome.VALUE if not is_all:
@@ -81,7 +84,7 @@ def _unopened_array(window: Window, size: int, first: Verdict, is_all: bool) -> 
         return Content(Kind.LINES)
     element = found.start(1)
     with memoryview(b"[" + window.data[element:size]) as text:
-        verdict = validate(text)
+        verdict = _validate(text)
         with text[1 : verdict.at if verdict.at >= 0 else len(text)] as elements:
             commas = _count_commas(elements)
     if verdict.outcome not in (Outcome.VALUE, Outcome.VALUE_AND_MORE) and commas < _CONVINCING:
@@ -93,6 +96,23 @@ def _unopened_array(window: Window, size: int, first: Verdict, is_all: bool) -> 
         at, raw, detail = first.at, b"", "The array lacks its opening bracket: its first element ends at this byte."
     after = Position(window.base + element, Form.ARRAY)
     return Content(Kind.UNOPENED_ARRAY, Piece(BrokenFrame(window.base + at, detail, raw), after))
+
+
+def _is_json(text: bytes) -> bool:
+    with memoryview(text) as whole:
+        return _validate(whole).outcome is Outcome.VALUE
+
+
+def _validate(text: memoryview) -> Verdict:
+    """Read a text as JSON, with one verdict whoever calls: all units of an object must come to the same answer."""
+    verdict = validate(text)
+    scanner = ArrayScanner(_DEEP)
+    end = verdict.at if verdict.at >= 0 else len(text)
+    for first in range(0, end, SCAN_BYTES):
+        with text[first : min(first + SCAN_BYTES, end)] as chunk:
+            if scanner.feed(chunk).deep >= 0:
+                return Verdict(Outcome.TOO_DEEP)
+    return verdict
 
 
 def _count_commas(elements: memoryview) -> int:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from services.shared.lake import ByteStream
-from services.shared.units import BronzeObject, Plan
+from services.shared.units import BronzeObject, Plan, Unit
 from services.transform.blocks import Form, Position
 from services.transform.reading.reader import UnitReader
 from tests.support.lake import MemoryLake
@@ -85,3 +85,19 @@ def test_a_position_goes_through_the_ledger_unharmed(offset: object) -> None:
 def test_what_is_no_position_is_refused(values: object) -> None:
     with pytest.raises(ValueError, match=r"position|Form"):
         Position.from_list(values)
+
+
+def test_units_agree_on_what_their_object_is_however_deep_the_stack_is_from_which_they_are_read() -> None:
+    def read(units: list[Unit], frames: int) -> list[bytes]:
+        if frames:
+            return read(units, frames - 1)
+        return [text for unit in units for _, text in rows_in(reader.read(unit))]
+
+    lake = MemoryLake()
+    reader = UnitReader(lake, 20_000, 4096)
+    ids = [b'{"id":%d}' % number for number in range(500)]
+    for levels in range(600, 1000, 20):
+        first = b'{"a":' + b"[" * levels + b"]" * levels + b"}"
+        first_unit, *others = Plan.of(lake.upload("bronze/a/b.json", b"\n".join([first, b"1,2,3", *ids])), 4096)
+        found = read([first_unit], 0) + read(others, 100)
+        assert [text for text in found if text.startswith(b'{"id"')] == ids
