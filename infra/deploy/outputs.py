@@ -1,4 +1,4 @@
-"""The names of what Terraform has created, taken from its own outputs: a naming rule could match others' resources."""
+"""The names of what Terraform has created, as it says them itself: a naming rule could match others' resources."""
 
 from __future__ import annotations
 
@@ -34,6 +34,28 @@ def outputs(directory: Path) -> dict[str, Any]:
     if done.returncode:
         raise NoOutputs(f"Terraform gives no outputs in {directory}: {complaint(done, 'make tf-init')}")
     return {name: output["value"] for name, output in json.loads(done.stdout).items()}
+
+
+def managed_buckets(directory: Path) -> dict[str, str | None]:
+    """The buckets that Terraform has created in a directory and not destroyed, each with its region.
+
+    They are read from the state: a destroy that fails, such as at a bucket that is not empty, has already removed all
+    outputs (hashicorp/terraform, issue 29270).
+
+    Raises:
+        NoOutputs: Terraform failed, for example because `make tf-init` has not been run.
+    """
+    done = terraform(directory, "state", "pull")
+    if done.returncode:
+        raise NoOutputs(f"Terraform gives no state in {directory}: {complaint(done, 'make tf-init')}")
+    state = json.loads(done.stdout) if done.stdout.strip() else {}
+    made = [
+        instance.get("attributes") or {}
+        for resource in state.get("resources") or []
+        if (resource["mode"], resource["type"]) == ("managed", "aws_s3_bucket")
+        for instance in resource["instances"]
+    ]
+    return {one["bucket"]: one.get("region") for one in made if one.get("bucket")}
 
 
 def pipeline_environment(created: Mapping[str, Any]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import pytest
 
 from infra.deploy.buckets import Contents, Kept, contents, empty
 from local.ministack import ROOT
-from local.stack import CREDENTIALS, Clients
+from local.stack import CREDENTIALS, REGION, Clients
 from tests.support.terraform import need_terraform
 
 SCRIPT = [sys.executable, "-m", "infra.deploy", "empty-buckets"]
@@ -111,26 +111,48 @@ def test_a_folder_where_terraform_created_nothing_has_nothing_to_empty(emulator:
     assert (done.returncode, "no buckets" in done.stderr) == (0, True)
 
 
+def state_with(made: str, existing: str) -> str:
+    """A state after a destroy that failed at a bucket: Terraform has removed all outputs before the first resource."""
+
+    def bucket(mode: str, name: str) -> dict[str, Any]:
+        provider = 'provider["registry.terraform.io/hashicorp/aws"]'
+        instances = [{"schema_version": 0, "attributes": {"bucket": name, "region": REGION}}]
+        return {"mode": mode, "type": "aws_s3_bucket", "name": "this", "provider": provider, "instances": instances}
+
+    head = {"version": 4, "terraform_version": "1.11.4", "serial": 1, "lineage": "a", "outputs": {}}
+    return json.dumps(head | {"resources": [bucket("managed", made), bucket("data", existing)]})
+
+
+@pytest.fixture
+def ours(clients: Clients) -> str:
+    name = f"ours-{uuid.uuid4().hex[:8]}"
+    clients.s3.create_bucket(Bucket=name)
+    clients.s3.put_object(Bucket=name, Key="a", Body=b"a")
+    return name
+
+
+def test_after_a_destroy_that_failed_a_bucket_that_is_left_is_found_without_outputs(
+    clients: Clients, emulator: str, bucket: str, ours: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terraform's answers are given here, so that this also runs where Terraform is not installed."""
+    (tmp_path / "state.json").write_text(state_with(ours, bucket))
+    stand_in = tmp_path / "terraform"
+    stand_in.write_text(f'#!/bin/sh\ncase "$*" in *"state pull") cat "{tmp_path}/state.json";; *) echo "{{}}";; esac\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    checked = run(emulator, "--terraform-dir", str(tmp_path), "--check")
+    assert (checked.returncode, f"{ours} is not empty" in checked.stderr) == (1, True)
+    done = run(emulator, "--terraform-dir", str(tmp_path), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert (contents(clients.s3, ours).entries, contents(clients.s3, bucket).versions) == (0, 8)
+
+
 def test_a_bronze_bucket_that_terraform_did_not_make_is_left(
-    clients: Clients, emulator: str, bucket: str, tmp_path: Path
+    clients: Clients, emulator: str, bucket: str, ours: str, tmp_path: Path
 ) -> None:
     need_terraform()
-    ours = f"ours-{uuid.uuid4().hex[:8]}"
-    clients.s3.create_bucket(Bucket=ours)
-    clients.s3.put_object(Bucket=ours, Key="a", Body=b"a")
-    outputs = {
-        "bronze_bucket": {"value": bucket, "type": "string"},
-        "managed_buckets": {"value": [ours], "type": ["list", "string"]},
-    }
-    state = {
-        "version": 4,
-        "terraform_version": "1.11.4",
-        "serial": 1,
-        "lineage": "a",
-        "outputs": outputs,
-        "resources": [],
-    }
-    (tmp_path / "terraform.tfstate").write_text(json.dumps(state))
+    (tmp_path / "terraform.tfstate").write_text(state_with(ours, bucket))
     done = run(emulator, "--terraform-dir", str(tmp_path), "--yes")
     assert done.returncode == 0, done.stderr
     assert (contents(clients.s3, ours).entries, contents(clients.s3, bucket).versions) == (0, 8)

@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from infra.deploy.buckets import contents, empty, exists
-from infra.deploy.outputs import outputs
+from infra.deploy.outputs import managed_buckets
 from services.ops.cli.console import finish, messages, say
 from services.ops.errors import OperatorError
 from services.shared.aws import aws_client
@@ -36,9 +36,9 @@ def empty_buckets(
     """
     names = list(buckets or [])
     if terraform_dir:
-        created = outputs(terraform_dir)
-        names += created.get("managed_buckets", [])  # a Bronze bucket that existed before is not among them
-        region = region or created.get("region")
+        created = managed_buckets(terraform_dir)  # a Bronze bucket that existed before is not among them
+        names += created
+        region = region or next(filter(None, created.values()), None)
         if not names:
             say(f"Terraform has created no buckets in {terraform_dir}: nothing to empty")
             return
