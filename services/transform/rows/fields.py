@@ -250,6 +250,10 @@ def _nested(text: BlockText, cursor: Cursor, openers: tuple[int, ...]) -> tuple[
     number = text.next_closers(cursor.at, cursor.closers, cursor.live)
     end, quotes = text.closer(number)
     ok = np.isin(text.byte(cursor.at), openers) & cursor.live & (end <= len(text.data))
+    # A value that its row does not close seems to end in a later row: texts of many such rows would be the block's
+    # bytes over and over again. Where no two overlap, all of them together are no longer than the block.
+    if (end[ok][:-1] > cursor.at[ok][1:]).any():
+        ok[ok] = end[ok] <= text.row_ends(cursor.at[ok])
     texts = slices(text, cursor.at, end, ok)
     ok[ok] = are_json(texts.drop_null())
     return _Token(end, quotes, number + 1, ok), texts

@@ -104,6 +104,10 @@ class BlockText:
             found &= (words if mask == _ALL_BYTES else words & mask) == word
         return found
 
+    def row_ends(self, at: Positions) -> Positions:
+        """Where the rows end that hold these positions; a position between two rows belongs to the one before."""
+        return self.ends.take(np.searchsorted(self.starts, at, side="right") - 1, mode="clip")
+
     def quotes_before(self, at: Positions) -> Positions:
         """How many quotes that open or close strings stand before each position."""
         return np.searchsorted(self._quotes, at)

@@ -15,7 +15,7 @@ import pytest
 
 from services.shared.contract.model import Contract, Field, FieldType
 from services.transform.blocks import lines_block
-from services.transform.rows import any_order, in_order, parser, text
+from services.transform.rows import any_order, fields, in_order, parser, text
 from services.transform.rows.fields import read_unknown
 from services.transform.rows.parser import RowParser
 
@@ -95,6 +95,26 @@ def test_memory_is_bounded_whatever_a_block_holds(kind: str) -> None:
     assert found == parsed.rows_read == len(block.starts)
     assert peak < MOST
     assert sum(parsed.reasons.values()) == parsed.quarantine.num_rows
+
+
+@pytest.mark.parametrize("key", ["tags", "unknown"])
+def test_arrays_that_are_not_closed_are_not_copied_up_to_the_next_row_that_closes_one(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+
+    def counting(texts: pa.StringArray) -> Any:
+        nonlocal looked_at
+        looked_at += texts.nbytes
+        return are_json(texts)
+
+    are_json = fields.are_json
+    monkeypatch.setattr(fields, "are_json", counting)
+    good, cut = f'{AT},"{key}":[1]}}', f'{AT},"{key}":[1'
+    data = "\n".join([*[good] * 500, *[cut] * 500, good]).encode()
+    parsed = RowParser({"parcels": CONTRACT}).parse(lines_block(data, 0), "parcels", CREATED)
+    assert (parsed.silver["parcels"].num_rows, parsed.reasons) == (501, {"malformed_json": 500})
+    assert 0 < looked_at < len(data)
 
 
 @pytest.mark.parametrize("rows", [1, 200])
