@@ -238,15 +238,29 @@ def _unescape_one(token: bytes) -> str | None:
 def slices(text: BlockText, start: Positions, end: Positions, has_value: Mask) -> pa.StringArray:
     """The texts from each start to its end, in ascending order in the block; null where there is no value."""
     if has_value.all():
-        picked = pa.array(np.arange(0, 2 * len(start), 2, dtype=np.int32))
-    else:
-        start, end = start[has_value], end[has_value]
-        picked = pa.array((np.cumsum(has_value, dtype=np.int32) - 1) * 2, mask=~has_value)
+        return _cut(text, start, end)
+    texts = _cut(text, start[has_value], end[has_value])
+    _, offsets, data = texts.buffers()
+    values_before = np.append(0, np.cumsum(has_value))
+    spread = np.frombuffer(offsets, dtype=np.int32).take(values_before)
+    validity = np.packbits(has_value, bitorder="little")
+    buffers = [pa.py_buffer(validity), pa.py_buffer(spread), data]
+    return pa.Array.from_buffers(pa.string(), len(has_value), buffers)
+
+
+def _cut(text: BlockText, start: Positions, end: Positions) -> pa.StringArray:
+    """The texts from each start to its end, as they stand in the block.
+
+    Arrow's `take` asks for the mean length of what it takes from, times the rows that it takes: every second one is
+    never more than the block, whereas a few texts and the gaps between them, taken for many rows, would be many blocks.
+    """
+    if not len(start):
+        return pa.array([""], pa.string())[:0]
     bounds = np.empty(2 * len(start), dtype=np.int32)
     bounds[0::2], bounds[1::2] = start, end
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(text.data)]
-    slices_and_gaps = pa.Array.from_buffers(pa.string(), max(len(bounds) - 1, 0), buffers)
-    return slices_and_gaps.take(picked)
+    slices_and_gaps = pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
+    return slices_and_gaps.take(pa.array(np.arange(0, len(bounds), 2, dtype=np.int32)))
 
 
 def are_json(texts: pa.StringArray) -> Mask:

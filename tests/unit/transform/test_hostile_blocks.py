@@ -73,6 +73,9 @@ BLOCKS = {
     "a few rows of many keys among short ones": "\n".join(
         f"{AT}{many_keys(900)}}}" if number % 500 == 0 else f'{AT},"name":"a"}}' for number in range(5_000)
     ).encode(),
+    "values in the first and last rows only": "\n".join(
+        f'{AT},"tags":{tags},"z":{tags}}}' for tags in ["[1]", *["null"] * 3_500, "[1]"]
+    ).encode(),
     "rows that differ in one blank": "\n".join(
         f'{AT}{many_keys(250)},"z"{" " * (number % 64)}:1}}' for number in range(130)
     ).encode(),
@@ -95,6 +98,19 @@ def test_memory_is_bounded_whatever_a_block_holds(kind: str) -> None:
     assert found == parsed.rows_read == len(block.starts)
     assert peak < MOST
     assert sum(parsed.reasons.values()) == parsed.quarantine.num_rows
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_arrow_asks_for_little_memory_whatever_a_block_holds(kind: str) -> None:
+    """What it asks for and never uses counts too: a system that does not overcommit refuses it."""
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(pool)
+    try:
+        RowParser({"parcels": CONTRACT}).parse(lines_block(BLOCKS[kind], 0), "parcels", CREATED)
+    finally:
+        pa.set_memory_pool(before)
+    assert 0 < pool.max_memory() < MOST
 
 
 @pytest.mark.parametrize("key", ["tags", "unknown"])
