@@ -24,10 +24,10 @@ from typing import Any
 
 from local.ministack import ministack
 from local.stack import CREDENTIALS, connect, create_ledger
-from services.ingest.planner import Outcome, Planner
 from services.shared.aws import aws_client
 from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
+from services.shared.planning.planner import Outcome, Planner
 from services.shared.sqs import send_ten
 from services.shared.units import MAX_OBJECT_BYTES, BronzeObject
 

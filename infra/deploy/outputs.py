@@ -16,8 +16,12 @@ VARIABLES = {
     "silver_bucket": "SILVER_BUCKET",
     "ledger_table": "LEDGER_TABLE",
     "queue_url": "QUEUE_URL",
+    "dlq_url": "DEAD_LETTER_QUEUE_URL",
+    "ingest_failures_queue_url": "INGEST_FAILURES_QUEUE_URL",
+    "ingest_function": "INGEST_FUNCTION",
     "region": "AWS_DEFAULT_REGION",
 }
+_MAY_BE_EMPTY = {"dlq_url", "ingest_failures_queue_url"}  # queues that exist already are not always named
 
 
 class NoOutputs(OperatorError):
@@ -64,9 +68,9 @@ def pipeline_environment(created: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         NoOutputs: it has created no pipeline.
     """
-    missing = [name for name in VARIABLES if not created.get(name)]
+    missing = [name for name in VARIABLES if not created.get(name) and name not in _MAY_BE_EMPTY]
     if missing:
         raise NoOutputs(
             f"Terraform has created no pipeline: no output {', '.join(missing)}. Run `make tf-apply` first."
         )
-    return {variable: str(created[name]) for name, variable in VARIABLES.items()}
+    return {variable: str(created.get(name) or "") for name, variable in VARIABLES.items()}

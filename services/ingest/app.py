@@ -12,11 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services.ingest.events import created_object, notification_records
-from services.ingest.planner import Outcome, Planned, Planner
 from services.shared.aws import FAILURES, aws_client
 from services.shared.deadline import Deadline
 from services.shared.errors import Transient
 from services.shared.ledger.ledger import Ledger
+from services.shared.planning.planner import Outcome, Planned, Planner
 from services.shared.settings import IngestSettings
 from services.shared.sqs import send_ten
 from services.shared.telemetry import count, logger, metrics, size, tracer

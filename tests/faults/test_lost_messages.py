@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from local.stack import Clients
-from services.ingest.planner import Outcome, Planned, Planner
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
+from services.shared.planning.planner import Outcome, Planned, Planner
 from services.shared.units import BronzeObject
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter

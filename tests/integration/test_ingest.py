@@ -12,11 +12,11 @@ import pytest
 from local.stack import Clients
 from services.ingest import app
 from services.ingest.events import MalformedEvent
-from services.ingest.planner import Planner
 from services.shared.deadline import Deadline
 from services.shared.identities import LotId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject, ObjectState
+from services.shared.planning.planner import Planner
 from services.shared.units import BronzeObject, Plan, UnitMessage
 from tests.support.ingest import (
     BUCKET,

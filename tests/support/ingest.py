@@ -10,10 +10,10 @@ from urllib.parse import quote_plus
 from botocore.exceptions import ClientError
 
 from local.stack import Clients
-from services.ingest.planner import Outcome, Planner
 from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject
+from services.shared.planning.planner import Outcome, Planner
 from services.shared.sqs import send_ten
 from services.shared.units import BronzeObject, UnitMessage
 from tests.support.faults import Interrupted, Interrupter

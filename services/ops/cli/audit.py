@@ -15,15 +15,13 @@ from services.ops.audit.listings import S3Listings
 from services.ops.audit.open_work import unfinished
 from services.ops.audit.scope import Scope
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
+from services.ops.cli.options import BronzeOption, SilverOption, TableOption
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.shared.aws import aws_client
 from services.shared.ledger.ledger import Ledger
 
-TableOption = Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The ledger's DynamoDB table.")]
-SilverOption = Annotated[str, typer.Option(envvar="SILVER_BUCKET", help="The bucket of Silver and quarantine.")]
-BronzeOption = Annotated[str, typer.Option(envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
 DEFAULTS = Limits()
 _MINUTE, _HOUR, _TEN_YEARS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3650)
 

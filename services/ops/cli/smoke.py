@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.ops.cli.audit import BronzeOption, SilverOption, TableOption
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, messages, say, show, show_json
+from services.ops.cli.options import BronzeOption, SilverOption, TableOption
 from services.ops.errors import OperatorError
 from services.ops.smoke import Smoke, SmokeTest
 from services.shared.aws import aws_client

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.ops.cli.audit import SilverOption, TableOption
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
+from services.ops.cli.options import SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.ops.sweep import Swept, sweep

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.ingest.sending import SENDERS, send_in_order
 from services.shared.deadline import Deadline, OutOfTime
+from services.shared.planning.sending import SENDERS, send_in_order
 from services.shared.sqs import SendFailed
 from services.shared.units import BronzeObject, Plan, Unit
 from tests.support.lake import Clock

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
-from services.ingest.sending import SendTen, send_in_order
 from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
 from services.shared.identities import LotId, UnacceptableKey
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseLost, LedgerObject, ObjectState
+from services.shared.planning.sending import SendTen, send_in_order
 from services.shared.units import BronzeObject, Plan, Unit
 
 # Lambda tries an event again 60 s after it failed, at the earliest. The lease of a planner that was killed, at whatever
