@@ -244,7 +244,7 @@ MISTAKES = [
     Mistake(smelt, ["contracts", "check", "--against", "nonsense"], "--against nonsense: no such revision in"),
     Mistake(smelt, ["contracts", "check", "--against", "nonsense"], "Pass a branch, tag or commit"),
     Mistake(create_queues, ["--name", "with.dots", "--region", "us-east-2"], "is not a valid queue name"),
-    Mistake(create_queues, ["--name", "q", "--region", "us-east-2", "--max-receive-count", "99"], "greater than or equal to 100"),
+    Mistake(create_queues, [*REGION, "--name", "q", "--max-receive-count", "99"], "greater than or equal to 100"),
     Mistake(ensure_dlq, [*REGION, "--queue-url", "events", "--dlq-name", "d"], "'events' is not a queue's URL"),
     Mistake(ensure_dlq, [*REGION, "--queue-url", "http://localhost/0/q", "--dlq-name", "d.d"], "'d.d' is not a valid"),
 ]
