@@ -101,10 +101,16 @@ class Lot:
     lease_token: str
     lease_until: int  # epoch milliseconds
     take_overs: int = 0  # since the last progress
+    stalled: bool = False  # the last worker that neither died nor was forgiven had run out of time without progress
     progress: Progress | None = None
     counts: Counts = Counts()
     unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
     files: tuple[LotFile, ...] = ()  # once committed
+
+    @property
+    def ran_out_of_time(self) -> bool:
+        """Whether its last worker gave it back without progress for want of time; not where that one died."""
+        return self.stalled and self.lease_until == 0
 
 
 @dataclass(frozen=True, slots=True)
