@@ -97,7 +97,7 @@ class Lot:
     state: LotState
     units: tuple[UnitId, ...]
     outputs: frozenset[str]  # every key that an execution may have written; once committed: files still to be deleted
-    contracts: Mapping[str, str]  # dataset -> contract version of the last claim or take-over
+    contracts: Mapping[str, str]  # dataset -> contract version, and `_rows`, of the last claim or take-over
     lease_token: str
     lease_until: int  # epoch milliseconds
     take_overs: int = 0  # since the last progress

@@ -253,7 +253,7 @@ def variant_of(
     """What the contents of a part's files depend on beside the lot, as 8 hex digits.
 
     Args:
-        versions: of the contracts: who judges the rows.
+        versions: of the contracts and of the code: who makes the rows.
         max_row: bytes; longer rows are refused.
         start: number of the unit and position in it where the part begins. Where it ends depends on memory and time.
         end: the same of its end.

@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.shared.aws import FAILURES, Failure
+from services.shared.columns import ROWS_VERSION
 from services.shared.contract.model import Contract
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
 from services.shared.errors import Terminal
@@ -78,7 +79,8 @@ class LotWorker:
         self.lake = lake
         self.ledger = ledger
         self.contracts = contracts
-        self.versions = {name: contract.version for name, contract in contracts.items()}
+        # Who makes the rows: the contracts, and this code under a name that no dataset can have.
+        self.versions = {name: contract.version for name, contract in contracts.items()} | {"_rows": str(ROWS_VERSION)}
         self.memory_budget = lot_bytes + lot_bytes // 64  # units' last rows end a little beyond their ranges
         self.reader = reader
         self.parser = RowParser(contracts)
