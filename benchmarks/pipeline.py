@@ -57,6 +57,10 @@ class FolderLake:
         for key in keys:
             (self._out / key).unlink(missing_ok=True)
 
+    def holds(self, key: str, etag: str) -> bool:
+        path = self._out / key
+        return path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == etag
+
 
 class _Range:
     def __init__(self, file: BinaryIO, left: int) -> None:

@@ -129,9 +129,10 @@ class BronzeKey(NamedTuple):
 class LakeKey(NamedTuple):
     """A Parquet file that a lot writes: `<root>/<record_type>/dt=YYYY-MM-DD/<lot>-<variant>[-<part>].parquet`.
 
-    The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions, the longest row
-    that is allowed, and where the part begins and ends. So an execution with other settings, or one that had more or
-    less time, never writes over a file of this one with other rows, however late it is.
+    The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions, the version of
+    the code that makes rows, the longest row that is allowed, and where the part begins and ends. So an execution with
+    other settings, or one that had more or less time, never writes over a file of this one with other rows, however
+    late it is.
     A lot whose rows do not fit in memory at once is written in parts; the first part carries no number.
     """
 

@@ -175,6 +175,35 @@ class TestLots:
         assert lot.take_overs == 0
         assert ledger.look_up([UNITS[0].id]).lots[lot.id].progress == progress()
 
+    def test_a_lot_has_run_out_of_time_until_its_next_worker_dies_or_gets_on(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        """What happens to the worker after, and is not the lot's fault, changes nothing."""
+
+        def look() -> Lot:
+            return ledger.look_up([UNITS[0].id]).lots[lot.id]
+
+        def take_over() -> Lot:
+            clock.advance(1)
+            return ledger.lots.take_over(look(), VERSIONS, 60)
+
+        lot = new_lot(ledger)
+        ledger.lots.give_back(lot, forgive=True)
+        assert not look().ran_out_of_time
+        ledger.lots.give_back(take_over(), forgive=False)
+        assert look().ran_out_of_time
+        ledger.lots.give_back(take_over(), forgive=True)
+        assert look().ran_out_of_time
+        take_over()
+        clock.advance(61)  # that worker died
+        assert not look().ran_out_of_time
+        ledger.lots.give_back(take_over(), forgive=True)
+        assert not look().ran_out_of_time
+        assert look().take_overs == 2
+        ledger.lots.give_back(take_over(), forgive=False)
+        ledger.lots.give_back(ledger.lots.record_progress(take_over(), progress()), forgive=True)
+        assert not look().ran_out_of_time
+
     def test_progress_under_other_contracts_is_forgotten(self, ledger: Ledger, clock: Clock) -> None:
         lot = ledger.lots.record_progress(new_lot(ledger), progress())
         clock.advance(61)

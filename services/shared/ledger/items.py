@@ -147,6 +147,7 @@ def lot_from(item: Item) -> Lot:
         lease_token=_text(item, "lease_token"),
         lease_until=_number(item, "lease_until"),
         take_overs=_number(item, "take_overs"),
+        stalled=bool(_number(item, "stalled")),
         progress=_progress_from(item["progress"]) if "progress" in item else None,
         counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
         unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),

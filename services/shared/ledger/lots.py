@@ -128,9 +128,10 @@ class Lots:
         abandoned = in_state(lot.state) & leased_with(lot.lease_token) & lease_over(self._table.now_ms())
         found = self._table.update_if(
             lot_key(lot.id),
-            "SET lease_token = :token, lease_until = :until, contracts = :contracts,"
+            "SET lease_token = :token, lease_until = :until, contracts = :contracts, stalled = :stalled,"
             " take_overs = if_not_exists(take_overs, :zero) + :one",
             {
+                ":stalled": _flag(lot.ran_out_of_time),
                 ":token": {"S": token},
                 ":until": {"N": str(until)},
                 ":contracts": {"S": _contracts_text(contracts)},
@@ -176,21 +177,24 @@ class Lots:
         packed = pack_progress(progress)
         check_width(packed, pack(sorted(lot.outputs)))
         self._update_own(
-            lot, "SET progress = :progress, take_overs = :none", {":progress": packed, ":none": {"N": "0"}}
+            lot,
+            "SET progress = :progress, take_overs = :none, stalled = :no",
+            {":progress": packed, ":none": {"N": "0"}, ":no": _flag(False)},
         )
-        return replace(lot, progress=progress, take_overs=0)
+        return replace(lot, progress=progress, take_overs=0, stalled=False)
 
     def give_back(self, lot: Lot, forgive: bool) -> None:
         """End our lease, so that the next worker need not wait for it.
 
-        With `forgive`, this take-over does not count: what stopped it was not the lot's fault. A lot that is no longer
-        ours is left alone.
+        Without `forgive`, the lot has stalled. With it, this take-over does not count, and the lot is what it was
+        before: what stopped us was not the lot's fault. A lot that is no longer ours is left alone.
         """
         take_overs = max(lot.take_overs - 1, 0) if forgive else lot.take_overs
+        stalled = lot.stalled if forgive else True
         self._table.update(
             lot_key(lot.id),
-            "SET lease_until = :over, take_overs = :count",
-            {":over": {"N": "0"}, ":count": {"N": str(take_overs)}},
+            "SET lease_until = :over, take_overs = :count, stalled = :stalled",
+            {":over": {"N": "0"}, ":count": {"N": str(take_overs)}, ":stalled": _flag(stalled)},
             in_state(LotState.PENDING, LotState.DISSOLVING) & leased_with(lot.lease_token),
         )
 
@@ -304,6 +308,10 @@ class Lots:
 
 def _lost(lot: Lot) -> LeaseLost:
     return LeaseLost(f"lot {lot.id} is no longer ours; whoever has it finishes it")
+
+
+def _flag(value: bool) -> Item:
+    return {"N": str(int(value))}
 
 
 def _contracts_text(contracts: Mapping[str, str]) -> str:

@@ -97,14 +97,20 @@ class Lot:
     state: LotState
     units: tuple[UnitId, ...]
     outputs: frozenset[str]  # every key that an execution may have written; once committed: files still to be deleted
-    contracts: Mapping[str, str]  # dataset -> contract version of the last claim or take-over
+    contracts: Mapping[str, str]  # dataset -> contract version, and `_rows`, of the last claim or take-over
     lease_token: str
     lease_until: int  # epoch milliseconds
     take_overs: int = 0  # since the last progress
+    stalled: bool = False  # the last worker that neither died nor was forgiven had run out of time without progress
     progress: Progress | None = None
     counts: Counts = Counts()
     unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
     files: tuple[LotFile, ...] = ()  # once committed
+
+    @property
+    def ran_out_of_time(self) -> bool:
+        """Whether its last worker gave it back without progress for want of time; not where that one died."""
+        return self.stalled and self.lease_until == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from services.transform.protocol.lots import LotWorker
 
 
-_SECONDS_TO_WRITE = 1.0  # less is not worth beginning to write a file
+SECONDS_TO_WRITE = 1.0  # less is not worth beginning to write or delete a file
 
 
 class NoRoom(Exception):  # not an error: the lot is full, and the unit belongs to the next one
@@ -135,7 +135,7 @@ class Execution:
         except OutOfTime:
             if self._has_lot_of_its_own():
                 self._rows.roll_back(resumable)  # rows behind the last position are read again
-            if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > _SECONDS_TO_WRITE:
+            if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > SECONDS_TO_WRITE:
                 self._write_part()
             if not self.sealed:
                 self._forget(mark)
@@ -224,7 +224,7 @@ class Execution:
             key, data, rows = file
             if self._worker.clock() * 1000 >= lot.lease_until:
                 raise LeaseLost(f"lot {lot.id}: the lease ended before {key} was written")
-            if self._deadline.remaining() <= _SECONDS_TO_WRITE:
+            if self._deadline.remaining() <= SECONDS_TO_WRITE:
                 raise OutOfTime(f"lot {lot.id}: no time is left to write {key}")
             return LotFile(key, rows, len(data), self._worker.lake.put(key, data))
 
@@ -253,7 +253,7 @@ def variant_of(
     """What the contents of a part's files depend on beside the lot, as 8 hex digits.
 
     Args:
-        versions: of the contracts: who judges the rows.
+        versions: of the contracts and of the code: who makes the rows.
         max_row: bytes; longer rows are refused.
         start: number of the unit and position in it where the part begins. Where it ends depends on memory and time.
         end: the same of its end.

@@ -208,6 +208,7 @@ class Mistake:
 
 
 ENVIRONMENTS = "infra/terraform/envs"
+REGION = ["--region", "us-east-2"]
 SHIPMENTS = ["--type", "shipments", "--out"]
 MISTAKES = [
     Mistake(smelt, ["audit"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
@@ -230,7 +231,7 @@ MISTAKES = [
     Mistake(smelt, ["contracts", "number", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file"),
     Mistake(smelt, ["contracts", "number", "contracts"], "contracts: cannot be read: Is a directory"),
     Mistake(smelt, ["contracts", "number", "README.md"], "README.md: is not YAML"),
-    Mistake(smelt, ["contracts", "number", "/dev/null"], "/dev/null: is empty"),
+    Mistake(smelt, ["contracts", "number", "/dev/null"], "/dev/null: is not a regular file"),
     Mistake(demo, ["nowhere"], "nowhere: no such folder. Pass a folder such as examples/flights"),
     Mistake(demo, ["README.md"], "README.md: no such folder"),
     Mistake(demo, ["contracts"], "It contains 4 contracts; missing files: export.py, queries.sql"),
@@ -241,7 +242,12 @@ MISTAKES = [
     Mistake(generate, [*SHIPMENTS, "-", "--count", "-1"], "count is -1; it must be 0 or more"),
     Mistake(generate, [*SHIPMENTS, "-", "--end", "0001-01-01"], "end (0001-01-01T00:00:00+00:00) is not after start"),
     Mistake(generate, ["--type", "parcels", "--out", "-"], "No contract for 'parcels'"),
+    Mistake(smelt, ["contracts", "check", "--against", "nonsense"], "--against nonsense: no such revision in"),
+    Mistake(smelt, ["contracts", "check", "--against", "nonsense"], "Pass a branch, tag or commit"),
     Mistake(create_queues, ["--name", "with.dots", "--region", "us-east-2"], "is not a valid queue name"),
+    Mistake(create_queues, [*REGION, "--name", "q", "--max-receive-count", "99"], "greater than or equal to 100"),
+    Mistake(ensure_dlq, [*REGION, "--queue-url", "events", "--dlq-name", "d"], "'events' is not a queue's URL"),
+    Mistake(ensure_dlq, [*REGION, "--queue-url", "http://localhost/0/q", "--dlq-name", "d.d"], "'d.d' is not a valid"),
 ]
 
 
