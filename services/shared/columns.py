@@ -15,7 +15,7 @@ SOURCE, OFFSET, CREATED, RESCUED = "_source", "_offset", "_created", "_rescued"
 RAW = "raw"
 
 # To be raised with every change of code that makes other rows, or their order, of the same bytes and contracts
-# (docs/decisions/0017-rows-version.md). tests/unit/transform/test_rows_version.py fails if that was forgotten.
+# (docs/decisions/0025-rows-version.md). tests/unit/transform/test_rows_version.py fails if that was forgotten.
 ROWS_VERSION = 1
 
 
