@@ -11,7 +11,7 @@ import pytest
 
 from local.stack import Clients
 from services.ingest import app
-from services.ingest.events import MalformedEvent
+from services.shared.events import MalformedEvent
 from services.shared.deadline import Deadline
 from services.shared.identities import LotId
 from services.shared.ledger.ledger import Ledger
