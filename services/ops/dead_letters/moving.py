@@ -65,9 +65,9 @@ def move_all(
         if task.get("Status") in ("FAILED", "CANCELLED"):
             reason = f": {task['FailureReason']}" if task.get("FailureReason") else ""
             raise OperatorError(
-                f"SQS's task that moves {source} to {destination} is {task['Status']} after {moved:,} "
-                f"messages{reason}. Nothing is lost: the others are still in the dead-letter queue. SQS sends them as you, so you must be "
-                "one of operator_principal_arns (infra/terraform/README.md). Then run this again."
+                f"SQS's task from {source} to {destination} is {task['Status']} after {moved:,} messages{reason}. "
+                "Nothing is lost: the other letters are where they were. SQS sends them as you, so you must be one of "
+                "operator_principal_arns (infra/terraform/README.md). Then run this again."
             )
         sleep(_POLL_SECONDS)
 

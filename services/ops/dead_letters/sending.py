@@ -55,7 +55,7 @@ class UnitQueue:
 
 @dataclass(frozen=True)
 class Ingest:
-    """The ingest function. Lambda keeps an event that it has accepted; after three failures it is in the queue again."""
+    """The ingest function. An event that Lambda has accepted is Lambda's; after three failures it is kept again."""
 
     functions: LambdaClient
     name: str
