@@ -158,10 +158,10 @@ def _show(counts: dict[Kind, Counter[Standing]], listed: list[Explained], looks:
         show(f"{more:,} more are not listed: choose fewer, or raise --limit.")
     for kind, counted in counts.items():
         look = looks[kind]
-        than = "" if look.complete else "more than "
+        first, of = ("", "") if look.complete else ("the first ", f" of about {look.depth.visible:,}")
         words = f": {count_words(counted)}" if counted else ""
         chosen = "" if counted.total() == look.looked_at else f", {counted.total():,} of them as asked"
-        show(f"{than}{look.looked_at:,} {TITLES[kind]}{chosen}{words}")
+        show(f"{first}{look.looked_at:,}{of} {TITLES[kind]}{chosen}{words}")
         if look.not_released:
             show(f"  {look.not_released:,} could not be made visible again: they are in {look.hidden} s.")
         elif look.depth.in_flight:

@@ -118,6 +118,17 @@ class Ledger:
             start = after.to_key() if after and shard == after.shard else None
             yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
 
+    def open_shards(self, kind: str) -> list[str]:
+        """The shards of one kind, for `open_sample`."""
+        return [f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)]
+
+    def open_sample(self, shard: str, most: int, since_ms: int = 0, newest_first: bool = False) -> list[OpenEntry]:
+        """At most `most` entries of one shard, with `since` at `since_ms` or later: what a glance may cost.
+
+        Oldest first, unless `newest_first`. Eventually consistent.
+        """
+        return list(map(OpenEntry.from_item, self._table.open_sample(shard, most, since_ms, newest_first)))
+
     def open_objects(self) -> Iterator[ObjectId]:
         """Objects that are neither DONE nor REJECTED; as `open_entries`."""
         return (entry.object for entry in self.open_entries("object"))
