@@ -154,7 +154,7 @@ def _show(table: str, status: Status) -> None:
 
 
 def _show_datasets(status: Status) -> None:
-    columns = ("open", "oldest", "done", "last", "lag", "quarantined")
+    columns = ("open", "oldest", "done", "last", "lag", "refused")
     datasets = make_table("", "dataset", *columns, right=columns)
     for name, one in sorted(status.datasets.items()):
         datasets.add_row(

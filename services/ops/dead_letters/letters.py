@@ -57,8 +57,9 @@ class Letter:
 def unit_letter(message: Message) -> Letter:
     """A dead letter: transform added `reason` and `error`; without them, SQS moved it after too many receives."""
     told = message.attributes
+    by_sqs = "SQS moved it here: it was received max_receive_count times and never acknowledged"
     reason = told.get("reason", "too_many_receives")
-    error = told.get("error", "SQS moved it here: it was received max_receive_count times and never acknowledged")
+    error = told.get("error", "no message" if "reason" in told else by_sqs)
     try:
         unit = UnitMessage.parse(message.body)
     except SmeltError as problem:

@@ -128,7 +128,7 @@ class QueueLook:
         self.not_released = self._release()
 
     def pages(self) -> Iterator[list[Message]]:
-        """Up to ten new messages at a time, until nothing new comes, `most` were given, or MAX_HELD are held.
+        """Up to ten new messages at a time, until no more come, `most` were given, or MAX_HELD are held.
 
         Raises:
             ClientError, BotoCoreError: the queue does not answer.
@@ -136,11 +136,14 @@ class QueueLook:
         empty = 0
         while len(self._held) < MAX_HELD and (not self.most or self.looked_at < self.most):
             asked = min(BATCH_ENTRIES, self.most - self.looked_at) if self.most else BATCH_ENTRIES
-            new = self._receive(asked)
-            empty = 0 if new else empty + 1
+            found = self._receive(asked)
+            empty = 0 if found else empty + 1
             if empty == _EMPTY_ANSWERS:
                 self.complete = True
                 return
+            new = self._only_new(found)
+            if len(new) < len(found):  # the look is slower than was thought: some are visible again
+                self.hidden = min(2 * self.hidden, _LONGEST_HIDDEN)
             if new:
                 self.looked_at += len(new)
                 yield new
@@ -168,6 +171,7 @@ class QueueLook:
         return list(left.values())
 
     def _receive(self, number: int) -> list[Message]:
+        """Up to so many messages, now hidden, whether they were seen before or not."""
         answer = self.sqs.receive_message(
             QueueUrl=self.url,
             MaxNumberOfMessages=number,
@@ -176,9 +180,12 @@ class QueueLook:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
+        return list(map(Message.of, answer.get("Messages", [])))
+
+    def _only_new(self, found: Sequence[Message]) -> list[Message]:
         new: list[Message] = []
         again: dict[str, str] = {}
-        for message in map(Message.of, answer.get("Messages", [])):
+        for message in found:
             known = message.id in self._held or message.id in self._deleted
             if message.id in self._deleted:
                 again[message.id] = message.receipt

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
 from services.ops.dead_letters.looking import Depth
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
 from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey
