@@ -31,6 +31,7 @@ MAX_HELD = 100_000  # SQS hides 120,000 messages of a standard queue at most (SQ
 LOOKS_PER_SECOND = 50  # messages that a look surely gets through: ten in 200 ms
 _LEAST_HIDDEN, _LONGEST_HIDDEN = 120, 43_200  # seconds; 12 hours is SQS's limit
 _EMPTY_ANSWERS = 2  # in a row, of long polls that ask all of SQS's servers
+WAIT_SECONDS = 1  # of a long poll
 _DELETE_TRIES = 3
 _RELEASERS = 8
 
@@ -108,7 +109,6 @@ class QueueLook:
     url: str
     most: int = 0
     per_second: float = LOOKS_PER_SECOND  # how fast the caller wants to go on
-    wait_seconds: int = 1
     looked_at: int = 0
     complete: bool = False  # the look has reached the end of the queue
     not_released: int = 0  # messages that appear again only after `hidden` seconds
@@ -176,7 +176,7 @@ class QueueLook:
             QueueUrl=self.url,
             MaxNumberOfMessages=number,
             VisibilityTimeout=self.hidden,
-            WaitTimeSeconds=self.wait_seconds,
+            WaitTimeSeconds=WAIT_SECONDS,
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
