@@ -118,6 +118,14 @@ class Ledger:
             start = after.to_key() if after and shard == after.shard else None
             yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
 
+    def open_objects(self) -> Iterator[ObjectId]:
+        """Objects that are neither DONE nor REJECTED; as `open_entries`."""
+        return (entry.object for entry in self.open_entries("object"))
+
+    def open_lots(self) -> Iterator[LotId]:
+        """Lots that are not committed, or have files left to delete; as `open_entries`."""
+        return (entry.lot for entry in self.open_entries("lot"))
+
     def open_shards(self, kind: str) -> list[str]:
         """The shards of one kind, for `open_sample`."""
         return [f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)]
@@ -128,11 +136,3 @@ class Ledger:
         Oldest first, unless `newest_first`. Eventually consistent.
         """
         return list(map(OpenEntry.from_item, self._table.open_sample(shard, most, since_ms, newest_first)))
-
-    def open_objects(self) -> Iterator[ObjectId]:
-        """Objects that are neither DONE nor REJECTED; as `open_entries`."""
-        return (entry.object for entry in self.open_entries("object"))
-
-    def open_lots(self) -> Iterator[LotId]:
-        """Lots that are not committed, or have files left to delete; as `open_entries`."""
-        return (entry.lot for entry in self.open_entries("lot"))
