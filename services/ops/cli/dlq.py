@@ -20,6 +20,7 @@ from services.ops.cli.letters import (
     choose,
     count_words,
     letter_document,
+    number_of,
     show_letter,
     stopping,
     wanted,
@@ -161,7 +162,7 @@ def _show(counts: dict[Kind, Counter[Standing]], listed: list[Explained], looks:
         first, of = ("", "") if look.complete else ("the first ", f" of about {look.depth.visible:,}")
         words = f": {count_words(counted)}" if counted else ""
         chosen = "" if counted.total() == look.looked_at else f", {counted.total():,} of them as asked"
-        show(f"{first}{look.looked_at:,}{of} {TITLES[kind]}{chosen}{words}")
+        show(f"{first}{number_of(look.looked_at, kind)}{of}{chosen}{words}")
         if look.not_released:
             show(f"  {look.not_released:,} could not be made visible again: they are in {look.hidden} s.")
         elif look.depth.in_flight:

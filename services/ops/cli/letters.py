@@ -85,6 +85,11 @@ def stopping(what: str, after: str = "") -> Iterator[None]:
         raise OperatorError(f"{what} stopped: {explain(error)} {after}".rstrip()) from error
 
 
+def number_of(number: int, kind: Kind) -> str:
+    """Such as `1 dead letter`."""
+    return f"{number:,} {TITLES[kind] if number != 1 else TITLES[kind][:-1]}"
+
+
 def count_words(counts: Mapping[Standing, int]) -> str:
     """Such as `3 open, 1 committed`."""
     return ", ".join(f"{counts[one]:,} {_word(one)}" for one in Standing if counts.get(one))
@@ -97,7 +102,8 @@ def show_letter(found: Explained) -> None:
     about = f"{TITLES[letter.kind][:-1]} since {letter.sent:%Y-%m-%d %H:%M:%S} UTC"
     attempts = f"; attempts: {found.attempts}" if found.attempts else ""
     show(f"  {' '.join((*letter.datasets, about))}{attempts}", style=style)
-    show(f"  {_printable(letter.reason)}: {_printable(found.last_error)}", style=style)
+    error = found.last_error.removeprefix(f"{found.subject}: ")
+    show(f"  {_printable(letter.reason)}: {_printable(error)}", style=style)
     show(f"  {_word(found.standing)}: {_printable(found.detail)}", style=style)
 
 

@@ -112,9 +112,9 @@ def as_document(table: str, status: Status) -> dict[str, object]:
             {
                 "dataset": one.name,
                 "open": one.open,
-                "oldest_open": one.oldest_open,
+                "oldest_open": one.oldest_open and one.oldest_open.isoformat(),
                 "done_today": one.done,
-                "last_done": one.last_done,
+                "last_done": one.last_done and one.last_done.isoformat(),
                 "lag_seconds": one.lag and round(one.lag.total_seconds(), 1),
                 "rows_read": one.rows.read,
                 "rows_silver": one.rows.silver,
