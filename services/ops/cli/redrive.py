@@ -120,7 +120,7 @@ def _show(result: Redriven, dry_run: bool) -> None:
     for staying in result.named:
         show(f"  {staying.found.subject}: {staying.why}")
     if result.not_wanted:
-        show(f"  {result.not_wanted:,} others stay, as asked")
+        show(f"  {result.not_wanted:,} not asked for, and left alone")
     if result.newer:
         show(f"  {result.newer:,} came while this ran, and stay")
     if result.hidden_for:
