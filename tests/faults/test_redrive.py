@@ -15,6 +15,7 @@ from services.ops.dead_letters.sending import Pace, UnitQueue
 from services.ops.dead_letters.standing import Standing
 from services.ops.dead_letters.wanted import Wanted
 from services.shared.contract.model import Contract
+from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.faults.rig import INVOCATION_SECONDS, Rig, shipment
 from tests.support.faults import Crash, Interrupted, Interrupter
@@ -261,6 +262,25 @@ class TestALetterWithNothingLeftToDo:
         pipe.work()
         assert pipe.sqs.bodies(DEAD) == []
         pipe.rig.forget(source)
+        assert pipe.rig.lake.positions() == {}
+
+    @pytest.mark.skipif("RETRACTED" not in ObjectState.__members__, reason="objects cannot be retracted yet")
+    def test_of_a_retracted_object_is_acknowledged_and_brings_nothing_back(
+        self, pipe: Pipeline, clients: Clients, ledger_table: str
+    ) -> None:
+        ((source, data),) = pipe.bury(1)
+        pipe.find(source, data)  # its bytes could be read again
+        clients.dynamodb.update_item(
+            TableName=ledger_table,
+            Key={"pk": {"S": f"object#{source.id}"}},
+            UpdateExpression="SET #state = :retracted REMOVE #open, since",
+            ExpressionAttributeNames={"#state": "state", "#open": "open"},
+            ExpressionAttributeValues={":retracted": {"S": "RETRACTED"}},
+        )
+        assert pipe.standings() == [Standing.RETRACTED]
+        assert pipe.redrive().sent == {Standing.RETRACTED: 1}
+        pipe.work()
+        assert pipe.sqs.bodies(DEAD) == []
         assert pipe.rig.lake.positions() == {}
 
 

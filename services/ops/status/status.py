@@ -127,11 +127,13 @@ class Glance:
         unfinished: list[LedgerObject] = []
         for entry in entries:
             found = known.get(entry.object)
-            if found is None or found.is_finished:
+            if found is None or found.state in (ObjectState.DONE, ObjectState.REJECTED):
+                continue
+            status.objects[found.state] += 1
+            if found.is_finished:  # it is being retracted: no unit of it will be loaded
                 continue
             since = _time(entry.since)
             unfinished.append(found)
-            status.objects[found.state] += 1
             status.oldest = status.oldest or Oldest(found.id, found.state, since)
             status.overdue += status.at - since > OVERDUE
             dataset = status.dataset(dataset_of(found.id))

@@ -55,6 +55,16 @@ module "pipeline" {
   existing_ingest_failures_queue_arn = var.pipeline.existing_ingest_failures_queue_arn
 }
 
+# What jobs run, by revision; nothing in it is data.
+module "artifacts" {
+  source = "../bucket"
+  count  = var.artifacts_bucket_enabled ? 1 : 0
+
+  name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
+  kms_key_arn = var.kms_key_arn
+  tags        = merge({ project = var.project }, var.tags)
+}
+
 # For the roles of people; attached to nobody here.
 module "operator_policies" {
   source = "../operator_policies"
@@ -66,14 +76,4 @@ module "operator_policies" {
   ingest_function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.project}-ingest" # known before it exists
   kms_key_arns        = distinct([for arn in [var.kms_key_arn, var.pipeline.bronze_kms_key_arn] : arn if try(length(arn), 0) > 0])
   tags                = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
-}
-
-# What jobs run, by revision; nothing in it is data.
-module "artifacts" {
-  source = "../bucket"
-  count  = var.artifacts_bucket_enabled ? 1 : 0
-
-  name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
-  kms_key_arn = var.kms_key_arn
-  tags        = merge({ project = var.project }, var.tags)
 }
