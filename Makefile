@@ -124,6 +124,18 @@ tf-output: ## Show the names of what was created
 audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and show why one is not done (AUDIT_OPTIONS=--unfinished)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt audit $(AUDIT_OPTIONS)
 
+.PHONY: status
+status: $(VENV)/.app ## Show how the deployed pipeline is doing, on one screen (STATUS_OPTIONS=--watch)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt status $(STATUS_OPTIONS)
+
+.PHONY: dlq
+dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the deployed pipeline (DLQ_OPTIONS="--dataset NAME")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt dlq show $(DLQ_OPTIONS)
+
+.PHONY: redrive
+redrive: $(VENV)/.app ## Send dead letters and failed S3 events back to work; fix the cause first (REDRIVE_OPTIONS=--dry-run)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt redrive $(REDRIVE_OPTIONS)
+
 .PHONY: smoke
 smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, every value compared (SMOKE_OPTIONS=--json)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt smoke $(SMOKE_OPTIONS)

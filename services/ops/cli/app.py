@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from services.ops.cli import audit, contracts, smoke, sweep
+from services.ops.cli import audit, contracts, dlq, redrive, smoke, status, sweep
 from services.ops.cli.console import make_app
 
 app = make_app("Bronze JSON to Silver Parquet: what operators and authors of contracts need.")
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(dlq.app, name="dlq")
 app.command("audit")(audit.audit_pipeline)
+app.command("redrive")(redrive.redrive_letters)
 app.command("smoke")(smoke.smoke_pipeline)
+app.command("status")(status.show_status)
 app.command("sweep")(sweep.sweep_pipeline)

@@ -125,3 +125,14 @@ class Ledger:
     def open_lots(self) -> Iterator[LotId]:
         """Lots that are not committed, or have files left to delete; as `open_entries`."""
         return (entry.lot for entry in self.open_entries("lot"))
+
+    def open_shards(self, kind: str) -> list[str]:
+        """The shards of one kind, for `open_sample`."""
+        return [f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)]
+
+    def open_sample(self, shard: str, most: int, since_ms: int = 0, newest_first: bool = False) -> list[OpenEntry]:
+        """At most `most` entries of one shard, with `since` at `since_ms` or later: what a glance may cost.
+
+        Oldest first, unless `newest_first`. Eventually consistent.
+        """
+        return list(map(OpenEntry.from_item, self._table.open_sample(shard, most, since_ms, newest_first)))

@@ -147,6 +147,25 @@ class LedgerTable:
         for page in pages:
             yield from page["Items"]
 
+    def open_sample(self, shard: str, most: int, since_ms: int, newest_first: bool) -> list[Item]:
+        """At most `most` keys of one shard of the index that are in it since `since_ms` or later; as `open_keys`."""
+        request: Any = {
+            "TableName": self._name,
+            "IndexName": "open_work",
+            "KeyConditionExpression": "#open = :shard AND since >= :since",
+            "ExpressionAttributeNames": {"#open": "open"},
+            "ExpressionAttributeValues": {":shard": {"S": shard}, ":since": {"N": str(since_ms)}},
+            "ScanIndexForward": not newest_first,
+        }
+        found: list[Item] = []
+        while len(found) < most:
+            answer = self._client.query(**request, Limit=most - len(found))
+            found += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return found
+
     # -- writes ----------------------------------------------------------------------------------------------
 
     def put(self, item: Item) -> None:
