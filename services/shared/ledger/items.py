@@ -49,7 +49,7 @@ def lot_key(id_: LotId) -> Item:
 
 
 def open_shard(kind: str, id_: ObjectId | LotId) -> str:
-    """The hash key in the index of open work: `object#07`, `lot#31`."""
+    """The hash key in the index: `object#07`, `lot#31` are open work; `done#07`, `committed#31` await the history."""
     number = int.from_bytes(hashlib.blake2b(str(id_).encode(), digest_size=2).digest()) % OPEN_SHARDS
     return f"{kind}#{number:02d}"
 

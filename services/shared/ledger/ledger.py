@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
+Kind = Literal["object", "lot", "done", "committed"]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenEntry:
-    """One entry of the index of open work: an object or a lot, since when it is open, and its place in the index."""
+    """One entry of the index: an object or a lot, since when it is open, or finished, and its place in the index."""
 
     shard: str  # such as `object#07`
     since: int  # epoch milliseconds
@@ -107,8 +110,11 @@ class Ledger:
             if not item["pk"]["S"].startswith(CURSOR_PREFIX):
                 yield record_from(item)
 
-    def open_entries(self, kind: Literal["object", "lot"], after: OpenEntry | None = None) -> Iterator[OpenEntry]:
-        """The index of open work, shard by shard, oldest first within each, from behind `after` on.
+    def open_entries(self, kind: Kind, after: OpenEntry | None = None) -> Iterator[OpenEntry]:
+        """One kind of the index, shard by shard, oldest first within each, from behind `after` on.
+
+        `object` and `lot` are open work. `done` and `committed` are finished objects and lots that are not in the
+        history yet; theirs is the time at which they were finished.
 
         An index is eventually consistent: read the object or lot itself before acting on it.
         """

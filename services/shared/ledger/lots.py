@@ -38,6 +38,7 @@ from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LostRac
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 
 FILES_THAT_SURELY_FIT = 1000
+_CLOSE = "#open = :finished, since = :since"  # out of the index's open work, into what the history takes next
 _FREE = UNBOUND & Condition("attribute_not_exists(refused_at)", {})  # refused with its object, while it was in no lot
 
 
@@ -225,7 +226,8 @@ class Lots:
             values[":outputs"] = pack(sorted(leftover))
             expression = f"{set_}, outputs = :outputs REMOVE progress, lease_until"
         else:
-            expression = f"{set_} REMOVE outputs, progress, lease_until, #open, since"
+            values |= self._finished(lot.id)
+            expression = f"{set_}, {_CLOSE} REMOVE outputs, progress, lease_until"
         found = self._table.update_if(
             lot_key(lot.id),
             expression,
@@ -246,9 +248,9 @@ class Lots:
         )
 
     def clear_outputs(self, lot: Lot) -> None:
-        """The files that the commit left over are deleted."""
-        committed = in_state(LotState.COMMITTED)
-        self._table.update(lot_key(lot.id), "REMOVE outputs, #open, since", {}, committed)
+        """The files that the commit left over are deleted. Nothing changes where somebody has said so before."""
+        left_over = in_state(LotState.COMMITTED) & Condition("attribute_exists(outputs)", {})
+        self._table.update(lot_key(lot.id), f"SET {_CLOSE} REMOVE outputs", self._finished(lot.id), left_over)
 
     def begin_dissolving(self, lot: Lot) -> Lot:
         """From here on the lot can never be committed: its files may be deleted.
@@ -295,6 +297,10 @@ class Lots:
         """The lot as it is now; None where it is gone."""
         found = self._table.get(lot_key(lot.id))
         return lot_from(found) if found else None
+
+    def _finished(self, id_: LotId) -> Item:
+        """The values of `_CLOSE`."""
+        return {":finished": {"S": open_shard("committed", id_)}, ":since": {"N": str(self._table.now_ms())}}
 
     def _update_own(self, lot: Lot, expression: str, values: Item) -> None:
         ours = in_state(LotState.PENDING) & leased_with(lot.lease_token)

@@ -28,7 +28,8 @@ TABLE_SCHEMA: Mapping[str, Any] = {
         {"AttributeName": "open", "AttributeType": "S"},
         {"AttributeName": "since", "AttributeType": "N"},
     ],
-    # Sparse: only unfinished work carries `open` (a shard, such as `object#07`), so "what is open?" reads nothing else.
+    # Sparse: only unfinished work, and what the history has not taken yet, carries `open` (a kind and a shard, such as
+    # `object#07`), so "what is open?" reads nothing else.
     "GlobalSecondaryIndexes": [
         {
             "IndexName": "open_work",
