@@ -99,7 +99,9 @@ class _MemoryLots:
     def record_progress(self, lot: Lot, progress: Progress) -> Lot:
         return self._keep(replace(lot, progress=progress))
 
-    def commit(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> Lot:
+    def commit(
+        self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts], reasons: Sequence[Any] = ()
+    ) -> Lot:
         return self._keep(
             replace(
                 lot,

@@ -43,6 +43,7 @@ class Look:
 
     committed: dict[UnitId, Counts]
     records: dict[UnitId, UnitRecord]  # those of which it knows anything
+    refused: dict[UnitId, dict[str, int]]  # of those committed: rows in quarantine by reason, where there are some
 
     def dead(self, units: Iterable[UnitId]) -> list[UnitId]:
         """Those of them that are dead letters: in no lot, and given up."""
@@ -90,12 +91,15 @@ def look_at(ledger: Ledger, units: Sequence[UnitId]) -> Look:
     records = {record.id: record for record in ledger.find_units(units)}
     lots = {record.lot for record in records.values() if record.lot}
     committed: dict[UnitId, Counts] = {}
+    refused: dict[UnitId, dict[str, int]] = {}
     for batch in batched(lots, LOTS_PER_READ):
         for lot in ledger.find_lots(batch):
             if lot.state is LotState.COMMITTED:
                 counted = zip(lot.units, lot.unit_counts, strict=False)
-                committed |= {unit: rows for unit, rows in counted if unit in records and records[unit].lot == lot.id}
-    return Look(committed, records)
+                mine = {unit: rows for unit, rows in counted if unit in records and records[unit].lot == lot.id}
+                committed |= mine
+                refused |= {unit: lot.reasons_of(unit, rows) for unit, rows in mine.items() if rows.quarantined}
+    return Look(committed, records, refused)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -34,7 +34,17 @@ from services.shared.ledger.items import (
     token_of,
     unit_key,
 )
-from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LostRace, Lot, LotFile, LotState, Progress
+from services.shared.ledger.records import (
+    Counts,
+    LeaseHeld,
+    LeaseLost,
+    LostRace,
+    Lot,
+    LotFile,
+    LotState,
+    Progress,
+    reasons_key,
+)
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 
 FILES_THAT_SURELY_FIT = 1000
@@ -78,7 +88,7 @@ class Lots:
             "lease_until": {"N": str(until)},
             "claimed_at": self._table.timestamp(),
         }
-        bind = ("SET lot = :lot", {":lot": {"S": str(lot_id)}})
+        bind = ("SET lot = :lot REMOVE expires_at", {":lot": {"S": str(lot_id)}})
         refused = self._table.transact(
             [
                 {"put": item, "condition": NEW},
@@ -195,8 +205,16 @@ class Lots:
             in_state(LotState.PENDING, LotState.DISSOLVING) & leased_with(lot.lease_token),
         )
 
-    def commit(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> Lot:
+    def commit(
+        self,
+        lot: Lot,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        reasons: Sequence[Mapping[str, int]] = (),
+    ) -> Lot:
         """The lot's files are all written: record them with their rows, and close the lot.
+
+        `unit_counts`, and `reasons` (refused rows by reason code), are in the order of the lot's units.
 
         Where an earlier execution wrote other keys as well, they stay in `outputs`, and the lot in the index of open
         work, until `clear_outputs`.
@@ -209,7 +227,9 @@ class Lots:
         leftover = lot.outputs - {file.key for file in files}
         packed = pack_files(files)
         check_width(packed, pack(sorted(leftover)))
+        told = {reasons_key(unit): dict(rows) for unit, rows in zip(lot.units, reasons, strict=False) if rows}
         values = {
+            ":reasons": pack(told),
             ":committed": {"S": LotState.COMMITTED},
             ":files": packed,
             ":unit_counts": pack([[c.read, c.silver, c.quarantined] for c in unit_counts]),
@@ -220,7 +240,7 @@ class Lots:
         }
         set_ = (
             "SET #state = :committed, files = :files, unit_counts = :unit_counts, rows_read = :read,"
-            " rows_silver = :silver, rows_quarantined = :quarantined, committed_at = :now"
+            " rows_silver = :silver, rows_quarantined = :quarantined, committed_at = :now, reasons = :reasons"
         )
         if leftover:
             values[":outputs"] = pack(sorted(leftover))
@@ -245,6 +265,7 @@ class Lots:
             counts=total,
             unit_counts=tuple(unit_counts),
             files=tuple(files),
+            reasons=told,
         )
 
     def clear_outputs(self, lot: Lot) -> None:

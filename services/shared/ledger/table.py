@@ -131,12 +131,14 @@ class LedgerTable:
         for page in pages:
             yield from page["Items"]
 
-    def open_keys(self, shard: str, after: Item | None = None) -> Any:
+    def open_keys(self, shard: str, after: Item | None = None, page_size: int | None = None) -> Any:
         """Keys (`pk`, `open`, `since`) of the open work in one shard of the index, oldest first, those behind `after`.
 
+        `page_size` is how many are read at once; else as many as fit in an answer of 1 MB.
         Eventually consistent, as every index is. The item of `after` may have left the index.
         """
         start: dict[str, Any] = {"ExclusiveStartKey": after} if after else {}
+        start |= {"PaginationConfig": {"PageSize": page_size}} if page_size else {}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name,
             IndexName="open_work",
