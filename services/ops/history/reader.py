@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from services.ops.errors import OperatorError
 from services.ops.history.files import HistoryFiles, S3HistoryFiles, parsed
-from services.ops.history.rows import Outcome, from_parquet, lot_from, outcome_from
+from services.ops.history.rows import OUTLINE, Outcome, Outline, from_parquet, lot_from, outcome_from
 from services.ops.history.schema import LOTS, OBJECTS
 from services.shared.identities import HISTORY_LOTS, HISTORY_OBJECTS, HistoryKey, LotId, ObjectId, milliseconds
 from services.shared.ledger.archive import FinishedLot
@@ -118,12 +118,27 @@ class History:
                         found[lot.lot.id] = ArchivedLot(lot, str(key))
         return found
 
-    def lots_of_file(self, key: str, ids: Collection[LotId]) -> Iterator[FinishedLot]:
-        """Those of these lots that one file has.
+    def has(self, key: str) -> bool:
+        """Whether this file is there now."""
+        return self._files.read(key) is not None
+
+    def outlines(self, key: str) -> Iterator[Outline]:
+        """The outcomes that one file has, in few words.
 
         Raises:
             HistoryDamaged: it cannot be read.
         """
+        rows = _records(key, self._read(key), OBJECTS, lambda batch: batch, dict, OUTLINE)
+        return (Outline(row["object"], row["state"], row["lots"]) for row in rows)
+
+    def lots_of_file(self, key: str, ids: Collection[LotId] | None = None) -> Iterator[FinishedLot]:
+        """The lots that one file has, or those of these.
+
+        Raises:
+            HistoryDamaged: it cannot be read.
+        """
+        if ids is None:
+            return lots_in(key, self._read(key))
         names = pa.array([str(id_) for id_ in ids])
         return lots_in(key, self._read(key), lambda batch: batch.filter(pc.is_in(batch["lot"], names)))
 
@@ -217,10 +232,15 @@ def lots_in(key: str, data: bytes, keep: Keep = lambda batch: batch) -> Iterator
 
 
 def _records(
-    key: str, data: bytes, schema: pa.Schema, keep: Keep, record: Callable[[dict[str, Any]], Any]
+    key: str,
+    data: bytes,
+    schema: pa.Schema,
+    keep: Keep,
+    record: Callable[[dict[str, Any]], Any],
+    columns: Sequence[str] = (),
 ) -> Iterator[Any]:
     try:
-        for batch in from_parquet(data, schema):
+        for batch in from_parquet(data, schema, columns):
             yield from map(record, keep(batch).to_pylist())
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         why = str(error).partition("\n")[0] or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -54,6 +54,18 @@ class Outcome:
     def since(self) -> int:
         """As the ledger's index had it: epoch milliseconds."""
         return milliseconds(self.finished)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What the audit asks of an outcome: names as text."""
+
+    id: str
+    state: str
+    lots: list[str]
+
+
+OUTLINE = ("object", "state", "lots")  # its columns
 
 
 def object_row(finished: FinishedObject, tally: Tally) -> Row:
@@ -157,8 +169,8 @@ def to_parquet(rows: Iterable[Row], schema: pa.Schema) -> tuple[bytes, int]:
     return sink.getvalue(), number
 
 
-def from_parquet(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, some at a time, with the columns of the schema.
+def from_parquet(data: bytes, schema: pa.Schema, columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, some at a time, with these columns, or else all of the schema.
 
     Raises:
         pa.ArrowException, OSError: it is not a whole Parquet file, or its bytes were changed.
@@ -168,7 +180,7 @@ def from_parquet(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     missing = set(schema.names) - set(file.schema_arrow.names)
     if missing:
         raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-    yield from file.iter_batches(batch_size=_ROW_GROUP, columns=schema.names)
+    yield from file.iter_batches(batch_size=_ROW_GROUP, columns=list(columns) or schema.names)
 
 
 def _counts(counts: Counts) -> Row:

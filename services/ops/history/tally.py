@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from services.ops.grid import look_at, slices
+from services.ops.grid import Records, look_at, slices
 from services.ops.history.rows import Tally
 from services.shared.deadline import Deadline
 from services.shared.identities import LotId
-from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject
 
 
 class Tallies:
     """Walks over the grids of objects."""
 
-    def __init__(self, ledger: Ledger, deadline: Deadline | None = None) -> None:
+    def __init__(self, ledger: Records, deadline: Deadline | None = None) -> None:
         self._ledger = ledger
         self._deadline = deadline
 

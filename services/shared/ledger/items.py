@@ -154,6 +154,7 @@ def lot_from(item: Item) -> Lot:
         counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
         unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),
         files=tuple(LotFile(*file) for file in listed("files")),
+        generation=_number(item, "generation") or 1,
         reasons=dict(unpack(item["reasons"])) if "reasons" in item else {},
         archived=_text(item, "archived"),
         indexed="open" in item,

@@ -110,6 +110,7 @@ class Lot:
     counts: Counts = Counts()
     unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
     files: tuple[LotFile, ...] = ()  # once committed
+    generation: int = 1
     reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # once committed: by `reasons_key`
     archived: str = ""  # the last history file with it
     indexed: bool = False  # it is in the index: there is something to do about it, or the history will take it
