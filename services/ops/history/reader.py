@@ -75,16 +75,27 @@ class History:
             HistoryDamaged: a file cannot be read.
         """
 
+        for key in self.keys(HISTORY_OBJECTS, since, until):
+            for outcome in self.objects_of_file(str(key), dataset, prefix, states):
+                if (since is None or outcome.finished >= since) and (until is None or outcome.finished < until):
+                    yield outcome
+
+    def objects_of_file(
+        self, key: str, dataset: str = "", prefix: str = "", states: Collection[ObjectState] = ()
+    ) -> Iterator[Outcome]:
+        """The chosen outcomes that one file has.
+
+        Raises:
+            HistoryDamaged: it cannot be read.
+        """
+
         def keep(batch: pa.RecordBatch) -> pa.RecordBatch:
             masks = [pc.starts_with(batch["key"], prefix)] if prefix else []
             masks += [pc.equal(batch["dataset"], dataset)] if dataset else []
             masks += [pc.is_in(batch["state"], pa.array([state.value for state in states]))] if states else []
             return batch.filter(_all(masks)) if masks else batch
 
-        for key in self.keys(HISTORY_OBJECTS, since, until):
-            for outcome in objects_in(str(key), self._read(str(key)), keep):
-                if (since is None or outcome.finished >= since) and (until is None or outcome.finished < until):
-                    yield outcome
+        return objects_in(key, self._read(key), keep)
 
     def lots(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[ArchivedLot]:
         """Every generation of a lot that was finished in this time.

@@ -43,7 +43,7 @@ class Outcome:
     units: int
     created: datetime
     announced: datetime | None
-    finished: datetime
+    finished: datetime  # of an unfinished one: when it was announced
     reason: str
     advice: str
     by: str
@@ -92,6 +92,26 @@ def object_row(finished: FinishedObject, tally: Tally) -> Row:
         "refused": _refused(tally.refused),
         "lots": [str(lot) for lot in tally.lots],
     }
+
+
+def outcome_of_finished(finished: FinishedObject, tally: Tally) -> Outcome:
+    """What the row will say, for an outcome that is not in the history yet."""
+    known = finished.object
+    return Outcome(
+        id=known.id,
+        dataset=dataset_of(known.id.key),
+        state=known.state,
+        size=known.source.size,
+        units=known.plan.units,
+        created=known.source.created,
+        announced=known.seen,
+        finished=_time(finished.since),
+        reason=known.reason,
+        advice=known.advice,
+        by=finished.by,
+        note=finished.note,
+        tally=tally,
+    )
 
 
 def lot_row(finished: FinishedLot) -> Row:

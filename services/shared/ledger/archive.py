@@ -146,10 +146,13 @@ class Archive:
 
     def finished_objects(self, entries: Iterable[Entry]) -> list[FinishedObject]:
         """Those of these outcomes that still are what the ledger says, in order."""
-        return [
-            FinishedObject(object_from(item), since, _text(item, "retracted_by"), _text(item, "note"))
-            for item, since in self._unchanged(entries)
-        ]
+        return [_finished_object(item, since) for item, since in self._unchanged(entries)]
+
+    def finished_object(self, id_: ObjectId) -> FinishedObject | None:
+        """The outcome of this object that awaits the history; None where it is unfinished, or archived."""
+        item = self._table.get(object_key(id_))
+        waits = "open" in item and item["open"]["S"] == open_shard("done", id_)
+        return _finished_object(item, int(item["since"]["N"])) if waits else None
 
     def finished_lots(self, entries: Iterable[Entry]) -> list[FinishedLot]:
         """Those of these generations that still are what the ledger says, in order."""
@@ -274,6 +277,10 @@ class Archive:
 def _entered(since: int) -> Condition:
     """The item is in the index, and was entered at this time."""
     return Condition("attribute_exists(#open) AND since = :entered", {":entered": {"N": str(since)}})
+
+
+def _finished_object(item: Item, since: int) -> FinishedObject:
+    return FinishedObject(object_from(item), since, _text(item, "retracted_by"), _text(item, "note"))
 
 
 def _finished_lot(item: Item, since: int) -> FinishedLot:

@@ -32,6 +32,8 @@ QUEUE = "http://localhost/000000000000/events"
 ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "audit": (smelt, ["audit", *NAMES], ["-m", "services.ops.cli"]),
     "audit --unfinished": (smelt, ["audit", "--unfinished", *NAMES[:2]], ["-m", "services.ops.cli"]),
+    "history": (smelt, ["history", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "history archive": (smelt, ["history", "archive", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "services.ops.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),
