@@ -1,4 +1,4 @@
-"""`smelt history` over a real ledger and a real bucket: the same before and after the ledger has let go of its items."""
+"""`smelt history` over a real ledger and bucket: the same before and after the ledger has let go of its items."""
 
 from __future__ import annotations
 
