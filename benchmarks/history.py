@@ -58,7 +58,7 @@ class FolderHistory:
 
 
 def _aged(fleet: Any, items: int, archived: list[str] | None = None) -> Any:
-    """A fleet that was loaded yesterday; with `archived`, in these files, all of it, and all but its objects expired."""
+    """A fleet that was loaded yesterday; with `archived`, it is in these files, and all but its objects has expired."""
 
     class Aged(fleet):  # type: ignore[misc]
         batch: Item | None = None
@@ -125,7 +125,7 @@ def _aged(fleet: Any, items: int, archived: list[str] | None = None) -> Any:
             self.units_read += sum(-(-_size(i) // (4 * KIB)) for some in answer["Responses"].values() for i in some)
             return answer
 
-        def get_item(self, Key: Any, **_: Any) -> dict[str, Any]:  # noqa: N803
+        def get_item(self, **_: Any) -> dict[str, Any]:
             self.requests["GetItem"] += 1
             return {"Item": self.batch} if self.batch else {}
 

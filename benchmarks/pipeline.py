@@ -100,7 +100,11 @@ class _MemoryLots:
         return self._keep(replace(lot, progress=progress))
 
     def commit(
-        self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts], reasons: Sequence[Any] = ()
+        self,
+        lot: Lot,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        reasons: Sequence[Mapping[str, int]] = (),  # noqa: ARG002 (nobody asks for them here)
     ) -> Lot:
         return self._keep(
             replace(
