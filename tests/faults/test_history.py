@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from local.stack import Clients
-from services.ops.history.reader import History
+from services.ops.history.reader import History, HistoryDamaged
 from services.ops.history.writer import archive
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
+from services.shared.identities import LotId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LotState, ObjectState
 from tests.faults.rig import Rig, crash, shipment, shipments_and_nonsense
@@ -167,7 +168,7 @@ def test_a_restored_object_has_its_lots_and_units_and_expires_again_later(rig: R
     assert not rig.look_up().lots
     for _ in range(2):
         for source in {unit.object for unit in rig.units}:
-            History(history).restore(rig.ledger, source.id)
+            History(history).restore_object(rig.ledger, source.id)
         after = rig.look_up()
         assert after.lot_of == before.lot_of
         for lot in after.lots.values():
@@ -188,7 +189,7 @@ def test_a_restored_object_has_its_lots_and_units_and_expires_again_later(rig: R
 def test_what_was_about_to_expire_is_kept_by_a_restore(rig: Rig, history: MemoryHistory) -> None:
     run_archive(rig, history)
     for source in {unit.object for unit in rig.units}:
-        History(history).restore(rig.ledger, source.id)
+        History(history).restore_object(rig.ledger, source.id)
     assert let_expire(rig) == 0
 
 
@@ -204,7 +205,7 @@ def test_a_restore_that_died_at_any_step_is_repeated(
         interrupter = Interrupter(at, True, crash)
         ledger = Ledger(Interrupted(rig.dynamodb, interrupter, LEDGER_CALLS), rig.table, rig.clock)
         with suppress(Crash):
-            History(history).restore(ledger, source.id)
+            History(history).restore_object(ledger, source.id)
         if len(interrupter.calls) < at:
             break
     assert 5 < at < 39
@@ -226,5 +227,35 @@ def test_a_later_generation_is_a_further_row_in_a_file_of_its_own(rig: Rig, hist
     run_archive(rig, history)
     generations = [entry.found.generation for entry in History(history).lots() if entry.found.lot.id == lot.id]
     assert generations == [1, 2]
-    found = History(history).find_lots([lot.id])[lot.id]
+    found = History(history).locate([lot.id])[lot.id]
     assert (found.found.generation, found.file.endswith("-rewritten.parquet")) == (2, True)
+
+
+def test_lots_are_restored_by_name_but_not_one_that_was_retracted_whole(rig: Rig, history: MemoryHistory) -> None:
+    before = rig.look_up()
+    run_archive(rig, history)
+    let_expire(rig)
+    History(history).restore_lots(rig.ledger, [*before.lots, LotId("20260131T120000Z", "0" * 16)])
+    assert rig.look_up().lot_of == before.lot_of
+    let_expire(rig)
+    for key in [f"lot#{lot}" for lot in before.lots] + [f"unit#{unit.id}" for unit in rig.units]:
+        rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": {"S": key}})
+    for source in {unit.object for unit in rig.units}:
+        rig.dynamodb.update_item(
+            TableName=rig.table,
+            Key={"pk": {"S": f"object#{source.id}"}},
+            UpdateExpression="SET #state = :state",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={":state": {"S": "REJECTED"}},
+        )
+    History(history).restore_lots(rig.ledger, before.lots)
+    assert not list(rig.ledger.find_lots(before.lots))
+
+
+def test_an_object_whose_lots_no_file_has_is_not_restored_silently(rig: Rig, history: MemoryHistory) -> None:
+    run_archive(rig, history)
+    let_expire(rig)
+    for key in list(history.names("lots")):
+        del history.files[key]
+    with pytest.raises(HistoryDamaged, match="no file of the history has it"):
+        History(history).restore_object(rig.ledger, rig.units[0].object.id)

@@ -119,7 +119,7 @@ def files_of(ledger: Ledger, history: History, chosen: Iterable[Outcome]) -> dic
     files: dict[LotId, tuple[LotFile, ...]] = {}
     for few in in_batches_of_lots(wanted):
         files |= {lot.id: lot.files for lot in ledger.find_lots(few)}
-    archived = history.find_lots(wanted - files.keys())
+    archived = history.locate(wanted - files.keys())
     return files | {id_: entry.found.lot.files for id_, entry in archived.items()}
 
 

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.ops.errors import OperatorError
+from services.ops.grid import in_batches_of_lots
 from services.ops.history.files import HistoryFiles, S3HistoryFiles, parsed
 from services.ops.history.rows import OUTLINE, Outcome, Outline, from_parquet, lot_from, outcome_from
 from services.ops.history.schema import LOTS, OBJECTS
 from services.shared.identities import HISTORY_LOTS, HISTORY_OBJECTS, HistoryKey, LotId, ObjectId, milliseconds
 from services.shared.ledger.archive import FinishedLot
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import ObjectState
+from services.shared.ledger.records import Lot, ObjectState
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -107,8 +108,16 @@ class History:
             for found in lots_in(str(key), self._read(str(key))):
                 yield ArchivedLot(found, str(key))
 
-    def find_lots(self, ids: Iterable[LotId]) -> dict[LotId, ArchivedLot]:
-        """The latest generation of each of these lots that the history holds.
+    def find_lots(self, ids: Iterable[LotId]) -> Iterator[Lot]:
+        """Those of these lots that the history holds, as their latest generation.
+
+        Raises:
+            HistoryDamaged: a file cannot be read.
+        """
+        return (entry.found.lot for entry in self.locate(ids).values())
+
+    def locate(self, ids: Iterable[LotId]) -> dict[LotId, ArchivedLot]:
+        """The latest generation of each of these lots that the history holds, and its file.
 
         Raises:
             HistoryDamaged: a file cannot be read.
@@ -174,42 +183,60 @@ class History:
         known = next(iter(ledger.find_objects([object_id])), None)
         if known is None or not known.archived:
             return {}
-        return self.find_lots(self.outcome_of(object_id, known.archived).tally.lots)
+        return self.locate(self.outcome_of(object_id, known.archived).tally.lots)
 
-    def restore(self, ledger: Ledger, object_id: ObjectId) -> list[LotId]:
+    def restore_object(self, ledger: Ledger, id_: ObjectId) -> None:
         """Put the object's lots back into the ledger, with all their units, and let none of them expire.
 
         Safe to repeat. They expire again after another retention, unless they are rewritten.
 
         Raises:
-            HistoryDamaged: a file cannot be read, or a lot is in no file.
+            HistoryDamaged: a file cannot be read, or one of the lots is in no file.
         """
-        known = next(iter(ledger.find_objects([object_id])), None)
+        known = next(iter(ledger.find_objects([id_])), None)
         if known is None or not known.archived:
-            return []  # nothing of it can have expired
-        lots = self.outcome_of(object_id, known.archived).tally.lots
-        self.restore_lots(ledger, lots)
-        return list(lots)
+            return  # nothing of it can have expired
+        lots = self.outcome_of(id_, known.archived).tally.lots
+        lost = self._restore(ledger, lots, self.locate)
+        if lost:
+            raise HistoryDamaged(f"lot {min(lost)}", "it has left the ledger, and no file of the history has it")
 
-    def restore_lots(self, ledger: Ledger, ids: Collection[LotId]) -> None:
+    def restore_lots(self, ledger: Ledger, ids: Iterable[LotId]) -> None:
         """Put these lots back into the ledger, with all their units, and let none of them expire.
 
-        A lot that was in the ledger all the time stays as it is there.
+        A lot that is in the ledger stays as it is there. One that was retracted whole stays away, as does one that the
+        history does not know.
 
         Raises:
-            HistoryDamaged: a file cannot be read, or a lot is in no file.
+            HistoryDamaged: a file cannot be read.
         """
+        self._restore(ledger, list(ids), lambda gone: self._living(ledger, gone))
+
+    def _restore(
+        self, ledger: Ledger, ids: Collection[LotId], look: Callable[[set[LotId]], dict[LotId, ArchivedLot]]
+    ) -> set[LotId]:
+        """Gives those that are neither in the ledger nor found."""
         for id_ in ids:
             ledger.archive.keep_lot(id_)
-        gone = set(ids) - {lot.id for lot in ledger.find_lots(ids)}
-        archived = self.find_lots(gone)
-        for id_ in gone:
-            if id_ not in archived:
-                raise HistoryDamaged(f"lot {id_}", "it has left the ledger, and no file of the history has it")
-            ledger.archive.put_back(*archived[id_])
-        for lot in ledger.find_lots(ids):
-            for unit in lot.units:
-                ledger.archive.keep_unit(unit, lot.id)
+        gone = set(ids) - {lot.id for few in in_batches_of_lots(ids) for lot in ledger.find_lots(few)}
+        archived = look(gone)
+        for entry in archived.values():
+            ledger.archive.put_back(*entry)
+        for few in in_batches_of_lots(ids):
+            for lot in ledger.find_lots(few):
+                for unit in lot.units:
+                    ledger.archive.keep_unit(unit, lot.id)
+        return gone - archived.keys()
+
+    def _living(self, ledger: Ledger, ids: Iterable[LotId]) -> dict[LotId, ArchivedLot]:
+        """Those of these lots that an object is DONE with. The others were retracted whole since they were archived."""
+        archived = self.locate(ids)
+        objects = {unit.object for entry in archived.values() for unit in entry.found.lot.units}
+        named = set[LotId]()
+        for known in ledger.find_objects(objects):
+            if known.state is ObjectState.DONE and known.archived:
+                named.update(self.outcome_of(known.id, known.archived).tally.lots)
+        return {id_: entry for id_, entry in archived.items() if id_ in named}
 
     def _read(self, key: str) -> bytes:
         if key in self._cache:
