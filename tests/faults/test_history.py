@@ -229,6 +229,9 @@ def test_a_later_generation_is_a_further_row_in_a_file_of_its_own(rig: Rig, hist
     assert generations == [1, 2]
     found = History(history).locate([lot.id])[lot.id]
     assert (found.found.generation, found.file.endswith("-rewritten.parquet")) == (2, True)
+    let_expire(rig)
+    History(history).restore_object(rig.ledger, lot.units[0].object)
+    assert {back.id: back.generation for back in rig.look_up().lots.values()}[lot.id] == 2
 
 
 def test_lots_are_restored_by_name_but_not_one_that_was_retracted_whole(rig: Rig, history: MemoryHistory) -> None:

@@ -248,10 +248,11 @@ class Archive:
             "rows_read": {"N": str(lot.counts.read)},
             "rows_silver": {"N": str(lot.counts.silver)},
             "rows_quarantined": {"N": str(lot.counts.quarantined)},
-            "generation": {"N": str(found.generation)},
             "archived": {"S": file},
             "archived_generation": {"N": str(found.generation)},
         }
+        if found.generation > 1:  # the first one is not written, as `Lots.commit` does not
+            item["generation"] = {"N": str(found.generation)}
         for name, moment in (("claimed_at", found.claimed), ("committed_at", found.committed)):
             if moment:
                 item[name] = {"S": moment.isoformat(timespec="milliseconds")}
