@@ -103,7 +103,13 @@ class _MemoryLots:
     def record_progress(self, lot: Lot, progress: Progress) -> Lot:
         return self._keep(replace(lot, progress=progress))
 
-    def commit(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> Lot:
+    def commit(
+        self,
+        lot: Lot,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        reasons: Sequence[Mapping[str, int]] = (),  # noqa: ARG002 (nobody asks for them here)
+    ) -> Lot:
         return self._keep(
             replace(
                 lot,

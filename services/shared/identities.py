@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Self
 
 from services.shared.errors import Terminal
 
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
+HISTORY_ROOT = "history"
+HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
 UNKNOWN_RECORD_TYPE = "_unknown"
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
@@ -84,6 +86,11 @@ class LotId(NamedTuple):
     def day(self) -> date:
         """The UTC day of the first claim: the partition of the lot's quarantine, whoever executes it."""
         return datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).date()
+
+    @property
+    def claimed_ms(self) -> int:
+        """The time of the first claim, in epoch milliseconds; no commit of the lot is earlier."""
+        return milliseconds(datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
 
     @classmethod
     def new(cls, now: datetime) -> Self:
@@ -157,3 +164,51 @@ class LakeKey(NamedTuple):
         if match is None:
             raise ValueError(f"not a file that smelt writes: {key!r}")
         return cls(match[1], match[2], match[3], LotId.parse(match[4]), match[5], int(match[6] or 0))
+
+
+class HistoryKey(NamedTuple):
+    """A Parquet file of the history: `history/<table>/dt=YYYY-MM-DD/HHMMSSmmm-HHMMSSmmm-<token>[-rewritten].parquet`.
+
+    The day and the two times are those, in UTC, at which its first and its last row were finished: so names tell which
+    file may hold what. Lots of a later generation than the first have files of their own.
+    """
+
+    table: str  # HISTORY_OBJECTS or HISTORY_LOTS
+    first_ms: int  # epoch milliseconds
+    last_ms: int  # of the same UTC day
+    token: str  # 8 hex digits
+    rewritten: bool = False
+
+    @property
+    def day(self) -> date:
+        return _moment(self.first_ms).date()
+
+    def __str__(self) -> str:
+        times = "-".join(f"{_moment(at):%H%M%S}{at % 1000:03d}" for at in (self.first_ms, self.last_ms))
+        end = "-rewritten" if self.rewritten else ""
+        return f"{HISTORY_ROOT}/{self.table}/dt={self.day.isoformat()}/{times}-{self.token}{end}.parquet"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        match = re.fullmatch(
+            r"history/(objects|lots)/dt=(\d{4}-\d\d-\d\d)/(\d{9})-(\d{9})-([0-9a-f]{8})(-rewritten)?\.parquet", key
+        )
+        if match is None:
+            raise ValueError(f"not a file of the history: {key!r}")
+        first, last = (
+            datetime.strptime(f"{match[2]} {time}000", "%Y-%m-%d %H%M%S%f").replace(tzinfo=UTC)
+            for time in (match[3], match[4])
+        )
+        return cls(match[1], milliseconds(first), milliseconds(last), match[5], bool(match[6]))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Epoch milliseconds, exact."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _moment(at_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=at_ms)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from services.ops.cli import audit, contracts, dlq, redrive, smoke, status, sweep
+from services.ops.cli import audit, contracts, dlq, history, redrive, smoke, status, sweep
 from services.ops.cli.console import make_app
 
 app = make_app("Bronze JSON to Silver Parquet: what operators and authors of contracts need.")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(history.app, name="history")
 app.command("audit")(audit.audit_pipeline)
 app.command("redrive")(redrive.redrive_letters)
 app.command("smoke")(smoke.smoke_pipeline)

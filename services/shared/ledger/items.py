@@ -49,7 +49,7 @@ def lot_key(id_: LotId) -> Item:
 
 
 def open_shard(kind: str, id_: ObjectId | LotId) -> str:
-    """The hash key in the index of open work: `object#07`, `lot#31`."""
+    """The hash key in the index: `object#07`, `lot#31` are open work; `done#07`, `committed#31` await the history."""
     number = int.from_bytes(hashlib.blake2b(str(id_).encode(), digest_size=2).digest()) % OPEN_SHARDS
     return f"{kind}#{number:02d}"
 
@@ -76,6 +76,7 @@ def pack_progress(progress: Progress) -> Item:
             "counts": [counts.read, counts.silver, counts.quarantined],
             "files": files,
             "contracts": dict(progress.contracts),
+            "reasons": dict(progress.reasons),
         }
     )
 
@@ -118,6 +119,8 @@ def object_from(item: Item) -> LedgerObject:
         version_at=_time(item, "version_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
+        archived=_text(item, "archived"),
+        indexed="open" in item,
     )
 
 
@@ -152,6 +155,10 @@ def lot_from(item: Item) -> Lot:
         counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
         unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),
         files=tuple(LotFile(*file) for file in listed("files")),
+        generation=_number(item, "generation") or 1,
+        reasons=dict(unpack(item["reasons"])) if "reasons" in item else {},
+        archived=_text(item, "archived"),
+        indexed="open" in item,
     )
 
 
@@ -166,7 +173,8 @@ def record_from(item: Item) -> LedgerObject | Lot | UnitRecord:
 def _progress_from(attribute: Item) -> Progress:
     found = unpack(attribute)
     files = tuple(LotFile(*file) for file in found["files"])
-    return Progress(tuple(found["position"]), found["part"], Counts(*found["counts"]), files, found["contracts"])
+    position, counts = tuple(found["position"]), Counts(*found["counts"])
+    return Progress(position, found["part"], counts, files, found["contracts"], found["reasons"])
 
 
 def _number(item: Item, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,6 +88,10 @@ class Progress:
     counts: Counts
     files: tuple[LotFile, ...]
     contracts: Mapping[str, str]
+    reasons: Mapping[str, int] = field(default_factory=dict)  # refused rows by reason code
+
+
+UNKNOWN_REASON = "unknown"  # of refused rows whose reasons the lot does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +111,32 @@ class Lot:
     counts: Counts = Counts()
     unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
     files: tuple[LotFile, ...] = ()  # once committed
+    generation: int = 1
+    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # once committed: by `reasons_key`
+    archived: str = ""  # the last history file with it
+    indexed: bool = False  # it is in the index: there is something to do about it, or the history will take it
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the history holds it as it is."""
+        return bool(self.archived) and not self.indexed
+
+    def reasons_of(self, unit: UnitId, counts: Counts) -> dict[str, int]:
+        """Why rows of this unit were refused: rows by reason code. They add up to what the unit's counts say."""
+        told = self.reasons.get(reasons_key(unit), {})
+        if sum(told.values()) == counts.quarantined:
+            return dict(told)
+        return {UNKNOWN_REASON: counts.quarantined} if counts.quarantined else {}
 
     @property
     def ran_out_of_time(self) -> bool:
         """Whether its last worker gave it back without progress for want of time; not where that one died."""
         return self.stalled and self.lease_until == 0
+
+
+def reasons_key(unit: UnitId) -> str:
+    """A unit's short name among the units of its lot: it stays the same when other units leave the lot."""
+    return hashlib.blake2b(str(unit).encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +152,13 @@ class LedgerObject:
     version_at: datetime | None = None  # time of the event that announced the version that is read
     reason: str = ""  # why it is REJECTED: a code
     advice: str = ""  # and what can be done
+    archived: str = ""  # the last history file with it
+    indexed: bool = False  # it is in the index: there is something to do about it, or the history will take it
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the history holds it as it is."""
+        return bool(self.archived) and not self.indexed
 
     @property
     def source(self) -> BronzeObject:

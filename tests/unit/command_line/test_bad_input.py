@@ -38,6 +38,8 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "dlq drop": (smelt, ["dlq", "drop", "--committed", *LETTERS], ["-m", "services.ops.cli"]),
     "redrive": (smelt, REDRIVE, ["-m", "services.ops.cli"]),
     "status": (smelt, ["status", *NAMES[:2], "--queue", QUEUE], ["-m", "services.ops.cli"]),
+    "history": (smelt, ["history", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "history archive": (smelt, ["history", "archive", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "services.ops.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),

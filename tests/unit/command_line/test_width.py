@@ -14,6 +14,8 @@ SMELT = ["-m", "services.ops.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
+    [*SMELT, "history", "--help"],
+    [*SMELT, "history", "archive", "--help"],
     [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
     [*SMELT, "dlq", "--help"],
