@@ -114,7 +114,7 @@ class Lot:
     generation: int = 1
     reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # once committed: by `reasons_key`
     archived: str = ""  # the last history file with it
-    indexed: bool = False  # it is in the index: there is something to do about it, or the history will take it
+    indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
 
     @property
     def is_archived(self) -> bool:
@@ -153,7 +153,7 @@ class LedgerObject:
     reason: str = ""  # why it is REJECTED: a code
     advice: str = ""  # and what can be done
     archived: str = ""  # the last history file with it
-    indexed: bool = False  # it is in the index: there is something to do about it, or the history will take it
+    indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
 
     @property
     def is_archived(self) -> bool:
