@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from local.athena import LocalAthena
+from workbench.query.athena import LocalAthena
 from local.demo.pipeline import Pipeline, Upload, lake_of, pipeline
 from local.demo.runs import Run, new_run
 from local.demo.screens import NEXT, account, show_answer, show_audit, show_uploads

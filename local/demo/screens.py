@@ -10,7 +10,7 @@ from types import NoneType
 
 from rich.markup import escape
 
-from local.athena import Answer, LocalAthena
+from workbench.query.athena import Answer, LocalAthena
 from local.demo.pipeline import UNIT_BYTES, Upload
 from services.ops.audit.audit import Audit
 from services.ops.cli.console import make_table, show

@@ -1,0 +1,2 @@
+def infer_contract() -> None:
+    """x"""

@@ -1,0 +1,119 @@
+"""Tasks on one or several processes. A worker ends with its parent, however that ends.
+
+Processes are started afresh (spawn): Arrow's threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for_end
+from typing import Any
+
+from services.ops.errors import OperatorError
+from workbench.inprocess.pipeline import MIB, NO_LIMIT_SECONDS
+from workbench.trial.work import Done, Settings, Task, work
+
+WORKER_BYTES = 512 * MIB  # what a worker may take; docs/benchmarks.md has the peaks
+LEAST_BYTES = 8 * MIB  # of input for each process; less is read before a second one has started
+_SECONDS_BETWEEN = 0.1
+_AHEAD = 2  # tasks for each process that wait, so that none is idle
+
+Watch = Callable[[int], None]  # told how many bytes were read so far
+
+
+def default_jobs() -> int:
+    """All cores that this process may use, as far as half of the machine's memory allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(cores, memory // 2 // WORKER_BYTES))
+
+
+def work_through(tasks: Iterable[Task], settings: Settings, jobs: int, watch: Watch) -> Iterator[Done]:
+    """Carry out tasks, in this process if `jobs` is 1. What became of each comes in no order.
+
+    Raises:
+        OperatorError: a worker was killed.
+        OSError: the disk is full, or a file cannot be read.
+    """
+    if jobs == 1:
+        yield from _here(tasks, settings, watch)
+    else:
+        yield from _side_by_side(iter(tasks), settings, jobs, watch)
+
+
+def _here(tasks: Iterable[Task], settings: Settings, watch: Watch) -> Iterator[Done]:
+    read = 0
+
+    def on_bytes(number: int) -> None:
+        nonlocal read
+        read += number
+        watch(read)
+
+    for task in tasks:
+        yield work(task, settings, on_bytes)
+
+
+def _side_by_side(tasks: Iterator[Task], settings: Settings, jobs: int, watch: Watch) -> Iterator[Done]:
+    context = multiprocessing.get_context("spawn")
+    read, stop = context.Value("q", 0), context.Value("b", 0)
+    with ProcessPoolExecutor(jobs, context, _begin, (settings, read, stop)) as pool:
+        try:
+            flying: set[Future[Done]] = set()
+            while True:
+                while len(flying) < jobs * _AHEAD and (task := next(tasks, None)):
+                    flying.add(pool.submit(_work, task))
+                if not flying:
+                    return
+                landed, flying = wait(flying, _SECONDS_BETWEEN, FIRST_COMPLETED)
+                watch(read.value)
+                for future in landed:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise OperatorError(
+                "A worker process was killed, probably because memory ran out: run this again with --jobs 1."
+            ) from error
+        finally:
+            stop.value = 1  # whatever ends this, what is still flying is not wanted
+            pool.shutdown(cancel_futures=True)
+
+
+# In a worker's process
+
+
+_worker: tuple[Settings, Any, Any]
+
+
+def _begin(settings: Settings, read: Any, stop: Any) -> None:
+    global _worker  # noqa: PLW0603 (the only state that a pool hands to its tasks)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent decides
+    _worker = settings, read, stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_end([parent.sentinel])
+        os._exit(1)
+
+
+def _work(task: Task) -> Done:
+    settings, read, stop = _worker
+
+    def on_bytes(number: int) -> None:
+        with read.get_lock():
+            read.value += number
+
+    def remaining() -> float:
+        if stop.value:
+            sys.exit("stopped")
+        return NO_LIMIT_SECONDS
+
+    return work(task, settings, on_bytes, remaining)
