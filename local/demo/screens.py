@@ -10,13 +10,13 @@ from types import NoneType
 
 from rich.markup import escape
 
-from workbench.query.athena import Answer, LocalAthena
 from local.demo.pipeline import UNIT_BYTES, Upload
 from services.ops.audit.audit import Audit
 from services.ops.cli.console import make_table, show
 from services.shared.identities import SILVER_ROOT, LakeKey
 from services.shared.ledger.records import Counts, Lot
 from services.shared.units import Plan
+from workbench.query.athena import Answer, LocalAthena
 
 NEXT = """
 Try next:

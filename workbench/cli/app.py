@@ -5,7 +5,7 @@ Commands import what they need when they run: `smelt audit` does not wait for Du
 
 from __future__ import annotations
 
-from services.ops.cli.app import app
+from services.ops.cli.app import app as app
 from workbench.cli import infer, query, trial
 
 app.command("try")(trial.try_files)

@@ -99,7 +99,7 @@ class LocalAthena:
         self._connection.execute(f"CREATE TABLE {name} ({', '.join(typed)})")
 
 
-def statements_of(sql: str) -> list[exp.Expression]:
+def statements_of(sql: str) -> list[exp.Expr]:
     """The statements of a text in Athena's SQL.
 
     Raises:

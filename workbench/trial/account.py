@@ -51,7 +51,7 @@ class RefusedFile:
 
 @dataclass(slots=True)
 class Account:
-    """The whole trial. `complete` says that every unit of every file is accounted for, and every row is in one place."""
+    """The whole trial. `complete` says that the rows that were read are those in Silver and quarantine."""
 
     out: str
     contracts: Mapping[str, str]  # dataset -> version, of the contracts that judged

@@ -51,7 +51,9 @@ def _files_of(name: str) -> Iterator[Path]:
         yield from _files_in(path)
     elif path.exists():
         if not path.is_file():
-            raise OperatorError(f"{name}: is not a file that can be read twice. Write what it gives to a file, try that.")
+            raise OperatorError(
+                f"{name}: is not a file that can be read twice. Write what it gives to a file, try that."
+            )
         yield path
     else:
         for match in map(Path, sorted(glob.glob(name, recursive=True))):  # noqa: PTH207 (the pattern may be absolute)
@@ -98,8 +100,8 @@ def choose_dataset(dataset: str, contracts: Mapping[str, Contract], folder: Path
     """
     if dataset not in contracts:
         raise OperatorError(
-            f"{dataset}: no contract in {folder} describes this dataset; there are {_listed(contracts)}. Write one with "
-            f"`smelt infer FILE... --name {dataset} --out {folder}/{dataset}.yaml`."
+            f"{dataset}: no contract in {folder} describes this dataset; there are {_listed(contracts)}. "
+            f"Write one with `smelt infer FILE... --name {dataset} --out {folder}/{dataset}.yaml`."
         )
     return dataset
 

@@ -59,7 +59,7 @@ class Refused:
 class Done:
     """What became of a task."""
 
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     files: list[LotFile] = field(default_factory=list)
     given_up: dict[ObjectId, str] = field(default_factory=dict)
 

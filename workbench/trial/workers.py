@@ -91,7 +91,7 @@ _worker: tuple[Settings, Any, Any]
 
 
 def _begin(settings: Settings, read: Any, stop: Any) -> None:
-    global _worker  # noqa: PLW0603 (the only state that a pool hands to its tasks)
+    global _worker  # the only way in which a pool hands its tasks something
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent decides
     _worker = settings, read, stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
