@@ -78,19 +78,22 @@ def _progress(size: int) -> Iterator[Watch]:
 def _show(account: Account) -> None:
     table = make_table(
         "What became of every row",
-        *("dataset", "Silver", "quarantined", "with unknown fields", "files", "MB"),
-        right={"Silver", "quarantined", "with unknown fields", "files", "MB"},
+        *("dataset", "Silver", "quarantined", "with unknown fields", "files", "Parquet"),
+        right={"Silver", "quarantined", "with unknown fields", "files", "Parquet"},
     )
     for name, one in sorted(account.datasets.items()):
         numbers = f"{one.silver:,}", f"{one.quarantined:,}", f"{one.rescued:,}", f"{one.files:,}"
-        table.add_row(name, *numbers, f"{one.bytes / 1e6:,.1f}")
+        table.add_row(name, *numbers, _size(one.bytes))
     if account.datasets:
         show(table)
     for dataset, keys in account.unknown_fields.items():
         show(f"{dataset}: kept as text in _rescued, because the contract does not know them: {', '.join(keys)}")
     for refusal in account.refusals:
         field = f" in {refusal.field}" if refusal.field else ""
-        show(f"{refusal.dataset}: {refusal.reason}{field}: {refusal.rows:,} rows refused", style="yellow")
+        show(
+            f"{refusal.dataset}: {refusal.reason}{field}: {refusal.rows:,} {_rows(refusal.rows)} refused",
+            style="yellow",
+        )
         for example in refusal.examples:
             _show_example(example)
     for refused in account.refused_files:
@@ -105,17 +108,29 @@ def _show_example(example: Example) -> None:
 
 
 def _show_sums(account: Account) -> None:
-    show(
-        f"{account.rows:,} rows = {account.silver:,} in Silver + {account.quarantined:,} in quarantine",
-        style=None if account.all_right else "yellow",
-    )
-    size, seconds = account.bytes / 1e6, max(account.seconds, 0.001)
+    places = f"{account.silver:,} in Silver + {account.quarantined:,} in quarantine"
+    show(f"{account.rows:,} {_rows(account.rows)} = {places}", style=None if account.all_right else "yellow")
+    seconds = max(account.seconds, 0.001)
     processes = f"{account.jobs} processes" if account.jobs > 1 else "1 process"
     files = "file" if account.files == 1 else "files"
-    show(f"{account.files:,} {files}, {size:,.1f} MB in {seconds:,.1f} s ({size / seconds:,.0f} MB/s, {processes})")
+    speed = f"{_size(account.bytes / seconds)}/s, {processes}"
+    show(f"{account.files:,} {files}, {_size(account.bytes)} in {seconds:,.1f} s ({speed})")
     show(f"Parquet: {account.out}/silver and {account.out}/quarantine, by dataset and day")
     if account.silver:
         show(f'Next: smelt query --silver {account.out} "SELECT * FROM silver LIMIT 5"')  # noqa: S608 (shown only)
+
+
+def _rows(number: int) -> str:
+    return "row" if number == 1 else "rows"
+
+
+def _size(number: float) -> str:
+    """Bytes for people: decimal units."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} GB"
 
 
 def _plain(text: str) -> str:

@@ -26,7 +26,7 @@ from workbench.infer.draft import Drafts, choose_event_time, choose_key, column_
 from workbench.infer.evidence import gather
 from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
 
-_OF_NO_COLUMN = "is read by no column"
+_OF_NO_COLUMN = "cannot be the name of a column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ def _misread(drafts: Drafts, contract: Contract, sample: Sample, now: datetime) 
                 unread = names.keys() & read_row(verdict.rescued.encode()).items.keys()
                 wrong |= {names[key]: _OF_NO_COLUMN for key in unread}
         else:
-            wrong.setdefault(_field_of(verdict.field, drafts), f"is refused by the judge: {verdict.reason}")
+            name = _field_of(verdict.field, drafts)
+            is_read = name in names  # under its own name
+            wrong.setdefault(name, f"is refused by the judge: {verdict.reason}" if is_read else _OF_NO_COLUMN)
     return wrong
 
 

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
+TABLE = "memory"
+
+
 class TransactionCanceledException(ClientError):
     """A transaction of which a condition failed."""
 
 
 class MemoryDynamoDB:
-    """One table with the hash key `pk` and the index of open work (hash key `open`, range key `since`)."""
+    """One table, TABLE, with the hash key `pk` and the index of open work (hash key `open`, range key `since`)."""
 
     exceptions = SimpleNamespace(TransactionCanceledException=TransactionCanceledException)
 
@@ -35,13 +38,15 @@ class MemoryDynamoDB:
 
     # -- reads -------------------------------------------------------------------------------------------------
 
-    def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803 (boto3's names)
+    def get_item(self, *, TableName: str, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803 (boto3's names)
+        _check(TableName)
         with self._lock:
             found = self._items.get(Key["pk"]["S"])
             return {"Item": dict(found)} if found is not None else {}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
         ((table, asked),) = RequestItems.items()
+        _check(table)
         with self._lock:
             found = (self._items.get(key["pk"]["S"]) for key in asked["Keys"])
             return {"Responses": {table: [dict(item) for item in found if item is not None]}}
@@ -71,14 +76,14 @@ class MemoryDynamoDB:
 
     # -- writes ------------------------------------------------------------------------------------------------
 
-    def put_item(self, *, Item: Item, **condition: Any) -> dict[str, Any]:  # noqa: N803
-        return self._write("PutItem", {"Item": Item, **condition})
+    def put_item(self, **request: Any) -> dict[str, Any]:
+        return self._write("PutItem", request)
 
-    def update_item(self, *, Key: Item, UpdateExpression: str, **condition: Any) -> dict[str, Any]:  # noqa: N803
-        return self._write("UpdateItem", {"Key": Key, "UpdateExpression": UpdateExpression, **condition})
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        return self._write("UpdateItem", request)
 
-    def delete_item(self, *, Key: Item, **condition: Any) -> dict[str, Any]:  # noqa: N803
-        return self._write("DeleteItem", {"Key": Key, **condition})
+    def delete_item(self, **request: Any) -> dict[str, Any]:
+        return self._write("DeleteItem", request)
 
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
         requests = [request for entry in TransactItems for request in entry.values()]
@@ -104,6 +109,7 @@ class MemoryDynamoDB:
         raise ClientError(error, operation)
 
     def _is_allowed(self, request: Mapping[str, Any]) -> bool:
+        _check(request["TableName"])
         condition = request.get("ConditionExpression")
         return condition is None or holds(condition, self._items.get(_key(request), {}), *_words(request))
 
@@ -120,7 +126,13 @@ class MemoryDynamoDB:
 
 def memory_ledger() -> Ledger:
     """A ledger in memory, empty."""
-    return Ledger(cast("DynamoDBClient", MemoryDynamoDB()), "memory")
+    return Ledger(cast("DynamoDBClient", MemoryDynamoDB()), TABLE)
+
+
+def _check(table: str) -> None:
+    if table != TABLE:
+        error: Any = {"Error": {"Code": "ResourceNotFoundException", "Message": f"no table {table}"}}
+        raise ClientError(error, "DynamoDB")
 
 
 def _key(request: Mapping[str, Any]) -> str:

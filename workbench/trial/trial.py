@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -54,7 +55,9 @@ def run_trial(
         account.rows = counts.read
         account.complete = (account.silver, account.quarantined) == (counts.silver, counts.quarantined)
         files = {local_object(one.path, one.dataset, created).id: one.path for one in inputs}
-        account.refused_files += [RefusedFile(str(files[id_]), "unreadable", why) for id_, why in given_up.items()]
+        account.refused_files += [
+            RefusedFile(str(files[id_]), "unreadable", _without(id_, why)) for id_, why in given_up.items()
+        ]
         account.refusals = read_refusals(place.folder, {str(id_): path for id_, path in files.items()})
         for dataset, rows in count_rescued(place.folder).items():
             account.dataset(dataset).rescued = rows
@@ -63,6 +66,11 @@ def run_trial(
         (place.folder / ACCOUNT).write_text(json.dumps(account.as_document(), indent=2) + "\n", "utf-8")
         place.keep()
     return account
+
+
+def _without(id_: ObjectId, why: str) -> str:
+    """A failure's sentence without the name of the unit that it begins with."""
+    return re.sub(rf"^{re.escape(str(id_))}(@\d+-\d+)?:? ", "", why)
 
 
 def _add(account: Account, done: Done) -> None:

@@ -13,7 +13,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_end
+from types import FrameType
 from typing import Any
 
 from services.ops.errors import OperatorError
@@ -56,22 +58,32 @@ def _here(tasks: Iterable[Task], settings: Settings, watch: Watch) -> Iterator[D
         read += number
         watch(read)
 
-    for task in tasks:
-        yield work(task, settings, on_bytes)
+    with _noticed_interrupts() as check:
+
+        def remaining() -> float:
+            check()
+            return NO_LIMIT_SECONDS
+
+        for task in tasks:
+            yield work(task, settings, on_bytes, remaining)
 
 
 def _side_by_side(tasks: Iterator[Task], settings: Settings, jobs: int, watch: Watch) -> Iterator[Done]:
     context = multiprocessing.get_context("spawn")
     read, stop = context.Value("q", 0), context.Value("b", 0)
-    with ProcessPoolExecutor(jobs, context, _begin, (settings, read, stop)) as pool:
+    with (
+        ProcessPoolExecutor(jobs, context, _begin, (settings, read, stop)) as pool,
+        _noticed_interrupts() as check,
+    ):
         try:
             flying: set[Future[Done]] = set()
             while True:
                 while len(flying) < jobs * _AHEAD and (task := next(tasks, None)):
-                    flying.add(pool.submit(_work, task))
+                    flying.add(_submit(pool, task))
                 if not flying:
                     return
                 landed, flying = wait(flying, _SECONDS_BETWEEN, FIRST_COMPLETED)
+                check()
                 watch(read.value)
                 for future in landed:
                     yield future.result()
@@ -84,6 +96,40 @@ def _side_by_side(tasks: Iterator[Task], settings: Settings, jobs: int, watch: W
             pool.shutdown(cancel_futures=True)
 
 
+def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Done]:
+    """Hand a task on. A process that starts for it never hears of Ctrl-C: what is blocked here is blocked there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_work, task)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _noticed_interrupts() -> Iterator[Callable[[], None]]:
+    """Ctrl-C ends the work even where a library that is being imported swallows it: gives a check to be called often."""
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    is_ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if is_ours:  # not where it is ignored, as behind `&`
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, before)
+
+
 # In a worker's process
 
 
@@ -92,7 +138,6 @@ _worker: tuple[Settings, Any, Any]
 
 def _begin(settings: Settings, read: Any, stop: Any) -> None:
     global _worker  # the only way in which a pool hands its tasks something
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent decides
     _worker = settings, read, stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
