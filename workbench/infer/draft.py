@@ -86,7 +86,7 @@ def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
     taken = {key for key in evidence if _NAME.fullmatch(key)}
     for key, one in evidence.items():
         name = column_name(key)
-        if key != name and (not name or name in taken):
+        if not name or (key != name and name in taken):
             found.left_out[key] = "cannot be a column's name" if not name else f"{name} is another key's column"
             continue
         fitting = fit(one)

@@ -48,7 +48,7 @@ def infer(
         OperatorError: the name cannot be a dataset's, there are no usable rows, or no field says when they happened.
         OSError: a file cannot be read.
     """
-    if column_name(dataset) != dataset or dataset == "replay":
+    if not dataset or column_name(dataset) != dataset or dataset == "replay":
         raise OperatorError(
             f"{dataset!r} cannot be a dataset's name: lower-case letters, digits and _, beginning with a letter."
         )
@@ -66,6 +66,7 @@ def infer(
         text, contract = _loaded(findings)
         wrong = _misread(drafts, contract, sample, now)
         if not wrong:
+            _check(text, contract)
             return Inferred(text, contract, findings, sample)
         for name, why in wrong.items():
             _retreat(drafts, name, why)
@@ -83,15 +84,21 @@ def _no_rows(sample: Sample, dataset: str) -> str:
 
 
 def _loaded(findings: Findings) -> tuple[str, Contract]:
-    """The contract file with its fields' ids, checked as `smelt contracts check` does."""
+    """The contract file with its fields' ids."""
     with tempfile.TemporaryDirectory(prefix="smelt-infer-") as folder:
         file = Path(folder) / f"{findings.dataset}.yaml"
         file.write_text(text_of(findings), "utf-8")
         write_ids(file)
-        report = check(Path(folder))
-        if not report.accepted:
-            raise RuntimeError(f"the inferred contract is not valid: {report.findings}")
         return file.read_text("utf-8"), load_contract(file)
+
+
+def _check(text: str, contract: Contract) -> None:
+    """As `smelt contracts check` does."""
+    with tempfile.TemporaryDirectory(prefix="smelt-infer-") as folder:
+        (Path(folder) / f"{contract.dataset}.yaml").write_text(text, "utf-8")
+        report = check(Path(folder))
+    if report.findings:
+        raise RuntimeError(f"the inferred contract is not valid: {report.findings}")
 
 
 def _misread(drafts: Drafts, contract: Contract, sample: Sample, now: datetime) -> dict[str, str]:

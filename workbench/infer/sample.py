@@ -38,7 +38,7 @@ def take_sample(files: Sequence[Path], dataset: str, rows: int = ROWS) -> Sample
     """About `rows` rows of these files, those of other record types left out.
 
     Raises:
-        UnacceptableKey: a file's name says that it holds something else.
+        NotTaken: a file's name says that it holds something else.
         OSError: a file cannot be read.
     """
     sample = Sample()

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from services.ops.errors import OperatorError
 from services.shared.errors import Terminal
+from services.shared.identities import UnacceptableKey
 from services.shared.units import Unit
 from services.transform.blocks import RowBlock
 from services.transform.reading.reader import UnitReader
@@ -17,11 +19,15 @@ from workbench.inprocess.pipeline import MAX_ROW_BYTES, MIB
 _NO_DATASET = "any"
 
 
+class NotTaken(OperatorError):
+    """A file that a pipeline would reject because of its name."""
+
+
 def first_rows(file: Path, rows: int) -> Iterator[bytes]:
     """The first rows of a file; none of one that cannot be read.
 
     Raises:
-        UnacceptableKey: the file's name says that it holds something else.
+        NotTaken: the file's name says that it holds something else.
         OSError: it cannot be opened.
     """
     return islice(rows_between(file, 0, file.stat().st_size), rows)
@@ -33,11 +39,14 @@ def rows_between(file: Path, start: int, end: int, block_bytes: int = MIB) -> It
     A compressed file, an array or a document has all its rows at its start, 0.
 
     Raises:
-        UnacceptableKey: the file's name says that it holds something else.
+        NotTaken: the file's name says that it holds something else.
         OSError: it cannot be opened.
     """
     source = local_object(file, _NO_DATASET, datetime.now(UTC))
-    _ = source.bronze_key
+    try:
+        _ = source.bronze_key
+    except UnacceptableKey as error:
+        raise NotTaken(f"{file}: {error.reason}: {error.advice}.") from error
     if not source.size:
         return
     lake = FolderLake({source.id: file.resolve()}, file.parent)

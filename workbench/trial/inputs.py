@@ -11,10 +11,9 @@ from pathlib import Path
 from services.ops.errors import OperatorError
 from services.shared.contract.loader import load_contract, load_contracts
 from services.shared.contract.model import Contract
-from services.shared.identities import UnacceptableKey
 from services.shared.judge.row_json import own_record_type, read_row
 from services.shared.judge.verdicts import RECORD_TYPE, Rejection
-from workbench.inprocess.rows import first_rows
+from workbench.inprocess.rows import NotTaken, first_rows
 
 _LOOKED_AT = 100  # rows of a file, to learn its dataset
 
@@ -142,7 +141,7 @@ def _record_types(file: Path) -> list[str]:
                 continue
             if own is not None:
                 found.setdefault(own)
-    except UnacceptableKey:
+    except NotTaken:
         return []
     return list(found)
 

@@ -107,7 +107,7 @@ def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Done]:
 
 @contextmanager
 def _noticed_interrupts() -> Iterator[Callable[[], None]]:
-    """Ctrl-C ends the work even where a library that is being imported swallows it: gives a check to be called often."""
+    """Gives a check, to be called often: Ctrl-C ends the work even where a library that is imported swallows it."""
     came = False
 
     def note(_number: int, _frame: FrameType | None) -> None:

@@ -10,12 +10,15 @@ import pytest
 
 from local.ministack import ROOT
 
-SMELT = ["-m", "services.ops.cli"]
+SMELT = ["-m", "workbench.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
     [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
+    [*SMELT, "try", "--help"],
+    [*SMELT, "infer", "--help"],
+    [*SMELT, "query", "--help"],
     [*SMELT, "contracts", "--help"],
     [*SMELT, "contracts", "check", "--help"],
     [*SMELT, "contracts", "number", "--help"],
