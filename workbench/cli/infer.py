@@ -22,7 +22,8 @@ def infer_contract(
     files: FilesArgument,
     name: Annotated[str, typer.Option(metavar="NAME", help="The dataset that the contract describes.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write it here, such as contracts/NAME.yaml, not on the screen.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it here, not on the screen: NAME.yaml in the folder of contracts."),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="How many rows are looked at.")] = _ROWS,
     allowed_values: Annotated[
