@@ -5,9 +5,12 @@ Commands import what they need when they run: `smelt audit` does not wait for Du
 
 from __future__ import annotations
 
-from services.ops.cli.app import app as app
+from services.ops.cli.app import app as operators
+from services.ops.cli.console import make_app
 from workbench.cli import infer, query, trial
 
+app = make_app("Bronze JSON to Silver Parquet: on your own files, for authors of contracts, and for operators.")
 app.command("try")(trial.try_files)
 app.command("infer")(infer.infer_contract)
 app.command("query")(query.query_silver)
+app.add_typer(operators)

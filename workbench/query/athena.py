@@ -70,10 +70,14 @@ class LocalAthena:
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
-            result = self._connection.execute(statements[0].sql("duckdb"))
-            yield [column[0] for column in result.description or ()]
-            while rows := result.fetchmany(rows_at_once):
-                yield rows
+            result = self._connection.sql(statements[0].sql("duckdb"))
+            if result is None:  # a statement that gives no rows
+                yield []
+                return
+            reader = result.to_arrow_reader(rows_at_once)  # DuckDB's own rows need pytz for timestamps
+            yield reader.schema.names
+            for batch in reader:
+                yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         except duckdb.Error as error:
             raise QueryError(f"{_first_lines(error)} Tables: {', '.join(self._names())}.") from error
 

@@ -37,6 +37,11 @@ def asked(smelt: Smelt, *arguments: object) -> list[dict[str, object]]:
         ("SELECT DATE_DIFF('day', DATE '2026-01-01', MAX(CAST(at AS DATE))) AS days FROM orders", [{"days": 2}]),
         ("SELECT APPROX_DISTINCT(order_id) AS n FROM orders WHERE regexp_like(order_id, '^o')", [{"n": 3}]),
         ("SELECT order_id FROM orders WHERE order_id = 'none'", []),
+        ("SELECT at FROM orders WHERE order_id = 'o0'", [{"at": "2026-01-01 08:00:00+00:00"}]),
+        (
+            "SELECT SUM(total) AS n, MAX(_offset) >= 0 AS yes, NULL AS none FROM orders",
+            [{"n": 0.75, "yes": True, "none": None}],
+        ),
     ],
 )
 def test_the_tables_are_silver_quarantine_and_each_dataset(
