@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.infer.infer import Inferred
 
 _ROWS = 10_000
+_LISTED = 20  # keys without a column; the contract lists more
 
 
 def infer_contract(
@@ -94,7 +95,7 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
     )
     if not findings.key.is_unique:
         say("Nothing identifies the rows of the sample: choose the key yourself.", style="yellow")
-    for key, why in findings.drafts.left_out.items():
+    for key, why in list(findings.drafts.left_out.items())[:_LISTED]:
         say(f"No column: {key} {why}. Its values are kept as text in _rescued.", style="yellow")
     if found.sample.misfits:
         say(f"{found.sample.misfits:,} rows of the sample are set aside; the contract refuses them.", style="yellow")

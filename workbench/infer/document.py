@@ -13,6 +13,7 @@ from workbench.infer.draft import Draft, Drafts, EventTime, Key, shown
 from workbench.infer.evidence import Evidence, epoch_of
 
 MAX_ALLOWED = 20  # different strings that are listed as the allowed ones
+MAX_LEFT_OUT = 100  # keys that are listed
 _TIMES_EACH = 5  # that each was seen on average, at least
 
 
@@ -66,8 +67,12 @@ def _lines(found: Findings) -> Iterator[str]:
     yield "    properties:"
     for draft in found.drafts.fields:
         yield from _field(draft, found, "      ")
-    for key, why in found.drafts.left_out.items():
+    left_out = list(found.drafts.left_out.items())
+    for key, why in left_out[:MAX_LEFT_OUT]:
         yield f"      # no column: {quoted(key)} {_comment(why)}. Its values are kept as text in _rescued."
+    if len(left_out) > MAX_LEFT_OUT:
+        more = len(left_out) - MAX_LEFT_OUT
+        yield f"      # {more:,} more keys are no columns. Their values are kept as text in _rescued."
 
 
 def _event_time(when: EventTime) -> Iterator[str]:

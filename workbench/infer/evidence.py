@@ -15,6 +15,7 @@ from services.shared.judge.row_json import Number
 
 MAX_DISTINCT = 1000  # values that are told apart; more are "many"
 MAX_CHILDREN = 100  # keys of an object; one with more of them is a map, whose keys are data
+MAX_KEYS = 2000  # of rows; what has more has data for keys
 MAX_LEVELS = 8  # of nesting that are described
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
@@ -182,9 +183,10 @@ def epoch_of(evidence: Evidence) -> tuple[str, datetime, datetime] | None:
 
 
 def gather(rows: Iterable[dict[str, Any]]) -> dict[str, Evidence]:
-    """The evidence for each key, in the order in which keys were first seen."""
+    """The evidence for each of the first MAX_KEYS keys, in the order in which they were first seen."""
     found: dict[str, Evidence] = {}
     for row in rows:
         for key, value in row.items():
-            found.setdefault(key, Evidence()).add(value)
+            if key in found or len(found) < MAX_KEYS:
+                found.setdefault(key, Evidence()).add(value)
     return found

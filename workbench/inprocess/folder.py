@@ -14,6 +14,7 @@ from services.shared.lake import ByteStream, ObjectGone
 from services.shared.units import BronzeObject
 
 BUCKET = "local"  # in place of a bucket's name; `_source` of a row begins with s3://local/bronze/
+_KEY_BYTES = 800  # of a path; S3's keys have 1,024 bytes at most
 
 
 def local_object(file: Path, dataset: str, created: datetime) -> BronzeObject:
@@ -25,10 +26,14 @@ def local_object(file: Path, dataset: str, created: datetime) -> BronzeObject:
     found = file.stat()
     absolute = file.resolve()
     working = Path.cwd()
-    shown = absolute.relative_to(working) if absolute.is_relative_to(working) else Path(*absolute.parts[1:])
-    return BronzeObject(
-        BUCKET, f"bronze/{dataset}/{shown.as_posix()}", found.st_size, _etag(absolute, found), None, created
-    )
+    name = absolute.relative_to(working) if absolute.is_relative_to(working) else Path(*absolute.parts[1:])
+    end = shown(name).encode()[-_KEY_BYTES:].decode("utf-8", "ignore")  # the etag tells long names apart
+    return BronzeObject(BUCKET, f"bronze/{dataset}/{end}", found.st_size, _etag(absolute, found), None, created)
+
+
+def shown(file: Path) -> str:
+    """A path as text: bytes of it that are not UTF-8 appear as escapes."""
+    return str(file).encode("utf-8", "backslashreplace").decode()
 
 
 def _etag(file: Path, found: os.stat_result) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from workbench.inprocess.folder import shown
 from workbench.inprocess.pipeline import MIB
 from workbench.trial.account import Example, Refusal
 
@@ -58,7 +59,7 @@ def read_refusals(lake: Path, files: Mapping[str, Path]) -> list[Refusal]:
             rows,
             [
                 Example(
-                    str(files.get(one["source"], one["source"])),
+                    shown(files[one["source"]]) if one["source"] in files else one["source"],
                     lines.get(_Place(one["source"], one["offset"])),
                     one["offset"],
                     one["detail"],
@@ -125,7 +126,7 @@ def _count_lines(file: Path, wanted: list[_Place], most: int, found: dict[_Place
     """Count lines up to each place that is wanted, in order; gives how many bytes that took."""
     line, at = 1, 0
     try:
-        with _opened(file) as stream:
+        with file.open("rb") as raw, _decompressed(raw) as stream:
             for place in wanted:
                 if place.offset > most:
                     break
@@ -138,8 +139,9 @@ def _count_lines(file: Path, wanted: list[_Place], most: int, found: dict[_Place
     return at
 
 
-def _opened(file: Path) -> pa.NativeFile:
-    with file.open("rb") as stream:
-        head = stream.read(4)
+def _decompressed(raw: BinaryIO) -> pa.NativeFile:
+    """A file's bytes as its rows' offsets count them; what it is shows in its first bytes."""
+    head = raw.read(4)
+    raw.seek(0)
     codec = next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
-    return pa.input_stream(str(file), compression=codec)
+    return pa.input_stream(raw, compression=codec)

@@ -12,7 +12,7 @@ from pathlib import Path
 from services.shared.contract.model import Contract
 from services.shared.identities import SILVER_ROOT, LakeKey, ObjectId
 from services.shared.ledger.records import Counts
-from workbench.inprocess.folder import local_object
+from workbench.inprocess.folder import local_object, shown
 from workbench.inprocess.pipeline import LOT_BYTES, UNIT_BYTES
 from workbench.trial.account import Account, RefusedFile
 from workbench.trial.inputs import Input
@@ -44,7 +44,7 @@ def run_trial(
         settings = Settings(contracts, place.folder, min(UNIT_BYTES, task_bytes))
 
         def refuse(refused: Refused) -> None:
-            account.refused_files.append(RefusedFile(str(refused.file), refused.reason, refused.advice))
+            account.refused_files.append(RefusedFile(shown(refused.file), refused.reason, refused.advice))
 
         counts = Counts()
         given_up: dict[ObjectId, str] = {}
@@ -56,7 +56,7 @@ def run_trial(
         account.complete = (account.silver, account.quarantined) == (counts.silver, counts.quarantined)
         files = {local_object(one.path, one.dataset, created).id: one.path for one in inputs}
         account.refused_files += [
-            RefusedFile(str(files[id_]), "unreadable", _without(id_, why)) for id_, why in given_up.items()
+            RefusedFile(shown(files[id_]), "unreadable", _without(id_, why)) for id_, why in given_up.items()
         ]
         account.refusals = read_refusals(place.folder, {str(id_): path for id_, path in files.items()})
         for dataset, rows in count_rescued(place.folder).items():

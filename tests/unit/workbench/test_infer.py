@@ -302,3 +302,17 @@ def test_a_key_becomes_a_column_s_name(key: str, name: str) -> None:
 def test_any_text_is_quoted_so_that_yaml_reads_it_back(text: str) -> None:
     text = text.encode("utf-8", "ignore").decode()
     assert yaml.safe_load(f"- {quoted(text)}") == [text]
+
+
+def test_rows_whose_keys_are_data_give_a_contract_that_a_person_can_read(tmp_path: Path) -> None:
+    rows = [order(number, **{f"k{number}_{at}": 1 if at else None for at in range(20)}) for number in range(200)]
+    found = inferred(tmp_path, rows)
+    assert len(found.contract.fields) <= 1000
+    assert len(found.text.splitlines()) < 10_000
+
+
+def test_deep_and_hostile_rows_are_no_trouble(tmp_path: Path) -> None:
+    deep = "[" * 95 + "]" * 95
+    rows = [json.dumps(order(0))[:-1] + f', "deep": {deep}}}', "[" * 5000, '{"a":' * 200, "\x00", order(1)]
+    found = inferred(tmp_path, rows)
+    assert (found.findings.rows, found.sample.unusable) == (2, 3)

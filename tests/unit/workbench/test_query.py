@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,16 @@ def test_a_query_that_cannot_be_run_ends_with_2_and_says_why(lake: Path, smelt: 
 def test_where_there_is_nothing_to_ask_it_says_what_to_do(smelt: Smelt, arguments: list[str], told: str) -> None:
     code, _, err = smelt("query", "SELECT 1", *arguments)
     assert (code, told in " ".join(err.split())) == (2, True), err
+
+
+def test_the_newest_of_trials_and_demos_is_asked(smelt: Smelt, tmp_path: Path) -> None:
+    """The demo keeps its emulator's buckets as folders."""
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", map(order, range(3))), "--out", ".smelt/try")
+    smelt("try", write_lines(tmp_path / "orders/b.jsonl", map(order, range(5))), "--out", "made")
+    bucket = tmp_path / ".smelt/demo/current/s3/000000000000/smelt-silver"
+    (tmp_path / ".smelt/demo/current/s3/000000000000/smelt-bronze/bronze").mkdir(parents=True)
+    (tmp_path / "made").rename(bucket)
+    os.utime(bucket, (1, 1))
+    assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 3}]
+    os.utime(tmp_path / ".smelt/try", (0, 0))
+    assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 5}]

@@ -239,3 +239,13 @@ def test_a_full_disk_ends_it_with_2_and_keeps_the_last_trial(large: Path, tmp_pa
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "Free some space" in done.stderr
     assert len(rows_in(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("name", [b"\xff.jsonl", b"a b#c@1-2%20\n.jsonl", ("é" * 120).encode() + b".jsonl"])
+def test_any_name_of_a_file_will_do(smelt: Smelt, tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / "orders" / ("x" * 200) / ("y" * 200) / ("z" * 200) / ("z" * 200) / ("z" * 200)
+    write_lines(folder / os.fsdecode(name), [order(0), order(1, total="x")])
+    code, found = tried(smelt, "orders")
+    assert (code, found["rows"]) == (1, {"read": 2, "silver": 1, "quarantined": 1})
+    assert found["refusals"][0]["examples"][0]["line"] == 2
+    assert smelt("try", "orders")[0] == 1
