@@ -23,7 +23,8 @@ Try next:
   make demo           again: it adds its own rows and doubles none
   make demo-flights   336,776 real flights, from one contract file
   make clean-demo     delete what the demos have stored
-  make help           everything else; docs/contracts.md: a dataset of your own
+  .venv/bin/smelt query "SELECT COUNT(*) FROM silver"
+  make help           everything else; docs/workbench.md: files of your own
 """
 
 

@@ -26,14 +26,14 @@ def infer_contract(
         Path | None,
         typer.Option(metavar="FILE", help="Write it here, not on the screen: NAME.yaml in the folder of contracts."),
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="How many rows are looked at.")] = _ROWS,
+    rows: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows are looked at.")] = _ROWS,
     allowed_values: Annotated[
         bool, typer.Option("--allowed-values", help="List the values of strings that have few, as a quality rule.")
     ] = False,
     tolerate: Annotated[
         float,
         typer.Option(
-            min=0, max=50, metavar="PERCENT", help="Set aside up to this share of rows with a key of another type."
+            min=0, metavar="N", help="Set aside up to N percent of the rows: those with a key of another type."
         ),
     ] = 0.0,
     as_json: JsonFlag = False,

@@ -70,7 +70,7 @@ class LocalAthena:
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
-            result = self._connection.sql(statements[0].sql("duckdb"))
+            result = self._connection.sql(_with_names(statements[0]).sql("duckdb"))
             if result is None:  # a statement that gives no rows
                 yield []
                 return
@@ -119,6 +119,15 @@ def statements_of(sql: str) -> list[exp.Expr]:
         ) from error
     except errors.SqlglotError as error:
         raise QueryError(f"This is not Athena's SQL: {_first_lines(error)}") from error
+
+
+def _with_names(statement: exp.Expr) -> exp.Expr:
+    """The statement with Athena's names for columns without one: `_col0`, `_col1`, by their place."""
+    if isinstance(statement, exp.Select):
+        for at, column in enumerate(statement.selects):
+            if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not column.alias:
+                column.replace(exp.alias_(column.copy(), f"_col{at}"))
+    return statement
 
 
 def _first_lines(error: Exception) -> str:
