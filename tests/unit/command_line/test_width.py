@@ -10,7 +10,7 @@ import pytest
 
 from local.ministack import ROOT
 
-SMELT = ["-m", "services.ops.cli"]
+SMELT = ["-m", "workbench.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
@@ -23,6 +23,9 @@ SCREENS = [
     [*SMELT, "dlq", "drop", "--help"],
     [*SMELT, "redrive", "--help"],
     [*SMELT, "status", "--help"],
+    [*SMELT, "try", "--help"],
+    [*SMELT, "infer", "--help"],
+    [*SMELT, "query", "--help"],
     [*SMELT, "contracts", "--help"],
     [*SMELT, "contracts", "check", "--help"],
     [*SMELT, "contracts", "number", "--help"],
