@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from services.shared.columns import QUARANTINE, silver_columns
 from services.shared.contract.model import Contract
-from services.transform.files.schema import described
+from services.shared.parquet.schema import described
 
 Ints = npt.NDArray[np.int64]
 
