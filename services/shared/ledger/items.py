@@ -137,7 +137,7 @@ def object_from(item: Item) -> LedgerObject:
         sent=_number(item, "sent"),
         lease_token=_text(item, "lease_token"),
         lease_until=_number(item, "lease_until"),
-        seen=_time(item, "seen_at"),
+        seen=_time(item, "reopened_at") or _time(item, "seen_at"),
         version_at=_time(item, "version_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),

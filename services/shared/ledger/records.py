@@ -160,7 +160,7 @@ class LedgerObject:
     sent: int = 0  # units that are known to be on the queue, from the first
     lease_token: str = ""
     lease_until: int = 0  # epoch milliseconds
-    seen: datetime | None = None  # when the ledger first heard of it
+    seen: datetime | None = None  # when the ledger first heard of it, or it was let in again
     version_at: datetime | None = None  # time of the event that announced the version that is read
     reason: str = ""  # why it is REJECTED or RETRACTED: a code
     advice: str = ""  # and what can be done
