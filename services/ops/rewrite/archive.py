@@ -30,5 +30,5 @@ class NoArchive:
 
     def restore_lots(self, ledger: Ledger, ids: Iterable[LotId]) -> None: ...
 
-    def find_lots(self, ids: Iterable[LotId]) -> Iterable[Lot]:
+    def find_lots(self, ids: Iterable[LotId]) -> Iterable[Lot]:  # noqa: ARG002
         return ()

@@ -12,19 +12,29 @@ Every step is repeated without harm, so whoever stops goes on by starting again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.ops.errors import OperatorError
-from services.ops.grid import batched, look_at
+from services.ops.grid import LOTS_PER_READ, batched, look_at
 from services.ops.rewrite.archive import Archive, NoArchive
 from services.ops.rewrite.rewriting import Changes, Rewriter
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import RETRACT, Counts, Intent, LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
+from services.shared.ledger.records import (
+    RETRACT,
+    Counts,
+    Intent,
+    LeaseHeld,
+    LeaseLost,
+    LedgerObject,
+    Lot,
+    LotState,
+    UnitRecord,
+)
 from services.shared.ledger.releases import UNITS_AT_ONCE
 
 Watch = Callable[[str, int], None]  # what is being done, and how many so far
@@ -127,8 +137,9 @@ class Retraction:
             if free and not self.ledger.releases.refuse(free):
                 continue
             if not bound:
+                self._tidy(records.values(), rewriter)
                 return
-            lots = [lot for few in batched(bound, 20) for lot in self.ledger.find_lots(few)]
+            lots = [lot for few in batched(bound, LOTS_PER_READ) for lot in self.ledger.find_lots(few)]
             missing = missing + 1 if len(lots) < len(bound) else 0
             if missing > _MISSING_TRIES:
                 gone = bound - {lot.id for lot in lots}
@@ -138,6 +149,14 @@ class Retraction:
             until = [self._leave(lot, rewriter, result) for lot in lots]
             if waits := [moment for moment in until if moment is not None]:
                 self._wait(min(waits), deadline)
+
+    def _tidy(self, records: Iterable[UnitRecord], rewriter: Rewriter) -> None:
+        """Delete the files that these units have left: whoever took them out may have stopped right afterwards."""
+        left = {record.left for record in records if record.left}
+        for few in batched(left, LOTS_PER_READ):
+            for lot in self.ledger.find_lots(few):
+                if lot.state is LotState.COMMITTED and lot.obsolete:
+                    rewriter.tidy(lot)
 
     def _leave(self, lot: Lot, rewriter: Rewriter, result: Retracted) -> int | None:
         """One step towards a lot without the object. Returns until when to wait (epoch ms), None where not."""

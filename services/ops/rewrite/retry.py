@@ -201,7 +201,7 @@ class _Column:
         self.numbers: npt.NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
     def __getitem__(self, row: int) -> str:
-        return self.names[self.numbers[row]]
+        return str(self.names[self.numbers[row]])
 
 
 class _Wanted(Sequence[Wanted]):
@@ -244,12 +244,12 @@ class _Judging:
         chosen = self.wanted.mask(rows).to_numpy()
         hopeless = chosen & np.isin(reasons.numbers, [n for n, name in enumerate(reasons.names) if name in HOPELESS])
         result.hopeless += int(hopeless.sum())
-        result.stayed.update(reasons[row] for row in np.flatnonzero(hopeless))
+        result.stayed.update(reasons[row] for row in np.flatnonzero(hopeless).tolist())
         readable = np.flatnonzero(chosen & ~hopeless)
         order = readable[np.lexsort((rows["_offset"].to_numpy()[readable], sources.numbers[readable]))]
         cuts = np.flatnonzero(np.diff(sources.numbers[order])) + 1
         for mine in np.split(order, cuts) if len(order) else []:
-            self._judge_object(sources[mine[0]], rows, mine, reasons, judged, check, result)
+            self._judge_object(sources[int(mine[0])], rows, mine, reasons, judged, check, result)
         return judged
 
     def _judge_object(

@@ -228,8 +228,21 @@ class Rewriting:
         if self._rewriter.clock() * 1000 >= self.lot.lease_until:
             raise LeaseLost(f"lot {self.lot.id}: the lease ended before {key} was written")
         etag = self._rewriter.lake.put(key, data)
+        if self._rewriter.clock() * 1000 >= self.lot.lease_until:
+            self._delete_late(key)
+            raise LeaseLost(f"lot {self.lot.id}: the lease ended while {key} was written")
         self._rewriter.changes.written += 1
         return LotFile(key, rows, len(data), etag)
+
+    def _delete_late(self, key: str) -> None:
+        """A file was written after the lease had ended: delete it unless it counts, or whoever has the lot knows of it.
+
+        Its key was recorded. Where it is not any more, this generation has been finished or undone without the file,
+        so nobody will ever need the name.
+        """
+        lot = self._rewriter.ledger.lots.look_again(self.lot)
+        if lot is None or key not in lot.outputs | {file.key for file in lot.files}:
+            self._rewriter.lake.delete([key])
 
     def finish(self, files: Sequence[LotFile], unit_counts: Sequence[Counts], freed: Sequence[UnitId] = ()) -> None:
         """Swap the files; `run` deletes those that are replaced.

@@ -161,6 +161,7 @@ def unit_from(item: Item) -> UnitRecord:
         notes=notes,
         refused="refused_at" in item,
         retracted=_counts_from(item, "retracted") or Counts(),
+        left=LotId.parse(_text(item, "left_lot")) if "left_lot" in item else None,
     )
 
 

@@ -206,6 +206,7 @@ class UnitRecord:
     notes: UnitNotes = UnitNotes()
     refused: bool = False  # with its object: no lot can claim it
     retracted: Counts = Counts()  # its rows that were taken away again
+    left: LotId | None = None  # the lot that they were in: it may still have files of them to delete
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,10 @@ UNITS_AT_ONCE = 100  # of a transaction, and of a read
 
 _RETRACTED = in_state(ObjectState.RETRACTED)
 _REFUSED = Condition("attribute_exists(refused_at)", {})
-_FRESH = "REMOVE refused_at, retracted, attempts, suspect, stalls, dead, dead_at, last_error, lease_token, lease_until"
+_FRESH = (
+    "REMOVE refused_at, retracted, left_lot, attempts, suspect, stalls, dead, dead_at, last_error, lease_token,"
+    " lease_until"
+)
 
 
 class NothingToRetract(Terminal):
@@ -87,13 +90,10 @@ class Releases:
         if found is not None:
             why = f"was refused ({found['reason']['S']})" if found else "is not in the ledger"
             raise NothingToRetract(f"{id_} {why}: none of its rows is in Silver or quarantine.")
-        self._table.update(
-            object_key(id_),
-            "REMOVE uploaded_again_at",
-            {},
-            _RETRACTED & Condition("attribute_exists(uploaded_again_at)", {}),
-        )
-        return object_from(self._table.get(object_key(id_)))
+        known = object_from(self._table.get(object_key(id_)))
+        if known.retraction and known.retraction.uploaded_again:
+            self._table.update(object_key(id_), "REMOVE uploaded_again_at", {}, _RETRACTED)
+        return known
 
     def refuse(self, units: Sequence[UnitId]) -> bool:
         """Refuse up to 100 units that are in no lot, all or none.

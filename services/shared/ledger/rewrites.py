@@ -145,7 +145,7 @@ class Rewrites:
             files: all files of the lot from now on; those that did not change are among them.
             unit_counts: of the units that stay, in their order.
             freed: units that leave the lot. They become free and refused, so that no lot can claim them, and keep the
-                rows that they had.
+                rows that they had and the lot's name.
 
         Raises:
             LeaseLost: the lot is no longer ours.
@@ -169,8 +169,8 @@ class Rewrites:
                     {
                         "update": (
                             unit_key(unit),
-                            "SET refused_at = :now, retracted = :rows REMOVE lot, expires_at",
-                            {":now": now, ":rows": counts_item(had[unit])},
+                            "SET refused_at = :now, retracted = :rows, left_lot = :this REMOVE lot, expires_at",
+                            {":now": now, ":rows": counts_item(had[unit]), ":this": {"S": str(lot.id)}},
                         ),
                         "condition": bound,
                     }
