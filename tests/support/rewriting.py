@@ -16,7 +16,7 @@ from tests.faults.rig import Rig
 from tests.support.faults import LAKE_CALLS, LEDGER_CALLS, Crash, Interrupted, Interrupter
 from tests.support.lake import MemoryLake
 
-ENDLESS = Deadline(lambda: float("inf"), 0)
+ENDLESS = Deadline.endless()
 
 
 class MemoryShelf:

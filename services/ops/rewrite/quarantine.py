@@ -6,9 +6,8 @@ written, or waits to be deleted, is never read.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -19,10 +18,11 @@ import pyarrow.compute as pc
 from services.ops.grid import batched
 from services.ops.rewrite.archive import Archive
 from services.ops.rewrite.rewriting import files_of
+from services.shared.errors import Transient
 from services.shared.identities import QUARANTINE_ROOT, LakeKey, LotId
-from services.shared.lake import Lake
+from services.shared.lake import Lake, ObjectGone
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lot, LotFile
+from services.shared.ledger.records import Lot
 from services.shared.parquet.subset import read_rows
 
 if TYPE_CHECKING:
@@ -148,32 +148,54 @@ class Shown:
     others: int = 0  # rows of further groups, beyond MAX_GROUPS
 
 
+class Replaced(Transient):
+    """Somebody rewrote the lot while its files were being read."""
+
+
+def files_as_they_are(ledger: Ledger, lake: Lake, lot: Lot, folder: Folder) -> Iterator[bytes]:
+    """The files that a lot has in one folder, several on their way at once.
+
+    Raises:
+        Replaced: a file is gone because somebody rewrote the lot; look at it again.
+        ObjectGone: a file is gone, and the lot has it still.
+    """
+    files = files_of(lot, QUARANTINE_ROOT, folder.record_type)
+    try:
+        if len(files) == 1:
+            yield lake.read(files[0].key, files[0].etag)
+            return
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
+            for batch in batched(files, _READERS):
+                yield from pool.map(lambda file: lake.read(file.key, file.etag), batch)
+    except ObjectGone as error:
+        now = ledger.lots.look_again(lot)
+        if now is not None and now.files == lot.files:
+            raise
+        raise Replaced(f"lot {lot.id} was rewritten while it was being read; run this again") from error
+
+
 def committed_rows(
     ledger: Ledger, lake: Lake, shelf: Shelf, archive: Archive, wanted: Selection
-) -> Iterator[tuple[str, str, pa.Table]]:
-    """The chosen rows of each committed file: folder, key, table. Memory holds a few files at a time."""
-    found = folders(shelf, wanted.dataset)
-    files = (
-        (folder.record_type, file)
-        for folder, lot in lots_of(ledger, archive, found, restore=False)
-        if lot is not None and lot.state.holds_rows
-        for file in files_of(lot, QUARANTINE_ROOT, folder.record_type)
-    )
-    for record_type, file, data in _read_ahead(lake, files):
-        rows = read_rows(data)
-        yield record_type, file.key, rows.filter(wanted.mask(rows))
+) -> Iterator[tuple[Folder, pa.Table]]:
+    """The chosen rows of each committed file, with their folder. Memory holds a few files at a time.
 
-
-def _read_ahead(lake: Lake, files: Iterable[tuple[str, LotFile]]) -> Iterator[tuple[str, LotFile, bytes]]:
-    flying: list[tuple[str, LotFile, Future[bytes]]] = []
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
-        for record_type, file in files:
-            flying.append((record_type, file, pool.submit(lake.read, file.key, file.etag)))
-            if len(flying) == _READERS:
-                name, first, future = flying.pop(0)
-                yield name, first, future.result()
-        for name, first, future in flying:
-            yield name, first, future.result()
+    Raises:
+        Replaced: somebody rewrote a lot of which a part has been given out already; begin again.
+    """
+    for folder, lot in lots_of(ledger, archive, folders(shelf, wanted.dataset), restore=False):
+        current, given = lot, False
+        while current is not None and current.state.holds_rows:
+            try:
+                for data in files_as_they_are(ledger, lake, current, folder):
+                    rows = read_rows(data)
+                    given = True
+                    yield folder, rows.filter(wanted.mask(rows))
+            except Replaced:
+                if given:
+                    raise
+                current = ledger.lots.look_again(current)
+            else:
+                break
 
 
 def show(
@@ -187,13 +209,13 @@ def show(
 ) -> Shown:
     """Count what is in quarantine, with the first rows of each group."""
     result = Shown()
-    for folder, _, rows in committed_rows(ledger, lake, shelf, archive, wanted):
+    for folder, rows in committed_rows(ledger, lake, shelf, archive, wanted):
         result.files += 1
         result.rows += rows.num_rows
         watch("files of quarantine", result.files)
         counted = rows.group_by(["reason", "field"]).aggregate([([], "count_all")]).to_pylist()
         for entry in counted:
-            key = (folder, entry["reason"], entry["field"] or "")
+            key = (folder.record_type, entry["reason"], entry["field"] or "")
             if key not in result.groups and len(result.groups) >= MAX_GROUPS:
                 result.others += entry["count_all"]
                 continue
@@ -211,13 +233,8 @@ def show(
 def export(
     ledger: Ledger, lake: Lake, shelf: Shelf, archive: Archive, wanted: Selection
 ) -> Iterator[Mapping[str, Any]]:
-    """Each chosen row with all its columns and the file that it is in."""
-    for _, key, rows in committed_rows(ledger, lake, shelf, archive, wanted):
+    """Each chosen row with all its columns and the lot that it is in."""
+    for folder, rows in committed_rows(ledger, lake, shelf, archive, wanted):
         for batch in rows.to_batches(max_chunksize=1000):
             for row in batch.to_pylist():
-                yield row | {"_file": key}
-
-
-def by_reason(rows: pa.Table) -> Counter[str]:
-    """How many rows there are of each reason."""
-    return Counter({entry["values"].as_py(): entry["counts"].as_py() for entry in rows["reason"].value_counts()})
+                yield row | {"_lot": str(folder.lot)}

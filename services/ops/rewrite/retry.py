@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from services.ops.rewrite.archive import Archive, NoArchive
 from services.ops.rewrite.bronze import Unreadable, Wanted, read_again
-from services.ops.rewrite.quarantine import Folder, Selection, Shelf, folders, lots_of
+from services.ops.rewrite.quarantine import Folder, Replaced, Selection, Shelf, files_as_they_are, folders, lots_of
 from services.ops.rewrite.rewriting import Changes, ConservationError, Rewriter, Rewriting, files_of
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline, OutOfTime
@@ -124,11 +124,12 @@ class Retry:
         for _ in range(_TRIES):
             if current is None or not current.state.holds_rows:
                 return
-            if dry_run:
-                for file in files_of(current, QUARANTINE_ROOT, folder.record_type):
-                    judging.judge(self.lake.read(file.key, file.etag), rewriter.deadline.check, result)
-                return
             try:
+                if dry_run:
+                    self._look(current, folder, judging, rewriter, result)
+                    return
+                if current.state is LotState.COMMITTED and current.leftovers:
+                    rewriter.tidy(current)
                 if current.state is LotState.COMMITTED and not self._any_passes(
                     current, folder, judging, rewriter, result
                 ):
@@ -140,7 +141,7 @@ class Retry:
                     return
             except LeaseHeld:
                 break
-            except LeaseLost:
+            except (LeaseLost, Replaced):
                 pass
             current = self.ledger.lots.look_again(lot)
         result.busy.append(str(lot.id))
@@ -148,11 +149,18 @@ class Retry:
     def _any_passes(self, lot: Lot, folder: Folder, judging: _Judging, rewriter: Rewriter, result: Retried) -> bool:
         """Whether the lot must be rewritten at all. Where not, its rows are counted."""
         seen = Retried()
-        for file in files_of(lot, QUARANTINE_ROOT, folder.record_type):
-            if judging.judge(self.lake.read(file.key, file.etag), rewriter.deadline.check, seen).passing.any():
+        for data in files_as_they_are(self.ledger, self.lake, lot, folder):
+            if judging.judge(data, rewriter.deadline.check, seen).passing.any():
                 return True
         _add(result, seen)
         return False
+
+    def _look(self, lot: Lot, folder: Folder, judging: _Judging, rewriter: Rewriter, result: Retried) -> None:
+        """Judge all rows, and change nothing."""
+        seen = Retried()
+        for data in files_as_they_are(self.ledger, self.lake, lot, folder):
+            judging.judge(data, rewriter.deadline.check, seen)
+        _add(result, seen)
 
     def _rewrite(self, rewriting: Rewriting, folder: Folder, judging: _Judging, result: Retried) -> None:
         lot = rewriting.lot

@@ -268,6 +268,10 @@ class Rewrites:
         else:
             self._table.delete_if(lot_key(lot.id), seen)
 
+    def is_abandoned(self, lot: Lot) -> bool:
+        """Whether the lot is being rewritten, and nobody's lease on it is alive."""
+        return lot.state is LotState.REWRITING and lot.lease_until < self._table.now_ms()
+
     def _update_own(self, lot: Lot, expression: str, values: Item) -> None:
         if not self._table.update(lot_key(lot.id), expression, values, _REWRITING & leased_with(lot.lease_token)):
             raise _lost(lot)
