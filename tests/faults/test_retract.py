@@ -8,6 +8,7 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
+from services.shared.lake import ObjectGone
 from services.shared.ledger.records import Counts, LotState, ObjectState
 from services.shared.units import BronzeObject, Unit
 from tests.faults.rig import Rig, crash, shipment
@@ -287,9 +288,9 @@ def test_files_that_are_not_what_the_ledger_says_leave_the_lot_as_it_was(rig: Ri
     wrong, _ = two_files(rig)
     rig.deliver(rig.units)
     (lot,) = rig.look_up().lots.values()
-    spoiled = next(file for file in lot.files if file.key.startswith("quarantine/"))
+    spoiled = next(file for file in lot.files if file.key.startswith("silver/"))
     kept = rig.lake.files.pop(spoiled.key)
-    with pytest.raises(Exception, match="is not there"):
+    with pytest.raises(ObjectGone, match="is not there"):
         retract(rig, wrong)
     (after,) = rig.look_up().lots.values()
     assert (after.state, after.files, after.counts) == (LotState.COMMITTED, lot.files, lot.counts)
@@ -297,3 +298,17 @@ def test_files_that_are_not_what_the_ledger_says_leave_the_lot_as_it_was(rig: Ri
     rig.lake.files[spoiled.key] = kept
     assert retract(rig, wrong) is not None
     check_gone(rig, wrong, Counts(11, 9, 2))
+
+
+def test_an_object_whose_quarantine_has_expired_can_still_be_retracted(rig: Rig) -> None:
+    wrong, right = two_files(rig)
+    rig.deliver(rig.units)
+    (lot,) = rig.look_up().lots.values()
+    rig.lake.delete([file.key for file in lot.files if file.key.startswith("quarantine/")])
+    done = retract(rig, wrong)
+    assert done is not None
+    assert done.rows == Counts(11, 9, 2)
+    (after,) = rig.look_up().lots.values()
+    assert after.counts == Counts(10, 9, 1)
+    assert {row["_source"] for row in rig.lake.rows("silver")} == {str(right.id)}
+    assert sum(file.rows for file in after.files) == 10

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow.compute as pc
 
@@ -25,7 +25,7 @@ from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
 from services.shared.errors import Terminal
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, ObjectId, UnitId
-from services.shared.lake import Lake
+from services.shared.lake import Lake, ObjectGone
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import (
     RETRACT,
@@ -145,21 +145,39 @@ class Rewriting:
         def change() -> None:
             files: list[LotFile] = []
             if len(leaving) < len(self.lot.units):
-                removed: Counter[str] = Counter()
-                for file in self.lot.files:
-                    kept, rows = self._without_object(file, str(id_))
-                    files += [kept] if kept else []
-                    removed[_parsed(file.key).root] += rows
-                if (removed[SILVER_ROOT], removed[QUARANTINE_ROOT]) != (gone.silver, gone.quarantined):
-                    raise ConservationError(
-                        f"lot {self.lot.id}: the ledger says that {id_} has {gone.silver:,} rows in Silver and "
-                        f"{gone.quarantined:,} in quarantine, its files hold {removed[SILVER_ROOT]:,} and "
-                        f"{removed[QUARANTINE_ROOT]:,}; nothing is changed. Run smelt audit"
-                    )
+                files = self._files_without(str(id_), gone)
             self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)
 
         self.run(change)
         return gone
+
+    def _files_without(self, source: str, gone: Counts) -> list[LotFile]:
+        """The lot's files without an object's rows, of which there must be as many as the ledger says."""
+        files: list[LotFile] = []
+        expired: list[LotFile] = []
+        removed: Counter[str] = Counter()
+        for file in self.lot.files:
+            root = _parsed(file.key).root
+            try:
+                kept, rows = self._without_object(file, source)
+            except ObjectGone:
+                if root != QUARANTINE_ROOT:
+                    raise
+                expired.append(file)  # quarantine may expire: its rows have left by themselves
+                continue
+            files += [kept] if kept else []
+            removed[root] += rows
+        for file in expired:
+            rows = min(file.rows, gone.quarantined - removed[QUARANTINE_ROOT])
+            removed[QUARANTINE_ROOT] += rows
+            files += [replace(file, rows=file.rows - rows)] if rows < file.rows else []
+        if (removed[SILVER_ROOT], removed[QUARANTINE_ROOT]) != (gone.silver, gone.quarantined):
+            raise ConservationError(
+                f"lot {self.lot.id}: the ledger says that {source} has {gone.silver:,} rows in Silver and "
+                f"{gone.quarantined:,} in quarantine, its files hold {removed[SILVER_ROOT]:,} and "
+                f"{removed[QUARANTINE_ROOT]:,}; nothing is changed. Run smelt audit"
+            )
+        return files
 
     def _without_object(self, file: LotFile, source: str) -> tuple[LotFile | None, int]:
         """The file without an object's rows (itself where there are none, None where there are no others); how many."""
