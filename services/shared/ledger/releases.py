@@ -93,6 +93,7 @@ class Releases:
         known = object_from(self._table.get(object_key(id_)))
         if known.retraction and known.retraction.uploaded_again:
             self._table.update(object_key(id_), "REMOVE uploaded_again_at", {}, _RETRACTED)
+            return object_from(self._table.get(object_key(id_)))
         return known
 
     def refuse(self, units: Sequence[UnitId]) -> bool:
