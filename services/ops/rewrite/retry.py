@@ -92,6 +92,7 @@ class Retry:
     note: str
     archive: Archive = field(default_factory=NoArchive)
     clock: Callable[[], float] = time.time
+    writers: int = 8
     watch: Callable[[str, int], None] = lambda _what, _number: None
 
     def run(self, wanted: Selection, deadline: Deadline, dry_run: bool = False, place: str = "") -> Retried:
@@ -101,7 +102,7 @@ class Retry:
             ConservationError: a lot's files do not hold what the ledger says; nothing of it has changed.
             LakeUnavailable: S3 did not answer; run it again.
         """
-        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock)
+        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers)
         result = Retried(changes=rewriter.changes)
         done = place
         found = folders(self.shelf, wanted.dataset, place)
@@ -190,12 +191,12 @@ class Retry:
         _add(result, seen)
 
     def _swap(self, rewriting: Rewriting, file: LotFile, data: bytes, judged: _Judged) -> Iterator[LotFile]:
-        """Write the rows that pass to Silver, and the quarantine file without them."""
+        """The rows that pass as files of Silver, and the quarantine file without them."""
         lot, part = rewriting.lot.id, LakeKey.parse(file.key).part
         for dataset, tables in sorted(judged.tables.items()):
             table = pa.concat_tables(tables).unify_dictionaries()
             for day, content, rows in silver_files(table, self.contracts[dataset], {"smelt.lot": str(lot)}):
-                yield rewriting.write(SILVER_ROOT, dataset, day.isoformat(), content, rows, part)
+                yield rewriting.make(SILVER_ROOT, dataset, day.isoformat(), content, rows, part)
         if not judged.passing.all():
             yield rewriting.replace(file, *without(data, pa.array(judged.passing)))
 
