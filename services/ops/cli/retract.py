@@ -63,7 +63,7 @@ def retract_objects(
         with watching() as watch:
             retraction = Retraction(ledger, S3Lake(s3, silver_bucket), operator(by), reason, watch=watch)
             for seen in previews:
-                if not as_json and seen.lots:
+                if not as_json and seen.lots and not seen.known.is_finished:
                     say(f"{seen.known.id}: if a worker is loading it, this waits until that one has ended.")
                 results.append(retraction.run(seen.known.id, Deadline.endless()))
                 if not as_json:
