@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
 from services.shared.deadline import Deadline
+from services.shared.errors import Terminal
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger, OpenEntry
@@ -167,7 +168,8 @@ class Sweep:
             return
         from services.ops.rewrite.rewriting import Rewriter  # slow to import, and seldom needed
 
-        with suppress(LeaseHeld, LeaseLost):  # another has it
+        # Another has it; or its files are damaged: then it is undone, and the audit tells what is missing.
+        with suppress(LeaseHeld, LeaseLost, Terminal):
             Rewriter(self._ledger, self._lake, self._deadline).settle(lot)
 
     def _save(self, place: Place) -> None:
