@@ -182,7 +182,7 @@ def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: d
         for expression in platform["expressions"].values()
         for reference in expression["references"]
     }
-    assert passed == {*pipeline["module"]["variables"], "artifacts_bucket_enabled"}
+    assert passed == {*pipeline["module"]["variables"], "artifacts_bucket_enabled", "operator_policies_enabled"}
     assert set(root["variables"]) == {"region", "account_id", *passed}
 
 

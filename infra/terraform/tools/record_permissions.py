@@ -151,6 +151,8 @@ COMMANDS = {
         "dynamodb:Query",
         "dynamodb:UpdateItem",
         "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
     },
     "and smoke": {
         "dynamodb:BatchGetItem",

@@ -16,7 +16,7 @@ import hashlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -294,7 +294,13 @@ class Rewriting:
         if lot is None or key not in lot.outputs | {file.key for file in lot.files}:
             self._rewriter.lake.delete([key])
 
-    def finish(self, files: Sequence[LotFile], unit_counts: Sequence[Counts], freed: Sequence[UnitId] = ()) -> None:
+    def finish(
+        self,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        freed: Sequence[UnitId] = (),
+        reasons: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         """Write the files that were made, and swap; `run` deletes those that are replaced.
 
         Raises:
@@ -311,7 +317,7 @@ class Rewriting:
                 f"quarantined rows, its units {total}; nothing is changed. Report this as a bug"
             )
         written = self._write(files)
-        self.lot = self._rewriter.ledger.rewrites.finish(self.lot, written, unit_counts, freed)
+        self.lot = self._rewriter.ledger.rewrites.finish(self.lot, written, unit_counts, freed, reasons)
         self._rewriter.changes.lots += 1
         self._rewriter.changes.written += len(self._made)
 
