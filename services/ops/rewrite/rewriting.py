@@ -43,6 +43,7 @@ from services.shared.ledger.records import (
 from services.shared.parquet.subset import read_rows, without
 
 LEASE_SECONDS = 60.0
+_FILES_TO_LOOK_AT = 3
 
 
 class ConservationError(Terminal):
@@ -85,6 +86,7 @@ class Rewriter:
             self._settle(ours)
             return None
         if lot.leftovers:
+            self.check_bucket(lot)
             self.tidy(lot)
             return None
         try:
@@ -124,6 +126,19 @@ class Rewriter:
             self.ledger.rewrites.clear_obsolete(lot)
         self.changes.deleted += len(leftover)
 
+    def check_bucket(self, lot: Lot) -> None:
+        """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
+
+        Raises:
+            ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
+        """
+        files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
+        if files and not any(self.lake.holds(file.key, file.etag) for file in files):
+            raise ConservationError(
+                f"lot {lot.id}: none of its files is in this bucket; nothing is changed. Check --silver-bucket; if it "
+                "is the right one, run smelt audit"
+            )
+
     def _lease(self) -> float:
         """Seconds. A lease never outlives its worker by more than the slack."""
         return min(LEASE_SECONDS, self.deadline.remaining() + LEASE_SLACK_SECONDS)
@@ -153,6 +168,7 @@ class Rewriting:
 
         def change() -> None:
             files: list[LotFile] = []
+            self._rewriter.check_bucket(self.lot)
             if len(leaving) < len(self.lot.units):
                 files = self._files_without(str(id_), gone)
             self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)
