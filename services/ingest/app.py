@@ -119,7 +119,7 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
     if planned.outcome is Outcome.PLANNED:
         count("ObjectsPlanned")
         size("BytesPlanned", source.size)
-    elif planned.outcome is Outcome.REJECTED:
+    elif planned.outcome in (Outcome.REJECTED, Outcome.REFUSED):
         count("ObjectsRejected")
     elif planned.outcome is Outcome.DUPLICATE:
         count("DuplicatesSkipped")

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, Lot, UnitRecord
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ def look_at(ledger: Records, units: Sequence[UnitId]) -> Look:
     refused: dict[UnitId, dict[str, int]] = {}
     for batch in batched(lots, LOTS_PER_READ):
         for lot in ledger.find_lots(batch):
-            if lot.state is LotState.COMMITTED:
+            if lot.state.holds_rows:
                 counted = zip(lot.units, lot.unit_counts, strict=False)
                 mine = {unit: rows for unit, rows in counted if unit in records and records[unit].lot == lot.id}
                 committed |= mine

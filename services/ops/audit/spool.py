@@ -21,11 +21,12 @@ from services.ops.audit.listings import ListedFile
 from services.ops.audit.rules import check_record, may_have_expired
 from services.ops.audit.scope import Scope
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, Lot, UnitRecord
 
 _SCHEMA = """
 CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, seen TEXT,
-                     reason TEXT, advice TEXT, in_scope INTEGER, file INTEGER, settled INTEGER);
+                     reason TEXT, advice TEXT, leaving INTEGER, again INTEGER, in_scope INTEGER, file INTEGER,
+                     settled INTEGER);
 CREATE TABLE unit   (oid INTEGER, uid INTEGER, lid INTEGER, id TEXT, dead INTEGER);
 CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER, generation INTEGER,
                      content INTEGER, file INTEGER, past INTEGER);
@@ -114,6 +115,8 @@ class Spool:
             (known.seen or source.created).isoformat(),
             known.reason,
             known.advice,
+            int(known.is_leaving),
+            int(bool(known.retraction and known.retraction.uploaded_again)),
             int(self._scope.has(source.id, source.created)),
             self.number_of(known.archived),
             int(known.is_archived),
@@ -134,9 +137,9 @@ class Spool:
         return self.history.setdefault(file, len(self.history)) if file else None
 
     def _add_lot(self, lot: Lot, generation: int = 0, past: int = 0) -> None:
-        lid, committed = hashed(lot.id), lot.state is LotState.COMMITTED
+        lid, committed = hashed(lot.id), lot.state.holds_rows
         suspect = next(check_record(lot), None) is not None
-        row = (lid, str(lot.id), lot.state.value, int(bool(lot.outputs)), int(suspect))
+        row = (lid, str(lot.id), lot.state.value, int(bool(lot.leftovers)), int(suspect))
         known = (generation or lot.generation, content_of_lot(lot), self.number_of(lot.archived), past)
         self._append("lot", row + known)
         counts = lot.unit_counts if len(lot.unit_counts) == len(lot.units) else (Counts(),) * len(lot.units)
@@ -147,7 +150,7 @@ class Spool:
             must_exist = int(not may_have_expired(file.key, self._expired))
             self._append("file", (hashed(file.key), lid, content_of(file.bytes, file.etag), 1, must_exist))
         in_progress = {file.key for file in lot.progress.files} if lot.progress else set()
-        for key in lot.outputs | in_progress:
+        for key in lot.outputs | lot.obsolete | in_progress:
             self._append("file", (hashed(key), lid, None, 0, 0))
 
     def index(self) -> None:

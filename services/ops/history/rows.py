@@ -169,6 +169,7 @@ def lot_from(row: Row) -> FinishedLot:
         counts=_counts_from(row),
         unit_counts=tuple(_counts_from(unit) for unit in row["units"]),
         files=tuple(LotFile(**file) for file in row["files"]),
+        generation=row["generation"],
         reasons={
             reasons_key(unit): told
             for unit, stored in zip(units, row["units"], strict=True)

@@ -7,6 +7,7 @@
                       '------- reject_known --'-----------------> REJECTED
     (none) --reject--> REJECTED
 
+RETRACTED, and the way back to PLANNING, are in `releases`.
 An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Then it moves to the kind
 `done` of the same index, from where the history takes it. Its plan (size, event time, unit size) is fixed by the first
 write. The lease of a planning only keeps a second planner from sending the same units;
@@ -22,6 +23,7 @@ from dataclasses import replace
 from services.shared.identities import ObjectId, UnitId
 from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of, unit_key
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
+from services.shared.ledger.releases import Releases
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 from services.shared.units import BronzeObject, Plan
 
@@ -180,6 +182,10 @@ class Objects:
                 {"update": (unit_key(unit), *refuse), "condition": UNBOUND},
             ]
         )
+
+    def reopen(self, id_: ObjectId, unit_bytes: int | None = None) -> LedgerObject:
+        """Let a RETRACTED or REJECTED object in again: see `Releases.reopen`."""
+        return Releases(self._table).reopen(id_, unit_bytes)
 
     def mark_done(self, ids: Iterable[ObjectId]) -> None:
         """Every unit of these objects is committed. The caller knows; an object that is finished stays as it is."""

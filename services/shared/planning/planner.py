@@ -38,6 +38,7 @@ class Outcome(StrEnum):
     RESUMED = "resumed"  # it was planned before; units that nobody works on were sent again
     DUPLICATE = "duplicate"  # nothing was to be done
     REJECTED = "rejected"  # it is not turned into work
+    REFUSED = "refused"  # uploaded again after an operator took its rows away; nothing is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Planner:
             is_new = self.ledger.objects.reject(source, error.reason, error.advice)
             return Planned(Outcome.REJECTED if is_new else Outcome.DUPLICATE, reason=str(error))
         known = self.ledger.objects.begin(source, self.unit_bytes, _lease(deadline))
+        if known.state is ObjectState.RETRACTED and self.ledger.releases.note_upload(known, source):
+            return Planned(Outcome.REFUSED, reason=f"{known.reason}: {known.advice}")
         if known.is_finished:
             return Planned(Outcome.DUPLICATE)
         if known.state is ObjectState.PLANNING:

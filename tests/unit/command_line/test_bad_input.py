@@ -42,6 +42,14 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "history archive": (smelt, ["history", "archive", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "workbench.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "retract": (
+        smelt,
+        ["retract", "s3://bronze/bronze/a.jsonl", "--reason", "wrong", "--yes", *NAMES[:2], *NAMES[4:]],
+        ["-m", "workbench.cli"],
+    ),
+    "quarantine show": (smelt, ["quarantine", "show", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "quarantine export": (smelt, ["quarantine", "export", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "quarantine retry": (smelt, ["quarantine", "retry", "--yes", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),
     "ensure_dlq_for_queue": (
         ensure_dlq,
