@@ -20,6 +20,7 @@ class ObjectState(StrEnum):
     PLANNED = "PLANNED"  # all its units have been sent; not all of them are committed
     DONE = "DONE"  # every unit is committed
     REJECTED = "REJECTED"  # it is not turned into work, or cannot be; the reason stands beside it
+    RETRACTED = "RETRACTED"  # its rows were taken out again; who, when and why stand beside it
 
 
 class LotState(StrEnum):
@@ -131,7 +132,7 @@ class LedgerObject:
 
     @property
     def is_finished(self) -> bool:
-        return self.state in (ObjectState.DONE, ObjectState.REJECTED)
+        return self.state in (ObjectState.DONE, ObjectState.REJECTED, ObjectState.RETRACTED)
 
 
 @dataclass(frozen=True, slots=True)
