@@ -171,7 +171,7 @@ class Objects:
         for unit in object_from(found).plan:  # at most one: only objects of one unit are ever rejected
             forget = "REMOVE refused_at, suspect, attempts, stalls, dead, dead_at, last_error, lease_token, lease_until"
             self._table.update(unit_key(unit.id), forget, {}, _REFUSED & UNBOUND)
-        values = {
+        values: Item = {
             ":planning": {"S": ObjectState.PLANNING},
             ":open": {"S": open_shard("object", id_)},
             ":since": {"N": str(self._table.now_ms())},

@@ -14,7 +14,7 @@ never becomes work of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,10 +22,11 @@ from itertools import islice
 
 from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
-from services.shared.identities import CopyKey, LotId, ObjectId, UnacceptableKey
+from services.shared.identities import CopyKey, ObjectId, UnacceptableKey
 from services.shared.lake import LakeForbidden, ObjectGone
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LeaseLost, LedgerObject, ObjectState, UnitRecord
+from services.shared.ledger.records import LeaseLost, LedgerObject, ObjectState
+from services.shared.planning.missing import Fate, fates
 from services.shared.planning.sending import SendTen, send_in_order
 from services.shared.units import BronzeObject, Copy, Plan, Unit
 
@@ -34,7 +35,6 @@ from services.shared.units import BronzeObject, Copy, Plan, Unit
 LEASE_SECONDS = 45.0
 RENEW_SECONDS = 10.0
 _LOOKED_UP_AT_ONCE = 100  # units; BatchGetItem's limit
-_LOTS_READ_AT_ONCE = 20  # a lot's item has up to 400 KB
 
 
 _RETRACTED = "its rows were retracted. If they are wanted after all, run `smelt replay --force` for this object"
@@ -137,7 +137,7 @@ class Planner:
             etag = copy.etag
         except LakeForbidden as error:
             etag, refusal = copy.etag, error
-        known = self._find_origin(copy, etag)
+        known = find_origin(self.ledger, copy, etag)
         if known is None:
             if refusal is not None:
                 raise refusal  # its metadata might have said more: tried again, and kept where somebody sees it
@@ -153,13 +153,6 @@ class Planner:
         if pinned:
             self.ledger.objects.read_copy(known.id, pinned, copy.created)
         return self._plan(known.source, deadline)
-
-    def _find_origin(self, copy: BronzeObject, etag: str) -> LedgerObject | None:
-        """The first of the objects that the copy's key and etag may mean, if the ledger knows it with that size."""
-        keys = CopyKey.origins(copy.key)
-        wanted = [ObjectId(copy.bucket, key, one) for one in dict.fromkeys((etag, copy.etag)) for key in keys]
-        found = {known.id: known for known in self.ledger.find_objects(wanted) if known.source.size == copy.size}
-        return next((found[id_] for id_ in wanted if id_ in found), None)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -211,23 +204,19 @@ def missing_units(ledger: Ledger, plan: Plan, also_dead: bool = True) -> Iterato
     """Units in no lot, or in one that its worker has left: nobody may have a message of such a lot any more."""
     every = iter(plan)
     while units := list(islice(every, _LOOKED_UP_AT_ONCE)):
-        records = {record.id: record for record in ledger.find_units(unit.id for unit in units)}
-        taken_care_of = _not_abandoned(ledger, {record.lot for record in records.values() if record.lot})
+        found = fates(ledger, [unit.id for unit in units])
         for unit in units:
-            record = records.get(unit.id) or UnitRecord(unit.id)
-            if record.lot not in taken_care_of and (also_dead or not _is_dead(record)):
+            fate = found[unit.id]
+            if fate.is_missing and (also_dead or fate is not Fate.DEAD):
                 yield unit
 
 
-def _is_dead(record: UnitRecord) -> bool:
-    return record.lot is None and bool(record.notes.dead)
-
-
-def _not_abandoned(ledger: Ledger, lots: Iterable[LotId]) -> set[LotId]:
-    waiting, kept = iter(lots), set[LotId]()
-    while some := list(islice(waiting, _LOTS_READ_AT_ONCE)):
-        kept |= {lot.id for lot in ledger.find_lots(some) if not ledger.lots.is_abandoned(lot)}
-    return kept
+def find_origin(ledger: Ledger, copy: BronzeObject, etag: str) -> LedgerObject | None:
+    """The object that this is a copy of: the first that its key may mean, with this etag or its own, and its size."""
+    keys = CopyKey.origins(copy.key)
+    wanted = [ObjectId(copy.bucket, key, one) for one in dict.fromkeys((etag, copy.etag)) for key in keys]
+    found = {known.id: known for known in ledger.find_objects(wanted) if known.source.size == copy.size}
+    return next((found[id_] for id_ in wanted if id_ in found), None)
 
 
 def _lease(deadline: Deadline) -> float:
