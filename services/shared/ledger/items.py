@@ -117,6 +117,7 @@ def object_from(item: Item) -> LedgerObject:
         lease_until=_number(item, "lease_until"),
         seen=_time(item, "seen_at"),
         version_at=_time(item, "version_at"),
+        resent=_time(item, "resent_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
     )

@@ -156,6 +156,16 @@ class Objects:
             _UNFINISHED & Condition("attribute_not_exists(copy_at) OR copy_at <= :at", {}),
         )
 
+    def note_resent(self, id_: ObjectId) -> None:
+        """Units of an unfinished object were sent again: whoever looks for lost ones leaves it alone for a while."""
+        now = {":now": self._table.timestamp()}
+        self._table.update(object_key(id_), "SET resent_at = :now", now, _UNFINISHED)
+
+    def forget_copy(self, id_: ObjectId) -> None:
+        """Remove the record of a copy that was rejected because nobody knew its origin. Today the ledger does."""
+        unknown = in_state(ObjectState.REJECTED) & Condition("reason = :reason", {":reason": {"S": "unknown_origin"}})
+        self._table.delete_if(object_key(id_), unknown)
+
     def reopen(self, id_: ObjectId) -> bool:
         """Let a rejected object be judged again: its unit is fresh, it is PLANNING without a lease, a planner goes on.
 
