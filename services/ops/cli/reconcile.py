@@ -49,9 +49,9 @@ def reconcile_pipeline(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be done.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find objects that never became Silver, and push just those: events and messages that were lost, plannings and lots
-    that somebody left.
+    """Find objects that never became Silver, and push just those.
 
+    Their events or messages were lost, or somebody left their planning or their lot.
     Safe at any time, also several at once. Stopped, it goes on where it was at the next run. docs/replay.md says what
     it finds and what it leaves alone.
 
