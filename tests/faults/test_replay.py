@@ -40,7 +40,7 @@ Way = Callable[..., Summary]
 
 def by_copy(desk: Desk, stops: Interrupter | None = None) -> Summary:
     """A replay, and what S3 and ingest make of its copies. What the ledger does not know is announced."""
-    summary = desk.replay_by_copy(stops=stops, announce=lambda source: void(desk.ingest(source)))
+    summary = desk.replay_by_copy(stops=stops, announce=lambda source: void(desk.announce(source)))
     desk.ingest_copies()
     return summary
 

@@ -15,6 +15,7 @@ from services.ops.replay.running import Announce, ByCopying, BySending, Replay, 
 from services.shared.deadline import Deadline
 from services.shared.identities import ObjectId
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LeaseHeld
 from services.shared.planning.copies import ORIGIN_ETAG
 from services.shared.planning.planner import Planned, Planner
 from services.shared.units import BronzeObject, Plan
@@ -77,6 +78,7 @@ class Desk:
 
     rig: Rig
     queue: list[str] = field(default_factory=list)
+    late: list[BronzeObject] = field(default_factory=list)  # whose events Lambda hands over once more
     _receipts: int = 0
 
     def __post_init__(self) -> None:
@@ -114,19 +116,30 @@ class Desk:
     def ingest_copies(self) -> list[Planned]:
         """S3 tells ingest of every copy that was made."""
         copies, self.bronze.copied = self.bronze.copied, []
-        return [self.ingest(copy) for copy in copies]
+        return [planned for copy in copies if (planned := self.announce(copy))]
+
+    def announce(self, source: BronzeObject) -> Planned | None:
+        """S3 tells ingest. Where another invocation is planning the same object, Lambda tries again later."""
+        try:
+            return self.ingest(source)
+        except LeaseHeld:
+            self.late.append(source)
+            return None
 
     def deliver(self) -> None:
         """Everything on the queue is delivered, until nothing comes back."""
         for _ in range(30):
-            if not self.queue:
+            self.rig.clock.advance(2 * self.rig.invocation_seconds)
+            late, self.late = self.late, []
+            for source in late:
+                self.announce(source)
+            if not self.queue and not self.late:
                 return
             bodies, self.queue = self.queue, []
             records = []
             for body in bodies:
                 self._receipts += 1
                 records.append(record(body, f"q-{self._receipts}"))
-            self.rig.clock.advance(2 * self.rig.invocation_seconds)
             result = self.rig.deliver_records(records)
             assert result is not None
             self.queue += [one["body"] for one in records if one["messageId"] in result.failed]
