@@ -279,7 +279,7 @@ class _Run:
     def _bronze(self, after: str) -> None:
         pages = read_ahead(self._listing.versions(self._scope.prefix, after))
         last = after
-        for looked_at, page in in_order(self._look_up, pages, _LOOKERS):
+        for looked_at, page in in_order(self._look_up, pages, _LOOKERS, 0):
             for source, known in looked_at:
                 self._deadline.check()
                 self._content(source, known)

@@ -20,7 +20,7 @@ from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
-from services.ops.replay.copying import Copier
+from services.ops.replay.copying import COPY_SECONDS, Copier
 from services.ops.replay.planning import ReplayRequest, Verdict
 from services.ops.replay.running import (
     DEFAULT_JOBS,
@@ -176,7 +176,7 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         raise OperatorError("--force retracts what is committed first, and this smelt cannot retract yet.")
     request = ReplayRequest(asked.prefix, asked.start, asked.end, asked.force)
     try:
-        s3 = aws_client("s3", asked.region, max(asked.jobs, DEFAULT_JOBS))
+        s3 = aws_client("s3", asked.region, max(asked.jobs, DEFAULT_JOBS), COPY_SECONDS)
         listing = S3Bronze(s3, asked.bucket)
         ledger = Ledger(aws_client("dynamodb", asked.region, max(asked.jobs, DEFAULT_JOBS)), table) if table else None
         copies = S3Copies(s3)
