@@ -142,6 +142,8 @@ _DONE = {
     Found.SENT_LATELY: "nothing: sent again a short time ago",
     Found.ALL_COMMITTED: "nothing: smelt sweep marks it done",
     Found.IN_PROGRESS: "nothing: somebody is at work on it",
+    Found.STILL_REJECTED: "nothing: it is not taken today either",
+    Found.FORGOTTEN: "forgotten: its origin is known today",
 }
 
 
@@ -161,8 +163,6 @@ def _show(found: Reconciled, dry_run: bool, waiting: int) -> None:
         show(f"The queue is long ({waiting:,} messages; the limit is {LONG_QUEUE:,}): run this again when it is short.")
     if found.refused:
         show(f"{found.refused:,} of the announced ones are not taken: see smelt audit", style="yellow")
-    if found.forgotten:
-        show(f"{found.forgotten:,} copies are forgotten: the ledger knows their origins now")
     verb = "would be sent" if dry_run else "sent"
     show(f"{found.repaired:,} objects {'need' if dry_run else 'got'} a push; {found.units:,} units {verb}")
 
