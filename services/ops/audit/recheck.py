@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from services.ops.audit.accounts import MAX_ERRORS, Account, Outcome, outcome_of
@@ -28,11 +28,12 @@ _TRIES = 4  # a lot has three states; it is gone, or the same, by then
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """Rechecks against one ledger and its buckets."""
+    """Rechecks against one ledger and its buckets. Quarantine of the day `expired` or an earlier one may be gone."""
 
     ledger: Ledger
     listings: Listings
     scope: Scope
+    expired: date = date.min
 
     def lots(self, suspects: Iterable[LotId]) -> Iterator[Finding]:
         """What is wrong with these lots, their units and their files."""
@@ -64,7 +65,11 @@ class Recheck:
             other_lots |= {lot.id: lot for lot in self.ledger.find_lots(batch)}
         listed = self.listings.find_files(file.key for lot in lots for file in lot.files)
         found = {
-            lot.id: [*check_record(lot), *check_units(lot, units, objects, other_lots), *check_files(lot, listed)]
+            lot.id: [
+                *check_record(lot),
+                *check_units(lot, units, objects, other_lots),
+                *check_files(lot, listed, self.expired),
+            ]
             for lot in lots
             if self.scope.has_any((unit.object, _created(objects, unit)) for unit in lot.units)
         }

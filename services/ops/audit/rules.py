@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import date
 
 from services.ops.audit.findings import Code, Finding
 from services.ops.audit.listings import ListedFile
@@ -81,12 +82,24 @@ def check_units(
             yield Finding(Code.UNIT_NOT_BOUND, str(unit), f"lot {lot.id} ({lot.state}) lists it, but it is {where}")
 
 
-def check_files(lot: Lot, listed: Mapping[str, ListedFile]) -> Iterator[Finding]:
-    """The files of a committed lot are there as they were written."""
+def may_have_expired(key: str, expired: date) -> bool:
+    """Whether it is a file of quarantine of the day `expired` or an earlier one."""
+    if expired == date.min or not key.startswith(f"{QUARANTINE_ROOT}/"):
+        return False
+    try:
+        return date.fromisoformat(LakeKey.parse(key).dt) <= expired
+    except ValueError:
+        return False
+
+
+def check_files(lot: Lot, listed: Mapping[str, ListedFile], expired: date = date.min) -> Iterator[Finding]:
+    """The files of a committed lot are there as they were written; those of quarantine may have expired."""
     if lot.state is not LotState.COMMITTED:
         return
     for file in lot.files:
         there = listed.get(file.key)
+        if there is None and may_have_expired(file.key, expired):
+            continue
         if there is None:
             detail = f"lot {lot.id} committed it with {file.rows:,} rows, {file.bytes:,} bytes, etag {_etag(file)}"
             yield Finding(Code.FILE_MISSING, file.key, detail)

@@ -27,7 +27,7 @@ SELECT id FROM lot WHERE lid IN (
   UNION SELECT lid FROM odd WHERE sides != 1
   UNION SELECT lid FROM member LEFT JOIN object USING (oid) WHERE object.oid IS NULL OR NOT ({_ON_GRID})
   UNION SELECT file.lid FROM file LEFT JOIN listed USING (kid)
-        WHERE committed AND (listed.kid IS NULL OR listed.content != file.content))
+        WHERE committed AND ((listed.kid IS NULL AND must_exist) OR listed.content != file.content))
 ORDER BY id
 """  # noqa: S608 (constants)
 _COMMITTED = f"""

@@ -231,6 +231,7 @@ MISTAKES = [
     Mistake(smelt, ["audit", *NAMES, "--until", "0001-01-01T00:00:00+05:00"], "is not a time such as 2026-01-31"),
     Mistake(smelt, ["audit", *NAMES, "--limit", "-1"], "Invalid value for '--limit'"),
     Mistake(smelt, ["audit", *NAMES, "--overdue-hours", "99999999999999"], "may be ten years at most"),
+    Mistake(smelt, ["audit", *NAMES, "--quarantine-days", "99999999999999"], "may be ten years at most"),
     Mistake(smelt, ["audit", *NAMES, "--in-flight-minutes", "9999999999"], "may be ten years at most"),
     Mistake(smelt, ["smoke", *NAMES, "--minutes", "-1"], "--minutes is -1.0; it must be from 0 to 1440"),
     Mistake(smelt, ["smoke", *NAMES, "--minutes", "nan"], "--minutes is nan; it must be from 0 to 1440"),
