@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 from local.stack import Clients, create_bucket
 from services.ingest import app
 from services.shared.identities import LotId
-from services.shared.ledger.items import object_key
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject, ObjectState
 from services.shared.planning.copies import ORIGIN_ETAG, S3Copies
@@ -160,18 +159,13 @@ def test_a_key_that_is_still_not_taken_stays_rejected(ingest: Any, ledger: Ledge
 
 
 def test_what_was_retracted_stays_retracted_whether_copied_or_uploaded_again(
-    ingest: Any, ledger: Ledger, clients: Clients, ledger_table: str, origin: BronzeObject
+    ingest: Any, ledger: Ledger, clients: Clients, origin: BronzeObject
 ) -> None:
     ingest(origin)
-    clients.dynamodb.update_item(
-        TableName=ledger_table,
-        Key=object_key(origin.id),
-        UpdateExpression="SET #state = :state",
-        ExpressionAttributeNames={"#state": "state"},
-        ExpressionAttributeValues={":state": {"S": ObjectState.RETRACTED}},
-    )
+    ledger.releases.finish(ledger.releases.begin(origin.id, "somebody", "sent twice"))
     assert ingest(copied(clients, f"{RUN}/{KEY}")) == (Outcome.REFUSED, [])
-    assert ingest(origin) == (Outcome.REFUSED, [])
+    assert ingest(replace(origin, created=datetime.now(UTC) + timedelta(hours=1))) == (Outcome.REFUSED, [])
+    assert ingest(origin) == (Outcome.DUPLICATE, [])  # an old event, delivered again
 
 
 @pytest.mark.parametrize("wrong", ["content", "size", "key"])

@@ -77,12 +77,13 @@ class LostAnswers:
         return twice
 
 
-LAKE_CALLS = ("open", "put", "delete")
+LAKE_CALLS = ("open", "read", "put", "delete")
 LEDGER_CALLS = (
     "put_item",
     "update_item",
     "get_item",
     "batch_get_item",
     "transact_write_items",
+    "delete_item",
 )
 QUEUE_CALLS = ("send_message",)

@@ -78,8 +78,9 @@ class Audit:
 
     @property
     def unfinished(self) -> int:
-        """Objects that are neither done nor, having no bytes, without need to be."""
-        return self.objects.total() - self.objects[Outcome.DONE] - self.objects[Outcome.EMPTY]
+        """Objects that are neither done nor without need to be: they have no bytes, or were retracted."""
+        settled = (Outcome.DONE, Outcome.EMPTY, Outcome.RETRACTED)
+        return self.objects.total() - sum(self.objects[outcome] for outcome in settled)
 
 
 def audit(
@@ -179,7 +180,7 @@ def _account(
     """The accounts of all objects; those that look bad, and those that are listed, are read again."""
     scope = recheck.scope
     read_again: list[suspects.Known] = []
-    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; or REJECTED, and some are
+    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; REJECTED or RETRACTED, and some are
     with_done = scope.lists(Outcome.DONE)
     if not with_done:
         settled, rows = suspects.settled(spool)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from services.shared.columns import QUARANTINE, silver_columns
 from services.shared.contract.model import Contract
-from services.transform.files.schema import described
+from services.shared.parquet.schema import described
 
 Ints = npt.NDArray[np.int64]
 
@@ -57,6 +57,11 @@ def quarantine_file(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     return _parquet(described(_plain_where_distinct(table), QUARANTINE), metadata)
 
 
+def encoded(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """A table whose columns are described already, as a Parquet file."""
+    return _parquet(_plain_where_distinct(table), metadata)
+
+
 def _ticks(times: pa.ChunkedArray) -> tuple[Ints, int]:
     """Event times as whole numbers since 1970, and how many of them make a day."""
     if pa.types.is_date32(times.type):
@@ -89,9 +94,8 @@ def _plain_where_distinct(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(column.type) and column.num_chunks:
             distinct = max(len(chunk.dictionary) for chunk in column.iterchunks())
             if distinct * _REPEATS_THAT_PAY > len(column):
-                table = table.set_column(
-                    index, table.schema.field(index).with_type(pa.string()), column.cast(pa.string())
-                )
+                plain = table.schema.field(index).with_type(pa.string())
+                table = table.set_column(index, plain, column.cast(pa.string()))
     return table
 
 
