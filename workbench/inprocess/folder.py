@@ -88,6 +88,12 @@ class FolderLake:
         for key in keys:
             (self._out / key).unlink(missing_ok=True)
 
+    def read(self, key: str, etag: str) -> bytes:
+        data = (self._out / key).read_bytes()
+        if _md5(data) != etag:
+            raise ObjectGone(f"{self._out / key}: was changed by another program")
+        return data
+
     def holds(self, key: str, etag: str) -> bool:
         path = self._out / key
         return path.is_file() and _md5(path.read_bytes()) == etag

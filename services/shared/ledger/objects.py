@@ -19,13 +19,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from services.shared.identities import ObjectId, UnitId
 from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of, unit_key
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
 from services.shared.ledger.releases import Releases
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
-from services.shared.units import BronzeObject, Plan
+from services.shared.units import BronzeObject, Copy, Plan
 
 _UNFINISHED = in_state(ObjectState.PLANNING, ObjectState.PLANNED)
 _CLOSE = ", #open = :finished, since = :since REMOVE lease_until, lease_token"
@@ -144,6 +145,28 @@ class Objects:
             return known
         source = replace(known.source, version_id=announced.version_id)
         return replace(known, plan=replace(known.plan, source=source), version_at=announced.created)
+
+    def read_copy(self, id_: ObjectId, copy: Copy, announced: datetime) -> None:
+        """Pin a copy of an unfinished object, to be read where the object's own bytes are gone. The newest wins."""
+        at = announced.isoformat()
+        version = {":version": {"S": copy.version_id}} if copy.version_id else {}
+        which = ", copy_version = :version" if version else " REMOVE copy_version"
+        self._table.update(
+            object_key(id_),
+            f"SET copy_key = :key, copy_etag = :etag, copy_at = :at{which}",
+            {":key": {"S": copy.key}, ":etag": {"S": copy.etag}, ":at": {"S": at}, **version},
+            _UNFINISHED & Condition("attribute_not_exists(copy_at) OR copy_at <= :at", {}),
+        )
+
+    def note_resent(self, id_: ObjectId) -> None:
+        """Units of an unfinished object were sent again: whoever looks for lost ones leaves it alone for a while."""
+        now = {":now": self._table.timestamp()}
+        self._table.update(object_key(id_), "SET resent_at = :now", now, _UNFINISHED)
+
+    def forget_copy(self, id_: ObjectId) -> None:
+        """Remove the record of a copy that was rejected because nobody knew its origin. Today the ledger does."""
+        unknown = in_state(ObjectState.REJECTED) & Condition("reason = :reason", {":reason": {"S": "unknown_origin"}})
+        self._table.delete_if(object_key(id_), unknown)
 
     def reject(self, source: BronzeObject, reason: str, advice: str) -> bool:
         """Record that an object is not turned into work, why, and what can be done.

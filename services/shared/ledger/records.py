@@ -193,6 +193,7 @@ class LedgerObject:
     lease_until: int = 0  # epoch milliseconds
     seen: datetime | None = None  # when the ledger first heard of it, or it was let in again
     version_at: datetime | None = None  # time of the event that announced the version that is read
+    resent: datetime | None = None  # when units of it were last sent again because they seemed lost
     reason: str = ""  # why it is REJECTED or RETRACTED: a code
     advice: str = ""  # and what can be done
     retraction: Retraction | None = None  # the last one, also where the object was loaded again since

@@ -210,6 +210,16 @@ class LedgerTable:
             return False
         return True
 
+    def delete_if(self, key: Item, condition: Condition) -> bool:
+        """Delete an item. Returns whether the condition held; a missing item is no harm."""
+        try:
+            self._client.delete_item(TableName=self._name, Key=key, **self._conditional(condition, {}))
+        except ClientError as error:
+            if not _condition_failed(error):
+                raise
+            return False
+        return True
+
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> list[str]:
         """All of these writes or none. Returns nothing once they have landed, or the reasons of the refusal.
 

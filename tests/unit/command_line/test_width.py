@@ -16,6 +16,8 @@ SCREENS = [
     [*SMELT, "audit", "--help"],
     [*SMELT, "history", "--help"],
     [*SMELT, "history", "archive", "--help"],
+    [*SMELT, "reconcile", "--help"],
+    [*SMELT, "replay", "--help"],
     [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
     [*SMELT, "retract", "--help"],
@@ -37,6 +39,8 @@ SCREENS = [
     [*SMELT, "contracts", "check"],
     ["-m", "local.demo", "--help"],
     ["scripts/gen_fake_events.py", "--help"],
+    ["scripts/replay_from_s3.py", "--help"],
+    ["scripts/replay_via_s3_copy.py", "--help"],
 ]
 
 
