@@ -28,6 +28,7 @@ from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
 from services.transform.protocol.lots import LotWorker
 from services.transform.reading.reader import UnitReader
+from tests.support.archive import NoArchive
 from tests.support.lake import MemoryLake
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,7 +95,7 @@ def measure(clients: Clients, number: int, days: int, seconds: float) -> dict[st
         raise SystemExit(f"the lot was not loaded: {attempt.together}")
     lake.seconds, lake.first_put = seconds, 0.0
     started = time.perf_counter()
-    done = Retraction(ledger, lake, "benchmark", "measured").run(sources[0].id, Deadline.endless())
+    done = Retraction(ledger, lake, "benchmark", "measured", NoArchive()).run(sources[0].id, Deadline.endless())
     return {
         "rows": number,
         "files": done.changes.written,

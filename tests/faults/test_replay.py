@@ -21,6 +21,7 @@ from services.shared.ledger.records import ObjectState
 from services.shared.planning.planner import Outcome
 from services.shared.units import BronzeObject, UnitMessage
 from tests.faults.rig import Rig, crash, shipment
+from tests.support.archive import NoArchive
 from tests.support.faults import Crash, Interrupter
 from tests.support.replaying import EVERYTHING, RUN, Desk
 
@@ -306,7 +307,7 @@ def test_a_copy_by_hand_of_a_copy_by_hand_finishes_the_origin(desk: Desk) -> Non
 
 def retraction_of(desk: Desk, stops: Interrupter | None = None) -> Retraction:
     ledger, clock = desk.ledger(stops or Interrupter()), desk.rig.clock
-    return Retraction(ledger, desk.rig.lake, "somebody", "once more", clock=clock, sleep=clock.advance)
+    return Retraction(ledger, desk.rig.lake, "somebody", "once more", NoArchive(), clock=clock, sleep=clock.advance)
 
 
 def forcing(desk: Desk, stops: Interrupter | None = None) -> Force:

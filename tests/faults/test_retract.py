@@ -13,6 +13,7 @@ from services.shared.lake import ObjectGone
 from services.shared.ledger.records import Counts, LotState, ObjectState
 from services.shared.units import BronzeObject, Unit
 from tests.faults.rig import Rig, crash, shipment
+from tests.support.archive import NoArchive
 from tests.support.faults import Interrupter
 from tests.support.lake import BRONZE
 from tests.support.rewriting import ENDLESS, retract
@@ -273,7 +274,7 @@ def test_an_object_that_was_let_in_again_is_loaded_again(rig: Rig) -> None:
     wrong, _ = two_files(rig)
     rig.deliver(rig.units)
     retract(rig, wrong)
-    retraction = Retraction(rig.ledger, rig.lake, "Ann", "wrong", clock=rig.clock)
+    retraction = Retraction(rig.ledger, rig.lake, "Ann", "wrong", NoArchive(), rig.clock)
     assert retraction.let_in_again(wrong.id, ENDLESS).was_retracted
     (known,) = rig.ledger.find_objects([wrong.id])
     assert (known.state, known.sent, known.lease_until) == (ObjectState.PLANNING, 0, 0)

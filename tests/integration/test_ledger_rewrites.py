@@ -72,7 +72,7 @@ class TestRewriting:
     def test_finishing_swaps_files_counts_and_units_at_once(self, ledger: Ledger) -> None:
         ours = ledger.rewrites.begin(committed(ledger), INTENT, 60)
         ours = ledger.rewrites.record_outputs(ours, [NEW.key, "silver/tried"])
-        done = ledger.rewrites.finish(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]])
+        done = ledger.rewrites.finish_rewriting(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]])
         there = seen(ledger, ours)
         assert (there.state, there.files, there.counts, there.units) == (
             LotState.COMMITTED,
@@ -93,13 +93,13 @@ class TestRewriting:
 
     def test_finishing_whose_answer_was_lost_has_landed(self, ledger: Ledger) -> None:
         ours = ledger.rewrites.begin(committed(ledger), INTENT, 60)
-        done = ledger.rewrites.finish(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]])
-        assert ledger.rewrites.finish(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]]) == done
+        done = ledger.rewrites.finish_rewriting(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]])
+        assert ledger.rewrites.finish_rewriting(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]]) == done
         assert seen(ledger, ours).files == (NEW,)
 
     def test_nobody_claims_a_unit_that_was_taken_out(self, ledger: Ledger) -> None:
         ours = ledger.rewrites.begin(committed(ledger), INTENT, 60)
-        ledger.rewrites.finish(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]])
+        ledger.rewrites.finish_rewriting(ours, [NEW], [Counts(2, 2, 0)], [UNITS[0]])
         with pytest.raises(LostRace):
             ledger.lots.claim(LotId.new(datetime.now(UTC)), [UNITS[0]], [], {}, 60)
 
@@ -110,7 +110,7 @@ class TestRewriting:
         units = [unit.id for unit in Plan.of(SOURCE, 50)][:MAX_UNITS_PER_LOT]
         lot = ledger.lots.claim(LotId.new(datetime.now(UTC)), units, [OLD.key], {}, 60)
         lot = ledger.lots.commit(lot, [OLD], [Counts(4, 4, 0), *[Counts()] * (len(units) - 1)])
-        done = ledger.rewrites.finish(ledger.rewrites.begin(lot, INTENT, 60), [], [], units)
+        done = ledger.rewrites.finish_rewriting(ledger.rewrites.begin(lot, INTENT, 60), [], [], units)
         assert done.obsolete == {OLD.key}
         assert all(record.refused and record.lot is None for record in ledger.find_units(units))
         ledger.rewrites.clear_obsolete(done)
@@ -120,7 +120,7 @@ class TestRewriting:
     def test_a_lot_without_files_and_units_is_closed_at_once(self, ledger: Ledger) -> None:
         lot = ledger.lots.claim(LotId.new(datetime.now(UTC)), UNITS[:1], [], {}, 60)
         lot = ledger.lots.commit(lot, [], [Counts()])
-        ledger.rewrites.finish(ledger.rewrites.begin(lot, INTENT, 60), [], [], UNITS[:1])
+        ledger.rewrites.finish_rewriting(ledger.rewrites.begin(lot, INTENT, 60), [], [], UNITS[:1])
         assert seen(ledger, lot).state is LotState.COMMITTED
         assert not list(ledger.open_lots())
 
@@ -132,7 +132,7 @@ class TestRewriting:
 
     def test_files_left_over_block_the_next_rewrite(self, ledger: Ledger) -> None:
         ours = ledger.rewrites.begin(committed(ledger), INTENT, 60)
-        done = ledger.rewrites.finish(ours, [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], [])
+        done = ledger.rewrites.finish_rewriting(ours, [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], [])
         with pytest.raises(LostRace):
             ledger.rewrites.begin(done, INTENT, 60)
         ledger.rewrites.clear_obsolete(done)
@@ -148,7 +148,7 @@ class TestRewriting:
         for attempt in (
             lambda: ledger.rewrites.renew(dead, 60),
             lambda: ledger.rewrites.record_outputs(dead, ["silver/z"]),
-            lambda: ledger.rewrites.finish(dead, [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], []),
+            lambda: ledger.rewrites.finish_rewriting(dead, [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], []),
             lambda: ledger.rewrites.undo(dead),
         ):
             with pytest.raises(LeaseLost):
@@ -181,19 +181,19 @@ class TestRewriting:
         ours = ledger.rewrites.record_outputs(ledger.rewrites.begin(seen(ledger, lot), INTENT, 60), [NEW.key])
         ledger.lots.clear_outputs(first)
         assert seen(ledger, lot).outputs == {NEW.key}
-        ledger.rewrites.finish(ours, [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], [])
+        ledger.rewrites.finish_rewriting(ours, [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], [])
         ledger.lots.clear_outputs(first)
         assert seen(ledger, lot).obsolete == {OLD.key}
         assert list(ledger.open_lots()) == [lot.id]
 
     def test_clearing_late_does_not_touch_the_next_generation(self, ledger: Ledger) -> None:
         lot = committed(ledger)
-        first = ledger.rewrites.finish(
+        first = ledger.rewrites.finish_rewriting(
             ledger.rewrites.begin(lot, INTENT, 60), [NEW], [Counts(1, 1, 0), Counts(1, 1, 0)], []
         )
         ledger.rewrites.clear_obsolete(first)
         ours = ledger.rewrites.begin(seen(ledger, lot), INTENT, 60)
-        second = ledger.rewrites.finish(ours, [OLD], [Counts(2, 2, 0), Counts(2, 2, 0)], [])
+        second = ledger.rewrites.finish_rewriting(ours, [OLD], [Counts(2, 2, 0), Counts(2, 2, 0)], [])
         ledger.rewrites.clear_obsolete(first)
         assert seen(ledger, lot).obsolete == second.obsolete == {NEW.key}
 

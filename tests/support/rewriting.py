@@ -13,6 +13,7 @@ from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig
+from tests.support.archive import NoArchive
 from tests.support.faults import LAKE_CALLS, LEDGER_CALLS, Crash, Interrupted, Interrupter
 from tests.support.lake import MemoryLake
 
@@ -41,7 +42,9 @@ def retract(
 ) -> Retracted | None:
     """Retract an object; None where it crashed. Waiting lets the clock go on."""
     lake, ledger = _broken(rig, interrupter)
-    retraction = Retraction(ledger, lake, "Ann", "wrong file", clock=rig.clock, sleep=rig.clock.advance, writers=1)
+    retraction = Retraction(
+        ledger, lake, "Ann", "wrong file", NoArchive(), clock=rig.clock, sleep=rig.clock.advance, writers=1
+    )
     try:
         return retraction.run(source.id, deadline, place)
     except Crash:
@@ -57,7 +60,9 @@ def retry(
 ) -> Retried | None:
     """Retry quarantined rows; None where it crashed."""
     lake, ledger = _broken(rig, interrupter)
-    run = Retry(ledger, lake, MemoryShelf(rig.lake), contracts, "Ann", "contract fixed", clock=rig.clock, writers=1)
+    run = Retry(
+        ledger, lake, MemoryShelf(rig.lake), contracts, "Ann", "contract fixed", NoArchive(), clock=rig.clock, writers=1
+    )
     try:
         return run.run(wanted, ENDLESS, dry_run)
     except Crash:

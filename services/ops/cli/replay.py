@@ -21,6 +21,7 @@ from services.ops.cli.options import IngestOption, QueueOption, SilverOption, Ta
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
+from services.ops.history.reader import History
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
 from services.ops.replay.copying import COPY_SECONDS, Copier
@@ -269,7 +270,8 @@ def _check_force(asked: _Asked, table: str) -> None:
 def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     """Retracts an object and lets it in again; one at a time, since objects share lots."""
     planner_bytes = unit_bytes_of(os.environ)
-    retraction = Retraction(ledger, S3Lake(s3, asked.silver_bucket), operator(asked.by), asked.reason)
+    lake, history = S3Lake(s3, asked.silver_bucket), History.of(s3, asked.silver_bucket)
+    retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history)
     one_at_a_time = Lock()
 
     def retract_and_reopen(id_: ObjectId) -> None:

@@ -98,7 +98,7 @@ class _Archiver:
         for part in _fitting(entries):
             self._deadline.check()
             key = HistoryKey(table, part[0][1], part[-1][1], _token(part), rewritten)
-            self._execute(self._archive.begin(str(key), part, self._lease()), taken_over=False)
+            self._execute(self._archive.begin_batch(str(key), part, self._lease()), taken_over=False)
 
     def _execute(self, batch: Batch, taken_over: bool) -> None:
         try:
@@ -106,7 +106,7 @@ class _Archiver:
         except OutOfTime:
             self._archive.give_back(batch)
             raise
-        self._archive.end(batch)
+        self._archive.end_batch(batch)
 
     def _write(self, batch: Batch, taken_over: bool) -> None:
         there = self._files.read(batch.file) if taken_over else None

@@ -21,14 +21,3 @@ class Archive(Protocol):
 
     def find_lots(self, ids: Iterable[LotId]) -> Iterable[Lot]:
         """Those of these lots that it has. Changes nothing."""
-
-
-class NoArchive:
-    """Nothing has ever left the ledger."""
-
-    def restore_object(self, ledger: Ledger, id_: ObjectId) -> None: ...
-
-    def restore_lots(self, ledger: Ledger, ids: Iterable[LotId]) -> None: ...
-
-    def find_lots(self, ids: Iterable[LotId]) -> Iterable[Lot]:  # noqa: ARG002
-        return ()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from services.ops.errors import OperatorError
 from services.ops.grid import LOTS_PER_READ, batched, look_at
-from services.ops.rewrite.archive import Archive, NoArchive
+from services.ops.rewrite.archive import Archive
 from services.ops.rewrite.rewriting import Changes, Rewriter
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import LotId, ObjectId, UnitId
@@ -91,7 +91,7 @@ class Retraction:
     lake: Lake
     by: str
     note: str
-    archive: Archive = field(default_factory=NoArchive)
+    archive: Archive
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     writers: int = 8

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from services.ops.rewrite.archive import Archive, NoArchive
+from services.ops.rewrite.archive import Archive
 from services.ops.rewrite.bronze import Unreadable, Wanted, read_again
 from services.ops.rewrite.quarantine import Folder, Replaced, Selection, Shelf, files_as_they_are, folders, lots_of
 from services.ops.rewrite.rewriting import Changes, ConservationError, Rewriter, Rewriting, files_of
@@ -91,7 +91,7 @@ class Retry:
     contracts: Mapping[str, Contract]
     by: str
     note: str
-    archive: Archive = field(default_factory=NoArchive)
+    archive: Archive
     clock: Callable[[], float] = time.time
     writers: int = 8
     watch: Callable[[str, int], None] = lambda _what, _number: None

@@ -333,7 +333,7 @@ class Rewriting:
                 f"quarantined rows, its units {total}; nothing is changed. Report this as a bug"
             )
         written = self._write(files)
-        self.lot = self._rewriter.ledger.rewrites.finish(self.lot, written, unit_counts, freed, reasons)
+        self.lot = self._rewriter.ledger.rewrites.finish_rewriting(self.lot, written, unit_counts, freed, reasons)
         self._rewriter.changes.lots += 1
         self._rewriter.changes.written += len(self._made)
 

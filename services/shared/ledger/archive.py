@@ -91,7 +91,7 @@ class Archive:
         found = self._table.get(_BATCH)
         return _batch_from(found) if found else None
 
-    def begin(self, file: str, entries: Sequence[Entry], lease_seconds: float) -> Batch:
+    def begin_batch(self, file: str, entries: Sequence[Entry], lease_seconds: float) -> Batch:
         """Begin the one batch.
 
         Raises:
@@ -133,7 +133,7 @@ class Archive:
         """End our lease: the next run goes on with the batch at once."""
         self._table.update(_BATCH, "SET lease_until = :over", {":over": {"N": "0"}}, leased_with(batch.lease_token))
 
-    def end(self, batch: Batch) -> None:
+    def end_batch(self, batch: Batch) -> None:
         """Every mark of the batch is made.
 
         Raises:

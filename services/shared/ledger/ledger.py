@@ -140,10 +140,10 @@ class Ledger:
 
     def finished_entries(self, kind: Literal["done", "committed"], before_ms: int) -> Iterator[OpenEntry]:
         """What was finished before this time and is not in the history yet, oldest first over all shards."""
-        shards = (self._finished(f"{kind}#{number:02d}", before_ms) for number in range(OPEN_SHARDS))
+        shards = (self._finished_in(f"{kind}#{number:02d}", before_ms) for number in range(OPEN_SHARDS))
         return heapq.merge(*shards, key=lambda entry: (entry.since, entry.pk))
 
-    def _finished(self, shard: str, before_ms: int) -> Iterator[OpenEntry]:
+    def _finished_in(self, shard: str, before_ms: int) -> Iterator[OpenEntry]:
         entries = map(OpenEntry.from_item, self._table.open_keys(shard, page_size=_FINISHED_PAGE))
         return takewhile(lambda entry: entry.since < before_ms, entries)
 

@@ -1,6 +1,6 @@
 """Transitions that rewrite a committed lot: some of its rows leave, or move from quarantine to Silver.
 
-    COMMITTED --begin--> REWRITING --finish--> COMMITTED, replaced files in `obsolete` --clear_obsolete--> COMMITTED
+    COMMITTED --begin--> REWRITING --finish_rewriting--> COMMITTED, with `obsolete` --clear_obsolete--> COMMITTED
                           |  |  ^
                           |  |  '-- take_over, once the lease is over or was given back; record_outputs, renew
                           |  '----- undo --> COMMITTED with the files that it had, the new ones in `obsolete`
@@ -8,8 +8,8 @@
 
 `begin` raises the lot's generation, and every file that is written has that number in its name. A generation is never
 used again, also not by whoever undoes it: so nobody can ever need a file that is `obsolete`, however late it is
-deleted, and a second rewrite begins only when none is left. Until `finish`, the lot's `files`, `units` and counts are
-those of the generation before: what a reader of the ledger finds is true at every moment.
+deleted, and a second rewrite begins only when none is left. Until `finish_rewriting`, the lot's `files`, `units` and
+counts are those of the generation before: what a reader of the ledger finds is true at every moment.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Rewrites:
         ours = _REWRITING & leased_with(lot.lease_token)
         self._table.update(lot_key(lot.id), "SET lease_until = :over", {":over": {"N": "0"}}, ours)
 
-    def finish(
+    def finish_rewriting(
         self,
         lot: Lot,
         files: Sequence[LotFile],
@@ -249,7 +249,7 @@ class Rewrites:
         return {"update": (lot_key(lot.id), expression, values), "condition": ours}
 
     def _has_landed(self, lot: Lot) -> bool:
-        """Whether our `finish` was there already: its answer was lost."""
+        """Whether our `finish_rewriting` was there already: its answer was lost."""
         there = self._table.get(lot_key(lot.id))
         return state_of(there) == LotState.COMMITTED and token_of(there) == lot.lease_token
 
