@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
+from services.shared.deadline import ENDLESS, Deadline, OutOfTime
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger, OpenEntry
@@ -37,6 +38,7 @@ class Swept:
     files: list[str] = field(default_factory=list)  # deleted: at most MAX_LISTED are named
     files_deleted: int = 0
     refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
+    finished: bool = True  # False: time was over first; the next run goes on there
 
 
 MAX_LISTED = 1000
@@ -70,21 +72,26 @@ class Place:
 class Sweep:
     """One run over a ledger and the lake's bucket."""
 
-    def __init__(self, ledger: Ledger, lake: Lake, dry_run: bool, watch: Watch) -> None:
+    def __init__(self, ledger: Ledger, lake: Lake, dry_run: bool, watch: Watch, deadline: Deadline) -> None:
         self._ledger = ledger
         self._lake = lake
         self._dry_run = dry_run
         self._watch = watch
+        self._deadline = deadline
         self._swept = Swept()
 
     def run(self) -> Swept:
         stored = None if self._dry_run else self._ledger.cursors.load(WALK)
         place = Place.from_json(stored)
         self._swept.resumed = stored is not None
-        if place.kind == "object":
-            self._objects(place)
-            place = Place("lot")
-        self._lots(place)
+        try:
+            if place.kind == "object":
+                self._objects(place)
+                place = Place("lot")
+            self._lots(place)
+        except OutOfTime:
+            self._swept.finished = False
+            return self._swept
         if not self._dry_run:
             self._ledger.cursors.clear(WALK)
         return self._swept
@@ -148,17 +155,30 @@ class Sweep:
             self._ledger.lots.clear_outputs(lot)
 
     def _save(self, place: Place) -> None:
+        """
+        Raises:
+            OutOfTime: the next run goes on at this place.
+        """
         if not self._dry_run:
             self._ledger.cursors.save(WALK, place.to_json())
+        self._deadline.check()
 
 
-def sweep(ledger: Ledger, lake: Lake, dry_run: bool = False, watch: Watch = lambda _what, _number: None) -> Swept:
+def sweep(
+    ledger: Ledger,
+    lake: Lake,
+    dry_run: bool = False,
+    watch: Watch = lambda _what, _number: None,
+    deadline: Deadline = ENDLESS,
+) -> Swept:
     """Mark finished objects DONE and delete the files that commits left over, from the stored place to the end.
+
+    With a deadline it ends in time, and the next run goes on there.
 
     Raises:
         ClientError, BotoCoreError: ledger or bucket cannot be read or written; the next run goes on from there.
     """
-    return Sweep(ledger, lake, dry_run, watch).run()
+    return Sweep(ledger, lake, dry_run, watch, deadline).run()
 
 
 def _is_of(key: str, lot: Lot) -> bool:

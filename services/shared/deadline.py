@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -42,3 +43,6 @@ class Deadline:
             raise OutOfTime(
                 f"only {self.remaining():.1f} s are left before the worker is stopped; the next one goes on"
             )
+
+
+ENDLESS = Deadline(lambda: math.inf, 0)  # of the command line: a person stops it

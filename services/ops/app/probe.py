@@ -1,0 +1,42 @@
+"""The ops workflow's check of its result: one look, as long as an invocation lasts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from services.ops.app import pipeline
+from services.ops.probe import Place, S3Listing, probe
+from services.ops.workflow import Request, after_probe
+from services.shared.telemetry import logger, metrics, tracer
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@cache
+def _listing() -> S3Listing:
+    return S3Listing(pipeline.s3(), pipeline.settings().bronze_bucket, pipeline.settings().silver_bucket)
+
+
+if pipeline.IN_LAMBDA:
+    _listing(), pipeline.ledger()
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Look on from where the look before stopped. Takes and gives the document of `services.ops.workflow`.
+
+    Raises:
+        ClientError, BotoCoreError, Transient: S3 or the ledger does not answer; Step Functions tries again.
+    """
+    request = Request.from_json(state["request"])
+    place = Place.from_json(state["checked"]["place"])
+    deadline = pipeline.deadline_of(context)
+    probed = probe(pipeline.ledger(), _listing(), pipeline.settings().bronze_bucket, request, place, deadline)
+    missing, found = str(probed.missing), asdict(probed.place.tally)
+    logger.info("looked", missing=missing, at_end=probed.at_end, **found)
+    return after_probe(state, missing, probed.place.to_json(), probed.at_end, found)
