@@ -124,7 +124,8 @@ class Missing:
         parts = []
         if self.objects:
             more = "" if self.objects == len(self.named) else f" and {self.objects - len(self.named):,} more"
-            parts.append(f"{self.objects:,} objects are not accounted for: {'; '.join(self.named)}{more}.")
+            are = "object is" if self.objects == 1 else "objects are"
+            parts.append(f"{self.objects:,} {are} not accounted for: {'; '.join(self.named)}{more}.")
         if self.wrong:
             parts.append(f"Rows are not conserved: {'; '.join(self.wrong)}.")
         if self.files:

@@ -20,7 +20,7 @@ from services.shared.identities import SILVER_ROOT
 
 # An execution's history holds 25,000 events (AWS Step Functions Developer Guide, "Quotas"). Each of these is a bound of
 # one loop; docs/decisions/0020-ops-workflow.md has the arithmetic, and a test adds up the definition's retries.
-MAX_CHUNKS = 250  # of replaying: 15 minutes each
+MAX_CHUNKS = 500  # of replaying: 15 minutes each
 MAX_LOOKS = 250  # of checking that end because their time is over, not because something is missing
 MAX_ATTEMPTS = 250  # of checking that found something missing
 
@@ -278,7 +278,7 @@ def after_probe(
     checked = {**found, "place": place, "looks": looks, "attempts": attempts}
     handed_on = {**state, "checked": checked}
     if not missing and at_end:
-        return handed_on | {"next": Next.DONE}
+        return {"next": Next.DONE, "request": request, "replayed": state["replayed"], "checked": dict(found)}
     if not missing:
         if looks >= MAX_LOOKS:
             return refuse("CheckNotFinished", f"Checking needs more than {MAX_LOOKS} looks; check smaller prefixes.")

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services.ops.app import pipeline
+from services.ops.app._chunk import replay_chunk
 from services.ops.workflow import (
     InvalidInput,
     Pipeline,
@@ -63,4 +64,13 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
 
 def _replayed(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = Request.from_json(state["request"])
-    raise NotImplementedError(request, context, after_chunk)
+    summary, place = replay_chunk(
+        pipeline.ledger(),
+        pipeline.s3(),
+        pipeline.settings().bronze_bucket,
+        request,
+        state["place"],
+        pipeline.deadline_of(context),
+    )
+    logger.info("replayed", at_end=place is None, **summary)
+    return after_chunk(state, summary, place)
