@@ -24,7 +24,7 @@ Failure = SmeltError | ClientError | BotoCoreError
 FAILURES = (SmeltError, ClientError, BotoCoreError)
 
 
-def aws_client(service: Any, region: str | None = None) -> Any:
+def aws_client(service: Any, region: str | None = None, connections: int = 16) -> Any:
     """A client of an AWS service, at `AWS_ENDPOINT_URL` where an emulator is used.
 
     Retries with backoff and jitter are botocore's; the pool serves the few calls that run side by side. At an
@@ -42,7 +42,7 @@ def aws_client(service: Any, region: str | None = None) -> Any:
         retries={"mode": "standard", "max_attempts": 4},
         connect_timeout=5,
         read_timeout=15,  # of silence; with all tries about a minute, which every function has
-        max_pool_connections=16,
+        max_pool_connections=connections,
         s3={"addressing_style": style},
         proxies={} if host in _THIS_MACHINE else None,  # None: those of the environment
     )

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import deque
 from datetime import UTC, date, datetime
 from typing import NamedTuple, Self
 
 from services.shared.errors import Terminal
 
+BRONZE_ROOT = "bronze/"
+REPLAY_ROOT = "bronze/replay/"
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
 UNKNOWN_RECORD_TYPE = "_unknown"
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _FORMATS = (".jsonl", ".ndjson", ".json")
+_MOST_ORIGINS = 40
+_UNKNOWN_ORIGIN = (
+    "a copy under bronze/replay/ asks to finish its origin, and the ledger knows no object of this key, ETag and size. "
+    "If the origin was never announced, run `smelt reconcile`, then copy again. If it was a multipart upload, its copy "
+    "has another ETag: copy it with scripts/replay_via_s3_copy.py, or with "
+    "`aws s3 cp --metadata smelt-origin-etag=<ETag of the origin>`. New data belongs in bronze/<dataset>/"
+)
 
 
 class UnacceptableKey(Terminal):
@@ -97,8 +107,46 @@ class LotId(NamedTuple):
         return cls(match[1], match[2])
 
 
+class CopyKey(NamedTuple):
+    """A replay's copy of an object: `<prefix>/<key of the origin>`, with a prefix such as `bronze/replay/<run>`.
+
+    A copy is a request to finish its origin and never data of its own. Copies made by hand may leave out `bronze/` in
+    the middle, and may be copies of copies: `origins` knows those forms too.
+    """
+
+    prefix: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.prefix.rstrip('/')}/{self.origin}"
+
+    @staticmethod
+    def is_copy(key: str) -> bool:
+        return key.startswith(REPLAY_ROOT)
+
+    @staticmethod
+    def origins(key: str) -> list[str]:
+        """The keys that the origin of a copy may have, the likeliest first; only one of them is, as the ledger knows.
+
+        `bronze/replay/<run>/bronze/<dataset>/...` and `bronze/replay/<run>/<dataset>/...`; the run may have slashes in
+        the first form.
+        """
+        found: dict[str, None] = {}
+        copies, seen = deque([key]), {key}
+        while copies and len(found) < _MOST_ORIGINS:
+            parts = copies.popleft().removeprefix(REPLAY_ROOT).split("/")
+            whole = ["/".join(parts[at:]) for at in range(1, len(parts)) if parts[at] == "bronze"]
+            for origin in (*whole, BRONZE_ROOT + "/".join(parts[1:])):
+                if not CopyKey.is_copy(origin):
+                    found.setdefault(origin)
+                elif origin not in seen:
+                    seen.add(origin)
+                    copies.append(origin)
+        return list(found)[:_MOST_ORIGINS]
+
+
 class BronzeKey(NamedTuple):
-    """A key that smelt accepts: `bronze/<dataset>/...`, or a replay's copy of one.
+    """A key that smelt accepts: `bronze/<dataset>/...`.
 
     `codec` is what the suffix says of compression (`gzip`, `zstd`, `bz2`) or None. Whether the object holds
     JSON lines, an array or one document is for its content to say.
@@ -109,9 +157,10 @@ class BronzeKey(NamedTuple):
 
     @classmethod
     def parse(cls, key: str) -> BronzeKey:
-        path = re.sub(r"^(?:bronze/replay/[^/]+/)+(?=bronze/)", "", key)
-        parts = path.split("/")
-        if parts[0] != "bronze" or len(parts) < 3 or parts[1] in ("", "replay"):
+        if CopyKey.is_copy(key):
+            raise UnacceptableKey(key, "unknown_origin", _UNKNOWN_ORIGIN)
+        parts = key.split("/")
+        if parts[0] != "bronze" or len(parts) < 3 or not parts[1]:
             raise UnacceptableKey(key, "outside_bronze", "upload to bronze/<dataset>/<name>")
         name = parts[-1].lower()
         if not name:

@@ -54,6 +54,24 @@ class Lake(Protocol):
         """Delete files from the lake's bucket, one request for each; a missing one is fine."""
 
 
+def open_pinned(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteStream:
+    """Bytes `[start, end)` of this content, from a replay's copy where its own are gone.
+
+    Raises:
+        ObjectGone: they are nowhere.
+        LakeUnavailable: S3 did not answer; try again.
+    """
+    try:
+        return lake.open(source, start, end)
+    except ObjectGone as gone:
+        if source.copy is None:
+            raise
+        try:
+            return lake.open(source.at(source.copy), start, end)
+        except ObjectGone as second:
+            raise ObjectGone(f"{gone}. Nor can its copy be read: {second}") from second
+
+
 _UPLOAD_AGAIN = "upload it again, or put it out of the way with its message in the dead-letter queue"
 _GONE = {
     "NoSuchKey": f"it was deleted; {_UPLOAD_AGAIN}",

@@ -40,6 +40,15 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     return value
 
 
+def unit_bytes_of(env: Mapping[str, str]) -> int:
+    """Bytes of a plain object that one worker reads.
+
+    Raises:
+        SettingsError: UNIT_BYTES cannot be used.
+    """
+    return _number(env, "UNIT_BYTES", 64 * MIB, least=1024)
+
+
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
     """What the ingest function needs to know."""
@@ -55,7 +64,7 @@ class IngestSettings:
             bronze_bucket=_text(env, "BRONZE_BUCKET"),
             queue_url=_text(env, "QUEUE_URL"),
             ledger_table=_text(env, "LEDGER_TABLE"),
-            unit_bytes=_number(env, "UNIT_BYTES", 64 * MIB, least=1024),
+            unit_bytes=unit_bytes_of(env),
         )
 
 

@@ -69,8 +69,10 @@ def needs(request: Request, account: str) -> Iterator[Need]:
     action = request.action
     table = f"arn:aws:dynamodb:{account}:table"
     if service == "s3":
-        versioned = "Version" if operation == "GetObject" and "VersionId" in parameters else ""
-        yield Need(action + versioned, f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+        reads = operation in {"GetObject", "HeadObject"}  # both need the same
+        versioned = "Version" if reads and "VersionId" in parameters else ""
+        name = f"s3:GetObject{versioned}" if reads else action
+        yield Need(name, f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
     elif service == "sqs":
         name = parameters["QueueUrl"].rsplit("/", 1)[1]
         yield Need(action.removesuffix("Batch"), f"arn:aws:sqs:{account}:{name}")

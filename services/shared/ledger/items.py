@@ -25,7 +25,7 @@ from services.shared.ledger.records import (
     UnitNotes,
     UnitRecord,
 )
-from services.shared.units import BronzeObject, Plan
+from services.shared.units import BronzeObject, Copy, Plan
 
 Item = dict[str, Any]
 
@@ -107,7 +107,8 @@ def object_from(item: Item) -> LedgerObject:
     id_ = ObjectId.parse(item["pk"]["S"].removeprefix("object#"))
     created = datetime.fromisoformat(item["created"]["S"])
     version = item.get("version_id", {}).get("S")
-    source = BronzeObject(id_.bucket, id_.key, _number(item, "size"), id_.etag, version, created)
+    copy = _copy_from(item) if "copy_key" in item else None
+    source = BronzeObject(id_.bucket, id_.key, _number(item, "size"), id_.etag, version, created, copy)
     return LedgerObject(
         plan=Plan(source, _number(item, "step")),
         state=ObjectState(item["state"]["S"]),
@@ -116,6 +117,7 @@ def object_from(item: Item) -> LedgerObject:
         lease_until=_number(item, "lease_until"),
         seen=_time(item, "seen_at"),
         version_at=_time(item, "version_at"),
+        resent=_time(item, "resent_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
     )
@@ -160,6 +162,10 @@ def record_from(item: Item) -> LedgerObject | Lot | UnitRecord:
     if kind == "object":
         return object_from(item)
     return lot_from(item) if kind == "lot" else unit_from(item)
+
+
+def _copy_from(item: Item) -> Copy:
+    return Copy(_text(item, "copy_key"), _text(item, "copy_etag"), _text(item, "copy_version") or None)
 
 
 def _progress_from(attribute: Item) -> Progress:

@@ -64,6 +64,10 @@ class Ledger:
         self.lots = Lots(self._table)
         self.cursors = Cursors(self._table)
 
+    def now_ms(self) -> int:
+        """The ledger's time, by which leases end: epoch milliseconds."""
+        return self._table.now_ms()
+
     def look_up(self, units: Iterable[UnitId]) -> Lookup:
         """These units, their objects, the lots that hold them, and the objects of all units of those lots.
 

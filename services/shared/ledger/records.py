@@ -20,6 +20,7 @@ class ObjectState(StrEnum):
     PLANNED = "PLANNED"  # all its units have been sent; not all of them are committed
     DONE = "DONE"  # every unit is committed
     REJECTED = "REJECTED"  # it is not turned into work, or cannot be; the reason stands beside it
+    RETRACTED = "RETRACTED"  # its rows were taken out again; who, when and why stand beside it
 
 
 class LotState(StrEnum):
@@ -118,6 +119,7 @@ class LedgerObject:
     lease_until: int = 0  # epoch milliseconds
     seen: datetime | None = None  # when the ledger first heard of it
     version_at: datetime | None = None  # time of the event that announced the version that is read
+    resent: datetime | None = None  # when units of it were last sent again because they seemed lost
     reason: str = ""  # why it is REJECTED: a code
     advice: str = ""  # and what can be done
 
@@ -131,7 +133,7 @@ class LedgerObject:
 
     @property
     def is_finished(self) -> bool:
-        return self.state in (ObjectState.DONE, ObjectState.REJECTED)
+        return self.state in (ObjectState.DONE, ObjectState.REJECTED, ObjectState.RETRACTED)
 
 
 @dataclass(frozen=True, slots=True)
