@@ -151,10 +151,11 @@ test: setup ## Set up and run all tests that need no Docker
 IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 .PHONY: build
-build: ## Build the functions' images, smelt-ingest and smelt-transform (needs Docker)
+build: ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops (needs Docker)
 	@command -v docker >/dev/null || { echo "error: docker is not installed: the images are built with it. make demo needs none" >&2; exit 2; }
 	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
 	$(IMAGE_BUILD) --target transform --tag smelt-transform .
+	$(IMAGE_BUILD) --target ops --tag smelt-ops .
 
 # A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e

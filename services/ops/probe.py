@@ -18,61 +18,44 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from services.ops.audit.rules import check_record
+from services.ops.bronze import Listing
 from services.ops.grid import in_batches_of_lots, slices
+from services.ops.replay.planning import ReplayRequest
 from services.ops.workflow import Request
 from services.shared.deadline import Deadline, OutOfTime
-from services.shared.identities import SILVER_ROOT, ObjectId, UnitId
+from services.shared.identities import SILVER_ROOT, BronzeKey, ObjectId, UnacceptableKey, UnitId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState, UnitRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-COPIES = "bronze/replay/"
 _NAMED = 5  # examples in a failure's cause
 _FURTHER_PAGES = 10  # looked at behind the first page on which something is missing, only to count
 _UNFINISHED = frozenset({ObjectState.PLANNING, ObjectState.PLANNED})  # every other state is an end
+_NOT_LOADED = frozenset({ObjectState.REJECTED, ObjectState.RETRACTED})  # the ledger says why
 _NOT_IN_SILVER = frozenset({LotState.PENDING, LotState.DISSOLVING})  # the rows of every other lot are in Silver
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One object as the listing shows it."""
+class SilverFiles(Protocol):
+    """What the probe asks of Silver."""
 
-    key: str
-    etag: str
-    modified: datetime
+    def modified(self, prefix: str, after: str) -> Iterator[list[tuple[str, datetime]]]:
+        """Keys behind a key, each with its time, in pages of up to 1,000."""
 
 
-class Listing(Protocol):
-    """What the probe asks of S3. Pages hold up to 1,000 entries, in the order of keys."""
+class S3Silver:
+    """The Silver bucket on S3."""
 
-    def bronze(self, prefix: str, after: str) -> Iterator[list[Listed]]: ...
-
-    def silver(self, prefix: str, after: str) -> Iterator[list[Listed]]: ...
-
-
-class S3Listing:
-    """Listings of two buckets on S3."""
-
-    def __init__(self, client: S3Client, bronze_bucket: str, silver_bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
-        self.bronze_bucket = bronze_bucket
-        self._silver_bucket = silver_bucket
+        self._bucket = bucket
 
-    def bronze(self, prefix: str, after: str) -> Iterator[list[Listed]]:
-        return self._pages(self.bronze_bucket, prefix, after)
-
-    def silver(self, prefix: str, after: str) -> Iterator[list[Listed]]:
-        return self._pages(self._silver_bucket, prefix, after)
-
-    def _pages(self, bucket: str, prefix: str, after: str) -> Iterator[list[Listed]]:
+    def modified(self, prefix: str, after: str) -> Iterator[list[tuple[str, datetime]]]:
         start: dict[str, Any] = {"StartAfter": after} if after else {}
-        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
-            yield [
-                Listed(entry["Key"], entry["ETag"].strip('"'), entry["LastModified"])
-                for entry in page.get("Contents", [])
-            ]
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **start)
+        for page in pages:
+            yield [(entry["Key"], entry["LastModified"]) for entry in page.get("Contents", [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +65,7 @@ class Tally:
     objects: int = 0
     rejected: int = 0
     retracted: int = 0
+    not_taken: int = 0  # of keys that smelt does not read
     rows_read: int = 0
     rows_silver: int = 0
     rows_quarantined: int = 0
@@ -151,29 +135,29 @@ class Probed:
     at_end: bool
 
 
-def probe(ledger: Ledger, listing: Listing, bucket: str, request: Request, place: Place, deadline: Deadline) -> Probed:
+def probe(
+    ledger: Ledger, bronze: Listing, silver: SilverFiles, request: Request, place: Place, deadline: Deadline
+) -> Probed:
     """Look from `place` on, until time is over, everything is as it should be, or too much is missing.
 
     Raises:
         ClientError, BotoCoreError, Throttled: S3 or the ledger does not answer; look again from the same place.
     """
     if not place.in_silver:
-        probed = _look_at_objects(ledger, listing, bucket, request, place, deadline)
+        probed = _look_at_objects(ledger, bronze, request, place, deadline)
         if not probed.at_end or probed.missing:
             return probed
         place = Place(True, "", probed.place.tally)
-    return _count_files(listing, request, place, deadline)
+    return _count_files(silver, request, place, deadline)
 
 
-def _look_at_objects(
-    ledger: Ledger, listing: Listing, bucket: str, request: Request, place: Place, deadline: Deadline
-) -> Probed:
+def _look_at_objects(ledger: Ledger, bronze: Listing, request: Request, place: Place, deadline: Deadline) -> Probed:
     missing, further = Missing(), 0
+    meant = ReplayRequest(request.src_prefix, request.start, request.end)
     try:
-        for page in listing.bronze(request.src_prefix, place.after):
+        for page in bronze.objects(request.src_prefix, place.after):
             deadline.check()
-            ids = [ObjectId(bucket, one.key, one.etag) for one in page if _is_asked_for(one, request)]
-            tally = _account(ledger, ids, missing, deadline)
+            tally = _account(ledger, [source.id for source in page if meant.has(source)], missing, deadline)
             if missing:
                 further += 1
                 if further > _FURTHER_PAGES:
@@ -185,21 +169,20 @@ def _look_at_objects(
     return Probed(missing, place, at_end=True)
 
 
-def _is_asked_for(one: Listed, request: Request) -> bool:
-    return request.start <= one.modified < request.end and not one.key.startswith(COPIES)
-
-
 def _account(ledger: Ledger, ids: Sequence[ObjectId], missing: Missing, deadline: Deadline) -> Tally:
     """What the ledger says of these objects; what is missing of them is added to `missing`."""
     known = {found.id: found for found in ledger.find_objects(ids)}
+    states = Counter(found.state for found in known.values())
+    rejected, retracted = states[ObjectState.REJECTED], states[ObjectState.RETRACTED]
+    not_taken = 0
     for id_ in ids:
-        if id_ not in known:
+        if id_ not in known and _is_taken(id_.key):
             missing.add(f"{id_}: the ledger does not know it; its event has not reached ingest")
-    states = Counter(str(found.state) for found in known.values())
-    tally = Tally(len(known), states["REJECTED"], states["RETRACTED"])
-    loaded = [known[id_] for id_ in ids if id_ in known and str(known[id_].state) not in ("REJECTED", "RETRACTED")]
+        elif id_ not in known:
+            not_taken += 1
+    tally = Tally(len(known) + not_taken, rejected, retracted, not_taken)
     in_silver = Counter[ObjectId]()
-    for group in slices(loaded):
+    for group in slices(known[id_] for id_ in ids if id_ in known and known[id_].state not in _NOT_LOADED):
         deadline.check()
         units = [unit for part in group for unit in part.units]
         rows, records = _rows(ledger, units, missing)
@@ -208,8 +191,16 @@ def _account(ledger: Ledger, ids: Sequence[ObjectId], missing: Missing, deadline
             if part.ends_object and part.object.state in _UNFINISHED:
                 _tell(part.object, in_silver[part.object.id], records, missing)
         total = sum(rows.values(), Counts())
-        tally += Tally(0, 0, 0, total.read, total.silver, total.quarantined)
+        tally += Tally(rows_read=total.read, rows_silver=total.silver, rows_quarantined=total.quarantined)
     return tally
+
+
+def _is_taken(key: str) -> bool:
+    try:
+        BronzeKey.parse(key)
+    except UnacceptableKey:
+        return False
+    return True
 
 
 def _rows(
@@ -242,16 +233,16 @@ def _tell(known: LedgerObject, in_silver: int, records: Mapping[UnitId, UnitReco
     missing.add(", ".join([text, *errors[:1]]))
 
 
-def _count_files(listing: Listing, request: Request, place: Place, deadline: Deadline) -> Probed:
+def _count_files(silver: SilverFiles, request: Request, place: Place, deadline: Deadline) -> Probed:
     """Count recent Parquet objects up to the number that is asked for."""
     prefix, wanted = f"{SILVER_ROOT}/{request.record_type}/", request.min_parquet_objects
     count, after = place.tally.parquet_objects, place.after
     if count < wanted:
-        for page in listing.silver(prefix, after):
+        for page in silver.modified(prefix, after):
             if deadline.left <= 0:
                 return Probed(Missing(), _counted(place, after, count), at_end=False)
-            count += sum(one.key.endswith(".parquet") and one.modified >= request.start for one in page)
-            after = page[-1].key if page else after
+            count += sum(key.endswith(".parquet") and modified >= request.start for key, modified in page)
+            after = page[-1][0] if page else after
             if count >= wanted:
                 break
     if count >= wanted:

@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 250  # of checking that found something missing
 _LONGEST_WINDOW_HOURS = 24 * 366 * 20
 _DAY = 86_400
 _PREFIX = re.compile(r"bronze/[^\x00-\x1f]{0,1000}")
-_DESTINATION = re.compile(r"bronze/replay(?:/[A-Za-z0-9._-]{1,100})?/?")
+_DESTINATION = re.compile(r"bronze/replay(?:/[A-Za-z0-9._-]{1,50}){0,4}/?")
 _KEYS = (
     "bronze_bucket",
     "src_prefix",
@@ -164,7 +164,7 @@ class _Reading:
         if not isinstance(value, str) or not _DESTINATION.fullmatch(value):
             self._wrong(
                 "dest_prefix_base",
-                '"bronze/replay" or one name below it, such as "bronze/replay/manual", of letters, digits and . _ -',
+                '"bronze/replay" or a path below it, such as "bronze/replay/manual", of letters, digits and . _ -',
             )
         return str(value)
 
@@ -225,11 +225,10 @@ def _shown(value: Any) -> str:
 
 
 def _run_prefix(base: str, started: datetime, execution: str) -> str:
-    """One path segment, so that copies resolve to their origins; the same however often an execution asks for it."""
+    """The same however often an execution asks for it, so that what was copied is not copied again."""
     mark = hashlib.sha256(execution.encode()).hexdigest()[:8]
     run = f"{started.astimezone(UTC):%Y-%m-%dT%H-%M-%SZ}-{mark}"
-    base = base.rstrip("/")
-    return f"{base}/{run}/" if base == "bronze/replay" else f"{base}-{run}/"
+    return f"{base.rstrip('/')}/{run}"
 
 
 # ---- the document that goes from task to task
@@ -246,9 +245,9 @@ def refuse(error: str, cause: str) -> dict[str, Any]:
 
 
 def after_chunk(state: Mapping[str, Any], replayed: Mapping[str, Any], place: Any) -> dict[str, Any]:
-    """What a chunk of replaying hands on. `place` is None once the end of the prefix is reached."""
-    request = state["request"]
-    done = {"request": request, "replayed": dict(replayed), "chunks": state["chunks"] + 1}
+    """What a chunk of replaying hands on, with the counts of all chunks. `place` is None at the end of the prefix."""
+    request, replayed = state["request"], _added(state["replayed"], replayed)
+    done = {"request": request, "replayed": replayed, "chunks": state["chunks"] + 1}
     if place is None:
         checked = {"place": None, "looks": 0, "attempts": 0}
         return done | {"next": Next.PROBE, "checked": checked}
@@ -256,7 +255,7 @@ def after_chunk(state: Mapping[str, Any], replayed: Mapping[str, Any], place: An
         return refuse(
             "ReplayNotFinished",
             f"The replay of {request['src_prefix']} has used its {MAX_CHUNKS} chunks and is not at the end of the "
-            f"prefix: {told(replayed)}. Start it again with the same start and end: what is in Silver is skipped. Or "
+            f"prefix: {_told(replayed)}. Start it again with the same start and end: what is in Silver is skipped. Or "
             "divide the work: one execution for each of several longer prefixes.",
         )
     return done | {"next": Next.REPLAY, "place": place}
@@ -287,11 +286,20 @@ def after_probe(
         return refuse(
             "NotAllThere",
             f"After {attempts} looks, {request['poll_interval_seconds']} s apart (max_attempts): {missing} "
-            f"Replayed: {told(state['replayed'])}. `smelt audit --prefix {request['src_prefix']}` explains each.",
+            f"Replayed: {_told(state['replayed'])}. `smelt audit --prefix {request['src_prefix']}` explains each.",
         )
     return handed_on | {"next": Next.WAIT}
 
 
-def told(counts: Mapping[str, Any]) -> str:
-    """Counts in words, such as `3 copied, 2 skipped`."""
-    return ", ".join(f"{number:,} {name}" for name, number in counts.items() if isinstance(number, int)) or "nothing"
+def _added(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The sums of counts, which may be grouped."""
+    sums = dict(before)
+    for name, number in more.items():
+        is_group = isinstance(number, Mapping)
+        sums[name] = _added(sums.get(name, {}), number) if is_group else sums.get(name, 0) + number
+    return sums
+
+
+def _told(replayed: Mapping[str, Any]) -> str:
+    """What was done with objects, in words, such as `3 copied, 2 skipped`."""
+    return ", ".join(f"{number:,} {name}" for name, number in replayed.get("done", {}).items()) or "nothing"

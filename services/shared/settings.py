@@ -103,8 +103,8 @@ class OpsSettings:
     silver_bucket: str
     queue_url: str
     ledger_table: str
+    ingest_function: str
     contracts_dir: Path
-    unit_bytes: int  # as for ingest
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -113,6 +113,6 @@ class OpsSettings:
             silver_bucket=_text(env, "SILVER_BUCKET"),
             queue_url=_text(env, "QUEUE_URL"),
             ledger_table=_text(env, "LEDGER_TABLE"),
+            ingest_function=_text(env, "INGEST_FUNCTION"),
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
-            unit_bytes=_number(env, "UNIT_BYTES", 64 * MIB, least=1024),
         )

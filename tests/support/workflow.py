@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,12 +12,13 @@ from typing import Any
 
 import boto3
 
-from local.ministack import ROOT
-from local.stack import CREDENTIALS, REGION
-from tests.support.running import await_true
+from local.ministack import ROOT, bootstrap
+from local.stack import CREDENTIALS, REGION, Resources, bootstrap_zip, create_function, function_environment
+from tests.support.running import Running, await_true
 
 DEFINITION = ROOT / "infra/terraform/modules/workflow_ops/ops.asl.json"
 OPS_FUNCTIONS = ("replay", "probe")  # that the state machine calls
+Package = Callable[[str], tuple[bytes, str]]  # function -> its zip and its runtime
 
 
 def definition(functions: Mapping[str, str]) -> str:
@@ -59,6 +61,26 @@ def states_client(endpoint: str) -> Any:
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+def in_this_checkout(function: str) -> tuple[bytes, str]:
+    """A function on the embedded emulator."""
+    return bootstrap_zip(bootstrap(ROOT, sys.executable)), "provided.al2023"
+
+
+def create_ops_functions(running: Running, package: Package, extra: Mapping[str, str]) -> dict[str, str]:
+    """Create the functions that the state machine calls; gives their ARNs. `extra` says where the emulator is."""
+    names = running.names
+    queue, dlq = running.queue_url(names.queue), running.queue_url(names.dlq)
+    own = {"SILVER_BUCKET": names.silver_bucket, "INGEST_FUNCTION": names.ingest, **extra}
+    made = {}
+    for function in OPS_FUNCTIONS:
+        code, runtime = package(function)
+        environment = function_environment(names, Resources(queue, "", dlq), f"ops-{function}", own)
+        handler = f"services.ops.app.{function}.handler"
+        name = f"{names.ingest}-ops-{function}"
+        made[function] = create_function(running.clients, name, code, handler, runtime, 900, environment)
+    return made
 
 
 @dataclass(frozen=True)

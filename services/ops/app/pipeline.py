@@ -37,6 +37,10 @@ def sqs() -> Any:
     return aws_client("sqs")
 
 
-def deadline_of(context: LambdaContext) -> Deadline:
-    """What is left of the invocation, without what is kept back for ending what has begun."""
-    return Deadline.of(lambda: context.get_remaining_time_in_millis() / 1000)
+def deadline_of(context: LambdaContext, reserve: float = 15.0) -> Deadline:
+    """What is left of the invocation. `reserve` seconds are kept back for ending what has begun, a quarter at most."""
+
+    def remaining() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    return Deadline(remaining, min(reserve, remaining() / 4))

@@ -7,7 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services.ops.app import pipeline
-from services.ops.probe import Place, S3Listing, probe
+from services.ops.bronze import S3Bronze
+from services.ops.probe import Place, S3Silver, probe
 from services.ops.workflow import Request, after_probe
 from services.shared.telemetry import logger, metrics, tracer
 
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 
 
 @cache
-def _listing() -> S3Listing:
-    return S3Listing(pipeline.s3(), pipeline.settings().bronze_bucket, pipeline.settings().silver_bucket)
+def _bronze() -> S3Bronze:
+    return S3Bronze(pipeline.s3(), pipeline.settings().bronze_bucket)
+
+
+@cache
+def _silver() -> S3Silver:
+    return S3Silver(pipeline.s3(), pipeline.settings().silver_bucket)
 
 
 if pipeline.IN_LAMBDA:
-    _listing(), pipeline.ledger()
+    _bronze(), _silver(), pipeline.ledger()
 
 
 @logger.inject_lambda_context
@@ -36,7 +42,7 @@ def handler(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = Request.from_json(state["request"])
     place = Place.from_json(state["checked"]["place"])
     deadline = pipeline.deadline_of(context)
-    probed = probe(pipeline.ledger(), _listing(), pipeline.settings().bronze_bucket, request, place, deadline)
+    probed = probe(pipeline.ledger(), _bronze(), _silver(), request, place, deadline)
     missing, found = str(probed.missing), asdict(probed.place.tally)
     logger.info("looked", missing=missing, at_end=probed.at_end, **found)
     return after_probe(state, missing, probed.place.to_json(), probed.at_end, found)

@@ -6,8 +6,12 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from services.ops.announcing import IngestFunction
 from services.ops.app import pipeline
-from services.ops.app._chunk import replay_chunk
+from services.ops.bronze import S3Bronze
+from services.ops.replay.copying import Copier
+from services.ops.replay.planning import ReplayRequest
+from services.ops.replay.running import ByCopying, Done, Replay, replay_chunk
 from services.ops.workflow import (
     InvalidInput,
     Pipeline,
@@ -17,11 +21,20 @@ from services.ops.workflow import (
     read_request,
     refuse,
 )
+from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
-from services.shared.telemetry import logger, metrics, tracer
+from services.shared.telemetry import count, logger, metrics, tracer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+_RESERVE_SECONDS = 60.0  # S3 copies up to 5 GB in one request
+
+
+@cache
+def _ingest() -> IngestFunction:
+    return IngestFunction(aws_client("lambda"), pipeline.settings().ingest_function)
 
 
 @cache
@@ -31,7 +44,7 @@ def _pipeline() -> Pipeline:
 
 
 if pipeline.IN_LAMBDA:
-    _pipeline(), pipeline.ledger(), pipeline.s3()
+    _pipeline(), _ingest(), pipeline.ledger(), pipeline.s3()
 
 
 @logger.inject_lambda_context
@@ -64,13 +77,14 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
 
 def _replayed(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = Request.from_json(state["request"])
-    summary, place = replay_chunk(
-        pipeline.ledger(),
-        pipeline.s3(),
-        pipeline.settings().bronze_bucket,
-        request,
+    bronze = S3Bronze(pipeline.s3(), pipeline.settings().bronze_bucket)
+    way = ByCopying(Copier(pipeline.s3(), request.dest_prefix), bronze, _ingest().announce)
+    chunk, place = replay_chunk(
+        Replay(bronze, pipeline.ledger(), way),
+        ReplayRequest(request.src_prefix, request.start, request.end),
         state["place"],
-        pipeline.deadline_of(context),
+        pipeline.deadline_of(context, _RESERVE_SECONDS),
     )
-    logger.info("replayed", at_end=place is None, **summary)
-    return after_chunk(state, summary, place)
+    logger.info("replayed", at_end=place is None, chunk=chunk)
+    count("ObjectsCopied", chunk["done"].get(Done.COPIED, 0))
+    return after_chunk(state, chunk, place)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from services.ops.probe import Listed, Place, Probed, probe
+from services.ops.grid import batched
+from services.ops.probe import Place, Probed, probe
 from services.ops.workflow import Request
 from services.shared.deadline import ENDLESS, Deadline
 from services.shared.ledger.records import Counts, LotState, ObjectState
@@ -23,32 +24,30 @@ ASKED = Request("bronze/", "bronze/replay/x/", NOW - timedelta(days=1), NOW + ti
 class Folders:
     """Listings of both buckets, two keys a page. Remembers where listing began."""
 
-    found: dict[str, Listed] = field(default_factory=dict)
-    silver_files: list[Listed] = field(default_factory=list)
+    bucket: str = BRONZE
+    found: dict[str, BronzeObject] = field(default_factory=dict)
+    silver_files: list[tuple[str, datetime]] = field(default_factory=list)
     began: list[str] = field(default_factory=list)
 
     def add(self, source: BronzeObject, modified: datetime = NOW) -> None:
-        self.found[source.key] = Listed(source.key, source.etag, modified)
+        self.found[source.key] = replace(source, created=modified)
 
-    def bronze(self, prefix: str, after: str) -> Iterator[list[Listed]]:
+    def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
         self.began.append(after)
-        return self._pages([one for key, one in sorted(self.found.items()) if key.startswith(prefix)], after)
+        behind = [one for key, one in sorted(self.found.items()) if key.startswith(prefix) and key > after]
+        yield from batched(behind, 2)
 
-    def silver(self, prefix: str, after: str) -> Iterator[list[Listed]]:
+    def modified(self, prefix: str, after: str) -> Iterator[list[tuple[str, datetime]]]:
         self.began.append(after)
-        return self._pages([one for one in self.silver_files if one.key.startswith(prefix)], after)
-
-    def _pages(self, listed: Sequence[Listed], after: str) -> Iterator[list[Listed]]:
-        behind = [one for one in listed if one.key > after]
-        for first in range(0, len(behind), 2):
-            yield behind[first : first + 2]
+        yield from batched([one for one in self.silver_files if one[0].startswith(prefix) and one[0] > after], 2)
 
 
 def look(
     world: World, folders: Folders, asked: Request = ASKED, place: Place | None = None, deadline: Deadline = ENDLESS
 ) -> Probed:
     ledger: Any = world
-    return probe(ledger, folders, BRONZE, asked, Place.from_json((place or Place()).to_json()), deadline)
+    listing: Any = folders
+    return probe(ledger, listing, folders, asked, Place.from_json((place or Place()).to_json()), deadline)
 
 
 def loaded(number: int) -> tuple[World, Folders]:
@@ -131,6 +130,13 @@ def test_a_rejected_object_is_accounted_for_and_counted() -> None:
     assert (str(probed.missing), probed.place.tally.objects, probed.place.tally.rejected) == ("", 2, 1)
 
 
+def test_a_key_that_smelt_does_not_read_is_accounted_for_though_nobody_has_announced_it() -> None:
+    world, folders = loaded(1)
+    folders.add(world.upload(key="bronze/shipments/_SUCCESS"))
+    probed = look(world, folders)
+    assert (str(probed.missing), probed.place.tally.objects, probed.place.tally.not_taken) == ("", 2, 1)
+
+
 def test_rows_that_are_not_conserved_are_told() -> None:
     world, folders = loaded(0)
     known, lot = world.load(units=1)
@@ -185,8 +191,8 @@ def test_a_look_ends_in_time_and_the_next_one_goes_on() -> None:
     assert (second.at_end, second.place.tally.objects) == (True, 6)
 
 
-def files(number: int, modified: datetime = NOW, suffix: str = ".parquet") -> list[Listed]:
-    return [Listed(f"silver/shipments/dt=2026-01-01/{n:04d}{suffix}", "e", modified) for n in range(number)]
+def files(number: int, modified: datetime = NOW, suffix: str = ".parquet") -> list[tuple[str, datetime]]:
+    return [(f"silver/shipments/dt=2026-01-01/{n:04d}{suffix}", modified) for n in range(number)]
 
 
 def test_recent_parquet_objects_are_counted() -> None:
@@ -197,7 +203,7 @@ def test_recent_parquet_objects_are_counted() -> None:
         *files(2),
         *files(9, old),
         *files(9, suffix=".txt"),
-        Listed("silver/smoke/a.parquet", "e", NOW),
+        ("silver/smoke/a.parquet", NOW),
     ]
     probed = look(world, folders, asked)
     assert str(probed.missing) == (

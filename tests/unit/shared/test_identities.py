@@ -94,7 +94,9 @@ def test_no_key_is_so_nested_that_its_origins_are_many() -> None:
     assert 1 < len(CopyKey.origins("bronze/replay/" + "x/bronze/replay/" * 63)) <= 100
 
 
-@given(prefix=st.sampled_from(["bronze/replay/1", "bronze/replay/a/b/", "bronze/replay/bronze"]), name=st.text(max_size=20))
+@given(
+    prefix=st.sampled_from(["bronze/replay/1", "bronze/replay/a/b/", "bronze/replay/bronze"]), name=st.text(max_size=20)
+)
 def test_a_copy_that_is_made_is_read_back(prefix: str, name: str) -> None:
     origin = f"bronze/shipments/{name}"
     assert origin in CopyKey.origins(str(CopyKey(prefix, origin)))

@@ -1,0 +1,216 @@
+"""The ops workflow runs: the definition that Terraform deploys, the real functions, a pipeline that has lost work.
+
+MiniStack runs the state machine here. It does not know jitter, the machine's own timeout, or the limit of the state's
+size; tests/e2e/test_ops_workflow.py runs the same definition on LocalStack, which does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.ministack import ROOT
+from services.ops.audit.audit import Limits, audit
+from services.ops.audit.listings import S3Listings
+from services.shared.contract.model import Contract
+from services.shared.ledger.ledger import Ledger
+from services.shared.units import BronzeObject
+from tests.support.running import Running, await_true, deployed, json_lines, request
+from tests.support.workflow import Workflow, create_ops_functions, in_this_checkout
+
+ROWS = 20
+
+
+@pytest.fixture(scope="module")
+def running(emulator: str) -> Running:
+    return deployed(emulator)
+
+
+@pytest.fixture(scope="module")
+def functions(emulator: str, running: Running) -> dict[str, str]:
+    extra = {"AWS_ENDPOINT_URL": emulator, "CONTRACTS_DIR": str(ROOT / "contracts")}
+    return create_ops_functions(running, in_this_checkout, extra)
+
+
+@pytest.fixture
+def workflow(emulator: str, functions: dict[str, str]) -> Workflow:
+    return Workflow.created(emulator, functions)
+
+
+@pytest.fixture
+def transform_paused(running: Running) -> Iterator[None]:
+    """Units wait in the queue meanwhile."""
+    functions = running.clients.functions
+    mappings = functions.list_event_source_mappings(FunctionName=running.names.transform)["EventSourceMappings"]
+    for mapping in mappings:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    yield
+    for mapping in mappings:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def asked(running: Running, folder: str, **changes: Any) -> dict[str, Any]:
+    """The guide's input, of a folder of its own and quick."""
+    return {
+        "bronze_bucket": running.names.bronze_bucket,
+        "src_prefix": f"bronze/shipments/{folder}/",
+        "dest_prefix_base": "bronze/replay/manual",
+        "window_hours": 24,
+        "silver_bucket": running.names.silver_bucket,
+        "silver_prefix": "silver",
+        "record_type": "shipments",
+        "min_parquet_objects": 1,
+        "poll_interval_seconds": 1,
+        "max_attempts": 60,
+    } | changes
+
+
+def upload(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
+    data = json_lines(contracts["shipments"], request(ROWS, bad_rate=0.1))
+    return running.upload(f"bronze/shipments/{folder}/{name}.jsonl", data)
+
+
+def upload_unheard(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
+    """An object of which S3 tells nobody."""
+    s3, bucket = running.clients.s3, running.names.bronze_bucket
+    told: Any = s3.get_bucket_notification_configuration(Bucket=bucket)
+    told.pop("ResponseMetadata")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    source = upload(running, contracts, folder, name)
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
+    return source
+
+
+def ledger_of(running: Running) -> Ledger:
+    return Ledger(running.clients.dynamodb, running.names.ledger_table)
+
+
+def plan_and_lose(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
+    """An object that the ledger has as planned, and whose message is nowhere."""
+    source = upload_unheard(running, contracts, folder, name)
+    ledger = ledger_of(running)
+    ledger.objects.finish(ledger.objects.begin(source, 64 * 1024 * 1024, 60))
+    return source
+
+
+def check_that_nothing_is_doubled_or_missing(running: Running, sources: list[BronzeObject]) -> None:
+    for source in sources:
+        rows = running.rows_of(source)
+        assert (len(rows), len({row["_offset"] for row in rows})) == (ROWS, ROWS), source.key
+    listings = S3Listings(running.clients.s3, running.names.bronze_bucket, running.names.silver_bucket)
+    found = audit(ledger_of(running), listings, limits=Limits(in_flight=timedelta(0))).findings
+    assert found.kept == []
+
+
+def test_lost_events_and_lost_messages_are_made_up_for_and_the_rest_is_skipped(
+    running: Running, contracts: dict[str, Contract], workflow: Workflow
+) -> None:
+    loaded = upload(running, contracts, "lost", "loaded")
+    await_true(lambda: bool(running.lots_of(loaded)))
+    unheard = upload_unheard(running, contracts, "lost", "unheard")
+    unsent = plan_and_lose(running, contracts, "lost", "unsent")
+    ended = workflow.run(asked(running, "lost"))
+    assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
+    done = ended.output["replayed"]["done"]
+    assert done == {"skipped": 1, "copied": 1, "announced": 1}
+    checked = ended.output["checked"]
+    assert (checked["objects"], checked["rows_read"]) == (3, 3 * ROWS)
+    assert checked["rows_silver"] + checked["rows_quarantined"] == checked["rows_read"]
+    check_that_nothing_is_doubled_or_missing(running, [loaded, unheard, unsent])
+
+
+def test_two_executions_at_once_do_no_harm(
+    running: Running, contracts: dict[str, Contract], workflow: Workflow
+) -> None:
+    sources = [plan_and_lose(running, contracts, "both", str(number)) for number in range(5)]
+    executions = [workflow.start(asked(running, "both")) for _ in range(2)]
+    assert [workflow.ended(one).status for one in executions] == ["SUCCEEDED"] * 2
+    check_that_nothing_is_doubled_or_missing(running, sources)
+
+
+def test_a_wrong_input_fails_at_once_and_says_which_keys(running: Running, workflow: Workflow) -> None:
+    document = asked(running, "any", bronze_bucket="another-bucket", max_attempts="many")
+    ended = workflow.run(document)
+    assert (ended.status, ended.error) == ("FAILED", "InvalidInput")
+    assert ended.cause == (
+        f"bronze_bucket is 'another-bucket'; expected {running.names.bronze_bucket}, this pipeline's Bronze bucket: "
+        "the workflow works on no other. max_attempts is 'many'; expected a whole number from 1 to 250."
+    )
+    assert ended.entered == {"CheckInput": 1, "InputIsValid": 1, "Failed": 1}
+
+
+def test_what_does_not_arrive_is_named_when_the_attempts_are_over(
+    running: Running, contracts: dict[str, Contract], workflow: Workflow, transform_paused: None
+) -> None:
+    source = plan_and_lose(running, contracts, "late", "waiting")
+    ended = workflow.run(asked(running, "late", max_attempts=2))
+    assert (ended.status, ended.error) == ("FAILED", "NotAllThere")
+    assert ended.cause.startswith(
+        f"After 2 looks, 1 s apart (max_attempts): 1 object is not accounted for: {source.id}: PLANNED, 0 of 1 units "
+        "in Silver. Replayed: 1 copied."
+    )
+    assert (ended.entered["Probe"], ended.entered["WaitForRows"]) == (2, 1)
+
+
+def test_too_few_parquet_objects_are_told(running: Running, contracts: dict[str, Contract], workflow: Workflow) -> None:
+    source = upload(running, contracts, "few", "one")
+    await_true(lambda: bool(running.lots_of(source)))
+    ended = workflow.run(asked(running, "few", min_parquet_objects=1000, max_attempts=1))
+    assert (ended.status, ended.error) == ("FAILED", "NotAllThere")
+    assert "Parquet objects written since" in ended.cause
+    assert "min_parquet_objects is 1,000." in ended.cause
+
+
+def quickly(document: Any) -> None:
+    """Tries as often, with short pauses."""
+    for state in document["States"].values():
+        for retry in state.get("Retry", []):
+            retry |= {"IntervalSeconds": 1, "BackoffRate": 1, "MaxDelaySeconds": 2}
+
+
+@pytest.mark.parametrize("state", ["CheckInput", "ReplayChunk", "Probe"])
+def test_a_task_that_fails_again_and_again_ends_with_its_last_answer(
+    running: Running, contracts: dict[str, Contract], emulator: str, functions: dict[str, str], state: str
+) -> None:
+    def broken(document: Any) -> None:
+        quickly(document)
+        document["States"][state]["Parameters"]["FunctionName"] = f"{functions['probe']}-gone"
+
+    ended = Workflow.created(emulator, functions, broken).run(asked(running, "none"))
+    assert ended.status == "FAILED"
+    assert ended.error == "Lambda.ResourceNotFoundException"
+    assert ended.cause.startswith(
+        "A task failed again and again; nothing is lost, and the same input can be started again."
+    )
+    assert "-gone" in ended.cause
+    assert (ended.entered[state], ended.entered["Stopped"]) == (1, 1)
+
+
+def test_a_task_that_fails_for_a_while_is_tried_again(
+    running: Running, contracts: dict[str, Contract], emulator: str, functions: dict[str, str]
+) -> None:
+    """The ledger cannot be reached at first: its name is wrong."""
+    source = plan_and_lose(running, contracts, "again", "one")
+    lambdas = running.clients.functions
+    right = lambdas.get_function_configuration(FunctionName=functions["replay"])["Environment"]["Variables"]
+    lambdas.update_function_configuration(
+        FunctionName=functions["replay"], Environment={"Variables": {**right, "LEDGER_TABLE": "gone"}}
+    )
+    workflow = Workflow.created(emulator, functions, quickly)
+    execution = workflow.start(asked(running, "again"))
+
+    def has_failed() -> bool:
+        history = workflow.states.get_execution_history(executionArn=execution)
+        return "TaskFailed" in json.dumps(history, default=str)
+
+    try:
+        await_true(has_failed, 30)
+    finally:
+        lambdas.update_function_configuration(FunctionName=functions["replay"], Environment={"Variables": right})
+    ended = workflow.ended(execution)
+    assert (ended.status, ended.cause) == ("SUCCEEDED", "")
+    check_that_nothing_is_doubled_or_missing(running, [source])
