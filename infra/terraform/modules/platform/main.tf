@@ -82,9 +82,19 @@ module "ops" {
   silver_bucket      = module.pipeline.silver_bucket
   ledger_table       = module.pipeline.ledger_table
   queue_url          = module.pipeline.queue_url
+  ingest_function    = module.pipeline.ingest_function
   arns               = module.pipeline.arns
   kms_key_arn        = var.kms_key_arn
   bronze_kms_key_arn = module.pipeline.bronze_key_arn
+
+  # By name, so that a plan shows the whole policy.
+  ingest_function_arn = format(
+    "arn:%s:lambda:%s:%s:function:%s-ingest",
+    data.aws_partition.current.partition,
+    data.aws_region.current.name,
+    data.aws_caller_identity.current.account_id,
+    var.project,
+  )
 
   image                 = try(var.pipeline.images["ops"], "")
   architecture          = var.pipeline.architecture

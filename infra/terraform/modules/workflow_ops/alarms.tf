@@ -22,9 +22,9 @@ locals {
         periods     = 1
       }
     },
-    # Replay and probe are tried again by the workflow, whose failure is an alarm of its own. The others run on a schedule: one
-    # run that fails is made up for by the next.
-    { for function in setsubtract(keys(local.functions), ["replay", "probe"]) : "${function}-errors" => {
+    # Replay and probe are tried again by the workflow, whose failure is an alarm of its own; who starts rewrite sees its error.
+    # The others run on a schedule: one run that fails is made up for by the next.
+    { for function in setsubtract(keys(local.functions), ["replay", "probe", "rewrite"]) : "${function}-errors" => {
       description = "${local.name}-${function} fails in every hour. Its work waits and nothing is lost. Read its log for the reason. ${local.runbook}"
       namespace   = "AWS/Lambda"
       metric      = "Errors"

@@ -22,7 +22,7 @@ locals {
       keys        = { UseKeyOfLedger = "ledger", UseKeyOfBronze = "copy" }
       statements = {
         ListBronze = {
-          actions   = ["s3:ListBucket"]
+          actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
           resources = [var.arns.bronze_bucket]
           condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
         }
@@ -31,11 +31,15 @@ locals {
           resources = [local.bronze_objects]
         }
         WriteCopies = {
-          actions   = ["s3:PutObject"]
+          actions   = ["s3:AbortMultipartUpload", "s3:PutObject"]
           resources = ["${var.arns.bronze_bucket}/bronze/replay/*"]
         }
-        KeepLedger = {
-          actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+        AnnounceToIngest = {
+          actions   = ["lambda:InvokeFunction"]
+          resources = [var.ingest_function_arn]
+        }
+        ReadLedger = {
+          actions   = ["dynamodb:BatchGetItem"]
           resources = [local.ledger_arn]
         }
       }
@@ -116,6 +120,10 @@ locals {
       memory_mb   = 1769
       keys        = { UseKeyOfLedger = "ledger", UseKeyOfQueue = "queue" }
       statements = {
+        ReadOriginOfCopies = {
+          actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+          resources = ["${var.arns.bronze_bucket}/bronze/replay/*"]
+        }
         ListBronze = {
           actions   = ["s3:ListBucketVersions"]
           resources = [var.arns.bronze_bucket]
@@ -136,7 +144,7 @@ locals {
           resources = ["${local.ledger_arn}/index/open_work"]
         }
         SendUnits = {
-          actions   = ["sqs:SendMessage"]
+          actions   = ["sqs:GetQueueAttributes", "sqs:SendMessage"]
           resources = [var.arns.queue]
         }
       }
@@ -204,6 +212,7 @@ module "function" {
     BRONZE_BUCKET                = var.bronze_bucket
     SILVER_BUCKET                = var.silver_bucket
     LEDGER_TABLE                 = var.ledger_table
+    INGEST_FUNCTION              = var.ingest_function
     QUEUE_URL                    = var.queue_url
     POWERTOOLS_METRICS_NAMESPACE = var.project
     POWERTOOLS_SERVICE_NAME      = "ops-${each.key}"

@@ -102,15 +102,16 @@ locals {
   # Schedule -> what it starts, how often, and with which input.
   schedules = merge(
     {
-      for function, expression in {
-        sweep     = var.sweep_schedule_expression
-        archive   = var.archive_schedule_expression
-        reconcile = var.reconcile_schedule_expression
+      for function, schedule in {
+        sweep   = { expression = var.sweep_schedule_expression, input = {} }
+        archive = { expression = var.archive_schedule_expression, input = {} }
+        # All of Bronze is listed; what the ledger says is asked of two days only, which costs a read for each object.
+        reconcile = { expression = var.reconcile_schedule_expression, input = { window_hours = 48 } }
         } : function => {
-        expression = expression
+        expression = schedule.expression
         target     = local.function_arns[function]
-        input      = {}
-      } if expression != ""
+        input      = schedule.input
+      } if schedule.expression != ""
     },
     var.schedule_enabled ? {
       workflow = {

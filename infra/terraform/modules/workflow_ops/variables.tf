@@ -51,6 +51,16 @@ variable "queue_url" {
   type        = string
 }
 
+variable "ingest_function" {
+  description = "The ingest function's name: what was never announced is announced to it."
+  type        = string
+}
+
+variable "ingest_function_arn" {
+  description = "The ingest function's ARN."
+  type        = string
+}
+
 variable "arns" {
   description = "The ARNs of bronze_bucket, silver_bucket, ledger_table and queue, as modules/pipeline gives them."
   type = object({
