@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from local.ministack import ROOT
-from services.ops.audit.audit import Limits, audit
-from services.ops.audit.listings import S3Listings
 from services.shared.contract.model import Contract
-from services.shared.ledger.ledger import Ledger
-from services.shared.units import BronzeObject
-from tests.support.running import Running, await_true, deployed, json_lines, request
-from tests.support.workflow import Workflow, create_ops_functions, in_this_checkout
-
-ROWS = 20
+from tests.support.running import Running, await_true, deployed
+from tests.support.workflow import (
+    ROWS,
+    Workflow,
+    asked,
+    check_that_nothing_is_doubled_or_missing,
+    create_ops_functions,
+    in_this_checkout,
+    plan_and_lose,
+    quickly,
+    upload,
+    upload_unheard,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,59 +57,6 @@ def transform_paused(running: Running) -> Iterator[None]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
-def asked(running: Running, folder: str, **changes: Any) -> dict[str, Any]:
-    """The guide's input, of a folder of its own and quick."""
-    return {
-        "bronze_bucket": running.names.bronze_bucket,
-        "src_prefix": f"bronze/shipments/{folder}/",
-        "dest_prefix_base": "bronze/replay/manual",
-        "window_hours": 24,
-        "silver_bucket": running.names.silver_bucket,
-        "silver_prefix": "silver",
-        "record_type": "shipments",
-        "min_parquet_objects": 1,
-        "poll_interval_seconds": 1,
-        "max_attempts": 60,
-    } | changes
-
-
-def upload(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
-    data = json_lines(contracts["shipments"], request(ROWS, bad_rate=0.1))
-    return running.upload(f"bronze/shipments/{folder}/{name}.jsonl", data)
-
-
-def upload_unheard(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
-    """An object of which S3 tells nobody."""
-    s3, bucket = running.clients.s3, running.names.bronze_bucket
-    told: Any = s3.get_bucket_notification_configuration(Bucket=bucket)
-    told.pop("ResponseMetadata")
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    source = upload(running, contracts, folder, name)
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
-    return source
-
-
-def ledger_of(running: Running) -> Ledger:
-    return Ledger(running.clients.dynamodb, running.names.ledger_table)
-
-
-def plan_and_lose(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
-    """An object that the ledger has as planned, and whose message is nowhere."""
-    source = upload_unheard(running, contracts, folder, name)
-    ledger = ledger_of(running)
-    ledger.objects.finish(ledger.objects.begin(source, 64 * 1024 * 1024, 60))
-    return source
-
-
-def check_that_nothing_is_doubled_or_missing(running: Running, sources: list[BronzeObject]) -> None:
-    for source in sources:
-        rows = running.rows_of(source)
-        assert (len(rows), len({row["_offset"] for row in rows})) == (ROWS, ROWS), source.key
-    listings = S3Listings(running.clients.s3, running.names.bronze_bucket, running.names.silver_bucket)
-    found = audit(ledger_of(running), listings, limits=Limits(in_flight=timedelta(0))).findings
-    assert found.kept == []
-
-
 def test_lost_events_and_lost_messages_are_made_up_for_and_the_rest_is_skipped(
     running: Running, contracts: dict[str, Contract], workflow: Workflow
 ) -> None:
@@ -120,7 +71,7 @@ def test_lost_events_and_lost_messages_are_made_up_for_and_the_rest_is_skipped(
     checked = ended.output["checked"]
     assert (checked["objects"], checked["rows_read"]) == (3, 3 * ROWS)
     assert checked["rows_silver"] + checked["rows_quarantined"] == checked["rows_read"]
-    check_that_nothing_is_doubled_or_missing(running, [loaded, unheard, unsent])
+    check_that_nothing_is_doubled_or_missing(running, [loaded, unheard, unsent], "lost")
 
 
 def test_two_executions_at_once_do_no_harm(
@@ -129,7 +80,7 @@ def test_two_executions_at_once_do_no_harm(
     sources = [plan_and_lose(running, contracts, "both", str(number)) for number in range(5)]
     executions = [workflow.start(asked(running, "both")) for _ in range(2)]
     assert [workflow.ended(one).status for one in executions] == ["SUCCEEDED"] * 2
-    check_that_nothing_is_doubled_or_missing(running, sources)
+    check_that_nothing_is_doubled_or_missing(running, sources, "both")
 
 
 def test_a_wrong_input_fails_at_once_and_says_which_keys(running: Running, workflow: Workflow) -> None:
@@ -163,13 +114,6 @@ def test_too_few_parquet_objects_are_told(running: Running, contracts: dict[str,
     assert (ended.status, ended.error) == ("FAILED", "NotAllThere")
     assert "Parquet objects written since" in ended.cause
     assert "min_parquet_objects is 1,000." in ended.cause
-
-
-def quickly(document: Any) -> None:
-    """Tries as often, with short pauses."""
-    for state in document["States"].values():
-        for retry in state.get("Retry", []):
-            retry |= {"IntervalSeconds": 1, "BackoffRate": 1, "MaxDelaySeconds": 2}
 
 
 @pytest.mark.parametrize("state", ["CheckInput", "ReplayChunk", "Probe"])
@@ -213,4 +157,4 @@ def test_a_task_that_fails_for_a_while_is_tried_again(
         lambdas.update_function_configuration(FunctionName=functions["replay"], Environment={"Variables": right})
     ended = workflow.ended(execution)
     assert (ended.status, ended.cause) == ("SUCCEEDED", "")
-    check_that_nothing_is_doubled_or_missing(running, [source])
+    check_that_nothing_is_doubled_or_missing(running, [source], "again")

@@ -8,15 +8,23 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import boto3
 
 from local.ministack import ROOT, bootstrap
 from local.stack import CREDENTIALS, REGION, Resources, bootstrap_zip, create_function, function_environment
-from tests.support.running import Running, await_true
+from services.ops.audit.audit import Limits, audit
+from services.ops.audit.listings import S3Listings
+from services.ops.audit.scope import Scope
+from services.shared.contract.model import Contract
+from services.shared.ledger.ledger import Ledger
+from services.shared.units import BronzeObject
+from tests.support.running import Running, await_true, json_lines, request
 
 DEFINITION = ROOT / "infra/terraform/modules/workflow_ops/ops.asl.json"
+ROWS = 20  # of each object
 OPS_FUNCTIONS = ("replay", "probe")  # that the state machine calls
 Package = Callable[[str], tuple[bytes, str]]  # function -> its zip and its runtime
 
@@ -125,3 +133,67 @@ class Workflow:
 
     def run(self, document: Any) -> Execution:
         return self.ended(self.start(document))
+
+
+# ---- a pipeline that has lost work
+
+
+def asked(running: Running, folder: str, **changes: Any) -> dict[str, Any]:
+    """The guide's input, of a folder of its own and quick."""
+    return {
+        "bronze_bucket": running.names.bronze_bucket,
+        "src_prefix": f"bronze/shipments/{folder}/",
+        "dest_prefix_base": "bronze/replay/manual",
+        "window_hours": 24,
+        "silver_bucket": running.names.silver_bucket,
+        "silver_prefix": "silver",
+        "record_type": "shipments",
+        "min_parquet_objects": 1,
+        "poll_interval_seconds": 1,
+        "max_attempts": 60,
+    } | changes
+
+
+def upload(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
+    data = json_lines(contracts["shipments"], request(ROWS, bad_rate=0.1))
+    return running.upload(f"bronze/shipments/{folder}/{name}.jsonl", data)
+
+
+def upload_unheard(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
+    """An object of which S3 tells nobody."""
+    s3, bucket = running.clients.s3, running.names.bronze_bucket
+    told: Any = s3.get_bucket_notification_configuration(Bucket=bucket)
+    told.pop("ResponseMetadata")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    source = upload(running, contracts, folder, name)
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
+    return source
+
+
+def ledger_of(running: Running) -> Ledger:
+    return Ledger(running.clients.dynamodb, running.names.ledger_table)
+
+
+def plan_and_lose(running: Running, contracts: dict[str, Contract], folder: str, name: str) -> BronzeObject:
+    """An object that the ledger has as planned, and whose message is nowhere."""
+    source = upload_unheard(running, contracts, folder, name)
+    ledger = ledger_of(running)
+    ledger.objects.finish(ledger.objects.begin(source, 64 * 1024 * 1024, 60))
+    return source
+
+
+def check_that_nothing_is_doubled_or_missing(running: Running, sources: list[BronzeObject], folder: str) -> None:
+    for source in sources:
+        rows = running.rows_of(source)
+        assert (len(rows), len({row["_offset"] for row in rows})) == (ROWS, ROWS), source.key
+    listings = S3Listings(running.clients.s3, running.names.bronze_bucket, running.names.silver_bucket)
+    scope = Scope(prefix=f"bronze/shipments/{folder}/")
+    found = audit(ledger_of(running), listings, scope, Limits(in_flight=timedelta(0))).findings
+    assert found.kept == []
+
+
+def quickly(document: Any) -> None:
+    """Tries as often, with short pauses."""
+    for state in document["States"].values():
+        for retry in state.get("Retry", []):
+            retry |= {"IntervalSeconds": 1, "BackoffRate": 1, "MaxDelaySeconds": 2}
