@@ -94,7 +94,7 @@ def test_a_task_that_fails_again_and_again_ends_with_its_last_answer(
         document["States"][state]["Parameters"]["FunctionName"] = f"{functions['probe']}-gone"
 
     ended = Workflow.created(ENDPOINT, functions, broken).run(asked(running, "none"))
-    assert ended.status == "FAILED"
+    assert (ended.status, ended.error) == ("FAILED", "TaskFailed")
     assert ended.cause.startswith("A task failed again and again; nothing is lost, and the same input can be started")
     assert "-gone" in ended.cause
     assert (ended.entered[state], ended.entered["Stopped"]) == (1, 1)
@@ -114,8 +114,9 @@ def test_a_task_that_takes_too_long_is_tried_again_and_ends_the_execution(
         document["States"]["CheckInput"]["Resource"] = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 
     ended = Workflow.created(ENDPOINT, functions, hasty).run(asked(running, "none"))
-    assert (ended.status, ended.error) == ("FAILED", "States.Timeout")
-    assert ended.entered["Stopped"] == 1
+    assert (ended.status, ended.error) == ("FAILED", "TaskFailed")
+    assert "States.Timeout" in ended.cause
+    assert (ended.count("TaskTimedOut"), ended.entered["Stopped"]) == (2, 1)
 
 
 def test_an_execution_ends_at_its_own_limit(

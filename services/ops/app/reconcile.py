@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
 from services.ops.queue_planner import messages_waiting, queue_planner
-from services.ops.reconcile import WALK, Scope, reconcile
+from services.ops.reconcile import OLDER_THAN, WALK, Scope, reconcile
 from services.shared.planning.copies import S3Copies
 from services.shared.telemetry import count, logger, metrics, tracer
 
@@ -28,13 +28,14 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Args:
         event: `window_hours`, if only objects are meant that came in so many hours; without it all of Bronze.
+            `older_than_minutes`: younger work is left alone; without it, an hour.
 
     Raises:
         ClientError, BotoCoreError, Transient: AWS does not answer; what was done is kept.
     """
     settings, ledger = pipeline.settings(), pipeline.ledger()
     deadline = pipeline.deadline_of(context)
-    hours = event.get("window_hours")
+    hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
     scope = Scope(start=datetime.now(UTC) - timedelta(hours=hours)) if hours else Scope()
     copies = S3Copies(pipeline.s3())
     planner = queue_planner(ledger, settings.bronze_bucket, pipeline.sqs(), settings.queue_url, copies, deadline)
@@ -42,6 +43,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         ledger,
         S3Bronze(pipeline.s3(), settings.bronze_bucket),
         planner,
+        OLDER_THAN if minutes is None else timedelta(minutes=minutes),
         place=ledger.cursors.load(WALK),
         deadline=deadline,
         scope=scope,

@@ -120,10 +120,6 @@ locals {
       memory_mb   = 1769
       keys        = { UseKeyOfLedger = "ledger", UseKeyOfQueue = "queue" }
       statements = {
-        ReadOriginOfCopies = {
-          actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-          resources = ["${var.arns.bronze_bucket}/bronze/replay/*"]
-        }
         ListBronze = {
           actions   = ["s3:ListBucketVersions"]
           resources = [var.arns.bronze_bucket]
