@@ -117,6 +117,24 @@ audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and sh
 smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, every value compared (SMOKE_OPTIONS=--json)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt smoke $(SMOKE_OPTIONS)
 
+##@ Operating it (docs/workflow.md)
+# OPS_PREFIX, OPS_RECORD_TYPE, OPS_WINDOW_HOURS or OPS_START and OPS_END say what is replayed; the buckets are Terraform's.
+OPS_START_OPTIONS = $(if $(OPS_PREFIX),--prefix "$(OPS_PREFIX)") $(if $(OPS_RECORD_TYPE),--record-type "$(OPS_RECORD_TYPE)") \
+  $(if $(OPS_WINDOW_HOURS),--window-hours "$(OPS_WINDOW_HOURS)") $(if $(OPS_START),--start "$(OPS_START)") $(if $(OPS_END),--end "$(OPS_END)") \
+  $(if $(OPS_DEST_PREFIX),--dest-prefix "$(OPS_DEST_PREFIX)") $(if $(OPS_MIN_PARQUET_OBJECTS),--min-parquet-objects "$(OPS_MIN_PARQUET_OBJECTS)") \
+  $(if $(OPS_POLL_INTERVAL_SECONDS),--poll-interval-seconds "$(OPS_POLL_INTERVAL_SECONDS)") $(if $(OPS_MAX_ATTEMPTS),--max-attempts "$(OPS_MAX_ATTEMPTS)")
+.PHONY: ops-start
+ops-start: $(VENV)/.app ## Start the ops workflow: replay and check (OPS_PREFIX=bronze/shipments/ OPS_RECORD_TYPE=shipments OPS_WINDOW_HOURS=24, or OPS_START= OPS_END=)
+	@$(DEPLOY) ops-start --terraform-dir $(TF_ENV) $(OPS_START_OPTIONS) $(OPS_OPTIONS)
+
+.PHONY: ops-status
+ops-status: $(VENV)/.app ## Show what the latest execution does, or why it failed (OPS_OPTIONS=--json)
+	@$(DEPLOY) ops-status --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
+
+.PHONY: ops-history
+ops-history: $(VENV)/.app ## List the latest executions (OPS_OPTIONS="--execution ARN": the states that one has entered)
+	@$(DEPLOY) ops-history --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam

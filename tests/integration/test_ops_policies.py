@@ -77,9 +77,9 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     emulator: str,
     clients: Clients,
-    deployed: None,  # noqa: F811 (the fixture)
+    emptied: None,
     contracts: dict[str, Any],
-) -> Iterator[dict[str, set[Need]]]:
+) -> dict[str, set[Need]]:
     """Function -> what it needed in a run with lost events, lost messages and leftover files."""
     from services.ops.app import probe, reconcile, replay, sweep
 
@@ -119,12 +119,17 @@ def run(
     needed("probe", state)
     needed("sweep", {}, {})
     needed("reconcile", {"older_than_minutes": 0})
-    yield found
-    for cached in caches:
-        cached.cache_clear()
-    clients.functions.delete_function(FunctionName="smelt-dev-ingest")
+    return found
+
+
+@pytest.fixture
+def emptied(clients: Clients, deployed: None) -> Iterator[None]:  # noqa: F811 (the fixture)
+    """No version is left in Bronze, so that the bucket can be deleted."""
+    yield
+    bucket = BRONZE.rsplit(":", 1)[1]
     for version in clients.s3.list_object_versions(Bucket=bucket).get("Versions", []):
         clients.s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+    clients.functions.delete_function(FunctionName="smelt-dev-ingest")
 
 
 def _create_ingest(clients: Clients) -> None:
@@ -226,16 +231,25 @@ FORBIDDEN: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
+OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
+    "probe": [("s3:ListBucketVersions", BRONZE, OF_BRONZE), ("s3:ListBucketVersions", SILVER, OF_SILVER)],
+    "reconcile": [("s3:ListBucket", BRONZE, OF_BRONZE)],
+}
+# Both actions that S3 asks for a prefix: there is no third one that the condition would let through.
+EVERY_LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
+
+
 def let_through(role: str, *variants: dict[str, Policy]) -> list[list[str]]:
     """The forbidden requests that each variant of a role's policy allows."""
+    forbidden = FORBIDDEN + OF_ONE_ROLE.get(role, [])
     asks = [
         ask(variant, {}, role, Need(action, resource, tuple(more.items())))
         for variant in variants
-        for action, resource, more in FORBIDDEN
+        for action, resource, more in forbidden
     ]
     decisions = iter(decide(asks, ACCOUNT))
     return [
-        [f"{action} {resource}" for action, resource, _ in FORBIDDEN if next(decisions) is Decision.ALLOWED]
+        [f"{action} {resource}" for action, resource, _ in forbidden if next(decisions) is Decision.ALLOWED]
         for _ in variants
     ]
 
@@ -260,7 +274,8 @@ def test_a_statement_that_is_loosened_lets_a_forbidden_request_through(roles: di
     variants = {}
     for statement in roles[role]["Statement"]:
         sid, prefix = statement["Sid"], statement["Action"][0].split(":")[0]
-        variants[f"{sid}: any action"] = loosened(roles, role, sid, Action=[f"{prefix}:*"])
+        if set(statement["Action"]) != EVERY_LISTING:
+            variants[f"{sid}: any action"] = loosened(roles, role, sid, Action=[f"{prefix}:*"])
         if statement["Resource"] != ["*"]:
             variants[f"{sid}: any resource"] = loosened(roles, role, sid, Resource=["*"])
         if "Condition" in statement:

@@ -7,12 +7,17 @@ size; tests/e2e/test_ops_workflow.py runs the same definition on LocalStack, whi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
+from infra.deploy.cli import workflow as commands
+from infra.deploy.cli.app import app as deploy
 from local.ministack import ROOT
+from local.stack import CREDENTIALS
+from services.ops.cli.console import execute
 from services.shared.contract.model import Contract
 from tests.support.running import Running, await_true, deployed
 from tests.support.workflow import (
@@ -158,3 +163,90 @@ def test_a_task_that_fails_for_a_while_is_tried_again(
     ended = workflow.ended(execution)
     assert (ended.status, ended.cause) == ("SUCCEEDED", "")
     check_that_nothing_is_doubled_or_missing(running, [source], "again")
+
+
+# ---- make ops-start, ops-status, ops-history
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], running: Running, emulator: str
+) -> Command:
+    """Runs a command of infra.deploy with these outputs of Terraform; gives its exit code and what it printed."""
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": emulator}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+    def run(machine: str, *arguments: str) -> tuple[int, str]:
+        created = {
+            "bronze_bucket": running.names.bronze_bucket,
+            "silver_bucket": running.names.silver_bucket,
+            "region": "us-east-1",
+            "ops_state_machine_arn": machine,
+        }
+        monkeypatch.setattr(commands, "outputs", lambda _directory: created)
+        code = execute(deploy, arguments)
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+def test_the_commands_start_an_execution_and_tell_what_became_of_it(
+    running: Running, contracts: dict[str, Contract], workflow: Workflow, command: Command
+) -> None:
+    source = plan_and_lose(running, contracts, "commands", "one")
+    assert command(workflow.machine, "ops-status") == (
+        2,
+        "error: No execution has been started yet. `make ops-start` starts one.\n",
+    )
+    options = [
+        "--prefix",
+        "bronze/shipments/commands/",
+        "--window-hours",
+        "24",
+        "--poll-interval-seconds",
+        "1",
+        "--json",
+    ]
+    code, printed = command(workflow.machine, "ops-start", *options)
+    started = json.loads(printed)
+    assert (code, started["input"]) == (
+        0,
+        {
+            "bronze_bucket": running.names.bronze_bucket,
+            "src_prefix": "bronze/shipments/commands/",
+            "dest_prefix_base": "bronze/replay/manual",
+            "window_hours": 24,
+            "silver_bucket": running.names.silver_bucket,
+            "silver_prefix": "silver",
+            "record_type": "shipments",
+            "poll_interval_seconds": 1,
+        },
+    )
+    assert workflow.ended(started["execution"]).status == "SUCCEEDED"
+    code, printed = command(workflow.machine, "ops-status")
+    assert (code, printed.splitlines()[0]) == (0, f"SUCCEEDED: {started['execution']}")
+    assert '"rows_read": 20' in printed
+    code, printed = command(workflow.machine, "ops-history", "--execution", started["execution"], "--json")
+    states = [step["state"] for step in json.loads(printed)]
+    assert (code, states[0], states[-1]) == (0, "CheckInput", "Done")
+    check_that_nothing_is_doubled_or_missing(running, [source], "commands")
+
+
+def test_a_failed_execution_is_told_with_its_cause_and_ends_with_1(workflow: Workflow, command: Command) -> None:
+    code, printed = command(workflow.machine, "ops-start", "--record-type", "none", "--json")
+    assert workflow.ended(json.loads(printed)["execution"]).status == "FAILED"
+    code, printed = command(workflow.machine, "ops-status")
+    assert code == 1
+    assert "InvalidInput: record_type is 'none'; expected a dataset that has a contract" in " ".join(printed.split())
+    code, printed = command(workflow.machine, "ops-history")
+    assert (code, "1 executions" in printed, "InvalidInput" in printed) == (0, True, True)
+
+
+def test_without_a_state_machine_the_commands_say_what_to_set(command: Command) -> None:
+    for name in ("ops-start", "ops-status", "ops-history"):
+        code, printed = command("", name)
+        assert (code, "set ops_enabled = true" in printed) == (2, True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import boto3
 import pytest
@@ -80,7 +81,8 @@ def needs(request: Request, account: str) -> Iterator[Need]:
     elif service == "s3" and operation in _WRITES:
         yield Need("s3:PutObject", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
         if source := parameters.get("CopySource"):
-            yield Need("s3:GetObject", f"arn:aws:s3:::{source['Bucket']}/{source['Key']}")
+            named = source if isinstance(source, str) else f"{source['Bucket']}/{source['Key']}"
+            yield Need("s3:GetObject", f"arn:aws:s3:::{unquote(named)}")
     elif service == "lambda" and operation == "Invoke":
         yield Need("lambda:InvokeFunction", f"arn:aws:lambda:{account}:function:{parameters['FunctionName']}")
     elif service == "s3":
