@@ -47,6 +47,9 @@ class FolderLake:
         file.seek(start)
         return _Range(file, end - start)  # type: ignore[return-value]
 
+    def read(self, key: str, etag: str) -> bytes:  # noqa: ARG002
+        return (self._out / key).read_bytes()
+
     def put(self, key: str, data: bytes) -> str:
         path = self._out / key
         path.parent.mkdir(parents=True, exist_ok=True)

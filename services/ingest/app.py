@@ -129,7 +129,7 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
     if planned.outcome is Outcome.PLANNED:
         count("ObjectsPlanned")
         size("BytesPlanned", source.size)
-    elif planned.outcome is Outcome.REJECTED:
+    elif planned.outcome in (Outcome.REJECTED, Outcome.REFUSED):
         count("ObjectsRejected")
     elif planned.outcome in (Outcome.DUPLICATE, Outcome.REFUSED):
         count("DuplicatesSkipped")

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Counts, LedgerObject, LotState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, UnitRecord
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def look_at(ledger: Ledger, units: Sequence[UnitId]) -> Look:
     committed: dict[UnitId, Counts] = {}
     for batch in batched(lots, LOTS_PER_READ):
         for lot in ledger.find_lots(batch):
-            if lot.state is LotState.COMMITTED:
+            if lot.state.holds_rows:
                 counted = zip(lot.units, lot.unit_counts, strict=False)
                 committed |= {unit: rows for unit, rows in counted if unit in records and records[unit].lot == lot.id}
     return Look(committed, records)

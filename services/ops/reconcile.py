@@ -35,8 +35,10 @@ WALK = "reconcile"
 OLDER_THAN = timedelta(hours=1)
 LONG_QUEUE = 1000  # messages; so many units may wait their turn, however old their objects are
 MAX_LISTED = 1000
-_BATCH = 100
+_BATCH = 500  # objects of the index between two places
+_IDS_PER_READ = 100  # BatchGetItem's limit
 _LOOKERS = 8
+_WORKERS = 16  # objects that are pushed side by side: the connections that a client keeps
 
 Watch = Callable[[str, int], None]
 _NO_HURRY = Deadline(lambda: float("inf"), 0)
@@ -56,6 +58,8 @@ class Found(StrEnum):
     SENT_LATELY = "sent lately"  # by another run, which its units have had no time for
     ALL_COMMITTED = "all committed"  # smelt sweep marks it
     IN_PROGRESS = "in progress"  # a worker or a planner has it
+    STILL_REJECTED = "still rejected"  # today's code does not take its key either
+    FORGOTTEN = "copy forgotten"  # it was rejected since nobody knew its origin; now the ledger does
 
     @property
     def is_repaired(self) -> bool:
@@ -90,6 +94,7 @@ class Repair:
     found: Found
     units: int = 0  # that were sent; in a dry run, that nobody takes care of
     detail: str = ""  # what the planner said, where it did not plan
+    refused: bool = False  # announced, and recorded as not taken
 
 
 @dataclass(slots=True)
@@ -101,13 +106,13 @@ class Reconciled:
     open: int = 0  # entries of the index that were looked at
     contents: int = 0  # versions in Bronze that were looked at
     refused: int = 0  # never announced, and now recorded as not taken or retracted
-    forgotten: int = 0  # rejected copies whose origins the ledger knows today
     listed: list[Repair] = field(default_factory=list)
     place: dict[str, Any] | None = None
 
     def add(self, repair: Repair) -> None:
         self.objects[repair.found] += 1
         self.units += repair.units
+        self.refused += repair.refused
         if (repair.found.is_repaired or repair.found is Found.DEAD_LETTERS) and len(self.listed) < MAX_LISTED:
             self.listed.append(repair)
 
@@ -123,7 +128,6 @@ class Reconciled:
             "open_looked_at": self.open,
             "contents_looked_at": self.contents,
             "refused": self.refused,
-            "forgotten_copies": self.forgotten,
         }
 
 
@@ -227,38 +231,41 @@ class _Run:
             old = [entry.object for entry in batch if entry.since < self._cut.timestamp() * 1000]
             ids = [id_ for id_ in old if id_.key.startswith(self._scope.prefix)]
             known = [one for one in self._ledger.find_objects(ids) if not one.is_finished]
-            for repair in self._look([one for one in known if self._scope.has(one.id.key, one.source.created)]):
+            judged = self._look([one for one in known if self._scope.has(one.id.key, one.source.created)])
+            for repair in in_order(self._repair, judged, _WORKERS):
                 self._done.add(repair)
             self._done.open += len(batch)
             self._watch("open objects", self._done.open)
             last = batch[-1]
             self._move(Place("open", (last.shard, last.since, last.pk)))
 
-    def _look(self, objects: Sequence[LedgerObject]) -> Iterator[Repair]:
-        """What is to be done with each of these unfinished objects, which is done."""
+    def _look(self, objects: Sequence[LedgerObject]) -> Iterator[tuple[LedgerObject, Found, int]]:
+        """What is wrong with each of these unfinished objects, and how many of its units nobody takes care of."""
         tally = {known.id: Counter[Fate]() for known in objects}
         for group in slices(objects):
             fate = fates(self._ledger, [unit for part in group for unit in part.units])
             for part in group:
                 tally[part.object.id].update(fate[unit] for unit in part.units)
                 if part.ends_object:
-                    yield self._repair(part.object, tally.pop(part.object.id))
+                    found = tally.pop(part.object.id)
+                    missing = found[Fate.FREE] + found[Fate.LEFT]
+                    yield part.object, self._judge(part.object, found, missing), missing
 
-    def _repair(self, known: LedgerObject, fate: Counter[Fate]) -> Repair:
-        missing = fate[Fate.FREE] + fate[Fate.LEFT]
-        found = self._judge(known, fate, missing)
+    def _repair(self, judged: tuple[LedgerObject, Found, int]) -> Repair:
+        known, found, missing = judged
         if not found.is_repaired:
             return Repair(known.id, found)
         if self._dry_run:
             return Repair(known.id, found, missing)
+        self._deadline.check()
         try:
             if found is Found.PLANNING_STOPPED:
-                return self._planned(known.source, found, self._planner.plan(known.source, self._deadline))
+                return _planned(known.source, found, self._planner.plan(known.source, self._deadline))
             sent = self._planner.send_missing(known.plan, self._deadline, also_dead=False)
-            self._ledger.objects.note_resent(known.id)
-            return Repair(known.id, found, sent)
         except (LeaseHeld, LeaseLost):
             return Repair(known.id, Found.IN_PROGRESS)
+        self._ledger.objects.note_resent(known.id)
+        return Repair(known.id, found, sent)
 
     def _judge(self, known: LedgerObject, fate: Counter[Fate], missing: int) -> Found:
         if known.state is ObjectState.PLANNING:
@@ -279,10 +286,10 @@ class _Run:
     def _bronze(self, after: str) -> None:
         pages = read_ahead(self._listing.versions(self._scope.prefix, after))
         last = after
-        for looked_at, page in in_order(self._look_up, pages, _LOOKERS):
-            for source, known in looked_at:
-                self._deadline.check()
-                self._content(source, known)
+        for looked_at, page in in_order(self._look_up, pages, _LOOKERS, 0):
+            self._deadline.check()
+            for repair in in_order(self._push, looked_at, _WORKERS):
+                self._done.add(repair)
             self._done.contents += len(page)
             self._watch("contents of Bronze", self._done.contents)
             if page and page[-1].key != last:
@@ -302,7 +309,7 @@ class _Run:
             if old and (self._scope.rejected or not CopyKey.is_copy(source.key)):
                 meant.setdefault(source.id, source)
         known: dict[ObjectId, LedgerObject] = {}
-        for batch in batched(meant, _BATCH):
+        for batch in batched(meant, _IDS_PER_READ):
             known |= {one.id: one for one in self._ledger.find_objects(batch)}
         found = [(source, known.get(id_)) for id_, source in meant.items()]
         return [(source, one) for source, one in found if self._needs_a_look(source, one)], page
@@ -312,47 +319,43 @@ class _Run:
             return not CopyKey.is_copy(source.key)
         return self._scope.rejected and known.state is ObjectState.REJECTED
 
-    def _content(self, source: BronzeObject, known: LedgerObject | None) -> None:
-        if known is None:
-            self._announce(source)
-        elif CopyKey.is_copy(source.key):
-            self._forget_copy(source)
-        elif self._planner.takes(known):
-            self._judge_again(known)
-
-    def _announce(self, source: BronzeObject) -> None:
-        if self._dry_run:
-            self._done.add(Repair(source.id, Found.NEVER_ANNOUNCED))
-            return
+    def _push(self, found: tuple[BronzeObject, LedgerObject | None]) -> Repair:
+        """A content that the ledger does not know, or has rejected."""
+        source, known = found
+        self._deadline.check()
         try:
-            planned = self._planner.plan(source, self._deadline)
-        except (LeaseHeld, LeaseLost):  # its event has come at last
-            self._done.add(Repair(source.id, Found.IN_PROGRESS))
-        else:
-            self._done.add(self._planned(source, Found.NEVER_ANNOUNCED, planned))
+            if known is None:
+                return self._announce(source)
+            if CopyKey.is_copy(source.key):
+                return self._forget_copy(source)
+            return self._judge_again(known)
+        except (LeaseHeld, LeaseLost):  # its event has come at last, or somebody was faster
+            return Repair(source.id, Found.IN_PROGRESS)
 
-    def _judge_again(self, known: LedgerObject) -> None:
+    def _announce(self, source: BronzeObject) -> Repair:
         if self._dry_run:
-            self._done.add(Repair(known.id, Found.REJECTED, known.plan.units, known.reason))
-            return
-        try:
-            planned = self._planner.judge_again(known, self._deadline)
-        except (LeaseHeld, LeaseLost):
-            self._done.add(Repair(known.id, Found.IN_PROGRESS))
-        else:
-            self._done.add(Repair(known.id, Found.REJECTED, planned.units, known.reason))
+            return Repair(source.id, Found.NEVER_ANNOUNCED)
+        return _planned(source, Found.NEVER_ANNOUNCED, self._planner.plan(source, self._deadline))
 
-    def _forget_copy(self, copy: BronzeObject) -> None:
+    def _judge_again(self, known: LedgerObject) -> Repair:
+        if not self._planner.takes(known):
+            return Repair(known.id, Found.STILL_REJECTED)
+        if self._dry_run:
+            return Repair(known.id, Found.REJECTED, known.plan.units, known.reason)
+        planned = self._planner.judge_again(known, self._deadline)
+        return Repair(known.id, Found.REJECTED, planned.units, known.reason)
+
+    def _forget_copy(self, copy: BronzeObject) -> Repair:
         """A copy that was rejected because nobody knew its origin is no object: once that is known, it is forgotten."""
         if find_origin(self._ledger, copy, self._planner.origin_etag(copy)) is None:
-            return
-        self._done.forgotten += 1
+            return Repair(copy.id, Found.STILL_REJECTED)
         if not self._dry_run:
             self._ledger.objects.forget_copy(copy.id)
+        return Repair(copy.id, Found.FORGOTTEN)
 
-    def _planned(self, source: BronzeObject, found: Found, planned: Planned) -> Repair:
-        if planned.outcome is Outcome.DUPLICATE:
-            return Repair(source.id, Found.IN_PROGRESS)  # somebody was faster
-        if planned.outcome in (Outcome.REJECTED, Outcome.REFUSED):
-            self._done.refused += 1
-        return Repair(source.id, found, planned.units, planned.reason)
+
+def _planned(source: BronzeObject, found: Found, planned: Planned) -> Repair:
+    if planned.outcome is Outcome.DUPLICATE:
+        return Repair(source.id, Found.IN_PROGRESS)  # somebody was faster
+    refused = planned.outcome in (Outcome.REJECTED, Outcome.REFUSED)
+    return Repair(source.id, found, planned.units, planned.reason, refused)

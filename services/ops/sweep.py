@@ -1,8 +1,9 @@
 """The sweep: finishes what commits leave open. Safe to run at any time, several at once, and to stop anywhere.
 
 - An object whose units are all in COMMITTED lots becomes DONE. Transform marks only objects that one lot holds whole.
-- Files that an execution wrote and its lot's commit does not name (`outputs` of a COMMITTED lot) are deleted. Transform
-  does so after each commit; this is for the commits after which the worker died.
+- Files that an execution wrote and its lot's commit does not name (`outputs` of a COMMITTED lot) are deleted, and those
+  that a rewrite has replaced (`obsolete`). Whoever commits or rewrites does so; this is for those who died right then.
+- A rewrite whose lease is over is brought to an end (`Rewriter.settle`).
 
 It walks the index of open work and keeps its place in the ledger, so that the next run goes on there; a large object is
 gone on with at the unit where the walk stopped, because a committed unit stays committed. What it does is the same
@@ -12,15 +13,16 @@ however often it is done, so a crash at any step costs reads only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
-from services.shared.deadline import ENDLESS, Deadline, OutOfTime
+from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger, OpenEntry
-from services.shared.ledger.records import LedgerObject, Lot, LotState
+from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
 
 Watch = Callable[[str, int], None]  # what is being looked at, and how many so far
 WALK = "sweep"
@@ -38,6 +40,7 @@ class Swept:
     files: list[str] = field(default_factory=list)  # deleted: at most MAX_LISTED are named
     files_deleted: int = 0
     refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
+    rewrites: int = 0  # that somebody left, and that are finished or undone now
     finished: bool = True  # False: time was over first; the next run goes on there
 
 
@@ -141,9 +144,12 @@ class Sweep:
 
     def _tidy(self, lot: Lot) -> None:
         """Delete what a committed lot has left over. Only its own files, and none that it committed."""
+        if lot.state is LotState.REWRITING:
+            self._settle(lot)
+            return
         if lot.state is not LotState.COMMITTED:
             return
-        leftover = sorted(lot.outputs - {file.key for file in lot.files})
+        leftover = sorted(lot.leftovers - {file.key for file in lot.files})
         foreign = [key for key in leftover if not _is_of(key, lot)]
         if foreign:
             self._swept.refused += foreign
@@ -152,7 +158,22 @@ class Sweep:
         self._swept.files_deleted += len(leftover)
         if not self._dry_run:
             self._lake.delete(leftover)
-            self._ledger.lots.clear_outputs(lot)
+            if lot.outputs:
+                self._ledger.lots.clear_outputs(lot)
+            if lot.obsolete:
+                self._ledger.rewrites.clear_obsolete(lot)
+
+    def _settle(self, lot: Lot) -> None:
+        """End a rewrite that somebody left; one that is under way, or that is damaged, is left alone."""
+        if not self._ledger.rewrites.is_abandoned(lot):
+            return
+        self._swept.rewrites += 1
+        if self._dry_run:
+            return
+        from services.ops.rewrite.rewriting import Rewriter  # slow to import, and seldom needed
+
+        with suppress(LeaseHeld, LeaseLost):  # another has it
+            Rewriter(self._ledger, self._lake, self._deadline).settle(lot)
 
     def _save(self, place: Place) -> None:
         """
@@ -169,7 +190,7 @@ def sweep(
     lake: Lake,
     dry_run: bool = False,
     watch: Watch = lambda _what, _number: None,
-    deadline: Deadline = ENDLESS,
+    deadline: Deadline = Deadline.endless(),  # noqa: B008 (immutable)
 ) -> Swept:
     """Mark finished objects DONE and delete the files that commits left over, from the stored place to the end.
 

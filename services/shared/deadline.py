@@ -29,6 +29,11 @@ class Deadline:
         """With a quarter of the time that is left now as the reserve, at most 15 seconds."""
         return cls(remaining, min(_LONGEST_RESERVE_SECONDS, remaining() / 4))
 
+    @classmethod
+    def endless(cls) -> Self:
+        """Of a worker that nobody stops, such as a command."""
+        return cls(lambda: math.inf, 0)
+
     @property
     def left(self) -> float:
         """Seconds before the reserve begins; negative once it has begun."""
@@ -43,6 +48,3 @@ class Deadline:
             raise OutOfTime(
                 f"only {self.remaining():.1f} s are left before the worker is stopped; the next one goes on"
             )
-
-
-ENDLESS = Deadline(lambda: math.inf, 0)  # of the command line: a person stops it

@@ -176,12 +176,16 @@ class BronzeKey(NamedTuple):
 
 
 class LakeKey(NamedTuple):
-    """A Parquet file that a lot writes: `<root>/<record_type>/dt=YYYY-MM-DD/<lot>-<variant>[-<part>].parquet`.
+    """A Parquet file that a lot writes.
+
+    `<root>/<record_type>/dt=YYYY-MM-DD/<lot>[-g<generation>]-<variant>[-<part>].parquet`
 
     The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions, the longest row
     that is allowed, and where the part begins and ends. So an execution with other settings, or one that had more or
     less time, never writes over a file of this one with other rows, however late it is.
-    A lot whose rows do not fit in memory at once is written in parts; the first part carries no number.
+    A lot whose rows do not fit in memory at once is written in parts; the first part carries no number. Rewriting a lot
+    (retract, retry) makes files of its next generation; those of its first commit carry no number. Their variant is a
+    hash of their bytes.
     """
 
     root: str  # SILVER_ROOT or QUARANTINE_ROOT
@@ -190,18 +194,21 @@ class LakeKey(NamedTuple):
     lot: LotId
     variant: str
     part: int = 0
+    generation: int = 1
 
     def __str__(self) -> str:
+        generation = f"-g{self.generation}" if self.generation > 1 else ""
         part = f"-{self.part:04d}" if self.part else ""
-        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}-{self.variant}{part}.parquet"
+        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}{generation}-{self.variant}{part}.parquet"
 
     @classmethod
     def parse(cls, key: str) -> Self:
         match = re.fullmatch(
             r"(silver|quarantine)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/"
-            r"(\d{8}T\d{6}Z-[0-9a-f]{16})-([0-9a-f]{8})(?:-(\d{4,}))?\.parquet",
+            r"(\d{8}T\d{6}Z-[0-9a-f]{16})(?:-g([2-9]|[1-9]\d+))?-([0-9a-f]{8})(?:-(\d{4,}))?\.parquet",
             key,
         )
         if match is None:
             raise ValueError(f"not a file that smelt writes: {key!r}")
-        return cls(match[1], match[2], match[3], LotId.parse(match[4]), match[5], int(match[6] or 0))
+        lot, generation, variant, part = LotId.parse(match[4]), int(match[5] or 1), match[6], int(match[7] or 0)
+        return cls(match[1], match[2], match[3], lot, variant, part, generation)

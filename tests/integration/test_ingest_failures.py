@@ -10,10 +10,11 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from local.stack import Clients
-from services.ingest import app, sending
+from services.ingest import app
 from services.shared.deadline import OutOfTime
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, ObjectState
+from services.shared.planning import sending
 from services.shared.planning.planner import LEASE_SECONDS, Outcome
 from services.shared.planning.sending import SENDERS
 from services.shared.units import UnitMessage

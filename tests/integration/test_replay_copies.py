@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 from local.stack import Clients, create_bucket
 from services.ingest import app
 from services.shared.identities import LotId
-from services.shared.ledger.items import object_key
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject, ObjectState
-from services.shared.planning.copies import ORIGIN_ETAG
+from services.shared.planning.copies import ORIGIN_ETAG, S3Copies
 from services.shared.planning.planner import Outcome
+from services.shared.settings import IngestSettings
 from services.shared.units import BronzeObject, Copy
 from tests.support.ingest import BUCKET, Context, events_of, grid, messages, ranges
 from tests.support.lake import CREATED
@@ -39,8 +39,9 @@ def origin(clients: Clients) -> BronzeObject:
     return BronzeObject(BUCKET, KEY, len(DATA), stored["ETag"].strip('"'), stored["VersionId"], CREATED)
 
 
-def copied(clients: Clients, key: str, data: bytes = DATA, **metadata: str) -> BronzeObject:
+def copied(clients: Clients, key: str, data: bytes = DATA, origin_etag: str = "") -> BronzeObject:
     """A copy in the bucket, and what S3 tells of it."""
+    metadata = {ORIGIN_ETAG: origin_etag} if origin_etag else {}
     stored = clients.s3.put_object(Bucket=BUCKET, Key=key, Body=data, Metadata=metadata)
     return BronzeObject(BUCKET, key, len(data), stored["ETag"].strip('"'), stored["VersionId"], LATER)
 
@@ -104,7 +105,7 @@ def test_a_copy_of_a_multipart_upload_says_which_content_it_is(
 ) -> None:
     multipart = replace(origin, etag="0123456789abcdef0123456789abcdef-3")
     ingest(multipart)
-    assert ingest(copied(clients, f"{RUN}/{KEY}", **{ORIGIN_ETAG: multipart.etag})) == ("resumed", GRID)
+    assert ingest(copied(clients, f"{RUN}/{KEY}", origin_etag=multipart.etag)) == ("resumed", GRID)
     assert only(ledger).id == multipart.id
 
 
@@ -113,7 +114,7 @@ def test_metadata_that_an_origin_has_from_an_earlier_life_does_not_hide_it(
 ) -> None:
     """As when a copy was itself copied to a dataset by hand, and that object is replayed by hand."""
     ingest(origin)
-    assert ingest(copied(clients, f"{RUN}/{KEY}", **{ORIGIN_ETAG: "of-another"})) == ("resumed", GRID)
+    assert ingest(copied(clients, f"{RUN}/{KEY}", origin_etag="of-another")) == ("resumed", GRID)
 
 
 def test_a_copy_goes_on_where_a_planning_stopped(
@@ -137,7 +138,7 @@ def test_a_copy_of_what_is_done_is_a_duplicate(
 def test_what_was_rejected_is_judged_again_from_zero(
     handler: Any, ingest: Any, ledger: Ledger, clients: Clients, origin: BronzeObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_settings", lambda: replace(app.IngestSettings.from_env(), unit_bytes=1 << 20))
+    monkeypatch.setattr(app, "_settings", lambda: replace(IngestSettings.from_env(), unit_bytes=1 << 20))
     ingest(origin)
     unit = only(ledger).plan.unit(0)
     ledger.units.count_stall(unit.id, ledger.units.notes(unit.id))
@@ -158,18 +159,13 @@ def test_a_key_that_is_still_not_taken_stays_rejected(ingest: Any, ledger: Ledge
 
 
 def test_what_was_retracted_stays_retracted_whether_copied_or_uploaded_again(
-    ingest: Any, ledger: Ledger, clients: Clients, ledger_table: str, origin: BronzeObject
+    ingest: Any, ledger: Ledger, clients: Clients, origin: BronzeObject
 ) -> None:
     ingest(origin)
-    clients.dynamodb.update_item(
-        TableName=ledger_table,
-        Key=object_key(origin.id),
-        UpdateExpression="SET #state = :state",
-        ExpressionAttributeNames={"#state": "state"},
-        ExpressionAttributeValues={":state": {"S": ObjectState.RETRACTED}},
-    )
+    ledger.releases.finish(ledger.releases.begin(origin.id, "somebody", "sent twice"))
     assert ingest(copied(clients, f"{RUN}/{KEY}")) == (Outcome.REFUSED, [])
-    assert ingest(origin) == (Outcome.REFUSED, [])
+    assert ingest(replace(origin, created=datetime.now(UTC) + timedelta(hours=1))) == (Outcome.REFUSED, [])
+    assert ingest(origin) == (Outcome.DUPLICATE, [])  # an old event, delivered again
 
 
 @pytest.mark.parametrize("wrong", ["content", "size", "key"])
@@ -215,14 +211,14 @@ def test_without_the_permission_a_copy_with_the_origins_etag_still_works(
     ingest: Any, clients: Clients, origin: BronzeObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest(origin)
-    monkeypatch.setattr(app, "_copies", lambda: app.S3Copies(ForbiddenHeads()))  # type: ignore[arg-type]
+    monkeypatch.setattr(app, "_copies", lambda: S3Copies(ForbiddenHeads()))  # type: ignore[arg-type]
     assert ingest(copied(clients, f"{RUN}/{KEY}")) == ("resumed", GRID)
 
 
 def test_without_the_permission_any_other_copy_comes_again_and_is_not_rejected(
     handler: Any, ledger: Ledger, clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_copies", lambda: app.S3Copies(ForbiddenHeads()))  # type: ignore[arg-type]
+    monkeypatch.setattr(app, "_copies", lambda: S3Copies(ForbiddenHeads()))  # type: ignore[arg-type]
     with pytest.raises(app.PlanningIncomplete, match=r"s3:GetObject and s3:GetObjectVersion on bronze/replay/\*"):
         handler(events_of(copied(clients, f"{RUN}/{KEY}")), Context())
     assert list(ledger.scan()) == []
@@ -233,5 +229,5 @@ def test_copies_of_large_objects_send_only_what_is_missing(ingest: Any, ledger: 
     ingest(large)
     bind(ledger, only(ledger), *range(99))
     bind(ledger, only(ledger), *range(110, 200))
-    copy = copied(clients, f"{RUN}/{KEY}", b"x" * large.size, **{ORIGIN_ETAG: large.etag})
+    copy = copied(clients, f"{RUN}/{KEY}", b"x" * large.size, origin_etag=large.etag)
     assert ingest(copy) == ("resumed", grid(250)[99:110] + grid(250)[200:])

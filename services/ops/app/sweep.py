@@ -41,6 +41,7 @@ def handler(_event: Any, context: LambdaContext) -> dict[str, Any]:
         "marked_done": swept.done,
         "open_lots": swept.lots,
         "files_deleted": swept.files_deleted,
+        "rewrites": swept.rewrites,
         "refused": len(swept.refused),
     }
     logger.info("swept", **told)

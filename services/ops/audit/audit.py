@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from typing import TypeVar
 
@@ -32,6 +32,11 @@ class Limits:
     in_flight: timedelta = timedelta(minutes=15)  # a younger upload may be on its way to ingest
     overdue: timedelta = timedelta(hours=24)  # an older object should be finished
     listed: int = 1000  # objects, and findings of each code, that are kept; all are counted
+    quarantine_days: int = 0  # after which the bucket's lifecycle deletes files of quarantine; 0: never
+
+    def expired(self, now: datetime) -> date:
+        """The last day (UTC) whose quarantine files may be gone when the audit ends, which may be after midnight."""
+        return (now - timedelta(days=self.quarantine_days - 1)).date() if self.quarantine_days else date.min
 
 
 @dataclass(slots=True)
@@ -73,8 +78,9 @@ class Audit:
 
     @property
     def unfinished(self) -> int:
-        """Objects that are neither done nor, having no bytes, without need to be."""
-        return self.objects.total() - self.objects[Outcome.DONE] - self.objects[Outcome.EMPTY]
+        """Objects that are neither done nor without need to be: they have no bytes, or were retracted."""
+        settled = (Outcome.DONE, Outcome.EMPTY, Outcome.RETRACTED)
+        return self.objects.total() - sum(self.objects[outcome] for outcome in settled)
 
 
 def audit(
@@ -92,8 +98,9 @@ def audit(
     """
     result = Audit(Findings(limits.listed))
     moment = now or datetime.now(UTC)
-    recheck = Recheck(ledger, listings, scope)
-    with Spool(scope) as spool:
+    expired = limits.expired(moment.astimezone(UTC))
+    recheck = Recheck(ledger, listings, scope, expired)
+    with Spool(scope, expired) as spool:
         for number, record in enumerate(ledger.scan(), 1):
             spool.add(record)
             if not number % 1000:
@@ -173,7 +180,7 @@ def _account(
     """The accounts of all objects; those that look bad, and those that are listed, are read again."""
     scope = recheck.scope
     read_again: list[suspects.Known] = []
-    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; or REJECTED, and some are
+    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; REJECTED or RETRACTED, and some are
     with_done = scope.lists(Outcome.DONE)
     if not with_done:
         settled, rows = suspects.settled(spool)

@@ -19,6 +19,7 @@ class Code(StrEnum):
     UNIT_NOT_IN_LOT = "unit_not_in_lot"
     DONE_NOT_COMMITTED = "done_not_committed"
     REJECTED_COMMITTED = "rejected_committed"
+    RETRACTED_COMMITTED = "retracted_committed"
     ROWS_DO_NOT_ADD_UP = "rows_do_not_add_up"
     FILE_ROWS_DIFFER = "file_rows_differ"
     FILE_MISNAMED = "file_misnamed"
@@ -50,6 +51,7 @@ NEXT: dict[Code, str] = {
     Code.UNIT_NOT_IN_LOT: f"The unit's rows are not in Silver, and nobody will read it. {_LEDGER_WRONG}",
     Code.DONE_NOT_COMMITTED: f"Rows are missing in Silver. {_LEDGER_WRONG}",
     Code.REJECTED_COMMITTED: f"Its rows are in Silver: do not upload them again. {_LEDGER_WRONG}",
+    Code.RETRACTED_COMMITTED: f"Rows that were taken away are in Silver or quarantine. {_LEDGER_WRONG}",
     Code.ROWS_DO_NOT_ADD_UP: _LEDGER_WRONG,
     Code.FILE_ROWS_DIFFER: _LEDGER_WRONG,
     Code.FILE_MISNAMED: _LEDGER_WRONG,

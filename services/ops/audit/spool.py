@@ -11,24 +11,25 @@ import hashlib
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from services.ops.audit.listings import ListedFile
-from services.ops.audit.rules import check_record
+from services.ops.audit.rules import check_record, may_have_expired
 from services.ops.audit.scope import Scope
 from services.shared.identities import LotId, ObjectId
-from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, Lot, UnitRecord
 
 _SCHEMA = """
 CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, seen TEXT,
-                     reason TEXT, advice TEXT, in_scope INTEGER);
+                     reason TEXT, advice TEXT, leaving INTEGER, again INTEGER, in_scope INTEGER);
 CREATE TABLE unit   (oid INTEGER, uid INTEGER, lid INTEGER, id TEXT, dead INTEGER);
 CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER);
 CREATE TABLE member (oid INTEGER, uid INTEGER, lid INTEGER, start INTEGER, stop INTEGER, committed INTEGER,
                      read INTEGER, silver INTEGER, quarantined INTEGER);
-CREATE TABLE file   (kid INTEGER, lid INTEGER, content INTEGER, committed INTEGER);
+CREATE TABLE file   (kid INTEGER, lid INTEGER, content INTEGER, committed INTEGER, must_exist INTEGER);
 CREATE TABLE listed (kid INTEGER, content INTEGER);
 """
 _INDEXES = """
@@ -52,10 +53,13 @@ def content_of(size: int, etag: str) -> int:
 
 
 class Spool:
-    """First `add` every record of the ledger, then `index`; after that the listings are compared with it."""
+    """First `add` every record of the ledger, then `index`; after that the listings are compared with it.
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    Files of quarantine of the day `expired` or an earlier one may be gone.
+    """
+
+    def __init__(self, scope: Scope, expired: date = date.min) -> None:
+        self._scope, self._expired = scope, expired
         self._folder = tempfile.TemporaryDirectory(prefix="smelt-audit-")
         self._db = sqlite3.connect(Path(self._folder.name) / "spool.sqlite")
         for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}"):
@@ -100,23 +104,26 @@ class Spool:
             (known.seen or source.created).isoformat(),
             known.reason,
             known.advice,
+            int(known.is_leaving),
+            int(bool(known.retraction and known.retraction.uploaded_again)),
             int(self._scope.has(source.id, source.created)),
         )
         self._append("object", row)
 
     def _add_lot(self, lot: Lot) -> None:
-        lid, committed = hashed(lot.id), lot.state is LotState.COMMITTED
+        lid, committed = hashed(lot.id), lot.state.holds_rows
         suspect = next(check_record(lot), None) is not None
-        self._append("lot", (lid, str(lot.id), lot.state.value, int(bool(lot.outputs)), int(suspect)))
+        self._append("lot", (lid, str(lot.id), lot.state.value, int(bool(lot.leftovers)), int(suspect)))
         counts = lot.unit_counts if len(lot.unit_counts) == len(lot.units) else (Counts(),) * len(lot.units)
         for unit, rows in zip(lot.units, counts, strict=True):
             numbers = (unit.start, unit.end, int(committed), rows.read, rows.silver, rows.quarantined)
             self._append("member", (hashed(unit.object), hashed(unit), lid, *numbers))
         for file in lot.files:
-            self._append("file", (hashed(file.key), lid, content_of(file.bytes, file.etag), 1))
+            must_exist = int(not may_have_expired(file.key, self._expired))
+            self._append("file", (hashed(file.key), lid, content_of(file.bytes, file.etag), 1, must_exist))
         in_progress = {file.key for file in lot.progress.files} if lot.progress else set()
-        for key in lot.outputs | in_progress:
-            self._append("file", (hashed(key), lid, None, 0))
+        for key in lot.outputs | lot.obsolete | in_progress:
+            self._append("file", (hashed(key), lid, None, 0, 0))
 
     def index(self) -> None:
         """The ledger has been read: make it fast to look into."""

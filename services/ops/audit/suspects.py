@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.ops.audit.spool import Spool, names
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState
+from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState, Retraction
 from services.shared.units import BronzeObject, Plan
 
 # A unit item that is bound to a lot (1) and the entry of the unit in that lot's list (2) belong together: 3.
@@ -27,7 +27,7 @@ SELECT id FROM lot WHERE lid IN (
   UNION SELECT lid FROM odd WHERE sides != 1
   UNION SELECT lid FROM member LEFT JOIN object USING (oid) WHERE object.oid IS NULL OR NOT ({_ON_GRID})
   UNION SELECT file.lid FROM file LEFT JOIN listed USING (kid)
-        WHERE committed AND (listed.kid IS NULL OR listed.content != file.content))
+        WHERE committed AND ((listed.kid IS NULL AND must_exist) OR listed.content != file.content))
 ORDER BY id
 """  # noqa: S608 (constants)
 _COMMITTED = f"""
@@ -37,7 +37,7 @@ CREATE TABLE committed AS
   FROM member JOIN object USING (oid) WHERE committed AND in_scope GROUP BY oid
 """  # noqa: S608 (constants)
 _ACCOUNTS = """
-SELECT object.oid, id, state, size, step, created, seen, reason, advice,
+SELECT object.oid, id, state, size, step, created, seen, reason, advice, leaving, again,
        coalesce(units, 0), coalesce(read, 0), coalesce(silver, 0), coalesce(quarantined, 0),
        EXISTS (SELECT 1 FROM unit WHERE unit.oid = object.oid AND dead)
 FROM object LEFT JOIN committed USING (oid) WHERE in_scope AND ({wanted}) ORDER BY id
@@ -53,7 +53,8 @@ class Known:
     """One object of the spool: what the ledger says, and how much of it is committed."""
 
     def __init__(self, row: tuple[object, ...]) -> None:
-        _, id_, state, size, step, created, seen, reason, advice, units, read, silver, quarantined, dead = row
+        _, id_, state, size, step, created, seen, reason, advice, leaving, again, *numbers = row
+        units, read, silver, quarantined, dead = numbers
         identity = ObjectId.parse(str(id_))
         moment = datetime.fromisoformat(str(created))
         source = BronzeObject(identity.bucket, identity.key, _int(size), identity.etag, None, moment)
@@ -63,6 +64,7 @@ class Known:
             seen=datetime.fromisoformat(str(seen)),
             reason=str(reason),
             advice=str(advice),
+            retraction=None if leaving else Retraction(moment, rows=Counts(), uploaded_again=moment if again else None),
         )
         self.committed = _int(units)
         self.counts = Counts(_int(read), _int(silver), _int(quarantined))
@@ -70,8 +72,10 @@ class Known:
 
     @property
     def contradicts_itself(self) -> bool:
-        """Whether it is DONE and not every unit is committed, or REJECTED and some are."""
-        if self.object.state is ObjectState.REJECTED:
+        """Whether it is DONE and not every unit is committed, or REJECTED or RETRACTED and some are."""
+        if self.object.state is ObjectState.REJECTED or (
+            self.object.state is ObjectState.RETRACTED and not self.object.is_leaving
+        ):
             return self.committed > 0
         return self.object.state is ObjectState.DONE and self.committed < self.object.plan.units
 

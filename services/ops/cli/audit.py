@@ -64,6 +64,15 @@ def audit_pipeline(
             help="An object that is still unfinished after this time is overdue.",
         ),
     ] = DEFAULTS.overdue // _HOUR,
+    quarantine_days: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            envvar="QUARANTINE_DAYS",
+            help="The bucket deletes quarantine after so many days: older files may be missing. 0: it does not.",
+        ),
+    ] = DEFAULTS.quarantine_days,
     limit: Annotated[
         int,
         typer.Option(
@@ -81,7 +90,9 @@ def audit_pipeline(
     scope = Scope(dataset, prefix, since, until, frozenset(state or ()))
     if in_flight_minutes > _TEN_YEARS // _MINUTE or overdue_hours > _TEN_YEARS // _HOUR:
         raise OperatorError("--in-flight-minutes and --overdue-hours may be ten years at most.")
-    limits = Limits(timedelta(minutes=in_flight_minutes), timedelta(hours=overdue_hours), limit)
+    if quarantine_days > _TEN_YEARS.days:
+        raise OperatorError("--quarantine-days may be ten years at most.")
+    limits = Limits(timedelta(minutes=in_flight_minutes), timedelta(hours=overdue_hours), limit, quarantine_days)
     if not table or not (open_only or (bronze_bucket and silver_bucket)):
         raise OperatorError(
             "No pipeline given: pass --table, --bronze-bucket and --silver-bucket, or set LEDGER_TABLE, BRONZE_BUCKET "

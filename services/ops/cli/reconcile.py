@@ -49,9 +49,9 @@ def reconcile_pipeline(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be done.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find objects that never became Silver, and push just those: events and messages that were lost, plannings and lots
-    that somebody left.
+    """Find objects that never became Silver, and push just those.
 
+    Their events or messages were lost, or somebody left their planning or their lot.
     Safe at any time, also several at once. Stopped, it goes on where it was at the next run. docs/replay.md says what
     it finds and what it leaves alone.
 
@@ -135,6 +135,8 @@ _DONE = {
     Found.SENT_LATELY: "nothing: sent again a short time ago",
     Found.ALL_COMMITTED: "nothing: smelt sweep marks it done",
     Found.IN_PROGRESS: "nothing: somebody is at work on it",
+    Found.STILL_REJECTED: "nothing: it is not taken today either",
+    Found.FORGOTTEN: "forgotten: its origin is known today",
 }
 
 
@@ -154,8 +156,6 @@ def _show(found: Reconciled, dry_run: bool, waiting: int) -> None:
         show(f"The queue is long ({waiting:,} messages; the limit is {LONG_QUEUE:,}): run this again when it is short.")
     if found.refused:
         show(f"{found.refused:,} of the announced ones are not taken: see smelt audit", style="yellow")
-    if found.forgotten:
-        show(f"{found.forgotten:,} copies are forgotten: the ledger knows their origins now")
     verb = "would be sent" if dry_run else "sent"
     show(f"{found.repaired:,} objects {'need' if dry_run else 'got'} a push; {found.units:,} units {verb}")
 

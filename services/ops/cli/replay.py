@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Annotated, Any
 
 import typer
@@ -13,14 +15,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.announcing import IngestFunction
 from services.ops.bronze import S3Bronze
+from services.ops.cli.asking import ByOption, ReasonOption, YesFlag, confirm, operator
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, make_table, say, show, show_json
-from services.ops.cli.options import IngestOption, QueueOption, TableOption
+from services.ops.cli.options import IngestOption, QueueOption, SilverOption, TableOption
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
-from services.ops.replay.copying import Copier
+from services.ops.replay.copying import COPY_SECONDS, Copier
 from services.ops.replay.planning import ReplayRequest, Verdict
 from services.ops.replay.running import (
     DEFAULT_JOBS,
@@ -28,15 +31,21 @@ from services.ops.replay.running import (
     BySending,
     Done,
     DryRun,
+    Force,
     Replay,
     Result,
     Summary,
     Way,
     checked_destination,
 )
+from services.ops.rewrite.retraction import Retraction
 from services.shared.aws import aws_client
+from services.shared.deadline import Deadline
+from services.shared.identities import ObjectId
+from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.planning.copies import S3Copies
+from services.shared.settings import unit_bytes_of
 
 MAX_JOBS = 256
 _SHOWN = 20  # objects that are listed on a screen
@@ -63,6 +72,16 @@ _Jobs = Annotated[int, typer.Option(metavar="N", help="How many objects are hand
 
 
 @dataclass(frozen=True, slots=True)
+class _Forcing:
+    """What retracting needs."""
+
+    silver_bucket: str
+    reason: str
+    by: str
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """What all three commands are asked."""
 
@@ -72,7 +91,7 @@ class _Asked:
     end: datetime | None
     table: str
     region: str | None
-    force: bool
+    force: _Forcing | None
     dry_run: bool
     rate: float
     jobs: int
@@ -89,6 +108,10 @@ def replay_via_s3_copy(
     ingest: IngestOption = "",
     region: RegionOption = None,
     force: _Force = False,
+    silver_bucket: SilverOption = "",
+    reason: ReasonOption = "",
+    by: ByOption = "",
+    yes: YesFlag = False,
     dry_run: _DryRun = False,
     rate: _Rate = 0,
     jobs: _Jobs = DEFAULT_JOBS,
@@ -103,7 +126,8 @@ def replay_via_s3_copy(
     Example: replay_via_s3_copy.py --bucket my-bronze --prefix bronze/shipments/ --dest-prefix
     bronze/replay/2026-01-01T00-00-00Z --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z
     """
-    asked = _Asked(bucket, prefix, start, end, table, region, force, dry_run, rate, jobs, as_json)
+    forcing = _Forcing(silver_bucket, reason, by, yes) if force else None
+    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json)
     _replay(asked, dest_prefix=dest_prefix, ingest=ingest)
 
 
@@ -116,6 +140,10 @@ def replay_from_s3(
     table: TableOption = "",
     region: RegionOption = None,
     force: _Force = False,
+    silver_bucket: SilverOption = "",
+    reason: ReasonOption = "",
+    by: ByOption = "",
+    yes: YesFlag = False,
     dry_run: _DryRun = False,
     rate: _Rate = 0,
     jobs: _Jobs = DEFAULT_JOBS,
@@ -129,7 +157,8 @@ def replay_from_s3(
     Example: replay_from_s3.py --bucket my-bronze --prefix bronze/shipments/ --queue-url <url>
     --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z
     """
-    asked = _Asked(bucket, prefix, start, end, table, region, force, dry_run, rate, jobs, as_json)
+    forcing = _Forcing(silver_bucket, reason, by, yes) if force else None
+    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json)
     _replay(asked, queue_url=queue_url)
 
 
@@ -144,6 +173,10 @@ def replay_objects(
     ingest: IngestOption = "",
     region: RegionOption = None,
     force: _Force = False,
+    silver_bucket: SilverOption = "",
+    reason: ReasonOption = "",
+    by: ByOption = "",
+    yes: YesFlag = False,
     dry_run: _DryRun = False,
     rate: _Rate = 0,
     jobs: _Jobs = DEFAULT_JOBS,
@@ -156,7 +189,8 @@ def replay_objects(
 
     Example: smelt replay --prefix bronze/shipments/ --start 2026-01-01 --end 2026-01-02 --dry-run
     """
-    asked = _Asked(bucket, prefix, start, end, table, region, force, dry_run, rate, jobs, as_json)
+    forcing = _Forcing(silver_bucket, reason, by, yes) if force else None
+    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json)
     if dest_prefix:
         _replay(asked, dest_prefix=dest_prefix, ingest=ingest)
     else:
@@ -172,21 +206,21 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
             "No way given: pass --queue-url and --table (or set QUEUE_URL and LEDGER_TABLE) to send units, or "
             "--dest-prefix bronze/replay/<name of the run> to make copies."
         )
-    if asked.force:
-        raise OperatorError("--force retracts what is committed first, and this smelt cannot retract yet.")
-    request = ReplayRequest(asked.prefix, asked.start, asked.end, asked.force)
+    _check_force(asked, table)
+    request = ReplayRequest(asked.prefix, asked.start, asked.end, asked.force is not None)
     try:
-        s3 = aws_client("s3", asked.region, max(asked.jobs, DEFAULT_JOBS))
+        s3 = aws_client("s3", asked.region, max(asked.jobs, DEFAULT_JOBS), COPY_SECONDS)
         listing = S3Bronze(s3, asked.bucket)
         ledger = Ledger(aws_client("dynamodb", asked.region, max(asked.jobs, DEFAULT_JOBS)), table) if table else None
         copies = S3Copies(s3)
+        force = _force(asked.force, ledger, s3) if asked.force and ledger else None
         way: Way = DryRun()
         if destination and not asked.dry_run:
             announce = IngestFunction(aws_client("lambda", asked.region), ingest).announce if ingest else None
-            way = ByCopying(Copier(s3, destination), listing, announce)
+            way = ByCopying(Copier(s3, destination), listing, announce, force)
         elif ledger and not asked.dry_run:
             sqs = aws_client("sqs", asked.region, max(asked.jobs, DEFAULT_JOBS))
-            way = BySending(queue_planner(ledger, asked.bucket, sqs, str(queue_url), copies), listing)
+            way = BySending(queue_planner(ledger, asked.bucket, sqs, str(queue_url), copies), listing, force)
         replay = Replay(listing, ledger, way, copies.origin_etag, asked.jobs, Pace(asked.rate))
         # Copies are found again by listing them. What was sent to the queue is known by its place only.
         walk = "" if destination or asked.dry_run else _walk(asked, str(queue_url))
@@ -214,6 +248,36 @@ def _check(asked: _Asked) -> None:
         raise OperatorError(f"--jobs is {asked.jobs}; it must be from 1 to {MAX_JOBS}.")
     if not 0 <= asked.rate < float("inf"):
         raise OperatorError(f"--rate is {asked.rate}; it must be 0 (no limit) or more objects a second.")
+
+
+def _check_force(asked: _Asked, table: str) -> None:
+    """Ask before rows are taken out of Silver."""
+    if asked.force is None:
+        return
+    if not (table and asked.force.silver_bucket):
+        raise OperatorError(
+            "--force takes rows out of Silver before they are loaded again: pass --table and --silver-bucket, too, or "
+            "set LEDGER_TABLE and SILVER_BUCKET."
+        )
+    if not (asked.dry_run or asked.force.reason.strip()):
+        raise OperatorError("No reason given: pass --reason; the ledger keeps it for whoever asks later.")
+    if not asked.dry_run:
+        where = f"s3://{asked.bucket}/{asked.prefix}"
+        confirm(f"Take the rows of all objects below {where} out of Silver, and load them again?", asked.force.yes)
+
+
+def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
+    """Retracts an object and lets it in again; one at a time, since objects share lots."""
+    planner_bytes = unit_bytes_of(os.environ)
+    retraction = Retraction(ledger, S3Lake(s3, asked.silver_bucket), operator(asked.by), asked.reason)
+    one_at_a_time = Lock()
+
+    def retract_and_reopen(id_: ObjectId) -> None:
+        with one_at_a_time:
+            retraction.run(id_, Deadline.endless())
+            ledger.objects.reopen(id_, planner_bytes)
+
+    return retract_and_reopen
 
 
 def ledger_of(queue_url: str) -> str:

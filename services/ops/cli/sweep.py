@@ -56,6 +56,7 @@ def _as_document(swept: Swept, dry_run: bool) -> dict[str, object]:
         "open_objects": swept.objects,
         "marked_done": swept.done,
         "open_lots": swept.lots,
+        "rewrites_ended": swept.rewrites,
         "files_deleted": swept.files_deleted,
         "files": swept.files,
         "refused": swept.refused,
@@ -73,4 +74,6 @@ def _show(swept: Swept, dry_run: bool) -> None:
             f"not deleted: {key}: a committed lot lists it for deletion, but it is not a file of that lot", style="red"
         )
     show(f"{swept.objects:,} open objects, {swept.done:,} {would}marked DONE")
+    if swept.rewrites:
+        show(f"{swept.rewrites:,} rewrites that somebody left {would or 'were '}ended")
     show(f"{swept.lots:,} open lots, {swept.files_deleted:,} files {would}deleted")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 SINGLE_BYTES = 5 * 10**9
-_LEAST_PART_BYTES = 512 * 1024**2
+COPY_SECONDS = 300  # S3 may be silent so long while it copies
+_LEAST_PART_BYTES = 256 * 1024**2
 _MOST_PARTS = 10_000
 _PART_COPIERS = 8
 _CHANGED = {"PreconditionFailed", "412", "NoSuchKey", "404", "NoSuchVersion"}

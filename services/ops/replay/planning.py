@@ -100,7 +100,7 @@ def plan_replay(
         ClientError, BotoCoreError, Throttled: listing or ledger cannot be read.
     """
     look_up = partial(_look_up, ledger, request, origin_etag)
-    yield from in_order(look_up, read_ahead(listing.objects(request.prefix, after)), LOOKERS if ledger else 1)
+    yield from in_order(look_up, read_ahead(listing.objects(request.prefix, after)), LOOKERS if ledger else 1, 0)
 
 
 def _look_up(

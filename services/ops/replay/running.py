@@ -175,7 +175,7 @@ class BySending:
 
 def _forced(force: Force | None, candidate: Candidate) -> None:
     if force is None:
-        raise OperatorError(f"{candidate.origin}: --force needs a way to retract, and this smelt has none yet.")
+        raise OperatorError(f"{candidate.origin}: nobody was named who retracts it, so it cannot be loaded again.")
     force(candidate.origin)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.records import (
     Counts,
+    Intent,
     LedgerObject,
     Lot,
     LotFile,
@@ -22,6 +23,7 @@ from services.shared.ledger.records import (
     LotTooWide,
     ObjectState,
     Progress,
+    Retraction,
     UnitNotes,
     UnitRecord,
 )
@@ -80,6 +82,27 @@ def pack_progress(progress: Progress) -> Item:
     )
 
 
+def intent_text(intent: Intent) -> str:
+    """An intent as JSON, for the ledger."""
+    told = {"kind": intent.kind, "by": intent.by, "note": intent.note}
+    told |= {"object": str(intent.object)} if intent.object else {}
+    told |= {"at": intent.at.isoformat()} if intent.at else {}
+    return json.dumps(told, ensure_ascii=False, sort_keys=True)
+
+
+def intent_from(text: str) -> Intent:
+    """Read an intent back."""
+    told = json.loads(text)
+    object_ = ObjectId.parse(told["object"]) if "object" in told else None
+    at = datetime.fromisoformat(told["at"]) if "at" in told else None
+    return Intent(told["kind"], object_, told["by"], told["note"], at)
+
+
+def counts_item(counts: Counts) -> Item:
+    """Counts as a list of numbers."""
+    return {"L": [{"N": str(number)} for number in (counts.read, counts.silver, counts.quarantined)]}
+
+
 def check_width(*attributes: Item) -> None:
     """
     Raises:
@@ -115,11 +138,12 @@ def object_from(item: Item) -> LedgerObject:
         sent=_number(item, "sent"),
         lease_token=_text(item, "lease_token"),
         lease_until=_number(item, "lease_until"),
-        seen=_time(item, "seen_at"),
+        seen=_time(item, "reopened_at") or _time(item, "seen_at"),
         version_at=_time(item, "version_at"),
         resent=_time(item, "resent_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
+        retraction=_retraction_from(item),
     )
 
 
@@ -133,7 +157,14 @@ def unit_from(item: Item) -> UnitRecord:
         dead=_text(item, "dead"),
         last_error=_text(item, "last_error"),
     )
-    return UnitRecord(UnitId.parse(item["pk"]["S"].removeprefix("unit#")), LotId.parse(lot) if lot else None, notes)
+    return UnitRecord(
+        id=UnitId.parse(item["pk"]["S"].removeprefix("unit#")),
+        lot=LotId.parse(lot) if lot else None,
+        notes=notes,
+        refused="refused_at" in item,
+        retracted=_counts_from(item, "retracted") or Counts(),
+        left=LotId.parse(_text(item, "left_lot")) if "left_lot" in item else None,
+    )
 
 
 def lot_from(item: Item) -> Lot:
@@ -153,6 +184,9 @@ def lot_from(item: Item) -> Lot:
         counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
         unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),
         files=tuple(LotFile(*file) for file in listed("files")),
+        generation=_number(item, "generation") or 1,
+        obsolete=frozenset(listed("obsolete")),
+        intent=intent_from(item["intent"]["S"]) if "intent" in item else None,
     )
 
 
@@ -166,6 +200,18 @@ def record_from(item: Item) -> LedgerObject | Lot | UnitRecord:
 
 def _copy_from(item: Item) -> Copy:
     return Copy(_text(item, "copy_key"), _text(item, "copy_etag"), _text(item, "copy_version") or None)
+
+
+def _retraction_from(item: Item) -> Retraction | None:
+    at = _time(item, "retracted_at")
+    if at is None:
+        return None
+    by, note, rows = _text(item, "retracted_by"), _text(item, "note"), _counts_from(item, "rows_retracted")
+    return Retraction(at, by, note, rows, _time(item, "uploaded_again_at"))
+
+
+def _counts_from(item: Item, name: str) -> Counts | None:
+    return Counts(*(int(number["N"]) for number in item[name]["L"])) if name in item else None
 
 
 def _progress_from(attribute: Item) -> Progress:

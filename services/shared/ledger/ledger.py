@@ -23,6 +23,8 @@ from services.shared.ledger.items import (
 from services.shared.ledger.lots import Lots
 from services.shared.ledger.objects import Objects
 from services.shared.ledger.records import LedgerObject, Lookup, Lot, UnitRecord
+from services.shared.ledger.releases import Releases
+from services.shared.ledger.rewrites import Rewrites
 from services.shared.ledger.table import LedgerTable
 from services.shared.ledger.units import Units
 
@@ -62,6 +64,8 @@ class Ledger:
         self.objects = Objects(self._table)
         self.units = Units(self._table)
         self.lots = Lots(self._table)
+        self.rewrites = Rewrites(self._table)
+        self.releases = Releases(self._table)
         self.cursors = Cursors(self._table)
 
     def now_ms(self) -> int:
@@ -123,9 +127,9 @@ class Ledger:
             yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
 
     def open_objects(self) -> Iterator[ObjectId]:
-        """Objects that are neither DONE nor REJECTED; as `open_entries`."""
+        """Objects that are neither DONE nor REJECTED, nor RETRACTED with all their rows; as `open_entries`."""
         return (entry.object for entry in self.open_entries("object"))
 
     def open_lots(self) -> Iterator[LotId]:
-        """Lots that are not committed, or have files left to delete; as `open_entries`."""
+        """Lots that are not committed, are being rewritten or have files left to delete; as `open_entries`."""
         return (entry.lot for entry in self.open_entries("lot"))

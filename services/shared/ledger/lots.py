@@ -246,9 +246,9 @@ class Lots:
         )
 
     def clear_outputs(self, lot: Lot) -> None:
-        """The files that the commit left over are deleted."""
-        committed = in_state(LotState.COMMITTED)
-        self._table.update(lot_key(lot.id), "REMOVE outputs, #open, since", {}, committed)
+        """The files that the commit left over are deleted. Only the first commit leaves `outputs`: see `rewrites`."""
+        left = in_state(LotState.COMMITTED) & Condition("attribute_exists(outputs)", {})
+        self._table.update(lot_key(lot.id), "REMOVE outputs, #open, since", {}, left)
 
     def begin_dissolving(self, lot: Lot) -> Lot:
         """From here on the lot can never be committed: its files may be deleted.
@@ -288,8 +288,8 @@ class Lots:
             raise _lost(lot)
 
     def is_abandoned(self, lot: Lot) -> bool:
-        """Whether the lot is not committed and no worker's lease on it is alive."""
-        return lot.state is not LotState.COMMITTED and lot.lease_until < self._table.now_ms()
+        """Whether the lot's rows are not in the lake and no worker's lease on it is alive."""
+        return not lot.state.holds_rows and lot.lease_until < self._table.now_ms()
 
     def look_again(self, lot: Lot) -> Lot | None:
         """The lot as it is now; None where it is gone."""

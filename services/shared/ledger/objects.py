@@ -5,8 +5,9 @@
                       |  |   '-- begin, once the lease is over or was given back: goes on at the stored plan and cursor
                       |  '------ mark_done ---|-----------------> DONE
                       '------- reject_known --'-----------------> REJECTED
-    (none) --reject--> REJECTED --reopen--> PLANNING
+    (none) --reject--> REJECTED
 
+RETRACTED, and the way back to PLANNING, are in `releases`.
 An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Its plan (size, event time,
 unit size) is fixed by the first write. The lease of a planning only keeps a second planner from sending the same units;
 where it ends too early they are sent twice, which is harmless.
@@ -22,11 +23,11 @@ from datetime import datetime
 from services.shared.identities import ObjectId, UnitId
 from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of, unit_key
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
+from services.shared.ledger.releases import Releases
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 from services.shared.units import BronzeObject, Copy, Plan
 
 _UNFINISHED = in_state(ObjectState.PLANNING, ObjectState.PLANNED)
-_REFUSED = Condition("attribute_exists(refused_at)", {})  # of a unit: no lot may claim it
 _CLOSE = "REMOVE #open, since, lease_until, lease_token"
 
 
@@ -166,35 +167,6 @@ class Objects:
         unknown = in_state(ObjectState.REJECTED) & Condition("reason = :reason", {":reason": {"S": "unknown_origin"}})
         self._table.delete_if(object_key(id_), unknown)
 
-    def reopen(self, id_: ObjectId) -> bool:
-        """Let a rejected object be judged again: its unit is fresh, it is PLANNING without a lease, a planner goes on.
-
-        The unit comes first: one that stayed refused could never be claimed, while messages of a rejected object are
-        acknowledged, whatever its unit says. So a crash in between is repaired by doing it again.
-
-        Returns:
-            False where it is not rejected any more. Then nothing is changed.
-        """
-        found = self._table.get(object_key(id_))
-        if state_of(found) != ObjectState.REJECTED:
-            return False
-        for unit in object_from(found).plan:  # at most one: only objects of one unit are ever rejected
-            forget = "REMOVE refused_at, suspect, attempts, stalls, dead, dead_at, last_error, lease_token, lease_until"
-            self._table.update(unit_key(unit.id), forget, {}, _REFUSED & UNBOUND)
-        values: Item = {
-            ":planning": {"S": ObjectState.PLANNING},
-            ":open": {"S": open_shard("object", id_)},
-            ":since": {"N": str(self._table.now_ms())},
-            ":none": {"N": "0"},
-            ":token": {"S": secrets.token_hex(8)},
-            ":now": self._table.timestamp(),
-        }
-        again = (
-            "SET #state = :planning, #open = :open, since = :since, sent = :none, lease_until = :none,"
-            " lease_token = :token, reopened_at = :now REMOVE reason, advice, rejected_at"
-        )
-        return self._table.update(object_key(id_), again, values, in_state(ObjectState.REJECTED))
-
     def reject(self, source: BronzeObject, reason: str, advice: str) -> bool:
         """Record that an object is not turned into work, why, and what can be done.
 
@@ -229,6 +201,10 @@ class Objects:
                 {"update": (unit_key(unit), *refuse), "condition": UNBOUND},
             ]
         )
+
+    def reopen(self, id_: ObjectId, unit_bytes: int | None = None) -> LedgerObject:
+        """Let a RETRACTED or REJECTED object in again: see `Releases.reopen`."""
+        return Releases(self._table).reopen(id_, unit_bytes)
 
     def mark_done(self, ids: Iterable[ObjectId]) -> None:
         """Every unit of these objects is committed. The caller knows; an object that is finished stays as it is."""

@@ -157,16 +157,6 @@ class LedgerTable:
         """Delete an item; a missing one is fine."""
         self._client.delete_item(TableName=self._name, Key=key)
 
-    def delete_if(self, key: Item, condition: Condition) -> bool:
-        """Delete an item. Returns whether the condition held; where an answer was lost, it looks as if it did not."""
-        try:
-            self._client.delete_item(TableName=self._name, Key=key, **self._conditional(condition, {}))
-        except ClientError as error:
-            if not _condition_failed(error):
-                raise
-            return False
-        return True
-
     def put_if(self, item: Item, condition: Condition, landed: Callable[[Item], bool]) -> Item | None:
         """Write a whole item. Returns None once it stands there, or the item that is in the way.
 
@@ -192,6 +182,16 @@ class LedgerTable:
         """Change an item where a lost answer does no harm. Returns whether the condition held."""
         try:
             self._update(key, expression, values, condition)
+        except ClientError as error:
+            if not _condition_failed(error):
+                raise
+            return False
+        return True
+
+    def delete_if(self, key: Item, condition: Condition) -> bool:
+        """Delete an item. Returns whether the condition held; a missing item is no harm."""
+        try:
+            self._client.delete_item(TableName=self._name, Key=key, **self._conditional(condition, {}))
         except ClientError as error:
             if not _condition_failed(error):
                 raise

@@ -11,7 +11,7 @@ from itertools import islice
 
 from services.shared.identities import LotId, UnitId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lot, LotState
+from services.shared.ledger.records import Lot
 
 _LOTS_READ_AT_ONCE = 20  # a lot's item has up to 400 KB
 
@@ -44,7 +44,7 @@ def fates(ledger: Ledger, units: Sequence[UnitId]) -> dict[UnitId, Fate]:
 
 
 def _fate_in(ledger: Ledger, lot: Lot) -> Fate:
-    if lot.state not in (LotState.PENDING, LotState.DISSOLVING):
+    if lot.state.holds_rows:
         return Fate.COMMITTED
     return Fate.LEFT if ledger.lots.is_abandoned(lot) else Fate.IN_LOT
 

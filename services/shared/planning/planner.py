@@ -37,15 +37,12 @@ RENEW_SECONDS = 10.0
 _LOOKED_UP_AT_ONCE = 100  # units; BatchGetItem's limit
 
 
-_RETRACTED = "its rows were retracted. If they are wanted after all, run `smelt replay --force` for this object"
-
-
 class Outcome(StrEnum):
     PLANNED = "planned"  # all its units were sent
     RESUMED = "resumed"  # it was planned before; units that nobody works on were sent again
     DUPLICATE = "duplicate"  # nothing was to be done
     REJECTED = "rejected"  # it is not turned into work
-    REFUSED = "refused"  # its rows were retracted; they do not come back by themselves
+    REFUSED = "refused"  # uploaded again after an operator took its rows away; nothing is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ class Planner:
         """
         if not self.takes(rejected):
             return Planned(Outcome.DUPLICATE, reason=f"{rejected.reason}: {rejected.advice}")
-        self.ledger.objects.reopen(rejected.id)  # or somebody else has
+        self.ledger.objects.reopen(rejected.id, self.unit_bytes)  # or somebody else has
         return self._plan(rejected.source, deadline)
 
     def takes(self, known: LedgerObject) -> bool:
@@ -114,8 +111,8 @@ class Planner:
             is_new = self.ledger.objects.reject(source, error.reason, error.advice)
             return Planned(Outcome.REJECTED if is_new else Outcome.DUPLICATE, reason=str(error))
         known = self.ledger.objects.begin(source, self.unit_bytes, _lease(deadline))
-        if known.state is ObjectState.RETRACTED:
-            return Planned(Outcome.REFUSED, reason=_RETRACTED)
+        if known.state is ObjectState.RETRACTED and self.ledger.releases.note_upload(known, source):
+            return Planned(Outcome.REFUSED, reason=f"{known.reason}: {known.advice}")
         if known.is_finished:
             return Planned(Outcome.DUPLICATE)
         if known.state is ObjectState.PLANNING:
@@ -143,13 +140,13 @@ class Planner:
                 raise refusal  # its metadata might have said more: tried again, and kept where somebody sees it
             return self._plan(copy, deadline)  # it is rejected: `BronzeKey` knows no such dataset
         if known.state is ObjectState.RETRACTED:
-            return Planned(Outcome.REFUSED, reason=_RETRACTED)
+            return Planned(Outcome.REFUSED, reason=f"{known.reason}: {known.advice}")
         if known.state is ObjectState.DONE:
             return Planned(Outcome.DUPLICATE)
         if known.state is ObjectState.REJECTED:
             if not self.takes(known):
                 return Planned(Outcome.DUPLICATE, reason=f"{known.reason}: {known.advice}")
-            self.ledger.objects.reopen(known.id)
+            self.ledger.objects.reopen(known.id, self.unit_bytes)
         if pinned:
             self.ledger.objects.read_copy(known.id, pinned, copy.created)
         return self._plan(known.source, deadline)

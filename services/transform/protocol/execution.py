@@ -22,10 +22,10 @@ from services.shared.ledger.records import (
     LotFile,
     Progress,
 )
+from services.shared.parquet.encode import EncodedFile, encode
 from services.shared.units import Unit
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import EncodedFile, encode
 from services.transform.rows.parser import Parsed, broken_frame, overlong_row
 
 if TYPE_CHECKING:

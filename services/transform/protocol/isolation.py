@@ -153,7 +153,10 @@ class Isolation:
             self._settle.comes_back([unit.unit], held)
             return
         if unit.notes.attempts >= MAX_ATTEMPTS:  # the last attempt killed its worker
-            error = unit.notes.last_error or "the worker died whenever it tried this unit alone: memory, or a crash"
+            error = unit.notes.last_error or (
+                "the worker died whenever it tried this unit alone (memory, or a crash), or lost the ledger in the "
+                "middle; look into its log, then redrive the message from the dead-letter queue"
+            )
             self._settle.is_dead(unit.unit, UnexpectedFailure(error))
             return
         try:
@@ -230,7 +233,10 @@ class Isolation:
     def _not_their_fault(self, units: Iterable[FreeUnit], failure: Failure, recorded: bool = False) -> None:
         """Take back what was recorded before: the attempt of a unit alone, or the mark of a second delivery."""
         for unit in units:
-            with suppress(*FAILURES):  # a mark that stays makes the unit slower, and never a dead letter
+            # A mark that stays makes the unit slower. An attempt that stays looks like a death of its worker: where the
+            # ledger is lost in the middle of five attempts, and found again before the next one, a healthy unit is a
+            # dead letter.
+            with suppress(*FAILURES):
                 if recorded:
                     self._ledger.units.restore(unit.unit.id, unit.notes)
                 elif unit.receives > 1:

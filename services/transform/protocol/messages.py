@@ -3,7 +3,7 @@
 What the ledger's object decides, and what happens to the message then:
 
     no such object, or another size, event time or range than planned  ->  refused: a dead letter with its reason
-    DONE or REJECTED                                                   ->  a duplicate: acknowledged
+    DONE, REJECTED or RETRACTED                                        ->  a duplicate: acknowledged
     PLANNING or PLANNED                                                ->  a unit, read as the ledger's object says
 """
 

@@ -11,11 +11,11 @@ from contextlib import closing
 
 import numpy as np
 
+from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.lake import ByteStream, Lake, open_pinned
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Check, Form, Piece, Position, RowBlock, no_check
 from services.transform.reading.content import HEAD_BYTES, Kind, content_of
-from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.elements import ArrayReader
 from services.transform.reading.lines import LineReader
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window

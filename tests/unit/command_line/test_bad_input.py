@@ -24,16 +24,26 @@ from local.generate import generate
 from local.ministack import ROOT
 from services.ops.cli.app import app as smelt
 from services.ops.cli.console import execute
+from services.ops.cli.replay import replay_from_s3, replay_via_s3_copy
 
 Output = pytest.CaptureFixture[str]
 NAMES = ["--table", "ledger", "--bronze-bucket", "bronze", "--silver-bucket", "silver"]
 QUEUE = "http://localhost/000000000000/events"
+REPLAYED = ["--bucket", "bronze", "--prefix", "bronze/shipments/", "--table", "ledger"]
 # name: what runs, its arguments, and the same as a command line
 ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "audit": (smelt, ["audit", *NAMES], ["-m", "services.ops.cli"]),
     "audit --unfinished": (smelt, ["audit", "--unfinished", *NAMES[:2]], ["-m", "services.ops.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "services.ops.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "reconcile": (smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE], ["-m", "services.ops.cli"]),
+    "replay": (smelt, ["replay", *REPLAYED, "--queue-url", QUEUE], ["-m", "services.ops.cli"]),
+    "replay_from_s3": (replay_from_s3, [*REPLAYED, "--queue-url", QUEUE], ["scripts/replay_from_s3.py"]),
+    "replay_via_s3_copy": (
+        replay_via_s3_copy,
+        [*REPLAYED[:4], "--dest-prefix", "bronze/replay/1"],
+        ["scripts/replay_via_s3_copy.py"],
+    ),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),
     "ensure_dlq_for_queue": (
         ensure_dlq,
@@ -221,9 +231,35 @@ MISTAKES = [
     Mistake(smelt, ["audit", *NAMES, "--until", "0001-01-01T00:00:00+05:00"], "is not a time such as 2026-01-31"),
     Mistake(smelt, ["audit", *NAMES, "--limit", "-1"], "Invalid value for '--limit'"),
     Mistake(smelt, ["audit", *NAMES, "--overdue-hours", "99999999999999"], "may be ten years at most"),
+    Mistake(smelt, ["audit", *NAMES, "--quarantine-days", "99999999999999"], "may be ten years at most"),
     Mistake(smelt, ["audit", *NAMES, "--in-flight-minutes", "9999999999"], "may be ten years at most"),
     Mistake(smelt, ["smoke", *NAMES, "--minutes", "-1"], "--minutes is -1.0; it must be from 0 to 1440"),
     Mistake(smelt, ["smoke", *NAMES, "--minutes", "nan"], "--minutes is nan; it must be from 0 to 1440"),
+    Mistake(smelt, ["reconcile"], "No pipeline given: pass --table, --bronze-bucket and --queue-url"),
+    Mistake(
+        smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE, "--older-than-minutes", "-1"], "from 0 to ten years"
+    ),
+    Mistake(smelt, ["replay"], "Nothing to replay: pass --bucket (or set BRONZE_BUCKET) and --prefix"),
+    Mistake(smelt, ["replay", *REPLAYED], "No way given: pass --queue-url and --table"),
+    Mistake(
+        smelt, ["replay", *REPLAYED, "--dest-prefix", "bronze/again"], "it must be bronze/replay/<name of the run>"
+    ),
+    Mistake(smelt, ["replay", *REPLAYED, "--dest-prefix", "bronze/replay/"], "its rows would be there twice"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--jobs", "0"], "--jobs is 0; it must be from 1 to 256"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--rate", "-1"], "--rate is -1.0; it must be 0"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--rate", "nan"], "--rate is nan; it must be 0"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--start", "soon"], "Invalid value for '--start'"),
+    Mistake(
+        smelt,
+        ["replay", *REPLAYED, "--queue-url", QUEUE, "--start", "2026-01-02", "--end", "2026-01-01"],
+        "must be before --end",
+    ),
+    Mistake(smelt, ["replay", "--bucket", "bronze", "--prefix", "silver/"], "Bronze begins with bronze/"),
+    Mistake(replay_via_s3_copy, REPLAYED, "it must be bronze/replay/<name of the run>"),
+    Mistake(replay_from_s3, REPLAYED, "No way given: pass --queue-url and --table"),
+    Mistake(
+        replay_from_s3, [*REPLAYED[:4], "--queue-url", "http://localhost/0/mine"], "(or set QUEUE_URL and LEDGER_TABLE)"
+    ),
     Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such folder"),
     Mistake(smelt, ["contracts", "check", "README.md"], "README.md: no such folder"),
     Mistake(smelt, ["contracts", "number", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file"),

@@ -14,6 +14,8 @@ SMELT = ["-m", "services.ops.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
+    [*SMELT, "reconcile", "--help"],
+    [*SMELT, "replay", "--help"],
     [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
     [*SMELT, "contracts", "--help"],
@@ -22,6 +24,8 @@ SCREENS = [
     [*SMELT, "contracts", "check"],
     ["-m", "local.demo", "--help"],
     ["scripts/gen_fake_events.py", "--help"],
+    ["scripts/replay_from_s3.py", "--help"],
+    ["scripts/replay_via_s3_copy.py", "--help"],
 ]
 
 

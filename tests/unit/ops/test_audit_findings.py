@@ -249,6 +249,23 @@ def test_an_object_deleted_from_bronze_after_loading_is_no_finding(world: World)
     assert codes(world) == {}
 
 
+@pytest.mark.parametrize(("days", "missing"), [(0, 4), (1, 1), (2, 1), (3, 4)])
+def test_quarantine_may_be_missing_once_it_is_old_enough_to_have_expired(world: World, days: int, missing: int) -> None:
+    """The lots are of yesterday. What expires after two days may do so while the audit runs; Silver never expires."""
+    first, *_ = world.held.values()
+    gone = [key for key in world.lake if key.startswith("quarantine/") or str(first.id) in key]
+    for key in gone:
+        del world.lake[key]
+    found = run(world, limits=Limits(quarantine_days=days))
+    assert found.findings.numbers == {Code.FILE_MISSING: missing}
+
+
+def test_an_old_file_of_quarantine_that_was_changed_is_found(world: World) -> None:
+    key = next(key for key in world.lake if key.startswith("quarantine/"))
+    world.lake[key] = replace(world.lake[key], etag="another")
+    assert run(world, limits=Limits(quarantine_days=1)).findings.numbers == {Code.FILE_DIFFERS: 1}
+
+
 def test_all_findings_are_counted_and_only_some_are_kept(world: World) -> None:
     for _ in range(5):
         world.upload(created=long_ago())
@@ -269,4 +286,5 @@ def test_a_state_that_no_rule_knows_is_never_taken_for_done() -> None:
         ObjectState.PLANNED,
         ObjectState.DONE,
         ObjectState.REJECTED,
+        ObjectState.RETRACTED,
     }, "a new state needs a word in accounts.Outcome"

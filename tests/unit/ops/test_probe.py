@@ -11,12 +11,13 @@ from typing import Any
 from services.ops.grid import batched
 from services.ops.probe import Place, Probed, probe
 from services.ops.workflow import Request
-from services.shared.deadline import ENDLESS, Deadline
+from services.shared.deadline import Deadline
 from services.shared.ledger.records import Counts, LotState, ObjectState
 from services.shared.units import BronzeObject
 from tests.support.lake import BRONZE
 from tests.support.world import NOW, World
 
+NO_HURRY = Deadline.endless()
 ASKED = Request("bronze/", "bronze/replay/x/", NOW - timedelta(days=1), NOW + timedelta(days=1), "shipments", 0, 1, 3)
 
 
@@ -43,7 +44,7 @@ class Folders:
 
 
 def look(
-    world: World, folders: Folders, asked: Request = ASKED, place: Place | None = None, deadline: Deadline = ENDLESS
+    world: World, folders: Folders, asked: Request = ASKED, place: Place | None = None, deadline: Deadline = NO_HURRY
 ) -> Probed:
     ledger: Any = world
     listing: Any = folders

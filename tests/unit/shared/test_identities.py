@@ -110,9 +110,23 @@ def test_a_lot_id_reads_back_and_knows_the_utc_day_of_its_claim() -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, 9999, 12345])
-def test_a_lake_key_reads_back(part: int) -> None:
-    key = LakeKey("silver", "shipments", "2026-01-31", LotId("20260131T000000Z", "0123456789abcdef"), "89abcdef", part)
+@pytest.mark.parametrize("generation", [1, 2, 10, 11, 200])
+def test_a_lake_key_reads_back(part: int, generation: int) -> None:
+    lot = LotId("20260131T000000Z", "0123456789abcdef")
+    key = LakeKey("silver", "shipments", "2026-01-31", lot, "89abcdef", part, generation)
     assert LakeKey.parse(str(key)) == key
+
+
+def test_a_file_of_a_rewrite_carries_its_generation() -> None:
+    lot = LotId("20260131T000000Z", "0123456789abcdef")
+    key = LakeKey("silver", "shipments", "2026-01-31", lot, "89abcdef", generation=2)
+    assert str(key) == "silver/shipments/dt=2026-01-31/20260131T000000Z-0123456789abcdef-g2-89abcdef.parquet"
+
+
+@pytest.mark.parametrize("generation", ["g0", "g1", "g02", "g"])
+def test_a_generation_has_one_way_to_be_written(generation: str) -> None:
+    with pytest.raises(ValueError, match="not a file that smelt writes"):
+        LakeKey.parse(f"silver/a/dt=2026-01-31/20260131T000000Z-0123456789abcdef-{generation}-89abcdef.parquet")
 
 
 def test_the_first_part_of_a_lot_carries_no_number() -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from services.shared.columns import CREATED, OFFSET, QUARANTINE, SOURCE, silver_columns
 from services.shared.contract.model import Contract, Field, FieldType
-from services.transform.files import parquet
-from services.transform.files.parquet import quarantine_file, silver_files
-from services.transform.rows.tables import arrow_type, silver_schema
+from services.shared.parquet import files as parquet
+from services.shared.parquet.files import quarantine_file, silver_files
+from services.shared.parquet.tables import arrow_type, silver_schema
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -180,6 +180,29 @@ class TestTheFiles:
         (file,) = files(rows).values()
         assert "RLE_DICTIONARY" not in file.metadata.row_group(0).column(2).encodings
         assert file.read()["city"].to_pylist() == notes.to_pylist()
+
+    def test_the_file_of_a_day_holds_no_strings_of_other_days(self) -> None:
+        times = [moment(day) for day in range(1, 31) for _ in range(20)]
+        names = [
+            f"a long name of city {day}-{number % 2}" if number % 5 else None
+            for day in range(30)
+            for number in range(20)
+        ]
+        rows = table(times)
+        rows = rows.set_column(rows.schema.get_field_index("city"), "city", pa.array(names).dictionary_encode())
+        found = files(rows)
+        assert [name for file in found.values() for name in file.read()["city"].to_pylist()] == names
+        for number, (_, data, _) in enumerate(silver_files(rows, TIMED, {})):
+            (chunk,) = pq.read_table(io.BytesIO(data), read_dictionary=["city"])["city"].chunks
+            assert chunk.dictionary.to_pylist() == [f"a long name of city {number}-{odd}" for odd in (1, 0)]
+
+    def test_strings_that_repeat_on_other_days_only_are_written_plain(self) -> None:
+        rows = table([moment(1 + number // 100) for number in range(1000)])
+        names = [f"a long name of city {number % 100}" for number in range(1000)]
+        rows = rows.set_column(rows.schema.get_field_index("city"), "city", pa.array(names).dictionary_encode())
+        for file in files(rows).values():
+            assert "RLE_DICTIONARY" not in file.metadata.row_group(0).column(2).encodings
+            assert file.read()["city"].to_pylist() == names[:100]
 
 
 def test_quarantine_is_one_file_with_its_metadata() -> None:

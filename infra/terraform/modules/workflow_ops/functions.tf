@@ -66,12 +66,12 @@ locals {
       }
     }
     sweep = {
-      description = "Marks finished objects DONE, and deletes the files that commits left over."
-      memory_mb   = 512
-      keys        = { UseKeyOfLedger = "ledger" }
+      description = "Marks finished objects DONE, deletes the files that commits left over, ends rewrites that somebody left."
+      memory_mb   = 1769
+      keys        = { UseKeyOfLedger = "ledger", UseKeyOfSilver = "write" }
       statements = {
-        DeleteLeftovers = {
-          actions   = ["s3:DeleteObject"]
+        TidySilver = {
+          actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
           resources = [for root in ["silver", "quarantine"] : "${var.arns.silver_bucket}/${root}/*"]
         }
         KeepLedger = {

@@ -1,17 +1,18 @@
-"""From judged rows to Arrow: the columns of Silver and of quarantine as the parser hands them on.
+"""From judged rows to Arrow: the columns of Silver and of quarantine as they are in memory.
 
 It knows which Arrow type each contract type has, and no JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
-from services.shared.columns import CREATED, QUARANTINE, RAW, SOURCE, Column, silver_columns, stored_type
+from services.shared.columns import CREATED, OFFSET, QUARANTINE, RAW, SOURCE, Column, silver_columns, stored_type
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.verdicts import Accepted, Rejected
+from services.shared.units import BronzeObject
 
 Refused = tuple[int, Rejected, str]  # a row's offset, the verdict, and the row's text
 
@@ -87,6 +88,14 @@ def quarantine_table(rows: Sequence[Refused]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
 
 
+def with_lineage(table: pa.Table, source: BronzeObject) -> pa.Table:
+    """The table with `_source` before its `_offset`, and `_created` behind it."""
+    at = table.schema.get_field_index(OFFSET)
+    created = pa.repeat(pa.scalar(source.created, pa.timestamp("us", tz="UTC")), table.num_rows)
+    ids = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), [str(source.id)])
+    return table.add_column(at + 1, CREATED, created).add_column(at, SOURCE, ids)
+
+
 def _encodable(text: str) -> str:
     """The text with half surrogate pairs, which a dataset's name in an object's key may hold, as escapes."""
     try:
@@ -94,16 +103,3 @@ def _encodable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode(errors="backslashreplace").decode()
     return text
-
-
-def buffer_bytes(tables: Iterable[pa.Table]) -> int:
-    """The bytes of memory that tables of flat columns hold: each of their buffers once, dictionaries included.
-
-    Arrow's own count takes a null column's buffers, which begin at one address, for the shortest of them.
-    """
-    sizes: dict[int, int] = {}
-    for chunk in (chunk for table in tables for column in table.itercolumns() for chunk in column.iterchunks()):
-        dictionary = chunk.dictionary.buffers() if isinstance(chunk, pa.DictionaryArray) else []
-        for buffer in filter(None, [*chunk.buffers(), *dictionary]):
-            sizes[buffer.address] = max(buffer.size, sizes.get(buffer.address, 0))
-    return sum(sizes.values())

@@ -16,7 +16,7 @@ import pyarrow as pa
 from services.shared.errors import Terminal
 from services.shared.lake import ByteStream
 from services.shared.units import Unit
-from services.transform.reading.zstd_frames import FrameGuard, RefusedFrame
+from services.shared.zstd_frames import FrameGuard, RefusedFrame
 
 _RAW_BYTES = 64 * 1024  # of compressed bytes that are read at once, as Arrow does
 _FIRST_BYTES = 512  # of a member; what it leaves is copied, and there may be thousands of empty ones in a row

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from services.shared.columns import QUARANTINE, silver_columns
 from services.shared.contract.model import Contract
-from services.transform.files.schema import described
+from services.shared.parquet.schema import described
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,6 +24,7 @@ _EPOCH = date(1970, 1, 1)
 _MICROS_PER_DAY = 86_400_000_000
 _MAX_INT64 = 2**63 - 1
 _REPEATS_THAT_PAY = 4  # rows per distinct string from which a dictionary is smaller and faster than plain strings
+_SMALL_DICTIONARY = 1024  # bytes; a file may well hold all of it, as it may hold four bytes for each of its rows
 
 
 def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str]) -> Iterator[tuple[date, bytes, int]]:
@@ -46,12 +47,19 @@ def silver_files(table: pa.Table, contract: Contract, metadata: Mapping[str, str
     for first, last in pairwise(cuts):
         if first < last:
             rows = ordered.slice(first, last - first)
+            if rows.num_rows < ordered.num_rows:
+                rows = _plain_where_distinct(_with_own_strings_only(rows))
             yield _EPOCH + timedelta(days=int(days[first])), _parquet(rows, known), last - first
 
 
 def quarantine_file(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     """The Parquet file of quarantined rows: a table with the columns of `shared.columns.QUARANTINE`, in this order."""
     return _parquet(described(_plain_where_distinct(table), QUARANTINE), metadata)
+
+
+def encoded(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """A table whose columns are described already, as a Parquet file."""
+    return _parquet(_plain_where_distinct(table), metadata)
 
 
 def _ticks(times: pa.ChunkedArray) -> tuple[Ints, int]:
@@ -86,8 +94,29 @@ def _plain_where_distinct(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(column.type) and column.num_chunks:
             distinct = max(len(chunk.dictionary) for chunk in column.iterchunks())
             if distinct * _REPEATS_THAT_PAY > len(column):
-                table = table.set_column(index, table.schema.names[index], column.cast(pa.string()))
+                plain = table.schema.field(index).with_type(pa.string())
+                table = table.set_column(index, plain, column.cast(pa.string()))
     return table
+
+
+def _with_own_strings_only(rows: pa.Table) -> pa.Table:
+    """A day's rows, cut from a table: their dictionaries hold what the rows hold, and no strings of other days.
+
+    A file gets its dictionaries whole, so that otherwise each of hundreds of days would hold the strings of all.
+    """
+    small = max(_SMALL_DICTIONARY, 4 * rows.num_rows)
+    for index, column in enumerate(rows.itercolumns()):
+        if pa.types.is_dictionary(column.type) and column.chunk(0).dictionary.nbytes > small:
+            rows = rows.set_column(index, rows.schema.field(index), _compacted(column.combine_chunks()))
+    return rows
+
+
+def _compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    has_value = column.is_valid().to_numpy(zero_copy_only=False)
+    used, numbers = np.unique(column.indices.drop_null().to_numpy(), return_inverse=True)
+    places = np.zeros(len(column), dtype=np.int32)
+    places[has_value] = numbers
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=~has_value), column.dictionary.take(pa.array(used)))
 
 
 def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:

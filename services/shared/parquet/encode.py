@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from services.shared.contract.model import Contract
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, UNKNOWN_RECORD_TYPE, LakeKey, LotId
-from services.transform.files.parquet import quarantine_file, silver_files
+from services.shared.parquet.files import quarantine_file, silver_files
 
 EncodedFile = tuple[str, bytes, int]  # key, Parquet bytes, rows
 
@@ -21,6 +21,7 @@ def encode(
     lot: LotId,
     variant: str,
     part: int,
+    generation: int = 1,
 ) -> Iterator[EncodedFile]:
     """The files of one part of a lot: Silver by dataset and day, then quarantine by dataset.
 
@@ -28,16 +29,16 @@ def encode(
         silver: accepted rows by dataset.
         quarantine: refused rows; None where there are none.
         contracts: the contracts of all datasets.
-        lot: names the files, with `variant` and `part`: see `LakeKey`.
+        lot: names the files, with `variant`, `part` and `generation`: see `LakeKey`.
     """
     metadata = {"smelt.lot": str(lot)}
     for dataset, table in sorted(silver.items()):
         for day, data, rows in silver_files(table, contracts[dataset], metadata):
-            yield str(LakeKey(SILVER_ROOT, dataset, day.isoformat(), lot, variant, part)), data, rows
+            yield str(LakeKey(SILVER_ROOT, dataset, day.isoformat(), lot, variant, part, generation)), data, rows
     if quarantine is None:
         return
     for folder, rows in _by_folder(quarantine, contracts):
-        key = LakeKey(QUARANTINE_ROOT, folder, lot.day.isoformat(), lot, variant, part)
+        key = LakeKey(QUARANTINE_ROOT, folder, lot.day.isoformat(), lot, variant, part, generation)
         yield str(key), quarantine_file(rows, metadata), rows.num_rows
 
 
