@@ -25,7 +25,7 @@ from services.ops.workflow import Request
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import SILVER_ROOT, BronzeKey, ObjectId, UnacceptableKey, UnitId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, ObjectState, UnitRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -34,7 +34,6 @@ _NAMED = 5  # examples in a failure's cause
 _FURTHER_PAGES = 10  # looked at behind the first page on which something is missing, only to count
 _UNFINISHED = frozenset({ObjectState.PLANNING, ObjectState.PLANNED})  # every other state is an end
 _NOT_LOADED = frozenset({ObjectState.REJECTED, ObjectState.RETRACTED})  # the ledger says why
-_NOT_IN_SILVER = frozenset({LotState.PENDING, LotState.DISSOLVING})  # the rows of every other lot are in Silver
 
 
 class SilverFiles(Protocol):
@@ -211,7 +210,7 @@ def _rows(
     rows = dict[UnitId, Counts]()
     for batch in in_batches_of_lots({record.lot for record in records.values() if record.lot}):
         for lot in ledger.find_lots(batch):
-            if lot.state not in _NOT_IN_SILVER:
+            if lot.state.holds_rows:
                 for finding in check_record(lot):
                     missing.add_wrong(f"{finding.subject}: {finding.detail}")
                 counted = zip(lot.units, lot.unit_counts, strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -291,7 +292,7 @@ def test_a_sweep_ends_in_time_and_the_next_one_goes_on(
     known = [plan(ledger, 1) for _ in range(4)]
     for one in known:
         load(ledger, lake, list(one.plan), leftover=True)
-    looks = iter([1.0, -1.0])  # time is over at the second look at the clock
+    looks = chain([1.0], repeat(-1.0))  # time is over at the second look at the clock
     first = sweep(ledger, lake, deadline=Deadline(lambda: next(looks), 0))
     assert (first.finished, first.done) == (False, 2)
     second = sweep(ledger, lake)
