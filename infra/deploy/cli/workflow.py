@@ -92,7 +92,7 @@ def show_status(directory: _Directory = _DEV, execution: _Execution = "", as_jso
             show(f"in {entered[-1][1]} since {entered[-1][0]}")
         if found.error:
             show(f"{found.error}: {found.cause}", style="red")
-        if found.output:
+        if found.succeeded and found.output:
             show(json.dumps(_told(found.output), indent=2))
     finish(all_right=found.is_running or found.succeeded)
 
@@ -162,7 +162,7 @@ def _document(found: Ended) -> dict[str, Any]:
         "ended": found.ended or None,
         "error": found.error or None,
         "cause": found.cause or None,
-        "output": _told(found.output) if found.output else None,
+        "output": _told(found.output) if found.succeeded and found.output else None,
     }
 
 

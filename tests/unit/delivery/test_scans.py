@@ -60,7 +60,7 @@ def test_without_images_it_says_so(tools: Path) -> None:
     stand_in(tools, "trivy", status=0)
     stand_in(tools, "docker", status=1)
     done = scan(tools)
-    assert (done.returncode, "not built: smelt-ingest, smelt-transform" in done.stderr) == (2, True)
+    assert (done.returncode, "not built: smelt-ingest, smelt-transform, smelt-ops" in done.stderr) == (2, True)
 
 
 VERDICTS = pytest.mark.parametrize(
@@ -72,7 +72,7 @@ VERDICTS = pytest.mark.parametrize(
 def test_a_scanner_that_finds_nothing_severe_passes(tools: Path, scanner: str, verdict: str, finding: int) -> None:
     log = stand_in(tools, scanner, status=0, when=verdict)
     assert scan(tools).returncode == 0
-    assert {"smelt-ingest", "smelt-transform"} <= set(log.read_text().split())
+    assert {"smelt-ingest", "smelt-transform", "smelt-ops"} <= set(log.read_text().split())
 
 
 @VERDICTS
