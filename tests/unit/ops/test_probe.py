@@ -80,7 +80,7 @@ def test_the_rows_of_a_lot_that_is_being_rewritten_are_in_silver() -> None:
     world, folders = loaded(0)
     known, lot = world.load(units=1)
     world.objects[known.id] = replace(known, state=ObjectState.PLANNED)
-    world.held[lot.id] = replace(lot, state=LotState.REWRITING, generation=1)
+    world.held[lot.id] = replace(lot, state=LotState.REWRITING, generation=2)
     folders.add(known.source)
     assert not look(world, folders).missing
 
