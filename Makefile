@@ -13,6 +13,12 @@ DEPLOY := $(BIN)/python -m infra.deploy
 TF_BOOTSTRAP := $(TERRAFORM) infra/terraform/bootstrap
 TF_STATE := $(TERRAFORM) infra/terraform/state
 TF_BACKEND_FILE := infra/terraform/backend/backend.hcl
+# What an environment's values say: $(call tf_value,project). The bootstrap has a workspace for each set of repositories, so
+# that another project or region gets repositories beside the old ones, never in place of them.
+TF_VALUES := infra/terraform/envs/$(ENV)/$(ENV).tfvars
+tf_value = $(shell sed -n 's/^[[:blank:]]*$(1)[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' $(TF_VALUES) 2>/dev/null)
+TF_BOOTSTRAP_WORKSPACE = $(ENV)-$(call tf_value,project)-$(call tf_value,region)
+TF_STATE_KEY = smelt/$(call tf_value,project)/$(ENV).tfstate
 # Where the state is: s3, or local, a file. What was chosen once stays.
 TF_BACKEND ?= $(if $(wildcard $(TF_ENV)/backend_override.tf),s3,local)
 TF_VARS := -var-file=$(ENV).tfvars
@@ -55,9 +61,14 @@ ifneq ($(STATE_BUCKET),)
 endif
 
 .PHONY: tf-bootstrap-init
-tf-bootstrap-init:
+tf-bootstrap-init: tf-values
 	@$(TF_BOOTSTRAP) init -input=false >/dev/null
-	@$(TF_BOOTSTRAP) workspace select -or-create $(ENV) >/dev/null
+	@$(TF_BOOTSTRAP) workspace select -or-create $(TF_BOOTSTRAP_WORKSPACE) >/dev/null
+
+.PHONY: tf-values
+tf-values:
+	@[ -n "$(call tf_value,project)" ] && [ -n "$(call tf_value,region)" ] || { \
+	  echo 'error: $(TF_VALUES) does not say project and region, each on a line of its own, such as project = "smelt-dev". ENV=$(ENV) names the folder' >&2; exit 2; }
 
 # 3 is the exit code for a missing repository, and the only one after which repositories are created.
 .PHONY: push-images
@@ -67,12 +78,12 @@ push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committ
 	@$(DEPLOY) push-images --env $(ENV) $(PUSH_OPTIONS)
 
 .PHONY: tf-init
-tf-init: ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bucket of infra/terraform/backend/backend.hcl
+tf-init: tf-values ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bucket of infra/terraform/backend/backend.hcl
 ifeq ($(TF_BACKEND),s3)
 	@! grep -Eq '^bucket *= *""' $(TF_BACKEND_FILE) || { \
 	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name and region there' >&2; exit 2; }
 	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
-	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=smelt/$(ENV).tfstate
+	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=$(TF_STATE_KEY)
 else
 	@rm -f $(TF_ENV)/backend_override.tf
 	@$(TERRAFORM) $(TF_ENV) init
@@ -112,6 +123,18 @@ tf-output: ## Show the names of what was created
 .PHONY: audit
 audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and show why one is not done (AUDIT_OPTIONS=--unfinished)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt audit $(AUDIT_OPTIONS)
+
+.PHONY: status
+status: $(VENV)/.app ## Show how the deployed pipeline is doing, on one screen (STATUS_OPTIONS=--watch)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt status $(STATUS_OPTIONS)
+
+.PHONY: dlq
+dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the deployed pipeline (DLQ_OPTIONS="--dataset NAME")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt dlq show $(DLQ_OPTIONS)
+
+.PHONY: redrive
+redrive: $(VENV)/.app ## Send dead letters and failed S3 events back to work; fix the cause first (REDRIVE_OPTIONS=--dry-run)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt redrive $(REDRIVE_OPTIONS)
 
 .PHONY: smoke
 smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, every value compared (SMOKE_OPTIONS=--json)

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Time, memory and requests of the audit, of planning a replay and of reconcile over a large ledger, and of the sweep
-over one very large object.
+"""Time, memory and requests of operators' commands over a large ledger.
 
-usage: python benchmarks/ops.py [--items 1000000] [--only audit,reconcile] [--json]
+usage: python -m benchmarks.ops [--items 1000000] [--json] [--only CASE,CASE]
+
+audit, sweep (of one very large object); planning a replay; reconcile; archive (everything was loaded yesterday),
+history (all of it, archived and expired), audit-expired (the same audit as the first, with lots and units in the
+history alone).
 
 Real: the ledger's code, its parsing of DynamoDB items, the audit, its spool on disk, the sweep. Fake: the network. The
 clients make pages as DynamoDB (1 MB of a scan, 100 items of a batch) and S3 (1,000 entries) make them, out of numbers,
@@ -17,14 +20,17 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
+from benchmarks import history
 from services.ops.audit.audit import audit
 from services.ops.audit.listings import S3Listings
 from services.ops.audit.spool import Spool
@@ -310,8 +316,8 @@ def _size(item: Item) -> int:
     return sum(len(name) + len(next(iter(value.values()))) for name, value in item.items())
 
 
-def measure(case: str, items: int) -> dict[str, Any]:
-    """Run one case in this process."""
+def measure(case: str, items: int, folder: Path) -> dict[str, Any]:
+    """Run one case in this process. The history is in `folder`, from one case to the next."""
     largest = [0]
     close = Spool.__exit__
 
@@ -349,6 +355,8 @@ def measure(case: str, items: int) -> dict[str, Any]:
             for _ in pages:
                 pass
         result = {"items": client.items}
+    elif case in history.CASES:
+        client, result = history.CASES[case](Fleet, items, folder)
     else:
         client = OneLargeObject(objects=LARGE_UNITS)
         swept = sweep(Ledger(client, "ledger"), client)
@@ -365,15 +373,16 @@ def measure(case: str, items: int) -> dict[str, Any]:
 def main() -> None:
     words = sys.argv[1:]
     if words[:1] == ["--case"]:
-        print(json.dumps(measure(words[1], int(words[2]))))
+        print(json.dumps(measure(words[1], int(words[2]), Path(words[3]))))
         return
     items = int(words[words.index("--items") + 1]) if "--items" in words else 1_000_000
-    chosen = words[words.index("--only") + 1].split(",") if "--only" in words else CASES
-    for case in chosen:
-        command = [sys.executable, "-m", "benchmarks.ops", "--case", case, str(items)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-        told = json.loads(done.stdout)
-        print(json.dumps({"case": case} | told) if "--json" in words else f"{case}: {told}")
+    asked = words[words.index("--only") + 1].split(",") if "--only" in words else [*CASES, *history.CASES]
+    with tempfile.TemporaryDirectory(prefix="smelt-history-") as folder:
+        for case in asked:
+            command = [sys.executable, "-m", "benchmarks.ops", "--case", case, str(items), folder]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ)
+            told = json.loads(done.stdout)
+            print(json.dumps({"case": case} | told) if "--json" in words else f"{case}: {told}", flush=True)
 
 
 if __name__ == "__main__":

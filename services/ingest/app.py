@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from services.ingest.events import created_object, notification_records
 from services.shared.aws import FAILURES, aws_client
 from services.shared.deadline import Deadline
 from services.shared.errors import Transient
+from services.shared.events import created_object, notification_records
 from services.shared.ledger.ledger import Ledger
 from services.shared.planning.copies import S3Copies
 from services.shared.planning.planner import Outcome, Planned, Planner

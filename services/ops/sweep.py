@@ -2,8 +2,12 @@
 
 - An object whose units are all in COMMITTED lots becomes DONE. Transform marks only objects that one lot holds whole.
 - Files that an execution wrote and its lot's commit does not name (`outputs` of a COMMITTED lot) are deleted, and those
-  that a rewrite has replaced (`obsolete`). Whoever commits or rewrites does so; this is for those who died right then.
+  that a rewrite has replaced (`obsolete`). Whoever commits or rewrites does so; this is for those who died then. First
+  it looks for a file that the commit names: S3 deletes what is not there without a word, and in a wrong bucket the
+  leftovers would be forgotten.
 - A rewrite whose lease is over is brought to an end (`Rewriter.settle`).
+
+An item that cannot be read is reported and passed over, so that it does not keep the sweep from all that follow.
 
 It walks the index of open work and keeps its place in the ledger, so that the next run goes on there; a large object is
 gone on with at the unit where the walk stopped, because a committed unit stays committed. What it does is the same
@@ -12,18 +16,23 @@ however often it is done, so a crash at any step costs reads only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
+from services.ops.grid import LOTS_PER_READ, Slice, batched, look_at, slices
+from services.shared.aws import FAILURES
 from services.shared.deadline import Deadline, OutOfTime
+from services.shared.errors import Terminal
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake
+from services.shared.ledger.items import object_key
 from services.shared.ledger.ledger import Ledger, OpenEntry
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
 
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
 Watch = Callable[[str, int], None]  # what is being looked at, and how many so far
 WALK = "sweep"
 _BATCH = 100
@@ -42,9 +51,16 @@ class Swept:
     refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
     rewrites: int = 0  # that somebody left, and that are finished or undone now
     finished: bool = True  # False: time was over first; the next run goes on there
+    elsewhere: list[str] = field(default_factory=list)  # lots none of whose committed files are in this bucket
+    unreadable: list[str] = field(default_factory=list)  # items of the ledger that were passed over, and why
+
+    @property
+    def all_right(self) -> bool:
+        return not (self.refused or self.elsewhere or self.unreadable)
 
 
 MAX_LISTED = 1000
+_FILES_TO_LOOK_AT = 3  # of a lot; one of them shows that the bucket is the ledger's
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +120,11 @@ class Sweep:
     def _objects(self, place: Place) -> None:
         after = place.after
         for batch in batched(self._ledger.open_entries("object", after), _BATCH):
-            known = {found.id: found for found in self._ledger.find_objects(entry.object for entry in batch)}
-            unfinished = [entry for entry in batch if entry.object in known and not known[entry.object].is_finished]
+            found = self._read(batch, lambda part: self._ledger.find_objects([entry.object for entry in part]))
+            known = {object_key(known.id)["pk"]["S"]: known for known in found}
+            unfinished = [entry for entry in batch if entry.pk in known and not known[entry.pk].is_finished]
             resumed = place.units if unfinished and unfinished[0].pk == place.pk else 0
-            self._mark([(entry, known[entry.object]) for entry in unfinished], after, resumed)
+            self._mark([(entry, known[entry.pk]) for entry in unfinished], after, resumed)
             self._swept.objects += len(unfinished)
             self._watch("open objects", self._swept.objects)
             after = batch[-1]
@@ -119,10 +136,9 @@ class Sweep:
         before = dict(zip(ids, [after, *(entry for entry, _ in entries)], strict=False))
         incomplete: set[ObjectId] = set()
         for group in slices((known for _, known in entries), first_unit, incomplete):
-            look = look_at(self._ledger, [unit for part in group for unit in part.units])
-            for part in group:
-                if not all(unit in look.committed for unit in part.units):
-                    incomplete.add(part.object.id)
+            looked = self._read(group, self._committed_of, lambda part: f"units or lots of {part.object.id}")
+            complete = {(part.object.id, part.first) for part, is_complete in looked if is_complete}
+            incomplete |= {part.object.id for part in group if (part.object.id, part.first) not in complete}
             done = [part.object.id for part in group if part.ends_object and part.object.id not in incomplete]
             if not self._dry_run:
                 self._ledger.objects.mark_done(done)
@@ -132,11 +148,16 @@ class Sweep:
                 self._watch("units of one object", last.last)
                 self._save(Place("object", before[last.object.id], f"object#{last.object.id}", last.last))
 
+    def _committed_of(self, group: Sequence[Slice]) -> list[tuple[Slice, bool]]:
+        """Each slice with whether all of its units are committed."""
+        look = look_at(self._ledger, [unit for part in group for unit in part.units])
+        return [(part, all(unit in look.committed for unit in part.units)) for part in group]
+
     # -- lots ------------------------------------------------------------------------------------------------
 
     def _lots(self, place: Place) -> None:
         for batch in batched(self._ledger.open_entries("lot", place.after), LOTS_PER_READ):
-            for lot in self._ledger.find_lots(entry.lot for entry in batch):
+            for lot in self._read(batch, lambda part: self._ledger.find_lots([entry.lot for entry in part])):
                 self._tidy(lot)
             self._swept.lots += len(batch)
             self._watch("open lots", self._swept.lots)
@@ -153,6 +174,10 @@ class Sweep:
         foreign = [key for key in leftover if not _is_of(key, lot)]
         if foreign:
             self._swept.refused += foreign
+            return
+        looked_at = lot.files[:_FILES_TO_LOOK_AT]
+        if leftover and looked_at and not any(self._lake.holds(file.key, file.etag) for file in looked_at):
+            self._swept.elsewhere.append(str(lot.id))
             return
         self._swept.files += leftover[: MAX_LISTED - len(self._swept.files)]
         self._swept.files_deleted += len(leftover)
@@ -172,8 +197,27 @@ class Sweep:
             return
         from services.ops.rewrite.rewriting import Rewriter  # slow to import, and seldom needed
 
-        with suppress(LeaseHeld, LeaseLost):  # another has it
+        # Another has it; or its files are damaged: then it is undone, and the audit tells what is missing.
+        with suppress(LeaseHeld, LeaseLost, Terminal):
             Rewriter(self._ledger, self._lake, self._deadline).settle(lot)
+
+    def _read(
+        self,
+        asked: Sequence[Asked],
+        read: Callable[[Sequence[Asked]], Iterable[Found]],
+        name: Callable[[Asked], str] = lambda entry: entry.pk,  # type: ignore[attr-defined]
+    ) -> list[Found]:
+        """What `read` finds. Where an item cannot be understood, it is found by halves, reported and left out."""
+        try:
+            return list(read(asked))
+        except FAILURES:
+            raise
+        except Exception as error:  # noqa: BLE001 (the border between one item and all others: whatever is wrong in it)
+            if len(asked) > 1:
+                middle = len(asked) // 2
+                return [*self._read(asked[:middle], read, name), *self._read(asked[middle:], read, name)]
+            self._swept.unreadable.append(f"{name(asked[0])}: {type(error).__name__}: {error}")
+            return []
 
     def _save(self, place: Place) -> None:
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import deque
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Self
 
 from services.shared.errors import Terminal
@@ -18,6 +18,8 @@ BRONZE_ROOT = "bronze/"
 REPLAY_ROOT = "bronze/replay/"
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
+HISTORY_ROOT = "history"
+HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
 UNKNOWN_RECORD_TYPE = "_unknown"
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
@@ -94,6 +96,11 @@ class LotId(NamedTuple):
     def day(self) -> date:
         """The UTC day of the first claim: the partition of the lot's quarantine, whoever executes it."""
         return datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).date()
+
+    @property
+    def claimed_ms(self) -> int:
+        """The time of the first claim, in epoch milliseconds; no commit of the lot is earlier."""
+        return milliseconds(datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
 
     @classmethod
     def new(cls, now: datetime) -> Self:
@@ -180,9 +187,10 @@ class LakeKey(NamedTuple):
 
     `<root>/<record_type>/dt=YYYY-MM-DD/<lot>[-g<generation>]-<variant>[-<part>].parquet`
 
-    The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions, the longest row
-    that is allowed, and where the part begins and ends. So an execution with other settings, or one that had more or
-    less time, never writes over a file of this one with other rows, however late it is.
+    The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions, the version of
+    the code that makes rows, the longest row that is allowed, and where the part begins and ends. So an execution with
+    other settings, or one that had more or less time, never writes over a file of this one with other rows, however
+    late it is.
     A lot whose rows do not fit in memory at once is written in parts; the first part carries no number. Rewriting a lot
     (retract, retry) makes files of its next generation; those of its first commit carry no number. Their variant is a
     hash of their bytes.
@@ -212,3 +220,51 @@ class LakeKey(NamedTuple):
             raise ValueError(f"not a file that smelt writes: {key!r}")
         lot, generation, variant, part = LotId.parse(match[4]), int(match[5] or 1), match[6], int(match[7] or 0)
         return cls(match[1], match[2], match[3], lot, variant, part, generation)
+
+
+class HistoryKey(NamedTuple):
+    """A Parquet file of the history: `history/<table>/dt=YYYY-MM-DD/HHMMSSmmm-HHMMSSmmm-<token>[-rewritten].parquet`.
+
+    The day and the two times are those, in UTC, at which its first and its last row were finished: so names tell which
+    file may hold what. Lots of a later generation than the first have files of their own.
+    """
+
+    table: str  # HISTORY_OBJECTS or HISTORY_LOTS
+    first_ms: int  # epoch milliseconds
+    last_ms: int  # of the same UTC day
+    token: str  # 8 hex digits
+    rewritten: bool = False
+
+    @property
+    def day(self) -> date:
+        return _moment(self.first_ms).date()
+
+    def __str__(self) -> str:
+        times = "-".join(f"{_moment(at):%H%M%S}{at % 1000:03d}" for at in (self.first_ms, self.last_ms))
+        end = "-rewritten" if self.rewritten else ""
+        return f"{HISTORY_ROOT}/{self.table}/dt={self.day.isoformat()}/{times}-{self.token}{end}.parquet"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        match = re.fullmatch(
+            r"history/(objects|lots)/dt=(\d{4}-\d\d-\d\d)/(\d{9})-(\d{9})-([0-9a-f]{8})(-rewritten)?\.parquet", key
+        )
+        if match is None:
+            raise ValueError(f"not a file of the history: {key!r}")
+        first, last = (
+            datetime.strptime(f"{match[2]} {time}000", "%Y-%m-%d %H%M%S%f").replace(tzinfo=UTC)
+            for time in (match[3], match[4])
+        )
+        return cls(match[1], milliseconds(first), milliseconds(last), match[5], bool(match[6]))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Epoch milliseconds, exact."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _moment(at_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=at_ms)

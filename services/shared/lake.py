@@ -56,6 +56,9 @@ class Lake(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete files from the lake's bucket, one request for each; a missing one is fine."""
 
+    def holds(self, key: str, etag: str) -> bool:
+        """Whether a file with this content is in the lake's bucket."""
+
 
 def open_pinned(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteStream:
     """Bytes `[start, end)` of this content, from a replay's copy where its own are gone.
@@ -183,6 +186,21 @@ class S3Lake:
                     deletion.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # after a refusal, the rest would be refused, too
+
+    def holds(self, key: str, etag: str) -> bool:
+        """
+        Raises:
+            LakeForbidden: our role may not read it. Without `s3:ListBucket` a missing file looks the same.
+            LakeUnavailable: S3 did not answer, or there is no such bucket.
+        """
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=key)["ETag"].strip('"') == etag
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+                return False
+            raise _refused(key, "looked at", error) from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"{key} cannot be looked at now: {error}") from error
 
     def _delete(self, key: str) -> None:
         try:

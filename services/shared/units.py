@@ -245,3 +245,17 @@ class Plan:
         return (
             start % self.step == 0 and 0 <= start < self.source.size and end == min(start + self.step, self.source.size)
         )
+
+    def contradiction(self, message: UnitMessage) -> str:
+        """What a message about this object says that is not so; empty where it is about one of the units.
+
+        The caller has found the plan by the message's object.
+        """
+        if (message.size, message.created) != (self.source.size, self.source.created):
+            return (
+                f"the message says {message.size} bytes and created {message.created.isoformat()}, the ledger "
+                f"{self.source.size} bytes and {self.source.created.isoformat()}"
+            )
+        if not self.has(message.start, message.end):
+            return f"this range is not one of the {self.units} units of {self.step} bytes that the object was cut into"
+        return ""

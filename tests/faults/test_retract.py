@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.stack import Clients
+from services.ops.rewrite.retraction import Retraction
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
@@ -14,7 +15,7 @@ from services.shared.units import BronzeObject, Unit
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Interrupter
 from tests.support.lake import BRONZE
-from tests.support.rewriting import retract
+from tests.support.rewriting import ENDLESS, retract
 
 BAD = b'{"event_time": 5}'
 
@@ -105,7 +106,7 @@ def test_the_objects_of_a_lot_can_leave_one_after_the_other_until_nothing_is_lef
     for source in sources:
         assert retract(rig, source) is not None
         check_gone(rig, source, Counts(2, 1, 1))
-    assert not list(rig.ledger.find_lots(lots))
+    assert not any(lot.units or lot.files for lot in rig.ledger.find_lots(lots))
     assert not rig.lake.files
 
 
@@ -272,7 +273,9 @@ def test_an_object_that_was_let_in_again_is_loaded_again(rig: Rig) -> None:
     wrong, _ = two_files(rig)
     rig.deliver(rig.units)
     retract(rig, wrong)
-    known = rig.ledger.objects.reopen(wrong.id)
+    retraction = Retraction(rig.ledger, rig.lake, "Ann", "wrong", clock=rig.clock)
+    assert retraction.let_in_again(wrong.id, ENDLESS).was_retracted
+    (known,) = rig.ledger.find_objects([wrong.id])
     assert (known.state, known.sent, known.lease_until) == (ObjectState.PLANNING, 0, 0)
     planning = rig.ledger.objects.begin(wrong, 1, 60)
     assert planning.plan == known.plan

@@ -65,6 +65,10 @@ def test_a_retry_goes_on_wherever_it_stopped(
     assert (done.passed, done.reasons) == ({"shipments": 4}, {"out_of_window": 4})
     assert (done.before, done.after) == (Counts(9, 3, 6), Counts(9, 7, 2))
     undisturbed.check_exactly_once()
+    for lot in undisturbed.look_up().lots.values():
+        for unit, counts in zip(lot.units, lot.unit_counts, strict=True):
+            assert sum(lot.reasons_of(unit, counts).values()) == counts.quarantined
+            assert not {"out_of_window", "unknown"} & set(lot.reasons_of(unit, counts))
     assert silver_and_quarantine(undisturbed) == (7, 2)
 
     for at, call in enumerate(watch.calls, start=1):

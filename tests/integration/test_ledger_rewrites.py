@@ -103,7 +103,7 @@ class TestRewriting:
         with pytest.raises(LostRace):
             ledger.lots.claim(LotId.new(datetime.now(UTC)), [UNITS[0]], [], {}, 60)
 
-    def test_a_lot_of_as_many_units_as_there_may_be_loses_all_of_them_and_is_forgotten(
+    def test_a_lot_of_as_many_units_as_there_may_be_loses_all_of_them(
         self, clients: Clients, ledger_table: str
     ) -> None:
         ledger = Ledger(clients.dynamodb, ledger_table)
@@ -114,13 +114,15 @@ class TestRewriting:
         assert done.obsolete == {OLD.key}
         assert all(record.refused and record.lot is None for record in ledger.find_units(units))
         ledger.rewrites.clear_obsolete(done)
-        assert not list(ledger.find_lots([lot.id]))
+        assert not list(ledger.open_lots())
+        assert seen(ledger, lot).units == seen(ledger, lot).files == ()
 
-    def test_a_lot_without_files_and_units_is_forgotten_at_once(self, ledger: Ledger) -> None:
+    def test_a_lot_without_files_and_units_is_closed_at_once(self, ledger: Ledger) -> None:
         lot = ledger.lots.claim(LotId.new(datetime.now(UTC)), UNITS[:1], [], {}, 60)
         lot = ledger.lots.commit(lot, [], [Counts()])
         ledger.rewrites.finish(ledger.rewrites.begin(lot, INTENT, 60), [], [], UNITS[:1])
-        assert not list(ledger.find_lots([lot.id]))
+        assert seen(ledger, lot).state is LotState.COMMITTED
+        assert not list(ledger.open_lots())
 
     def test_one_of_two_begins(self, ledger: Ledger) -> None:
         lot = committed(ledger)

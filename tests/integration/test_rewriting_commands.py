@@ -172,6 +172,16 @@ class TestRetract:
         assert code == 2
         assert "Traceback" not in err
 
+    def test_changes_nothing_in_a_wrong_bucket(self, pipeline: Pipeline) -> None:
+        (wrong,) = pipeline.load(("wrong.jsonl", [shipment(1)]))
+        right, pipeline.silver = pipeline.silver, pipeline.bronze
+        code, _, err = pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")
+        assert code == 2
+        assert "Check --silver-bucket" in err
+        pipeline.silver = right
+        assert pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")[0] == 0
+        pipeline.check([wrong])
+
     def test_wants_a_reason(self, pipeline: Pipeline) -> None:
         code, _, err = pipeline.run("retract", "s3://bucket/bronze/x.jsonl", "--yes")
         assert code == 2

@@ -105,6 +105,47 @@ def test_a_file_of_another_lot_is_never_deleted(ledger: Ledger, lake: MemoryLake
     assert theirs in lake.files
 
 
+def test_in_a_bucket_without_the_lots_own_files_nothing_is_deleted_or_forgotten(
+    ledger: Ledger, lake: MemoryLake
+) -> None:
+    """S3 deletes what is not there without a word, so in a wrong bucket every leftover would be forgotten."""
+    lot = load(ledger, lake, list(plan(ledger, 1).plan), leftover=True)
+    another, changed = MemoryLake(), MemoryLake()
+    changed.files = {file.key: b"of another pipeline" for file in lot.files}
+    for wrong in (another, changed):
+        swept = sweep(ledger, wrong)
+        assert (swept.elsewhere, swept.files_deleted, swept.all_right) == ([str(lot.id)], 0, False)
+    swept = sweep(ledger, lake)
+    assert (swept.elsewhere, swept.files, swept.all_right) == ([], sorted(lot.outputs), True)
+
+
+@pytest.mark.parametrize("of", ["object", "unit", "lot of a unit", "lot"])
+def test_an_item_that_cannot_be_read_is_reported_and_does_not_stop_the_sweep(
+    clients: Clients, ledger_table: str, ledger: Ledger, lake: MemoryLake, of: str
+) -> None:
+    objects = [plan(ledger, 2) for _ in range(5)]
+    lots = [load(ledger, lake, list(known.plan), leftover=True) for known in objects]
+    broken = objects[2]
+    key, attribute = {
+        "object": (items.object_key(broken.id), "state"),
+        "unit": (items.unit_key(broken.plan.unit(1).id), "lot"),
+        "lot of a unit": (items.lot_key(lots[2].id), "state"),
+        "lot": (items.lot_key(lots[2].id), "outputs"),
+    }[of]
+    clients.dynamodb.update_item(
+        TableName=ledger_table,
+        Key=key,
+        UpdateExpression="SET #name = :nonsense",
+        ExpressionAttributeNames={"#name": attribute},
+        ExpressionAttributeValues={":nonsense": {"S": "nonsense"}},
+    )
+    swept = sweep(ledger, lake)
+    assert not swept.all_right
+    assert all(str(broken.id) in told or str(lots[2].id) in told for told in swept.unreadable)
+    assert (swept.done, swept.files_deleted) == (4, 4 if "lot" in of else 5)
+    assert ledger.cursors.load(WALK) is None
+
+
 def test_a_dry_run_tells_the_same_and_changes_nothing(ledger: Ledger, lake: MemoryLake) -> None:
     known = plan(ledger, 2)
     for unit in known.plan:
@@ -255,12 +296,12 @@ class TestRewrites:
         assert set(lake.files) == {new}
         assert not list(ledger.open_lots())
 
-    def test_a_lot_without_units_is_forgotten_with_its_last_file(self, ledger: Ledger, lake: MemoryLake) -> None:
+    def test_a_lot_without_units_is_closed_with_its_last_file(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, _ = self.rewriting(ledger, lake, 60)
         ledger.rewrites.finish(ours, [], [], ours.units)
         sweep(ledger, lake)
         assert not lake.files
-        assert not list(ledger.find_lots([ours.id]))
+        assert not list(ledger.open_lots())
 
     def test_a_rewrite_that_is_under_way_is_left_alone(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, _ = self.rewriting(ledger, lake, 60)
@@ -280,7 +321,7 @@ class TestRewrites:
     def test_a_retraction_that_was_left_goes_on(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, _ = self.rewriting(ledger, lake, -1, RETRACT)
         assert sweep(ledger, lake).rewrites == 1
-        assert not list(ledger.find_lots([ours.id]))
+        assert not list(ledger.open_lots())
         assert not lake.files
         assert all(record.refused for record in ledger.find_units(ours.units))
 

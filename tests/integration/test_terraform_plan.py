@@ -193,7 +193,8 @@ def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: d
         for reference in expression["references"]
     }
     of_pipeline = set(pipeline["module"]["variables"]) - {"unit_sender_arns"}  # the platform's own business
-    assert passed == {*of_pipeline, "artifacts_bucket_enabled", *of_ops(ops["expressions"])}
+    of_platform = {"artifacts_bucket_enabled", "operator_policies_enabled"}
+    assert passed == {*of_pipeline, *of_platform, *of_ops(ops["expressions"])}
     assert set(root["variables"]) == {"region", "account_id", *passed}
 
 

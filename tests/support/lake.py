@@ -55,6 +55,9 @@ class MemoryLake:
         for key in keys:
             self.files.pop(key, None)
 
+    def holds(self, key: str, etag: str) -> bool:
+        return key in self.files and self.etag(key) == etag
+
     def rows(self, root: str) -> list[dict[str, Any]]:
         """All rows under `silver` or `quarantine`, each with its `_file`."""
         return [

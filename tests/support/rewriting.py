@@ -41,7 +41,7 @@ def retract(
 ) -> Retracted | None:
     """Retract an object; None where it crashed. Waiting lets the clock go on."""
     lake, ledger = _broken(rig, interrupter)
-    retraction = Retraction(ledger, lake, "Ann", "wrong file", clock=rig.clock, sleep=rig.clock.advance)
+    retraction = Retraction(ledger, lake, "Ann", "wrong file", clock=rig.clock, sleep=rig.clock.advance, writers=1)
     try:
         return retraction.run(source.id, deadline, place)
     except Crash:
@@ -57,7 +57,7 @@ def retry(
 ) -> Retried | None:
     """Retry quarantined rows; None where it crashed."""
     lake, ledger = _broken(rig, interrupter)
-    run = Retry(ledger, lake, MemoryShelf(rig.lake), contracts, "Ann", "contract fixed", clock=rig.clock)
+    run = Retry(ledger, lake, MemoryShelf(rig.lake), contracts, "Ann", "contract fixed", clock=rig.clock, writers=1)
     try:
         return run.run(wanted, ENDLESS, dry_run)
     except Crash:

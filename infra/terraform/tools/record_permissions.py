@@ -160,6 +160,8 @@ COMMANDS = {
         "dynamodb:Query",
         "dynamodb:UpdateItem",
         "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
     },
     "and smoke": {
         "dynamodb:BatchGetItem",

@@ -17,9 +17,8 @@ from services.ops.audit.findings import Code, Finding
 from services.ops.audit.listings import BronzeVersion, ListedFile, Listings
 from services.ops.audit.rules import check_files, check_listed, check_record, check_units
 from services.ops.audit.scope import Scope
-from services.ops.grid import batched, in_batches_of_lots, look_at, slices
+from services.ops.grid import Records, batched, in_batches_of_lots, look_at, slices
 from services.shared.identities import LakeKey, LotId, ObjectId, UnitId
-from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState
 
 _BATCH = 100
@@ -32,9 +31,12 @@ _COMMITTED_THOUGH = {
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """Rechecks against one ledger and its buckets. Quarantine of the day `expired` or an earlier one may be gone."""
+    """Rechecks against one ledger, with what has left it for the history, and its buckets.
 
-    ledger: Ledger
+    Quarantine of the day `expired` or an earlier one may be gone.
+    """
+
+    ledger: Records
     listings: Listings
     scope: Scope
     expired: date = date.min
@@ -161,6 +163,10 @@ class Recheck:
                     detail = (
                         f"{units - tally.committed:,} of its {units:,} units are not committed, first {tally.missing}"
                     )
+                    if tally.object.archived:
+                        detail += (
+                            f"; it was archived in {tally.object.archived}, and the history does not have its lots"
+                        )
                     yield Finding(Code.DONE_NOT_COMMITTED, str(tally.object.id), detail)
 
 
@@ -175,7 +181,7 @@ class Tally(NamedTuple):
     errors: tuple[str, ...]
 
 
-def tallies(ledger: Ledger, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
+def tallies(ledger: Records, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
     """Walk the grids of these objects, in order."""
     tally: Tally | None = None
     for group in slices(objects):
@@ -197,7 +203,7 @@ def tallies(ledger: Ledger, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
                 tally = None
 
 
-def accounts(ledger: Ledger, ids: Iterable[ObjectId], now: datetime, overdue_after: timedelta) -> Iterator[Account]:
+def accounts(ledger: Records, ids: Iterable[ObjectId], now: datetime, overdue_after: timedelta) -> Iterator[Account]:
     """The accounts of these objects as they are now, from consistent reads."""
     for batch in batched(ids, _BATCH):
         known = sorted(ledger.find_objects(batch), key=lambda found: found.id)

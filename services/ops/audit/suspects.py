@@ -10,11 +10,27 @@ from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState, Retraction
 from services.shared.units import BronzeObject, Plan
 
+# What has left the ledger: of a lot that the history knows, the units of objects that are DONE there with this lot. A
+# lot that no object has any more was retracted whole; only the history remembers it.
+_PAST = """
+DELETE FROM lot WHERE past AND lid NOT IN (SELECT lid FROM named);
+DELETE FROM member WHERE lid NOT IN (SELECT lid FROM lot);
+DELETE FROM file WHERE lid NOT IN (SELECT lid FROM lot);
+CREATE INDEX named_lid ON named (lid, oid);
+CREATE INDEX unit_uid ON unit (uid);
+CREATE TABLE bound AS
+  SELECT DISTINCT uid, member.lid AS lid FROM member JOIN lot USING (lid)
+  WHERE lot.file IS NOT NULL
+    AND EXISTS (SELECT 1 FROM named WHERE named.lid = member.lid AND named.oid = member.oid);
+CREATE INDEX bound_uid ON bound (uid);
+"""
+_NO_PAST = "CREATE TABLE bound (uid INTEGER, lid INTEGER)"
 # A unit item that is bound to a lot (1) and the entry of the unit in that lot's list (2) belong together: 3.
 _PAIRS = """
 CREATE TABLE odd AS
   SELECT uid, lid, sum(side) AS sides FROM (
-    SELECT uid, lid, 1 AS side FROM unit WHERE lid IS NOT NULL UNION ALL SELECT uid, lid, 2 FROM member)
+    SELECT uid, lid, 1 AS side FROM unit WHERE lid IS NOT NULL UNION ALL SELECT uid, lid, 2 FROM member UNION ALL
+    SELECT uid, lid, 1 FROM bound WHERE NOT EXISTS (SELECT 1 FROM unit WHERE unit.uid = bound.uid))
   GROUP BY uid, lid HAVING sides != 3
 """
 _BOUND_WITHOUT_ENTRY = "SELECT unit.id FROM odd JOIN unit USING (uid, lid) WHERE sides = 1"
@@ -80,8 +96,16 @@ class Known:
         return self.object.state is ObjectState.DONE and self.committed < self.object.plan.units
 
 
+def past(spool: Spool) -> None:
+    """Tell what has left the ledger from what was lost. The history has been read, the listings not yet."""
+    if spool.history:
+        spool.run_all(_PAST)
+    else:
+        spool.run(_NO_PAST)
+
+
 def prepare(spool: Spool) -> None:
-    """The joins that several questions share."""
+    """The joins that several questions share. `past` comes before."""
     spool.run("CREATE INDEX listed_kid ON listed (kid)")
     spool.run(_PAIRS)
     spool.run(_COMMITTED)

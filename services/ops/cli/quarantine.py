@@ -27,7 +27,7 @@ from services.ops.cli.console import (
 from services.ops.cli.options import SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
-from services.ops.rewrite.archive import NoArchive
+from services.ops.history.reader import History
 from services.ops.rewrite.quarantine import S3Shelf, Selection, Shown, export
 from services.ops.rewrite.quarantine import show as look
 from services.ops.rewrite.retry import Retried, Retry
@@ -62,9 +62,9 @@ def show_quarantine(
 
     Example: smelt quarantine show --dataset shipments --samples 3
     """
-    with _pipeline(table, silver_bucket, region) as (ledger, lake, shelf), watching() as watch:
+    with _pipeline(table, silver_bucket, region) as (ledger, lake, shelf, history), watching() as watch:
         wanted = Selection(dataset, code, field, source)
-        found = look(ledger, lake, shelf, NoArchive(), wanted, max(samples, 0), watch)
+        found = look(ledger, lake, shelf, history, wanted, max(samples, 0), watch)
     if as_json:
         show_json(_shown_document(found))
     else:
@@ -87,8 +87,8 @@ def export_quarantine(
 
     Example: smelt quarantine export --code wrong_type --out refused.jsonl
     """
-    with _pipeline(table, silver_bucket, region) as (ledger, lake, shelf):
-        rows = export(ledger, lake, shelf, NoArchive(), Selection(dataset, code, field, source))
+    with _pipeline(table, silver_bucket, region) as (ledger, lake, shelf, history):
+        rows = export(ledger, lake, shelf, history, Selection(dataset, code, field, source))
         number = 0
         with _output(out) as stream:
             for row in rows:
@@ -125,9 +125,9 @@ def retry_quarantine(
     """
     if not contracts.is_dir():
         raise OperatorError(f"{contracts}: no such folder. Pass --contracts, the folder that holds the contracts.")
-    with _pipeline(table, silver_bucket, region) as (ledger, lake, shelf):
+    with _pipeline(table, silver_bucket, region) as (ledger, lake, shelf, history):
         wanted = Selection(dataset, code, field, source)
-        work = Retry(ledger, lake, shelf, load_contracts(contracts), operator(by), reason)
+        work = Retry(ledger, lake, shelf, load_contracts(contracts), operator(by), reason, history)
         if not (dry_run or yes):
             with watching() as work.watch:
                 told = work.run(wanted, Deadline.endless(), dry_run=True)
@@ -148,14 +148,15 @@ def retry_quarantine(
 
 
 @contextmanager
-def _pipeline(table: str, silver_bucket: str, region: str | None) -> Iterator[tuple[Ledger, S3Lake, S3Shelf]]:
+def _pipeline(table: str, silver_bucket: str, region: str | None) -> Iterator[tuple[Ledger, S3Lake, S3Shelf, History]]:
     if not (table and silver_bucket):
         raise OperatorError(
             "No pipeline given: pass --table and --silver-bucket, or set LEDGER_TABLE and SILVER_BUCKET."
         )
     try:
         s3 = aws_client("s3", region)
-        yield Ledger(aws_client("dynamodb", region), table), S3Lake(s3, silver_bucket), S3Shelf(s3, silver_bucket)
+        ledger = Ledger(aws_client("dynamodb", region), table)
+        yield ledger, S3Lake(s3, silver_bucket), S3Shelf(s3, silver_bucket), History.of(s3, silver_bucket)
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
             f"The ledger {table} or the bucket {silver_bucket} did not do it: {explain(error)} "

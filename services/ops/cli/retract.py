@@ -12,6 +12,7 @@ from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, sa
 from services.ops.cli.options import SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
+from services.ops.history.reader import History
 from services.ops.rewrite.naming import object_named
 from services.ops.rewrite.retraction import Preview, Retracted, Retraction, preview
 from services.shared.aws import aws_client
@@ -61,9 +62,11 @@ def retract_objects(
         confirm(f"Take the rows of {len(previews)} object(s) out of Silver and quarantine?", yes)
         results: list[Retracted] = []
         with watching() as watch:
-            retraction = Retraction(ledger, S3Lake(s3, silver_bucket), operator(by), reason, watch=watch)
+            retraction = Retraction(
+                ledger, S3Lake(s3, silver_bucket), operator(by), reason, History.of(s3, silver_bucket), watch=watch
+            )
             for seen in previews:
-                if not as_json and seen.lots:
+                if not as_json and seen.lots and not seen.known.is_finished:
                     say(f"{seen.known.id}: if a worker is loading it, this waits until that one has ended.")
                 results.append(retraction.run(seen.known.id, Deadline.endless()))
                 if not as_json:

@@ -94,6 +94,7 @@ class Retraction:
     archive: Archive = field(default_factory=NoArchive)
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    writers: int = 8
     watch: Watch = lambda _what, _number: None
 
     def run(self, id_: ObjectId, deadline: Deadline, place: int = 0) -> Retracted:
@@ -106,7 +107,7 @@ class Retraction:
             NothingToRetract: there are no rows of it.
             ConservationError, ObjectGone: files are not what the ledger says; nothing of that lot has changed.
         """
-        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock)
+        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers)
         result = Retracted(id_, changes=rewriter.changes)
         known = self.ledger.releases.begin(id_, self.by, self.note)
         if known.retraction and known.retraction.rows is not None:
@@ -125,6 +126,16 @@ class Retraction:
             return result
         result.rows = self.ledger.releases.finish(known)
         return result
+
+    def let_in_again(self, id_: ObjectId, deadline: Deadline, place: int = 0) -> Retracted:
+        """Retract an object, then let it in again: `replay --force` plans it after that. As `run`.
+
+        Where `place` is set in the result, the object is not let in yet.
+        """
+        done = self.run(id_, deadline, place)
+        if done.place is None:
+            self.ledger.objects.reopen(id_)
+        return done
 
     def _release(self, units: Sequence[UnitId], rewriter: Rewriter, result: Retracted, deadline: Deadline) -> None:
         """Until each of these units is refused and in no lot."""

@@ -41,6 +41,7 @@ from services.shared.ledger.records import (
     Lot,
     LotFile,
     LotState,
+    reasons_key,
 )
 from services.shared.parquet.files import silver_files
 from services.shared.parquet.subset import read_rows, without
@@ -75,7 +76,7 @@ class Retried:
 class _Judged:
     """One quarantine file: which of its rows pass, and these as tables of Silver."""
 
-    rows: pa.Table  # `_source` and `_offset` of all
+    rows: pa.Table  # `_source`, `_offset` and `reason` of all
     passing: npt.NDArray[np.bool_]
     tables: dict[str, list[pa.Table]]  # by dataset, with lineage
 
@@ -92,6 +93,7 @@ class Retry:
     note: str
     archive: Archive = field(default_factory=NoArchive)
     clock: Callable[[], float] = time.time
+    writers: int = 8
     watch: Callable[[str, int], None] = lambda _what, _number: None
 
     def run(self, wanted: Selection, deadline: Deadline, dry_run: bool = False, place: str = "") -> Retried:
@@ -101,7 +103,7 @@ class Retry:
             ConservationError: a lot's files do not hold what the ledger says; nothing of it has changed.
             LakeUnavailable: S3 did not answer; run it again.
         """
-        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock)
+        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers)
         result = Retried(changes=rewriter.changes)
         done = place
         found = folders(self.shelf, wanted.dataset, place)
@@ -170,7 +172,7 @@ class Retry:
             nonlocal seen
             seen = Retried(before=lot.counts)
             files: list[LotFile] = []
-            moved: Counter[UnitId] = Counter()
+            moved: Counter[tuple[UnitId, str]] = Counter()
             chosen = {file.key for file in files_of(lot, QUARANTINE_ROOT, folder.record_type)}
             for file in lot.files:
                 if file.key not in chosen:
@@ -183,19 +185,19 @@ class Retry:
                     continue
                 moved += _units_of(lot, judged)
                 files += self._swap(rewriting, file, data, judged)
-            rewriting.finish(files, _moved(lot, moved))
+            rewriting.finish(files, _moved(lot, moved), reasons=_reasons(lot, moved))
 
         rewriting.run(change)
         seen.after = rewriting.lot.counts
         _add(result, seen)
 
     def _swap(self, rewriting: Rewriting, file: LotFile, data: bytes, judged: _Judged) -> Iterator[LotFile]:
-        """Write the rows that pass to Silver, and the quarantine file without them."""
+        """The rows that pass as files of Silver, and the quarantine file without them."""
         lot, part = rewriting.lot.id, LakeKey.parse(file.key).part
         for dataset, tables in sorted(judged.tables.items()):
             table = pa.concat_tables(tables).unify_dictionaries()
             for day, content, rows in silver_files(table, self.contracts[dataset], {"smelt.lot": str(lot)}):
-                yield rewriting.write(SILVER_ROOT, dataset, day.isoformat(), content, rows, part)
+                yield rewriting.make(SILVER_ROOT, dataset, day.isoformat(), content, rows, part)
         if not judged.passing.all():
             yield rewriting.replace(file, *without(data, pa.array(judged.passing)))
 
@@ -245,7 +247,7 @@ class _Judging:
     def judge(self, data: bytes, check: Callable[[], None], result: Retried) -> _Judged:
         """Read the chosen rows of one quarantine file again, object by object, and judge them."""
         rows = read_rows(data)
-        judged = _Judged(rows.select(["_source", "_offset"]), np.zeros(rows.num_rows, dtype=bool), {})
+        judged = _Judged(rows.select(["_source", "_offset", "reason"]), np.zeros(rows.num_rows, dtype=bool), {})
         if not rows.num_rows:
             return judged
         sources, reasons = _Column(rows["_source"]), _Column(rows["reason"])
@@ -320,8 +322,8 @@ class _Judging:
             yield verdict if isinstance(verdict, Accepted) else None
 
 
-def _units_of(lot: Lot, judged: _Judged) -> Counter[UnitId]:
-    """How many of the rows that pass each unit owns.
+def _units_of(lot: Lot, judged: _Judged) -> Counter[tuple[UnitId, str]]:
+    """How many of the rows that pass each unit owns, by the reason that they had.
 
     A row of lines belongs to the unit in whose range it starts; all rows of an array or a compressed object, wherever
     they start, to the object's first one, and then no other unit of it has any.
@@ -330,8 +332,9 @@ def _units_of(lot: Lot, judged: _Judged) -> Counter[UnitId]:
     units: dict[str, list[UnitId]] = {}
     for unit in lot.units:
         units.setdefault(str(unit.object), []).append(unit)
-    moved: Counter[UnitId] = Counter()
+    moved: Counter[tuple[UnitId, str]] = Counter()
     passing = judged.rows.filter(pa.array(judged.passing))
+    reasons = _Column(passing["reason"])
     sources, offsets = _Column(passing["_source"]), passing["_offset"].to_numpy().tolist()
     for row, offset in enumerate(offsets):
         source = sources[row]
@@ -340,19 +343,31 @@ def _units_of(lot: Lot, judged: _Judged) -> Counter[UnitId]:
         owner = owner or next((unit for unit in mine if unit.start == 0), None)
         if owner is None:
             raise ConservationError(f"lot {lot.id}: no unit of it owns byte {offset} of {source}. Report this as a bug")
-        moved[owner] += 1
+        moved[owner, reasons[row]] += 1
     return moved
 
 
-def _moved(lot: Lot, moved: Mapping[UnitId, int]) -> list[Counts]:
+def _moved(lot: Lot, moved: Mapping[tuple[UnitId, str], int]) -> list[Counts]:
     """The lot's counts once these rows are in Silver."""
+    by_unit: Counter[UnitId] = Counter()
+    for (unit, _), rows in moved.items():
+        by_unit[unit] += rows
     after = [
-        Counts(counts.read, counts.silver + moved[unit], counts.quarantined - moved[unit])
+        Counts(counts.read, counts.silver + by_unit[unit], counts.quarantined - by_unit[unit])
         for unit, counts in zip(lot.units, lot.unit_counts, strict=True)
     ]
     if any(counts.quarantined < 0 for counts in after):
         raise ConservationError(f"lot {lot.id}: a unit has fewer rows in quarantine than pass. Report this as a bug")
     return after
+
+
+def _reasons(lot: Lot, moved: Mapping[tuple[UnitId, str], int]) -> dict[str, dict[str, int]]:
+    """Why the rows that stay are refused, by unit."""
+    reasons = {name: Counter(told) for name, told in lot.reasons.items()}
+    for (unit, reason), rows in moved.items():
+        if reasons_key(unit) in reasons:
+            reasons[reasons_key(unit)][reason] -= rows
+    return {name: {reason: rows for reason, rows in told.items() if rows > 0} for name, told in reasons.items()}
 
 
 def _add(result: Retried, seen: Retried) -> None:

@@ -1,8 +1,8 @@
 """Rewriting one lot: its new files are written beside the old ones, one transaction swaps them, the old ones go.
 
-    tidy what is left over  ->  begin (or take over)  ->  write new files  ->  finish  ->  delete the old files
-    nothing is obsolete         the ledger knows why,     keys recorded        one          names that are never
-                                and the generation        first, fenced        transaction  used again
+    tidy what is left over  ->  begin (or take over)  ->  make new files,  ->  finish  ->  delete the old files
+    nothing is obsolete         the ledger knows why,     record their keys,   one          names that are never
+                                and the generation        write them, fenced   transaction  used again
 
 A file's name holds the lot, the generation and a hash of the file's bytes. So whoever writes a name writes the same
 bytes, however late; and what is obsolete is needed by nobody, however late it is deleted.
@@ -13,11 +13,14 @@ retraction goes on forward; a retry, which needs contracts, is undone and may be
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import IO
 
 import pyarrow.compute as pc
 
@@ -40,6 +43,7 @@ from services.shared.ledger.records import (
 from services.shared.parquet.subset import read_rows, without
 
 LEASE_SECONDS = 60.0
+_FILES_TO_LOOK_AT = 3
 
 
 class ConservationError(Terminal):
@@ -63,6 +67,7 @@ class Rewriter:
     lake: Lake
     deadline: Deadline
     clock: Callable[[], float] = time.time
+    writers: int = 8  # files that are written at the same time
     changes: Changes = field(default_factory=Changes)
 
     def take(self, lot: Lot, intent: Intent) -> Rewriting | None:
@@ -81,6 +86,7 @@ class Rewriter:
             self._settle(ours)
             return None
         if lot.leftovers:
+            self.check_bucket(lot)
             self.tidy(lot)
             return None
         try:
@@ -120,16 +126,34 @@ class Rewriter:
             self.ledger.rewrites.clear_obsolete(lot)
         self.changes.deleted += len(leftover)
 
+    def check_bucket(self, lot: Lot) -> None:
+        """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
+
+        Raises:
+            ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
+        """
+        files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
+        if files and not any(self.lake.holds(file.key, file.etag) for file in files):
+            raise ConservationError(
+                f"lot {lot.id}: none of its files is in this bucket; nothing is changed. Check --silver-bucket; if it "
+                "is the right one, run smelt audit"
+            )
+
     def _lease(self) -> float:
         """Seconds. A lease never outlives its worker by more than the slack."""
         return min(LEASE_SECONDS, self.deadline.remaining() + LEASE_SLACK_SECONDS)
 
 
 class Rewriting:
-    """One lot that is REWRITING, and ours."""
+    """One lot that is REWRITING, and ours.
+
+    New files wait on this machine's disk until all are made, and are then written at once: readers of the plain tables
+    see rows twice from the first new file to the last old one.
+    """
 
     def __init__(self, rewriter: Rewriter, lot: Lot) -> None:
         self._rewriter = rewriter
+        self._made: dict[str, IO[bytes]] = {}
         self.lot = lot
 
     def retract(self, id_: ObjectId) -> Counts:
@@ -144,6 +168,7 @@ class Rewriting:
 
         def change() -> None:
             files: list[LotFile] = []
+            self._rewriter.check_bucket(self.lot)
             if len(leaving) < len(self.lot.units):
                 files = self._files_without(str(id_), gone)
             self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)
@@ -207,6 +232,10 @@ class Rewriting:
             with suppress(*FAILURES):  # the lease ends by itself
                 self._rewriter.ledger.rewrites.give_back(self.lot)
             raise
+        finally:
+            for made in self._made.values():
+                made.close()
+            self._made.clear()
         if self.lot.obsolete:
             self._rewriter.tidy(self.lot)
 
@@ -233,24 +262,43 @@ class Rewriting:
         return self._rewriter.lake.read(file.key, file.etag)
 
     def replace(self, file: LotFile, data: bytes, rows: int) -> LotFile:
-        """Write a file in place of one of the lot's."""
+        """Make a file in place of one of the lot's."""
         key = _parsed(file.key)
-        return self.write(key.root, key.record_type, key.dt, data, rows, key.part)
+        return self.make(key.root, key.record_type, key.dt, data, rows, key.part)
 
-    def write(self, root: str, record_type: str, dt: str, data: bytes, rows: int, part: int) -> LotFile:
-        """Write a file of the lot's new generation: its key is recorded first, and the lease fences the writing."""
+    def make(self, root: str, record_type: str, dt: str, data: bytes, rows: int, part: int) -> LotFile:
+        """Make a file of the lot's new generation; `finish` writes it, and knows its etag."""
         self.check()
         variant = hashlib.blake2b(data, digest_size=4).hexdigest()
         key = str(LakeKey(root, record_type, dt, self.lot.id, variant, part, self.lot.generation))
-        self.lot = self._rewriter.ledger.rewrites.record_outputs(self.lot, [key])
-        if self._rewriter.clock() * 1000 >= self.lot.lease_until:
+        made = self._made[key] = tempfile.TemporaryFile(prefix="smelt-rewrite-")  # noqa: SIM115 (closed by `run`)
+        made.write(data)
+        return LotFile(key, rows, len(data), "")
+
+    def _write(self, files: Sequence[LotFile]) -> list[LotFile]:
+        """Write those that were made: their keys are recorded first, and the lease fences each."""
+        self.check()
+        self.lot = self._rewriter.ledger.rewrites.record_outputs(self.lot, self._made)
+        made = [file for file in files if file.key in self._made]
+        if self._rewriter.writers == 1:
+            etags = {file.key: self._put(file.key) for file in made}
+        else:
+            with ThreadPoolExecutor(self._rewriter.writers, thread_name_prefix="write") as pool:
+                keys = [file.key for file in made]
+                etags = dict(zip(keys, pool.map(self._put, keys), strict=True))
+        return [replace(file, etag=etags[file.key]) if file.key in etags else file for file in files]
+
+    def _put(self, key: str) -> str:
+        rewriter, made = self._rewriter, self._made[key]
+        made.seek(0)
+        data = made.read()
+        if rewriter.clock() * 1000 >= self.lot.lease_until:
             raise LeaseLost(f"lot {self.lot.id}: the lease ended before {key} was written")
-        etag = self._rewriter.lake.put(key, data)
-        if self._rewriter.clock() * 1000 >= self.lot.lease_until:
+        etag = rewriter.lake.put(key, data)
+        if rewriter.clock() * 1000 >= self.lot.lease_until:
             self._delete_late(key)
             raise LeaseLost(f"lot {self.lot.id}: the lease ended while {key} was written")
-        self._rewriter.changes.written += 1
-        return LotFile(key, rows, len(data), etag)
+        return etag
 
     def _delete_late(self, key: str) -> None:
         """A file was written after the lease had ended: delete it unless it counts, or whoever has the lot knows of it.
@@ -262,8 +310,14 @@ class Rewriting:
         if lot is None or key not in lot.outputs | {file.key for file in lot.files}:
             self._rewriter.lake.delete([key])
 
-    def finish(self, files: Sequence[LotFile], unit_counts: Sequence[Counts], freed: Sequence[UnitId] = ()) -> None:
-        """Swap the files; `run` deletes those that are replaced.
+    def finish(
+        self,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        freed: Sequence[UnitId] = (),
+        reasons: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        """Write the files that were made, and swap; `run` deletes those that are replaced.
 
         Raises:
             ConservationError: the files do not hold the rows of the counts.
@@ -278,8 +332,10 @@ class Rewriting:
                 f"lot {self.lot.id}: its files would hold {rows[SILVER_ROOT]:,} Silver and {rows[QUARANTINE_ROOT]:,} "
                 f"quarantined rows, its units {total}; nothing is changed. Report this as a bug"
             )
-        self.lot = self._rewriter.ledger.rewrites.finish(self.lot, files, unit_counts, freed)
+        written = self._write(files)
+        self.lot = self._rewriter.ledger.rewrites.finish(self.lot, written, unit_counts, freed, reasons)
         self._rewriter.changes.lots += 1
+        self._rewriter.changes.written += len(self._made)
 
 
 def files_of(lot: Lot, root: str, record_type: str | None = None) -> list[LotFile]:

@@ -51,7 +51,7 @@ def lot_key(id_: LotId) -> Item:
 
 
 def open_shard(kind: str, id_: ObjectId | LotId) -> str:
-    """The hash key in the index of open work: `object#07`, `lot#31`."""
+    """The hash key in the index: `object#07`, `lot#31` are open work; `done#07`, `committed#31` await the history."""
     number = int.from_bytes(hashlib.blake2b(str(id_).encode(), digest_size=2).digest()) % OPEN_SHARDS
     return f"{kind}#{number:02d}"
 
@@ -78,6 +78,7 @@ def pack_progress(progress: Progress) -> Item:
             "counts": [counts.read, counts.silver, counts.quarantined],
             "files": files,
             "contracts": dict(progress.contracts),
+            "reasons": dict(progress.reasons),
         }
     )
 
@@ -144,6 +145,8 @@ def object_from(item: Item) -> LedgerObject:
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
         retraction=_retraction_from(item),
+        archived=_text(item, "archived"),
+        indexed="open" in item,
     )
 
 
@@ -180,6 +183,7 @@ def lot_from(item: Item) -> Lot:
         lease_token=_text(item, "lease_token"),
         lease_until=_number(item, "lease_until"),
         take_overs=_number(item, "take_overs"),
+        stalled=bool(_number(item, "stalled")),
         progress=_progress_from(item["progress"]) if "progress" in item else None,
         counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
         unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),
@@ -187,6 +191,9 @@ def lot_from(item: Item) -> Lot:
         generation=_number(item, "generation") or 1,
         obsolete=frozenset(listed("obsolete")),
         intent=intent_from(item["intent"]["S"]) if "intent" in item else None,
+        reasons=dict(unpack(item["reasons"])) if "reasons" in item else {},
+        archived=_text(item, "archived"),
+        indexed="open" in item,
     )
 
 
@@ -217,7 +224,8 @@ def _counts_from(item: Item, name: str) -> Counts | None:
 def _progress_from(attribute: Item) -> Progress:
     found = unpack(attribute)
     files = tuple(LotFile(*file) for file in found["files"])
-    return Progress(tuple(found["position"]), found["part"], Counts(*found["counts"]), files, found["contracts"])
+    position, counts = tuple(found["position"]), Counts(*found["counts"])
+    return Progress(position, found["part"], counts, files, found["contracts"], found["reasons"])
 
 
 def _number(item: Item, name: str) -> int:

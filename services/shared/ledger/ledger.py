@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, Self
 
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.cursors import CURSOR_PREFIX, Cursors
+from services.shared.ledger.archive import Archive
+from services.shared.ledger.cursors import Cursors
 from services.shared.ledger.items import (
     OPEN_SHARDS,
     Item,
@@ -32,9 +35,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
+_RECORDS = ("object#", "unit#", "lot#")  # what else is in the table belongs to walks over it
+_FINISHED_PAGE = 250  # entries of each shard that are held at once when all shards are read side by side
+Kind = Literal["object", "lot", "done", "committed"]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenEntry:
-    """One entry of the index of open work: an object or a lot, since when it is open, and its place in the index."""
+    """One entry of the index: an object or a lot, since when it is open, or finished, and its place in the index."""
 
     shard: str  # such as `object#07`
     since: int  # epoch milliseconds
@@ -66,6 +74,7 @@ class Ledger:
         self.lots = Lots(self._table)
         self.rewrites = Rewrites(self._table)
         self.releases = Releases(self._table)
+        self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
 
     def now_ms(self) -> int:
@@ -112,11 +121,14 @@ class Ledger:
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[LedgerObject | Lot | UnitRecord]:
         """Every object, lot and unit in one of `segments` parts of the table, in no order."""
         for item in self._table.scan(segment, segments):
-            if not item["pk"]["S"].startswith(CURSOR_PREFIX):
+            if item["pk"]["S"].startswith(_RECORDS):
                 yield record_from(item)
 
-    def open_entries(self, kind: Literal["object", "lot"], after: OpenEntry | None = None) -> Iterator[OpenEntry]:
-        """The index of open work, shard by shard, oldest first within each, from behind `after` on.
+    def open_entries(self, kind: Kind, after: OpenEntry | None = None) -> Iterator[OpenEntry]:
+        """One kind of the index, shard by shard, oldest first within each, from behind `after` on.
+
+        `object` and `lot` are open work. `done` and `committed` are finished objects and lots that are not in the
+        history yet; theirs is the time at which they were finished.
 
         An index is eventually consistent: read the object or lot itself before acting on it.
         """
@@ -126,6 +138,15 @@ class Ledger:
             start = after.to_key() if after and shard == after.shard else None
             yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
 
+    def finished_entries(self, kind: Literal["done", "committed"], before_ms: int) -> Iterator[OpenEntry]:
+        """What was finished before this time and is not in the history yet, oldest first over all shards."""
+        shards = (self._finished(f"{kind}#{number:02d}", before_ms) for number in range(OPEN_SHARDS))
+        return heapq.merge(*shards, key=lambda entry: (entry.since, entry.pk))
+
+    def _finished(self, shard: str, before_ms: int) -> Iterator[OpenEntry]:
+        entries = map(OpenEntry.from_item, self._table.open_keys(shard, page_size=_FINISHED_PAGE))
+        return takewhile(lambda entry: entry.since < before_ms, entries)
+
     def open_objects(self) -> Iterator[ObjectId]:
         """Objects that are neither DONE nor REJECTED, nor RETRACTED with all their rows; as `open_entries`."""
         return (entry.object for entry in self.open_entries("object"))
@@ -133,3 +154,14 @@ class Ledger:
     def open_lots(self) -> Iterator[LotId]:
         """Lots that are not committed, are being rewritten or have files left to delete; as `open_entries`."""
         return (entry.lot for entry in self.open_entries("lot"))
+
+    def open_shards(self, kind: str) -> list[str]:
+        """The shards of one kind, for `open_sample`."""
+        return [f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)]
+
+    def open_sample(self, shard: str, most: int, since_ms: int = 0, newest_first: bool = False) -> list[OpenEntry]:
+        """At most `most` entries of one shard, with `since` at `since_ms` or later: what a glance may cost.
+
+        Oldest first, unless `newest_first`. Eventually consistent.
+        """
+        return list(map(OpenEntry.from_item, self._table.open_sample(shard, most, since_ms, newest_first)))

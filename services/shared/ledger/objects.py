@@ -8,8 +8,9 @@
     (none) --reject--> REJECTED
 
 RETRACTED, and the way back to PLANNING, are in `releases`.
-An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Its plan (size, event time,
-unit size) is fixed by the first write. The lease of a planning only keeps a second planner from sending the same units;
+An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Then it moves to the kind
+`done` of the same index, from where the history takes it. Its plan (size, event time, unit size) is fixed by the first
+write. The lease of a planning only keeps a second planner from sending the same units;
 where it ends too early they are sent twice, which is harmless.
 """
 
@@ -28,7 +29,7 @@ from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, i
 from services.shared.units import BronzeObject, Copy, Plan
 
 _UNFINISHED = in_state(ObjectState.PLANNING, ObjectState.PLANNED)
-_CLOSE = "REMOVE #open, since, lease_until, lease_token"
+_CLOSE = ", #open = :finished, since = :since REMOVE lease_until, lease_token"
 
 
 class Objects:
@@ -178,6 +179,8 @@ class Objects:
             "reason": {"S": reason},
             "advice": {"S": advice},
             "rejected_at": self._table.timestamp(),
+            "open": {"S": open_shard("done", source.id)},
+            "since": {"N": str(self._table.now_ms())},
         }
         return self._table.put_if(item, NEW, lambda there: there == item) is None
 
@@ -187,8 +190,9 @@ class Objects:
         Returns:
             False where the object is finished already, or another worker has a lot with the unit. Nothing is changed.
         """
-        give_up = f"SET #state = :rejected, reason = :reason, advice = :advice, rejected_at = :now {_CLOSE}"
+        give_up = f"SET #state = :rejected, reason = :reason, advice = :advice, rejected_at = :now{_CLOSE}"
         values = {
+            **self._finished(unit.object),
             ":rejected": {"S": ObjectState.REJECTED},
             ":reason": {"S": reason},
             ":advice": {"S": advice},
@@ -211,10 +215,14 @@ class Objects:
         for id_ in ids:
             self._table.update(
                 object_key(id_),
-                f"SET #state = :done, done_at = :now {_CLOSE}",
-                {":done": {"S": ObjectState.DONE}, ":now": self._table.timestamp()},
+                f"SET #state = :done, done_at = :now{_CLOSE}",
+                {":done": {"S": ObjectState.DONE}, ":now": self._table.timestamp(), **self._finished(id_)},
                 _UNFINISHED,
             )
+
+    def _finished(self, id_: ObjectId) -> Item:
+        """The values of `_CLOSE`: out of the index's open work, into what the history takes next."""
+        return {":finished": {"S": open_shard("done", id_)}, ":since": {"N": str(self._table.now_ms())}}
 
     def _item(self, plan: Plan) -> Item:
         source = plan.source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,6 +95,10 @@ class Progress:
     counts: Counts
     files: tuple[LotFile, ...]
     contracts: Mapping[str, str]
+    reasons: Mapping[str, int] = field(default_factory=dict)  # refused rows by reason code
+
+
+UNKNOWN_REASON = "unknown"  # of refused rows whose reasons the lot does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,11 @@ class Lot:
     state: LotState
     units: tuple[UnitId, ...]
     outputs: frozenset[str]  # every key that an execution may have written; once committed: files still to be deleted
-    contracts: Mapping[str, str]  # dataset -> contract version of the last claim or take-over
+    contracts: Mapping[str, str]  # dataset -> contract version, and `_rows`, of the last claim or take-over
     lease_token: str
     lease_until: int  # epoch milliseconds
     take_overs: int = 0  # since the last progress
+    stalled: bool = False  # the last worker that neither died nor was forgiven had run out of time without progress
     progress: Progress | None = None
     counts: Counts = Counts()
     unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
@@ -133,11 +139,36 @@ class Lot:
     generation: int = 1
     obsolete: frozenset[str] = frozenset()  # files that a rewrite has replaced, still to be deleted
     intent: Intent | None = None
+    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # once committed: by `reasons_key`
+    archived: str = ""  # the last history file with it
+    indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
 
     @property
     def leftovers(self) -> frozenset[str]:
         """Files of a committed lot that are to be deleted."""
         return self.outputs | self.obsolete if self.state is LotState.COMMITTED else self.obsolete
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the history holds it as it is."""
+        return bool(self.archived) and not self.indexed
+
+    def reasons_of(self, unit: UnitId, counts: Counts) -> dict[str, int]:
+        """Why rows of this unit were refused: rows by reason code. They add up to what the unit's counts say."""
+        told = self.reasons.get(reasons_key(unit), {})
+        if sum(told.values()) == counts.quarantined:
+            return dict(told)
+        return {UNKNOWN_REASON: counts.quarantined} if counts.quarantined else {}
+
+    @property
+    def ran_out_of_time(self) -> bool:
+        """Whether its last worker gave it back without progress for want of time; not where that one died."""
+        return self.stalled and self.lease_until == 0
+
+
+def reasons_key(unit: UnitId) -> str:
+    """A unit's short name among the units of its lot: it stays the same when other units leave the lot."""
+    return hashlib.blake2b(str(unit).encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +197,13 @@ class LedgerObject:
     reason: str = ""  # why it is REJECTED or RETRACTED: a code
     advice: str = ""  # and what can be done
     retraction: Retraction | None = None  # the last one, also where the object was loaded again since
+    archived: str = ""  # the last history file with it
+    indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the history holds it as it is."""
+        return bool(self.archived) and not self.indexed
 
     @property
     def source(self) -> BronzeObject:

@@ -73,7 +73,7 @@ class Releases:
             object_key(id_),
             "SET #state = :retracted, retracted_at = :at, retracted_by = :by, note = :note, reason = :reason,"
             " advice = :advice, #open = :shard, since = :since"
-            " REMOVE lease_until, lease_token, rows_retracted, uploaded_again_at, archived, expires_at",
+            " REMOVE lease_until, lease_token, rows_retracted, uploaded_again_at",
             {
                 ":retracted": {"S": ObjectState.RETRACTED},
                 ":at": at,
@@ -120,7 +120,9 @@ class Releases:
                 rows += record.retracted
         at = leaving.retraction.at if leaving.retraction else datetime.min
         same = Condition("retracted_at = :seen_at", {":seen_at": {"S": at.isoformat(timespec="milliseconds")}})
-        expression, values = "SET rows_retracted = :rows REMOVE #open, since", {":rows": counts_item(rows)}
+        expression = "SET rows_retracted = :rows, #open = :finished, since = :since"  # the history takes it from there
+        entered = {":finished": {"S": open_shard("done", leaving.id)}, ":since": {"N": str(self._table.now_ms())}}
+        values = {":rows": counts_item(rows)} | entered
         if not self._table.update(object_key(leaving.id), expression, values, _RETRACTED & same):
             raise LostRace(f"{leaving.id} is not being retracted any more: somebody let it in again")
         return rows
@@ -172,7 +174,7 @@ class Releases:
             object_key(known.id),
             "SET #state = :planning, sent = :none, step = :step, units = :units, lease_until = :none,"
             " lease_token = :token, reopened_at = :now, #open = :shard, since = :since"
-            " REMOVE reason, advice, rejected_at, uploaded_again_at, planned_at, done_at, archived, expires_at",
+            " REMOVE reason, advice, rejected_at, uploaded_again_at, planned_at, done_at",
             {
                 ":planning": {"S": ObjectState.PLANNING},
                 ":none": {"N": "0"},

@@ -1,7 +1,7 @@
 """Transitions that rewrite a committed lot: some of its rows leave, or move from quarantine to Silver.
 
     COMMITTED --begin--> REWRITING --finish--> COMMITTED, replaced files in `obsolete` --clear_obsolete--> COMMITTED
-                          |  |  ^                                                                          or (none)
+                          |  |  ^
                           |  |  '-- take_over, once the lease is over or was given back; record_outputs, renew
                           |  '----- undo --> COMMITTED with the files that it had, the new ones in `obsolete`
                           '-------- give_back
@@ -15,7 +15,7 @@ those of the generation before: what a reader of the ledger finds is true at eve
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,13 +34,23 @@ from services.shared.ledger.items import (
     token_of,
     unit_key,
 )
-from services.shared.ledger.records import Counts, Intent, LeaseHeld, LeaseLost, LostRace, Lot, LotFile, LotState
+from services.shared.ledger.records import (
+    Counts,
+    Intent,
+    LeaseHeld,
+    LeaseLost,
+    LostRace,
+    Lot,
+    LotFile,
+    LotState,
+    reasons_key,
+)
 from services.shared.ledger.table import Condition, LedgerTable, in_state, lease_over, leased_with
 
 _COMMITTED = in_state(LotState.COMMITTED)
 _REWRITING = in_state(LotState.REWRITING)
 _NOTHING_LEFT = Condition("attribute_not_exists(outputs) AND attribute_not_exists(obsolete)", {})
-_CLOSE = "#open, since"
+_CLOSE = "#open = :finished, since = :since"  # out of the index's open work, into what the history takes next
 
 
 class Rewrites:
@@ -60,7 +70,7 @@ class Rewrites:
         found = self._table.update_if(
             lot_key(lot.id),
             "SET #state = :rewriting, generation = :generation, intent = :intent, lease_token = :token,"
-            " lease_until = :until, #open = :shard, since = :since REMOVE expires_at, archived",
+            " lease_until = :until, #open = :shard, since = :since REMOVE expires_at",
             {
                 ":rewriting": {"S": LotState.REWRITING},
                 ":generation": {"N": str(generation)},
@@ -137,7 +147,14 @@ class Rewrites:
         ours = _REWRITING & leased_with(lot.lease_token)
         self._table.update(lot_key(lot.id), "SET lease_until = :over", {":over": {"N": "0"}}, ours)
 
-    def finish(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts], freed: Sequence[UnitId]) -> Lot:
+    def finish(
+        self,
+        lot: Lot,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        freed: Sequence[UnitId],
+        reasons: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> Lot:
         """All new files are written: in one transaction they replace the old ones.
 
         Args:
@@ -146,6 +163,7 @@ class Rewrites:
             unit_counts: of the units that stay, in their order.
             freed: units that leave the lot. They become free and refused, so that no lot can claim them, and keep the
                 rows that they had and the lot's name.
+            reasons: why rows are refused, as `Lot.reasons`; None where that has not changed for the units that stay.
 
         Raises:
             LeaseLost: the lot is no longer ours.
@@ -154,13 +172,11 @@ class Rewrites:
         leaving = set(freed)
         units = tuple(unit for unit in lot.units if unit not in leaving)
         obsolete = ({file.key for file in lot.files} | lot.outputs) - {file.key for file in files}
-        write = (
-            self._without_units(lot)
-            if not (units or obsolete)
-            else self._next(lot, units, files, unit_counts, obsolete)
-        )
         now = self._table.timestamp()
         bound = Condition("lot = :this", {":this": {"S": str(lot.id)}})
+        kept = {reasons_key(unit) for unit in units}
+        told = {name: rows for name, rows in (lot.reasons if reasons is None else reasons).items() if name in kept}
+        write = self._next(lot, units, files, unit_counts, obsolete, told)
         had = dict(zip(lot.units, lot.unit_counts, strict=True))
         refused = self._table.transact(
             [
@@ -189,6 +205,7 @@ class Rewrites:
             files=tuple(files),
             counts=sum(unit_counts, Counts()),
             unit_counts=tuple(unit_counts),
+            reasons=told,
         )
 
     def _next(
@@ -198,17 +215,20 @@ class Rewrites:
         files: Sequence[LotFile],
         unit_counts: Sequence[Counts],
         obsolete: Iterable[str],
+        reasons: Mapping[str, Mapping[str, int]],
     ) -> dict[str, Any]:
         """The write that makes a lot what it has been rewritten to."""
         total = sum(unit_counts, Counts())
         packed, packed_obsolete = pack_files(files), pack(sorted(obsolete))
-        check_width(packed, packed_obsolete)
+        packed_reasons = pack({name: dict(told) for name, told in reasons.items()})
+        check_width(packed, packed_obsolete, packed_reasons)
         values: Item = {
             ":committed": {"S": LotState.COMMITTED},
             ":files": packed,
             ":units": pack([str(unit) for unit in units]),
             ":unit_count": {"N": str(len(units))},
             ":unit_counts": pack([[c.read, c.silver, c.quarantined] for c in unit_counts]),
+            ":reasons": packed_reasons,
             ":read": {"N": str(total.read)},
             ":silver": {"N": str(total.silver)},
             ":quarantined": {"N": str(total.quarantined)},
@@ -217,20 +237,16 @@ class Rewrites:
         set_ = (
             "SET #state = :committed, files = :files, units = :units, unit_count = :unit_count,"
             " unit_counts = :unit_counts, rows_read = :read, rows_silver = :silver, rows_quarantined = :quarantined,"
-            " rewritten_at = :now"
+            " reasons = :reasons, rewritten_at = :now"
         )
         if obsolete:
             values[":obsolete"] = packed_obsolete
             expression = f"{set_}, obsolete = :obsolete REMOVE outputs, lease_until"
         else:
-            expression = f"{set_} REMOVE outputs, lease_until, {_CLOSE}"
+            values |= self._finished(lot)
+            expression = f"{set_}, {_CLOSE} REMOVE outputs, lease_until"
         ours = _REWRITING & leased_with(lot.lease_token)
         return {"update": (lot_key(lot.id), expression, values), "condition": ours}
-
-    @staticmethod
-    def _without_units(lot: Lot) -> dict[str, Any]:
-        """The write that ends a lot of which nothing is left."""
-        return {"delete": lot_key(lot.id), "condition": _REWRITING & leased_with(lot.lease_token)}
 
     def _has_landed(self, lot: Lot) -> bool:
         """Whether our `finish` was there already: its answer was lost."""
@@ -248,7 +264,8 @@ class Rewrites:
             values[":obsolete"] = pack(sorted(lot.outputs))
             expression = "SET #state = :committed, obsolete = :obsolete REMOVE outputs, intent, lease_until"
         else:
-            expression = f"SET #state = :committed REMOVE intent, lease_until, {_CLOSE}"
+            values |= self._finished(lot)
+            expression = f"SET #state = :committed, {_CLOSE} REMOVE intent, lease_until"
         found = self._table.update_if(
             lot_key(lot.id),
             expression,
@@ -261,12 +278,13 @@ class Rewrites:
         return replace(lot, state=LotState.COMMITTED, outputs=_NONE, obsolete=lot.outputs, intent=None)
 
     def clear_obsolete(self, lot: Lot) -> None:
-        """The replaced files are deleted. A lot that has no unit left is forgotten."""
+        """The replaced files are deleted. Also a lot without units goes to the history: nothing of it is left."""
         seen = _COMMITTED & _of_generation(lot.generation) & Condition("attribute_exists(obsolete)", {})
-        if lot.units:
-            self._table.update(lot_key(lot.id), f"REMOVE obsolete, {_CLOSE}", {}, seen)
-        else:
-            self._table.delete_if(lot_key(lot.id), seen)
+        self._table.update(lot_key(lot.id), f"SET {_CLOSE} REMOVE obsolete", self._finished(lot), seen)
+
+    def _finished(self, lot: Lot) -> Item:
+        """The values of `_CLOSE`."""
+        return {":finished": {"S": open_shard("committed", lot.id)}, ":since": {"N": str(self._table.now_ms())}}
 
     def is_abandoned(self, lot: Lot) -> bool:
         """Whether the lot is being rewritten, and nobody's lease on it is alive."""

@@ -108,7 +108,7 @@ class _Delivery:
             self._come_back(letters, self._lost[message.id])
         for lot, found in self._committed.values():
             if deadline.left > 0:
-                self._finish_tidying(lot, found)
+                self._finish_tidying(lot, found, deadline)
 
     def look_up(self) -> Iterator[Lookup]:
         """What the ledger says of the waiting units, in one answer, unless an item of theirs cannot be read."""
@@ -154,11 +154,11 @@ class _Delivery:
                 self._come_back(letters, as_failure(error))
         return free, list(lots.values())
 
-    def _finish_tidying(self, lot: Lot, found: Lookup) -> None:
+    def _finish_tidying(self, lot: Lot, found: Lookup, deadline: Deadline) -> None:
         """The worker that committed this lot may have died right afterwards. Otherwise the sweep does it."""
         with suppress(Exception):  # whatever it is: its rows are committed, and so are its neighbours of this delivery
             if lot.outputs:
-                self._worker.tidy(lot)
+                self._worker.tidy(lot, deadline)
             covered = whole_objects(found.units_of(lot))
             self._ledger.objects.mark_done(id_ for id_ in covered if not found.objects[id_].is_finished)
 

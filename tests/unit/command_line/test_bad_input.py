@@ -30,10 +30,18 @@ Output = pytest.CaptureFixture[str]
 NAMES = ["--table", "ledger", "--bronze-bucket", "bronze", "--silver-bucket", "silver"]
 QUEUE = "http://localhost/000000000000/events"
 REPLAYED = ["--bucket", "bronze", "--prefix", "bronze/shipments/", "--table", "ledger"]
+LETTERS = ["--table", "ledger", "--dead-letters", f"{QUEUE}-dlq", "--failures", f"{QUEUE}-failures"]
+REDRIVE = ["redrive", *LETTERS, "--queue", QUEUE, "--ingest", "ingest"]
 # name: what runs, its arguments, and the same as a command line
 ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "audit": (smelt, ["audit", *NAMES], ["-m", "services.ops.cli"]),
     "audit --unfinished": (smelt, ["audit", "--unfinished", *NAMES[:2]], ["-m", "services.ops.cli"]),
+    "dlq show": (smelt, ["dlq", "show", *LETTERS], ["-m", "services.ops.cli"]),
+    "dlq drop": (smelt, ["dlq", "drop", "--committed", *LETTERS], ["-m", "services.ops.cli"]),
+    "redrive": (smelt, REDRIVE, ["-m", "services.ops.cli"]),
+    "status": (smelt, ["status", *NAMES[:2], "--queue", QUEUE], ["-m", "services.ops.cli"]),
+    "history": (smelt, ["history", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "history archive": (smelt, ["history", "archive", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "services.ops.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "reconcile": (smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE], ["-m", "services.ops.cli"]),
@@ -44,6 +52,14 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
         [*REPLAYED[:4], "--dest-prefix", "bronze/replay/1"],
         ["scripts/replay_via_s3_copy.py"],
     ),
+    "retract": (
+        smelt,
+        ["retract", "s3://bronze/bronze/a.jsonl", "--reason", "wrong", "--yes", *NAMES[:2], *NAMES[4:]],
+        ["-m", "services.ops.cli"],
+    ),
+    "quarantine show": (smelt, ["quarantine", "show", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "quarantine export": (smelt, ["quarantine", "export", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "quarantine retry": (smelt, ["quarantine", "retry", "--yes", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),
     "ensure_dlq_for_queue": (
         ensure_dlq,
@@ -218,6 +234,7 @@ class Mistake:
 
 
 ENVIRONMENTS = "infra/terraform/envs"
+REGION = ["--region", "us-east-2"]
 SHIPMENTS = ["--type", "shipments", "--out"]
 MISTAKES = [
     Mistake(smelt, ["audit"], "No pipeline given: pass --table, --bronze-bucket and --silver-bucket"),
@@ -260,12 +277,27 @@ MISTAKES = [
     Mistake(
         replay_from_s3, [*REPLAYED[:4], "--queue-url", "http://localhost/0/mine"], "(or set QUEUE_URL and LEDGER_TABLE)"
     ),
+    Mistake(smelt, ["dlq", "show"], "No pipeline given: pass --table and --dead-letters or --failures"),
+    Mistake(smelt, ["dlq", "show", *LETTERS[:2]], "No pipeline given: pass --table and --dead-letters or --failures"),
+    Mistake(smelt, ["dlq", "show", *LETTERS[:4], "--only", "events"], "No pipeline given: pass --table and"),
+    Mistake(smelt, ["dlq", "show", *LETTERS, "--only", "all"], "Invalid value for '--only'"),
+    Mistake(smelt, ["dlq", "show", *LETTERS, "--max", "-1"], "--max is -1; it must be from 0 to"),
+    Mistake(smelt, ["dlq", "show", *LETTERS, "--since", "yesterday"], "Invalid value for '--since'"),
+    Mistake(smelt, ["dlq", "drop", *LETTERS], "Nothing to drop: pass --committed or --refused"),
+    Mistake(smelt, ["redrive"], "No pipeline given: pass --table and --dead-letters or --failures"),
+    Mistake(smelt, ["redrive", *LETTERS], "Nowhere to send dead letters to: pass --queue"),
+    Mistake(smelt, ["redrive", *LETTERS, "--queue", QUEUE], "Nowhere to send failed S3 events to: pass --ingest"),
+    Mistake(smelt, [*REDRIVE, "--rate", "0"], "--rate is 0; it must be from 1 to 500"),
+    Mistake(smelt, ["status"], "No pipeline given: pass --table"),
+    Mistake(smelt, ["status", *NAMES[:2], "--limit", "0"], "--limit is 0; it must be from 1 to 100,000"),
+    Mistake(smelt, ["status", *NAMES[:2], "--every", "nan"], "--every is nan; it must be from 1 to 3600"),
+    Mistake(smelt, ["status", *NAMES[:2], "--watch", "--json"], "choose one of them"),
     Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such folder"),
     Mistake(smelt, ["contracts", "check", "README.md"], "README.md: no such folder"),
     Mistake(smelt, ["contracts", "number", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file"),
     Mistake(smelt, ["contracts", "number", "contracts"], "contracts: cannot be read: Is a directory"),
     Mistake(smelt, ["contracts", "number", "README.md"], "README.md: is not YAML"),
-    Mistake(smelt, ["contracts", "number", "/dev/null"], "/dev/null: is empty"),
+    Mistake(smelt, ["contracts", "number", "/dev/null"], "/dev/null: is not a regular file"),
     Mistake(demo, ["nowhere"], "nowhere: no such folder. Pass a folder such as examples/flights"),
     Mistake(demo, ["README.md"], "README.md: no such folder"),
     Mistake(demo, ["contracts"], "It contains 4 contracts; missing files: export.py, queries.sql"),
@@ -276,7 +308,12 @@ MISTAKES = [
     Mistake(generate, [*SHIPMENTS, "-", "--count", "-1"], "count is -1; it must be 0 or more"),
     Mistake(generate, [*SHIPMENTS, "-", "--end", "0001-01-01"], "end (0001-01-01T00:00:00+00:00) is not after start"),
     Mistake(generate, ["--type", "parcels", "--out", "-"], "No contract for 'parcels'"),
+    Mistake(smelt, ["contracts", "check", "--against", "nonsense"], "--against nonsense: no such revision in"),
+    Mistake(smelt, ["contracts", "check", "--against", "nonsense"], "Pass a branch, tag or commit"),
     Mistake(create_queues, ["--name", "with.dots", "--region", "us-east-2"], "is not a valid queue name"),
+    Mistake(create_queues, [*REGION, "--name", "q", "--max-receive-count", "99"], "greater than or equal to 100"),
+    Mistake(ensure_dlq, [*REGION, "--queue-url", "events", "--dlq-name", "d"], "'events' is not a queue's URL"),
+    Mistake(ensure_dlq, [*REGION, "--queue-url", "http://localhost/0/q", "--dlq-name", "d.d"], "'d.d' is not a valid"),
 ]
 
 

@@ -90,7 +90,13 @@ def with_an_unfinished_package(venv: Path) -> None:
     (venv / ".unfinished").touch()
 
 
-@pytest.mark.parametrize("damage", [without_pip, without_python, with_an_unfinished_package])
+def without_a_package(venv: Path) -> None:
+    """Python then says ModuleNotFoundError; pip goes by what is beside the package, and misses nothing."""
+    for folder in venv.glob("lib/python3*/site-packages"):
+        (folder / "tiny.py").unlink()
+
+
+@pytest.mark.parametrize("damage", [without_pip, without_python, with_an_unfinished_package, without_a_package])
 def test_an_environment_that_is_not_sound_is_made_again(
     installed_once: Checkout, damage: Callable[[Path], None]
 ) -> None:

@@ -21,13 +21,14 @@ provider "aws" {
 module "platform" {
   source = "../../modules/platform"
 
-  project                  = var.project
-  tags                     = var.tags
-  tag_iam_and_sqs          = var.tag_iam_and_sqs
-  iam_name_prefix          = var.iam_name_prefix
-  permissions_boundary_arn = var.permissions_boundary_arn
-  kms_key_arn              = var.kms_key_arn
-  artifacts_bucket_enabled = var.artifacts_bucket_enabled
+  project                   = var.project
+  tags                      = var.tags
+  tag_iam_and_sqs           = var.tag_iam_and_sqs
+  iam_name_prefix           = var.iam_name_prefix
+  permissions_boundary_arn  = var.permissions_boundary_arn
+  kms_key_arn               = var.kms_key_arn
+  artifacts_bucket_enabled  = var.artifacts_bucket_enabled
+  operator_policies_enabled = var.operator_policies_enabled
 
   ops = {
     enabled                       = var.ops_enabled

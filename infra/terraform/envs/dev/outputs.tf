@@ -87,3 +87,8 @@ output "dashboard_url" {
   description = "The dashboard's page in the console; empty without observability_enabled."
   value       = module.platform.pipeline.dashboard_url
 }
+
+output "operator_policy_arns" {
+  description = "Policy (read, redrive, replay, retract) -> its ARN; empty without operator_policies_enabled."
+  value       = module.platform.operator_policy_arns
+}

@@ -59,6 +59,12 @@ variable "artifacts_bucket_enabled" {
   default     = null
 }
 
+variable "operator_policies_enabled" {
+  description = "Whether there are managed policies for the roles of operators: read, redrive, replay, retract (docs/operations.md)."
+  type        = bool
+  default     = null
+}
+
 variable "silver_bucket_name" {
   description = "The Silver bucket's name; empty for `<project>-silver-<account>-<region>`."
   type        = string

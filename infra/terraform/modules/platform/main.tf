@@ -125,3 +125,16 @@ module "artifacts" {
   kms_key_arn = var.kms_key_arn
   tags        = merge({ project = var.project }, var.tags)
 }
+
+# For the roles of people; attached to nobody here.
+module "operator_policies" {
+  source = "../operator_policies"
+  count  = var.operator_policies_enabled ? 1 : 0
+
+  project             = var.project
+  iam_name_prefix     = var.iam_name_prefix
+  arns                = module.pipeline.arns
+  ingest_function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.project}-ingest" # known before it exists
+  kms_key_arns        = distinct([for arn in [var.kms_key_arn, var.pipeline.bronze_kms_key_arn] : arn if try(length(arn), 0) > 0])
+  tags                = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+}

@@ -13,6 +13,11 @@ output "artifacts_bucket" {
   value       = var.artifacts_bucket_enabled ? module.artifacts[0].name : ""
 }
 
+output "operator_policy_arns" {
+  description = "Policy (read, redrive, replay, retract) -> its ARN; empty without operator_policies_enabled."
+  value       = var.operator_policies_enabled ? module.operator_policies[0].arns : {}
+}
+
 output "managed_buckets" {
   description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
   value       = concat(module.pipeline.managed_buckets, module.artifacts[*].name)

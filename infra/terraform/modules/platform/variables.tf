@@ -41,6 +41,13 @@ variable "artifacts_bucket_enabled" {
   nullable    = false
 }
 
+variable "operator_policies_enabled" {
+  description = "Whether there are managed policies for the roles of operators: read, redrive, replay, retract."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 # ---- one object for each part
 variable "pipeline" {
   description = "The variables of modules/pipeline besides the shared ones."
