@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.ops.app import pipeline
 from services.ops.errors import OperatorError
+from services.ops.history.reader import History
 from services.ops.rewrite.quarantine import S3Shelf, Selection
 from services.ops.rewrite.retraction import Retraction
 from services.ops.rewrite.retry import Retry
@@ -52,9 +53,10 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         Terminal, Transient, ClientError: as the command; what was done is kept.
     """
     by, note = _text(event, "by"), _text(event, "reason")
+    archive = History.of(pipeline.s3(), pipeline.settings().silver_bucket)
     deadline = pipeline.deadline_of(context)
     if event.get("action") == "retract":
-        retraction = Retraction(pipeline.ledger(), _lake(), by, note)
+        retraction = Retraction(pipeline.ledger(), _lake(), by, note, archive)
         try:
             id_ = ObjectId.parse(_text(event, "object"))
         except ValueError as error:
@@ -64,7 +66,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         count("RowsRetracted", gone.rows.read)
     elif event.get("action") == "retry":
         shelf = S3Shelf(pipeline.s3(), pipeline.settings().silver_bucket)
-        retry = Retry(pipeline.ledger(), _lake(), shelf, _contracts(), by, note)
+        retry = Retry(pipeline.ledger(), _lake(), shelf, _contracts(), by, note, archive)
         done = retry.run(Selection(_text(event, "dataset")), deadline, place=str(event.get("place") or ""))
         told = {"judged": done.judged, "passed": done.passed.total(), "place": done.place}
         count("RowsRetried", done.passed.total())

@@ -96,8 +96,14 @@ locals {
       keys        = { UseKeyOfLedger = "ledger", UseKeyOfSilver = "write" }
       statements = {
         WriteHistory = {
-          actions   = ["s3:PutObject"]
+          actions   = ["s3:GetObject", "s3:PutObject"]
           resources = ["${var.arns.silver_bucket}/history/*"]
+        }
+        # Nothing is listed. But without this right S3 answers 403 for a file that does not exist.
+        TellMissingFromForbidden = {
+          actions   = ["s3:ListBucket"]
+          resources = [var.arns.silver_bucket]
+          condition = { StringLike = { "s3:prefix" = ["history/*"] } }
         }
         KeepLedger = {
           actions = [
@@ -157,6 +163,21 @@ locals {
         RewriteSilver = {
           actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
           resources = [for root in ["silver", "quarantine"] : "${var.arns.silver_bucket}/${root}/*"]
+        }
+        ReadHistory = {
+          actions   = ["s3:GetObject"]
+          resources = ["${var.arns.silver_bucket}/history/*"]
+        }
+        ListSilver = {
+          actions   = ["s3:ListBucket"]
+          resources = [var.arns.silver_bucket]
+          condition = { StringLike = { "s3:prefix" = ["history/*", "quarantine/*"] } }
+        }
+        # Without this right S3 answers 403 for an object that does not exist.
+        TellMissingFromForbidden = {
+          actions   = ["s3:ListBucket"]
+          resources = [var.arns.bronze_bucket]
+          condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
         }
         KeepLedger = {
           actions = [
