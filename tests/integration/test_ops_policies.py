@@ -227,6 +227,7 @@ FORBIDDEN: list[tuple[str, str, dict[str, str]]] = [
     ("s3:DeleteObjectVersion", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
     ("s3:DeleteObjectVersion", f"{SILVER}/silver/shipments/a.parquet", {}),
     ("s3:DeleteObject", f"{SILVER}/history/objects/a.parquet", {}),
+    ("s3:ListBucket", ELSEWHERE, {"s3:prefix": "history/"}),
     # The ledger is neither scanned nor deleted; queues are not emptied; functions and machines are not changed.
     ("dynamodb:Scan", LEDGER, {}),
     ("dynamodb:DeleteTable", LEDGER, {}),
