@@ -136,6 +136,14 @@ dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the de
 redrive: $(VENV)/.app ## Send dead letters and failed S3 events back to work; fix the cause first (REDRIVE_OPTIONS=--dry-run)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt redrive $(REDRIVE_OPTIONS)
 
+.PHONY: reconcile
+reconcile: $(VENV)/.app ## Push what never became Silver: lost events and messages, plannings and lots that were left (RECONCILE_OPTIONS=--dry-run)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt reconcile $(RECONCILE_OPTIONS)
+
+.PHONY: replay
+replay: $(VENV)/.app ## Replay a prefix and a time (REPLAY_OPTIONS="--prefix bronze/shipments/ --start 2026-01-01 --dry-run")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt replay $(REPLAY_OPTIONS)
+
 .PHONY: smoke
 smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, every value compared (SMOKE_OPTIONS=--json)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt smoke $(SMOKE_OPTIONS)

@@ -11,15 +11,18 @@ import pytest
 import services.shared.ledger.ledger as ledger_module
 from local.stack import Clients
 from services.ops.replay.planning import ReplayRequest, Verdict
-from services.ops.replay.running import Done, Summary
+from services.ops.replay.running import Done, Force, Summary
+from services.ops.rewrite.retraction import Retraction
 from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline
+from services.shared.identities import ObjectId
 from services.shared.ledger import items
 from services.shared.ledger.records import ObjectState
 from services.shared.planning.planner import Outcome
 from services.shared.units import BronzeObject, UnitMessage
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Crash, Interrupter
-from tests.support.replaying import RUN, Desk
+from tests.support.replaying import EVERYTHING, RUN, Desk
 
 ROWS = [shipment(number) for number in range(20)]  # three units of 1,024 bytes
 
@@ -299,3 +302,74 @@ def test_a_copy_by_hand_of_a_copy_by_hand_finishes_the_origin(desk: Desk) -> Non
     assert desk.ingest(replace(copy)).outcome is Outcome.RESUMED
     desk.deliver()
     desk.check()
+
+
+def retraction_of(desk: Desk, stops: Interrupter | None = None) -> Retraction:
+    ledger, clock = desk.ledger(stops or Interrupter()), desk.rig.clock
+    return Retraction(ledger, desk.rig.lake, "somebody", "once more", clock=clock, sleep=clock.advance)
+
+
+def forcing(desk: Desk, stops: Interrupter | None = None) -> Force:
+    """Takes an object's rows out and lets it in again, as the command does."""
+    retraction = retraction_of(desk, stops)
+
+    def retract_and_reopen(id_: ObjectId) -> None:
+        retraction.run(id_, Deadline.endless())
+        retraction.ledger.objects.reopen(id_, desk.rig.unit_bytes)
+
+    return retract_and_reopen
+
+
+def loaded(desk: Desk) -> None:
+    """Two objects in Silver, in the same lots."""
+    for _ in range(2):
+        desk.ingest(desk.upload("shipments", ROWS))
+    desk.deliver()
+    desk.check()
+
+
+FORCED = replace(EVERYTHING, force=True)
+
+
+def test_forced_what_is_committed_is_retracted_and_loaded_again_once(desk: Desk) -> None:
+    loaded(desk)
+    before = set(desk.rig.lake.files)
+    summary = desk.replay_by_copy(FORCED, force=forcing(desk))
+    assert summary.objects == {(Verdict.FORCED, Done.COPIED): 2}
+    assert desk.rig.lake.positions() == {}
+    desk.ingest_copies()
+    desk.deliver()
+    desk.check()
+    assert not before & set(desk.rig.lake.files)
+    assert desk.replay_by_sending(FORCED, force=forcing(desk)).objects == {(Verdict.FORCED, Done.SENT): 2}
+    desk.deliver()
+    desk.check()
+
+
+def test_forced_what_was_retracted_comes_back(desk: Desk) -> None:
+    loaded(desk)
+    (first, *_) = {unit.object.id for unit in desk.rig.units}
+    retraction_of(desk).run(first, Deadline.endless())
+    assert desk.replay_by_copy().objects == {(Verdict.COMMITTED, Done.SKIPPED): 1, (Verdict.RETRACTED, Done.SKIPPED): 1}
+    desk.replay_by_sending(FORCED, force=forcing(desk))
+    desk.deliver()
+    desk.check()
+
+
+def test_a_forced_replay_that_is_killed_at_any_call_is_finished_by_the_next(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    stops = Interrupter()
+    first = Desk(Rig(clients.dynamodb, ledger_table, contracts))
+    loaded(first)
+    first.replay_by_sending(FORCED, stops, forcing(first, stops))
+    for step in range(1, len(stops.calls) + 1, 3):
+        desk = Desk(Rig(clients.dynamodb, ledger_table, contracts))
+        loaded(desk)
+        again = Interrupter(at=step, action=crash)
+        with suppress(Crash):
+            desk.replay_by_sending(FORCED, again, forcing(desk, again))
+        desk.hours(1)
+        desk.replay_by_sending(FORCED, force=forcing(desk))
+        desk.deliver()
+        desk.check()

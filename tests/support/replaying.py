@@ -11,7 +11,7 @@ from typing import Any
 from services.ops.reconcile import OLDER_THAN, Reconciled, Scope, reconcile
 from services.ops.replay.copying import Copier
 from services.ops.replay.planning import ReplayRequest
-from services.ops.replay.running import Announce, ByCopying, BySending, Replay, Summary
+from services.ops.replay.running import Announce, ByCopying, BySending, Force, Replay, Summary
 from services.shared.deadline import Deadline
 from services.shared.identities import ObjectId
 from services.shared.ledger.ledger import Ledger
@@ -154,18 +154,21 @@ class Desk:
         stops: Interrupter | None = None,
         announce: Announce | None = None,
         with_ledger: bool = True,
+        force: Force | None = None,
     ) -> Summary:
         stops = stops or Interrupter()
         client: Any = Interrupted(self.bronze, stops, ["copy_object"])
-        way = ByCopying(Copier(client, prefix), self.bronze, announce)
+        way = ByCopying(Copier(client, prefix), self.bronze, announce, force)
         ledger = self.ledger(stops) if with_ledger else None
         summary, place = Replay(self.bronze, ledger, way, self.bronze.origin_etag, jobs=1).run(request)
         assert place is None
         return summary
 
-    def replay_by_sending(self, request: ReplayRequest = EVERYTHING, stops: Interrupter | None = None) -> Summary:
+    def replay_by_sending(
+        self, request: ReplayRequest = EVERYTHING, stops: Interrupter | None = None, force: Force | None = None
+    ) -> Summary:
         stops = stops or Interrupter()
-        way = BySending(self.planner(stops), self.bronze)
+        way = BySending(self.planner(stops), self.bronze, force)
         summary, place = Replay(self.bronze, self.ledger(stops), way, self.bronze.origin_etag, jobs=1).run(request)
         assert place is None
         return summary

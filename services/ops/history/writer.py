@@ -27,7 +27,7 @@ from services.shared.identities import HISTORY_LOTS, HISTORY_OBJECTS, HistoryKey
 from services.shared.ledger.archive import MAX_BATCH_BYTES, Batch, Entry
 from services.shared.ledger.items import pack
 from services.shared.ledger.ledger import Ledger, OpenEntry
-from services.shared.ledger.records import LeaseHeld, Lot
+from services.shared.ledger.records import LeaseHeld, LeaseLost, Lot
 
 Watch = Callable[[str, int], None]  # what is being written, and how many so far
 DAY_MS = 86_400_000
@@ -200,8 +200,8 @@ def archive(
         archiver.run()
     except OutOfTime:
         archiver.done.complete = False
-    except LeaseHeld as held:
-        archiver.done.complete, archiver.done.busy = False, str(held)
+    except (LeaseHeld, LeaseLost) as other:
+        archiver.done.complete, archiver.done.busy = False, str(other)
     return archiver.done
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from local.ministack import ROOT
 
-SMELT = ["-m", "services.ops.cli"]
+SMELT = ["-m", "workbench.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
-    [*SMELT, "reconcile", "--help"],
-    [*SMELT, "replay", "--help"],
     [*SMELT, "history", "--help"],
     [*SMELT, "history", "archive", "--help"],
+    [*SMELT, "reconcile", "--help"],
+    [*SMELT, "replay", "--help"],
     [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
     [*SMELT, "retract", "--help"],
@@ -30,6 +30,9 @@ SCREENS = [
     [*SMELT, "dlq", "drop", "--help"],
     [*SMELT, "redrive", "--help"],
     [*SMELT, "status", "--help"],
+    [*SMELT, "try", "--help"],
+    [*SMELT, "infer", "--help"],
+    [*SMELT, "query", "--help"],
     [*SMELT, "contracts", "--help"],
     [*SMELT, "contracts", "check", "--help"],
     [*SMELT, "contracts", "number", "--help"],

@@ -46,7 +46,7 @@ def test_an_error_comes_behind_the_results_before_it_and_nothing_new_is_begun() 
             raise ValueError("three")
         return number
 
-    got = []
+    got: list[int] = []
     with pytest.raises(ValueError, match="three"):
         got.extend(in_order(failing, range(1000), 1))
     assert len(begun) < 10
