@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
@@ -37,3 +37,10 @@ def queue_planner(
         send_ten(sqs, queue_url, bodies, deadline)
 
     return Planner(ledger, bronze_bucket, unit_bytes_of(os.environ), send, copies.origin_etag)
+
+
+def messages_waiting(sqs: SQSClient, queue_url: str) -> int:
+    """About how many messages of the queue nobody has received yet."""
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    told = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return sum(int(told.get(name, 0)) for name in names)

@@ -23,7 +23,7 @@ from typing import Any, Self, TypeVar
 
 from services.ops.grid import LOTS_PER_READ, Slice, batched, look_at, slices
 from services.shared.aws import FAILURES
-from services.shared.deadline import Deadline
+from services.shared.deadline import Deadline, OutOfTime
 from services.shared.errors import Terminal
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake
@@ -50,6 +50,7 @@ class Swept:
     files_deleted: int = 0
     refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
     rewrites: int = 0  # that somebody left, and that are finished or undone now
+    finished: bool = True  # False: time was over first; the next run goes on there
     elsewhere: list[str] = field(default_factory=list)  # lots none of whose committed files are in this bucket
     unreadable: list[str] = field(default_factory=list)  # items of the ledger that were passed over, and why
 
@@ -102,10 +103,14 @@ class Sweep:
         stored = None if self._dry_run else self._ledger.cursors.load(WALK)
         place = Place.from_json(stored)
         self._swept.resumed = stored is not None
-        if place.kind == "object":
-            self._objects(place)
-            place = Place("lot")
-        self._lots(place)
+        try:
+            if place.kind == "object":
+                self._objects(place)
+                place = Place("lot")
+            self._lots(place)
+        except OutOfTime:
+            self._swept.finished = False
+            return self._swept
         if not self._dry_run:
             self._ledger.cursors.clear(WALK)
         return self._swept
@@ -215,8 +220,13 @@ class Sweep:
             return []
 
     def _save(self, place: Place) -> None:
+        """
+        Raises:
+            OutOfTime: the next run goes on at this place.
+        """
         if not self._dry_run:
             self._ledger.cursors.save(WALK, place.to_json())
+        self._deadline.check()
 
 
 def sweep(
@@ -227,6 +237,8 @@ def sweep(
     deadline: Deadline = Deadline.endless(),  # noqa: B008 (immutable)
 ) -> Swept:
     """Mark finished objects DONE and delete the files that commits left over, from the stored place to the end.
+
+    With a deadline it ends in time, and the next run goes on there.
 
     Raises:
         ClientError, BotoCoreError: ledger or bucket cannot be read or written; the next run goes on from there.

@@ -93,3 +93,26 @@ class TransformSettings:
             lot_bytes=_number(env, "LOT_BYTES", 128 * MIB, least=MIB),
             max_row_bytes=_number(env, "MAX_ROW_BYTES", 8 * MIB, least=1024),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OpsSettings:
+    """What the operators' functions need to know."""
+
+    bronze_bucket: str
+    silver_bucket: str
+    queue_url: str
+    ledger_table: str
+    ingest_function: str
+    contracts_dir: Path
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            bronze_bucket=_text(env, "BRONZE_BUCKET"),
+            silver_bucket=_text(env, "SILVER_BUCKET"),
+            queue_url=_text(env, "QUEUE_URL"),
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            ingest_function=_text(env, "INGEST_FUNCTION"),
+            contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
+        )

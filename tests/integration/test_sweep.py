@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from services.ops.audit.listings import S3Listings
 from services.ops.cli.app import app
 from services.ops.cli.console import execute
 from services.ops.sweep import WALK, Place, Swept, sweep
+from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
 from services.shared.lake import S3Lake
 from services.shared.ledger import items
@@ -322,3 +324,17 @@ class TestRewrites:
         assert not list(ledger.open_lots())
         assert not lake.files
         assert all(record.refused for record in ledger.find_units(ours.units))
+
+
+def test_a_sweep_ends_in_time_and_the_next_one_goes_on(
+    ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ops.sweep._BATCH", 1)
+    known = [plan(ledger, 1) for _ in range(4)]
+    for one in known:
+        load(ledger, lake, list(one.plan), leftover=True)
+    looks = chain([1.0], repeat(-1.0))  # time is over at the second look at the clock
+    first = sweep(ledger, lake, deadline=Deadline(lambda: next(looks), 0))
+    assert (first.finished, first.done) == (False, 2)
+    second = sweep(ledger, lake)
+    assert (second.finished, second.resumed, second.done, second.files_deleted) == (True, True, 2, 4)

@@ -15,7 +15,7 @@ from services.ops.cli.options import BronzeOption, QueueOption, TableOption
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
-from services.ops.queue_planner import queue_planner
+from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import LONG_QUEUE, OLDER_THAN, WALK, Found, Reconciled, Repair, Scope, reconcile
 from services.shared.aws import aws_client
 from services.shared.ledger.ledger import Ledger
@@ -103,13 +103,6 @@ def reconcile_pipeline(
         show_json(_as_document(found, dry_run, bool(place), waiting))
     else:
         _show(found, dry_run, waiting)
-
-
-def messages_waiting(sqs: Any, queue_url: str) -> int:
-    """About how many messages of the queue nobody has received yet."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    told = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
-    return sum(int(told.get(name, 0)) for name in names)
 
 
 def _walk(scope: Scope, bucket: str) -> str:

@@ -73,7 +73,12 @@ class Copier:
         try:
             if source.size <= self._single_bytes:
                 self._client.copy_object(
-                    Bucket=source.bucket, Key=key, Metadata=metadata, MetadataDirective="REPLACE", **pinned
+                    Bucket=source.bucket,
+                    Key=key,
+                    Metadata=metadata,
+                    MetadataDirective="REPLACE",
+                    TaggingDirective="REPLACE",  # none: copying them would need rights of its own
+                    **pinned,
                 )
             else:
                 self._copy_in_parts(source, key, metadata, pinned)

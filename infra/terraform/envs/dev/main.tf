@@ -30,6 +30,18 @@ module "platform" {
   artifacts_bucket_enabled  = var.artifacts_bucket_enabled
   operator_policies_enabled = var.operator_policies_enabled
 
+  ops = {
+    enabled                       = var.ops_enabled
+    workflow_id                   = var.ops_workflow_id
+    reserved_concurrency          = var.ops_reserved_concurrency
+    schedule_enabled              = var.ops_schedule_enabled
+    schedule_expression           = var.ops_schedule_expression
+    schedule_input                = var.ops_schedule_input
+    sweep_schedule_expression     = var.ops_sweep_schedule_expression
+    archive_schedule_expression   = var.ops_archive_schedule_expression
+    reconcile_schedule_expression = var.ops_reconcile_schedule_expression
+  }
+
   pipeline = {
     silver_bucket_name                 = var.silver_bucket_name
     images                             = var.images

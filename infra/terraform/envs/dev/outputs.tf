@@ -13,6 +13,11 @@ output "artifacts_bucket" {
   value       = module.platform.artifacts_bucket
 }
 
+output "ops_state_machine_arn" {
+  description = "The state machine that replays and checks, for starting executions; empty without ops_enabled."
+  value       = try(module.platform.ops.state_machine_arn, "")
+}
+
 output "managed_buckets" {
   description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
   value       = module.platform.managed_buckets

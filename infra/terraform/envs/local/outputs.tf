@@ -82,3 +82,8 @@ output "dashboard_url" {
   description = "The dashboard's page in the console; empty without observability_enabled."
   value       = module.platform.pipeline.dashboard_url
 }
+
+output "ops_state_machine_arn" {
+  description = "The state machine that replays and checks, for starting executions; empty without ops_enabled."
+  value       = try(module.platform.ops.state_machine_arn, "")
+}

@@ -65,6 +65,11 @@ output "arns" {
   }
 }
 
+output "bronze_key_arn" {
+  description = "The customer managed key of the objects in Bronze; empty where there is none."
+  value       = local.bronze_key_arn
+}
+
 output "functions" {
   description = "Function -> its name, ARN, log group, and its role's name and ARN."
   value = {

@@ -3,6 +3,11 @@ output "pipeline" {
   value       = module.pipeline
 }
 
+output "ops" {
+  description = "The outputs of modules/workflow_ops; null without it."
+  value       = one(module.ops)
+}
+
 output "artifacts_bucket" {
   description = "The bucket for what jobs run; empty without artifacts_bucket_enabled."
   value       = var.artifacts_bucket_enabled ? module.artifacts[0].name : ""

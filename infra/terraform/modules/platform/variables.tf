@@ -92,3 +92,20 @@ variable "pipeline" {
     existing_ingest_failures_queue_arn = optional(string)
   })
 }
+
+variable "ops" {
+  description = "The variables of modules/workflow_ops besides the shared ones and those of the pipeline; enabled: whether there is such a part."
+  type = object({
+    enabled                       = optional(bool, false)
+    workflow_id                   = optional(string)
+    reserved_concurrency          = optional(map(number))
+    schedule_enabled              = optional(bool)
+    schedule_expression           = optional(string)
+    schedule_input                = optional(any)
+    sweep_schedule_expression     = optional(string)
+    archive_schedule_expression   = optional(string)
+    reconcile_schedule_expression = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
