@@ -18,6 +18,11 @@ output "managed_buckets" {
   value       = module.platform.managed_buckets
 }
 
+output "quarantine_expiry_days" {
+  description = "Days after which the bucket's lifecycle deletes files of quarantine; 0: never."
+  value       = module.platform.pipeline.quarantine_expiry_days
+}
+
 output "queue_url" {
   description = "The queue between ingest and transform."
   value       = module.platform.pipeline.queue_url

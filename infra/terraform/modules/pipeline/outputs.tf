@@ -13,6 +13,11 @@ output "managed_buckets" {
   value       = concat(module.bronze[*].name, [module.silver.name])
 }
 
+output "quarantine_expiry_days" {
+  description = "Days after which the bucket's lifecycle deletes files of quarantine; 0: never."
+  value       = var.quarantine_expiry_days
+}
+
 output "queue_url" {
   description = "The queue between ingest and transform."
   value       = local.queue.url
