@@ -217,6 +217,13 @@ class TestByCopy:
         assert world.sent() == []
 
 
+class TestDestination:
+    def test_copies_of_copies_must_not_go_where_they_would_be_copied_again(self, capsys: Output) -> None:
+        names = ["--bucket", "bronze-bucket", "--prefix", "bronze/replay/1/", "--dest-prefix", "bronze/replay/1/again"]
+        assert execute(replay_via_s3_copy, names) == 2
+        assert "the copies would be copied again and again" in " ".join(capsys.readouterr().err.split())
+
+
 class TestBySending:
     def test_the_command_of_the_guide_plans_and_sends_what_is_missing(
         self, world: World, half: BronzeObject, capsys: Output

@@ -25,7 +25,7 @@ from services.ops.history.reader import History
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
 from services.ops.replay.copying import COPY_SECONDS, Copier
-from services.ops.replay.planning import ReplayRequest, Verdict
+from services.ops.replay.planning import Candidate, ReplayRequest, Verdict
 from services.ops.replay.running import (
     DEFAULT_JOBS,
     ByCopying,
@@ -37,12 +37,13 @@ from services.ops.replay.running import (
     Result,
     Summary,
     Way,
+    check_readable,
     checked_destination,
 )
 from services.ops.rewrite.retraction import Retraction
 from services.shared.aws import aws_client
 from services.shared.deadline import Deadline
-from services.shared.identities import ObjectId
+from services.shared.identities import CopyKey
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.planning.copies import S3Copies
@@ -207,6 +208,11 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
             "No way given: pass --queue-url and --table (or set QUEUE_URL and LEDGER_TABLE) to send units, or "
             "--dest-prefix bronze/replay/<name of the run> to make copies."
         )
+    if destination and CopyKey.is_copy(asked.prefix) and f"{destination}/".startswith(asked.prefix):
+        raise OperatorError(
+            f"--dest-prefix is {destination!r}, which lies in what is to be copied, {asked.prefix!r}: the copies would "
+            "be copied again and again. Choose another name of the run, or a longer --prefix."
+        )
     _check_force(asked, table)
     request = ReplayRequest(asked.prefix, asked.start, asked.end, asked.force is not None)
     try:
@@ -274,10 +280,11 @@ def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history)
     one_at_a_time = Lock()
 
-    def retract_and_reopen(id_: ObjectId) -> None:
+    def retract_and_reopen(candidate: Candidate) -> None:
         with one_at_a_time:
-            retraction.run(id_, Deadline.endless())
-            ledger.objects.reopen(id_, planner_bytes)
+            check_readable(lake, candidate.source)
+            retraction.run(candidate.origin, Deadline.endless())
+            ledger.objects.reopen(candidate.origin, planner_bytes)
 
     return retract_and_reopen
 
@@ -350,6 +357,8 @@ _WOULD = {
 _ADVICE = {
     Done.NOT_ANNOUNCED: "ingest has never seen these: pass --ingest <function>, or run `smelt reconcile`",
     Done.KEY_TOO_LONG: "no room for the key of a copy: send these to the queue with scripts/replay_from_s3.py",
+    Done.NOT_COPYABLE: "archived, or encrypted with a key that may not be used here: restore them, or get access",
+    Done.UNREADABLE: "their bytes cannot be read now, so their rows were left in Silver and quarantine",
     Done.COPIED_BEFORE: "copied by an earlier run: to copy them once more, use another --dest-prefix",
 }
 
@@ -374,7 +383,10 @@ def _show(asked: _Asked, destination: str, with_ledger: bool, summary: Summary) 
         if not asked.dry_run and summary.number(done):
             show(f"{summary.number(done):,} {done}: {advice}", style="yellow")
     if not with_ledger:
-        show("Without --table nothing was looked up: ingest skips what is committed.")
+        show(
+            "Without --table nothing was looked up: ingest skips what is committed, and rejects copies of what it has "
+            "never seen (unknown_origin). Pass --table and --ingest to announce those, or run `smelt reconcile`."
+        )
 
 
 def _line(result: Result, dry_run: bool) -> str:
