@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Annotated, Any
 
@@ -50,6 +50,8 @@ from services.shared.planning.copies import S3Copies
 from services.shared.settings import unit_bytes_of
 
 MAX_JOBS = 256
+# An older run's place is forgotten: what lies before it may have changed. Not with --force, which would load it again.
+_PLACE_HOLDS = timedelta(days=1)
 _SHOWN = 20  # objects that are listed on a screen
 
 _Bucket = Annotated[str, typer.Option("--bucket", envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
@@ -240,7 +242,7 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
     if asked.as_json:
         show_json(_as_document(asked, destination, resumed, summary))
     else:
-        _show(asked, destination, bool(ledger), summary)
+        _show(asked, destination, bool(ledger), resumed, summary)
     finish(all_right=asked.dry_run or summary.all_right)
 
 
@@ -305,7 +307,7 @@ def _run(replay: Replay, request: ReplayRequest, ledger: Ledger | None, walk: st
     place: dict[str, Any] | None = None
     keep: Callable[[Any], None] = _forget
     if walk and ledger is not None:
-        place = ledger.cursors.load(walk)
+        place = ledger.cursors.load(walk, None if request.force else _PLACE_HOLDS)
         keep = _keeper(ledger, walk)
     resumed = str(place["after"]) if place else ""
     if resumed:
@@ -363,7 +365,7 @@ _ADVICE = {
 }
 
 
-def _show(asked: _Asked, destination: str, with_ledger: bool, summary: Summary) -> None:
+def _show(asked: _Asked, destination: str, with_ledger: bool, resumed: str, summary: Summary) -> None:
     for result in summary.listed[:_SHOWN]:
         show(_line(result, asked.dry_run))
     if len(summary.listed) > _SHOWN:
@@ -382,6 +384,8 @@ def _show(asked: _Asked, destination: str, with_ledger: bool, summary: Summary) 
     for done, advice in _ADVICE.items():
         if not asked.dry_run and summary.number(done):
             show(f"{summary.number(done):,} {done}: {advice}", style="yellow")
+    if resumed and asked.force is None:
+        show("Only what the earlier run had left was looked at: run this again to look at everything.")
     if not with_ledger:
         show(
             "Without --table nothing was looked up: ingest skips what is committed, and rejects copies of what it has "
