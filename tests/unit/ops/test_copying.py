@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -37,13 +37,15 @@ class RefusingS3:
             raise ClientError({"Error": {"Code": refusal[0], "Message": refusal[1]}}, "CopyObject")
 
 
+@dataclass
 class Bronze:
-    """A listing of three objects."""
+    """A listing of three objects, and of copies."""
 
-    bucket = "bronze-bucket"
+    copies: list[BronzeObject] = field(default_factory=list)
+    bucket: str = "bronze-bucket"
 
     def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
-        yield [one for one in SOURCES if one.key.startswith(prefix) and one.key > after]
+        yield [one for one in [*SOURCES, *self.copies] if one.key.startswith(prefix) and one.key > after]
 
     versions = objects
 
@@ -51,9 +53,10 @@ class Bronze:
         return source
 
 
-def replay(s3: RefusingS3) -> Any:
-    way = ByCopying(Copier(s3, RUN), Bronze())  # type: ignore[arg-type]
-    return Replay(Bronze(), None, way, jobs=1).run(ReplayRequest("bronze/"))[0]
+def replay(s3: RefusingS3, bronze: Bronze | None = None) -> Any:
+    bronze = bronze or Bronze()
+    way = ByCopying(Copier(s3, RUN), bronze)  # type: ignore[arg-type]
+    return Replay(bronze, None, way, jobs=1).run(ReplayRequest("bronze/"))[0]
 
 
 def test_tags_are_not_copied_since_that_needs_rights_that_operators_do_not_have() -> None:
@@ -85,3 +88,13 @@ def test_an_object_that_s3_does_not_copy_does_not_stop_the_others(code: str, mes
 def test_a_refusal_that_every_object_would_meet_stops_the_replay() -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         replay(RefusingS3({SOURCES[0].key: ("AccessDenied", "Access Denied")}))
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(1, 0), (0, 3)], ids=["later", "in the same second"])
+def test_copies_with_other_etags_as_sse_kms_gives_are_known_by_their_time(seconds: int, again: int) -> None:
+    copies = [
+        replace(one, key=f"{RUN}/{one.key}", etag="f" * 32, created=one.created + timedelta(seconds=seconds))
+        for one in SOURCES
+    ]
+    s3 = RefusingS3()
+    assert replay(s3, Bronze(copies)).number(Done.COPIED) == len(s3.asked) == again
