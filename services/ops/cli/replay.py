@@ -50,8 +50,7 @@ from services.shared.planning.copies import S3Copies
 from services.shared.settings import unit_bytes_of
 
 MAX_JOBS = 256
-# An older run's place is forgotten: what lies before it may have changed. Not with --force, which would load it again.
-_PLACE_HOLDS = timedelta(days=1)
+_PLACE_HOLDS = timedelta(days=1)  # what lies before an older run's place may have changed
 _SHOWN = 20  # objects that are listed on a screen
 
 _Bucket = Annotated[str, typer.Option("--bucket", envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
@@ -212,8 +211,8 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         )
     if destination and CopyKey.is_copy(asked.prefix) and f"{destination}/".startswith(asked.prefix):
         raise OperatorError(
-            f"--dest-prefix is {destination!r}, which lies in what is to be copied, {asked.prefix!r}: the copies would "
-            "be copied again and again. Choose another name of the run, or a longer --prefix."
+            f"--dest-prefix is {destination!r}, inside of --prefix {asked.prefix!r}: the copies would be copied again "
+            "and again. Choose another name of the run, or a longer --prefix."
         )
     _check_force(asked, table)
     request = ReplayRequest(asked.prefix, asked.start, asked.end, asked.force is not None)
