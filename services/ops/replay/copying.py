@@ -54,6 +54,15 @@ class Copier:
         """Where the copy of an origin goes."""
         return str(CopyKey(self.prefix, origin.key))
 
+    def check_key(self, origin: ObjectId) -> None:
+        """
+        Raises:
+            KeyTooLong: the copy's key would be longer than S3 allows.
+        """
+        size = len(self.key_of(origin).encode())
+        if size > MAX_KEY_BYTES:
+            raise KeyTooLong(f"{origin}: its copy would have a key of {size:,} bytes; S3 takes 1,024")
+
     def copy(self, source: BronzeObject, origin: ObjectId) -> None:
         """Copy what was listed as a request to finish `origin`. Safe to repeat.
 
@@ -63,8 +72,7 @@ class Copier:
             ClientError, BotoCoreError: S3 refuses, or does not answer.
         """
         key = self.key_of(origin)
-        if len(key.encode()) > MAX_KEY_BYTES:
-            raise KeyTooLong(f"{origin}: its copy would have a key of {len(key.encode()):,} bytes; S3 takes 1,024")
+        self.check_key(origin)
         pinned: Any = {
             "CopySource": {"Bucket": source.bucket, "Key": source.key},
             "CopySourceIfMatch": f'"{source.etag}"',

@@ -128,9 +128,12 @@ class ByCopying:
                 return Result(candidate, Done.CHANGED)
             self.announce(source)
             return Result(candidate, Done.ANNOUNCED)
-        if candidate.verdict is Verdict.FORCED:
-            _forced(self.force, candidate)
         try:
+            if candidate.verdict is Verdict.FORCED:  # no row leaves that cannot come back
+                self.copier.check_key(candidate.origin)
+                if self.listing.pinned(candidate.source) is None:
+                    return Result(candidate, Done.CHANGED)
+                _forced(self.force, candidate)
             self.copier.copy(candidate.source, candidate.origin)
         except SourceChanged:
             return Result(candidate, Done.CHANGED)
@@ -149,13 +152,13 @@ class BySending:
 
     def handle(self, candidate: Candidate, deadline: Deadline) -> Result:
         deadline.check()
-        if candidate.verdict is Verdict.FORCED:
-            _forced(self.force, candidate)
         source: BronzeObject | None = candidate.source
-        if candidate.verdict is Verdict.NEVER_ANNOUNCED:
+        if candidate.verdict in (Verdict.NEVER_ANNOUNCED, Verdict.FORCED):  # the version read before may be gone
             source = self.listing.pinned(candidate.source)
         if source is None:
             return Result(candidate, Done.CHANGED)
+        if candidate.verdict is Verdict.FORCED:
+            _forced(self.force, candidate)
         try:
             planned = self._plan(candidate, source, deadline)
         except (LeaseHeld, LeaseLost):
