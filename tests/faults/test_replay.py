@@ -420,3 +420,24 @@ def test_a_forced_replay_that_is_killed_at_any_call_is_finished_by_the_next(
         desk.replay_by_sending(FORCED, force=forcing(desk))
         desk.deliver()
         desk.check()
+
+
+def test_forced_the_version_that_is_there_now_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version that was loaded may have expired since; the same bytes were uploaded again."""
+    loaded(desk)
+    monkeypatch.setattr(desk.bronze, "pinned", lambda source: replace(source, version_id="the new one"))
+    desk.replay_by_sending(FORCED, force=forcing(desk))
+    found = desk.rig.ledger.find_objects({unit.object.id for unit in desk.rig.units})
+    assert {known.source.version_id for known in found} == {"the new one"}
+    desk.deliver()
+    desk.check()
+
+
+def test_forced_no_row_leaves_that_could_not_come_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded(desk)
+    too_long = desk.replay_by_copy(FORCED, prefix=f"bronze/replay/{'x' * 990}", force=forcing(desk))
+    assert too_long.objects == {(Verdict.FORCED, Done.KEY_TOO_LONG): 2}
+    monkeypatch.setattr(desk.bronze, "pinned", lambda _source: None)  # it was deleted after it was listed
+    for run in (desk.replay_by_copy, desk.replay_by_sending):
+        assert run(FORCED, force=forcing(desk)).objects == {(Verdict.FORCED, Done.CHANGED): 2}
+    desk.check()

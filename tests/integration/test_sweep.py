@@ -289,7 +289,7 @@ class TestRewrites:
 
     def test_replaced_files_are_deleted_once_a_rewrite_is_finished(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, new = self.rewriting(ledger, lake, 60)
-        ledger.rewrites.finish(ours, [LotFile(new, 1, 3, lake.etag(new))], [Counts(1, 1, 0)], [])
+        ledger.rewrites.finish_rewriting(ours, [LotFile(new, 1, 3, lake.etag(new))], [Counts(1, 1, 0)], [])
         assert len(lake.files) == 2
         assert sweep(ledger, lake, dry_run=True).files_deleted == 1
         assert sweep(ledger, lake).files_deleted == 1
@@ -298,7 +298,7 @@ class TestRewrites:
 
     def test_a_lot_without_units_is_closed_with_its_last_file(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, _ = self.rewriting(ledger, lake, 60)
-        ledger.rewrites.finish(ours, [], [], ours.units)
+        ledger.rewrites.finish_rewriting(ours, [], [], ours.units)
         sweep(ledger, lake)
         assert not lake.files
         assert not list(ledger.open_lots())

@@ -140,8 +140,10 @@ class ByCopying:
             self.announce(source)
             return Result(candidate, Done.ANNOUNCED)
         try:
-            if candidate.verdict is Verdict.FORCED:
-                self.copier.checked_key_of(candidate.origin)  # before anything leaves Silver
+            if candidate.verdict is Verdict.FORCED:  # no row leaves that cannot come back
+                self.copier.checked_key_of(candidate.origin)
+                if self.listing.pinned(candidate.source) is None:
+                    return Result(candidate, Done.CHANGED)
                 _forced(self.force, candidate)
             self.copier.copy(candidate.source, candidate.origin)
         except Unreadable:
