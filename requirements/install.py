@@ -131,7 +131,11 @@ def main(arguments: "list[str]") -> int:
         print("error: smelt needs Python 3.11 or newer: run make again with PYTHON=python3.11", file=sys.stderr)
         return FAILED
     smelt = "--smelt" in arguments
-    venv, *locks = [argument for argument in arguments if argument != "--smelt"]
+    names = [argument for argument in arguments if argument != "--smelt"]
+    if len(names) < 2 or any(name.startswith("-") for name in names):
+        print(str(__doc__).strip(), file=sys.stderr)
+        return FAILED
+    venv, *locks = names
     try:
         install(Environment(ROOT / venv), [ROOT / lock for lock in locks], smelt, _take_turn())
     except KeyboardInterrupt:
