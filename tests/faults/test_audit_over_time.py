@@ -94,7 +94,8 @@ def test_the_verdicts_are_the_same_before_and_after_expiry(rig: Rig, history: Me
 def test_items_may_expire_in_any_order(rig: Rig, history: MemoryHistory) -> None:
     before = told(audited(rig, history))
     run_archive(rig, history)
-    names = [item["pk"]["S"] for item in rig.dynamodb.scan(TableName=rig.table)["Items"] if "expires_at" in item]
+    pages = rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table)
+    names = [item["pk"]["S"] for page in pages for item in page["Items"] if "expires_at" in item]
     assert len(names) > 3
     for name in names:
         rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": {"S": name}})

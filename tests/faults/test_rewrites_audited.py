@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from local.stack import Clients, create_ledger
 from services.ops.audit.accounts import Outcome
 from services.ops.audit.audit import Audit, audit
 from services.ops.audit.findings import Code
@@ -65,13 +63,13 @@ def fixed(contracts: dict[str, Contract]) -> dict[str, Contract]:
 
 
 @pytest.fixture
-def loaded(clients: Clients, contracts: dict[str, Contract]) -> Callable[[], tuple[Rig, BronzeObject]]:
+def loaded(
+    new_ledger: Callable[[], tuple[Any, str]], contracts: dict[str, Contract]
+) -> Callable[[], tuple[Rig, BronzeObject]]:
     """A lot with a bad file and a good one, on a table of its own: the audit reads all of it."""
 
     def make() -> tuple[Rig, BronzeObject]:
-        table = f"audited-{uuid.uuid4().hex[:12]}"
-        create_ledger(clients.dynamodb, table)
-        rig = Rig(clients.dynamodb, table, contracts, unit_bytes=300)
+        rig = Rig(*new_ledger(), contracts, unit_bytes=300)
         bad, _ = a_bad_file_and_a_good_one(rig)
         rig.deliver(rig.units)
         for source in {unit.object.id for unit in rig.units}:
