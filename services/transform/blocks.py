@@ -69,17 +69,27 @@ class Form(StrEnum):
     REST_OF_FLAT = "rest_of_flat"  # the same among elements that are FLAT
     LOST = "lost"  # the array is broken here: look for an element with which it goes on
     AFTER_ARRAY = "after_array"  # the byte after the closing bracket
+    DOCUMENTS = "documents"  # a document starts here: nothing but blanks need be between one and the next
+    REST_OF_DOCUMENT = "rest_of_document"  # the document that starts here has been reported as over-long
+    LOST_DOCUMENTS = "lost_documents"  # damage that has been reported as over-long: look for the next document
 
 
 class Position(NamedTuple):
-    """Where reading can go on: an offset in bytes of the (decompressed) object, and what is there."""
+    """Where reading can go on: an offset in bytes of the (decompressed) object, and what is there.
+
+    `in_line` says that it is inside of a line, and that what begins there ends with that line. `document` is the offset
+    of the document whose rows are being read, where it holds them in an array (-1: none does).
+    """
 
     offset: int
     form: Form
+    in_line: bool = False
+    document: int = -1
 
     def to_list(self) -> list[int | str]:
-        """The position as plain values, `[offset, form]`, for the ledger."""
-        return [self.offset, self.form.value]
+        """The position as plain values, for the ledger: `[offset, form]`, and `[in_line, document]` where they matter."""
+        inside: list[int | str] = [int(self.in_line), self.document]
+        return [self.offset, self.form.value, *(inside if self.in_line or self.document >= 0 else ())]
 
     @classmethod
     def from_list(cls, values: object) -> Self:
@@ -88,9 +98,18 @@ class Position(NamedTuple):
         Raises:
             ValueError: the values are not a position.
         """
+        number = int | Decimal
         match values:
-            case [offset, str(form)] if isinstance(offset, int | Decimal) and offset >= 0:
+            case [offset, str(form)] if isinstance(offset, number) and offset >= 0:
                 return cls(int(offset), Form(form))
+            case [offset, str(form), in_line, document] if (
+                isinstance(offset, number)
+                and 0 <= offset
+                and in_line in (0, 1)
+                and isinstance(document, number)
+                and -1 <= document <= offset
+            ):
+                return cls(int(offset), Form(form), bool(in_line), int(document))
             case _:
                 raise ValueError(f"not a reading position: {values!r} (expected [offset, form])")
 

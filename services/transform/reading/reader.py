@@ -1,4 +1,4 @@
-"""From a unit to its rows' bytes: ranges, decompression, and what the content is (lines, an array, one document).
+"""From a unit to its rows' bytes: ranges, decompression, and what the content is (lines, an array, documents).
 
 A unit owns the rows that start in its range. Everything streams: memory and time are bounded by the bytes read, and
 reading can go on behind any piece. This module does not look into rows.
@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
-import numpy as np
-
 from services.shared.lake import ByteStream, Lake
 from services.shared.units import BronzeObject, Unit
-from services.transform.blocks import Check, Form, Piece, Position, RowBlock, no_check
+from services.transform.blocks import Check, Form, Piece, Position, no_check
 from services.transform.reading.content import HEAD_BYTES, Kind, content_of
 from services.transform.reading.decompress import Decompressed, UnreadableUnit
+from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
-from services.transform.reading.lines import LineReader
-from services.transform.reading.window import BLANKS, STEP_BYTES, Window
+from services.transform.reading.lines import LineReader, line_window
+from services.transform.reading.window import STEP_BYTES, Window
 
 __all__ = ["BLOCK_BYTES", "UnitReader", "UnreadableUnit"]
 
@@ -53,7 +52,7 @@ class UnitReader:
             yield from self._read_object(unit, start, check)
 
     def _first_unit_owns_all(self, unit: Unit, check: Check) -> bool:
-        """Whether the object is an array or one document, which cannot be cut without reading it."""
+        """Whether the object is an array or documents, which cannot be cut without reading them."""
         with closing(_Continued(self._lake, unit.object, 0, HEAD_BYTES)) as raw:
             return content_of(Window(raw, 0, check), self.max_row).kind is not Kind.LINES
 
@@ -61,7 +60,7 @@ class UnitReader:
         """All rows of an object, or those from a position on."""
         codec = unit.object.bronze_key.codec
         # Elements are read from the byte before them on, see `ArrayReader`.
-        offset = 0 if start is None else max(start.offset - (start.form not in _OF_LINES), 0)
+        offset = 0 if start is None else max(start.offset - (start.form in _OF_ARRAYS), 0)
         skipped = 0 if codec else min(offset, unit.object.size - 1)
         with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
             window = Window(Decompressed(raw, codec, unit, check) if codec else raw, skipped, check)
@@ -74,10 +73,9 @@ class UnitReader:
     def _from_start(self, window: Window) -> Iterator[Piece]:
         content = content_of(window, self.max_row)
         match content.kind:
-            case Kind.DOCUMENT:
-                yield _document(window)
-            case Kind.LINES:
-                yield from self._go_on(window, Position(window.base, Form.LINES))
+            case Kind.LINES | Kind.DOCUMENTS:
+                form = Form.LINES if content.kind is Kind.LINES else Form.DOCUMENTS
+                yield from self._go_on(window, Position(window.base, form))
             case _:
                 start = Position(window.base + 1, Form.ARRAY)
                 if content.damage:
@@ -88,8 +86,13 @@ class UnitReader:
 
     def _go_on(self, window: Window, start: Position) -> Iterator[Piece]:
         form = start.form
-        lines = LineReader(window, self.max_row, self._block)
-        if form not in _OF_LINES:
+        lines = self._lines(window)
+        if start.in_line:
+            yield from self._documents_of_line(line_window(window), form)
+            form = Form.LINES
+        elif form in _OF_DOCUMENTS:
+            yield from self._documents(window, form)
+        elif form in _OF_ARRAYS:
             if window.base == start.offset:
                 window.prepend()
             array = ArrayReader(window, self.max_row, self._block)
@@ -102,26 +105,35 @@ class UnitReader:
     def _read_range(self, unit: Unit, start: Position | None, check: Check) -> Iterator[Piece]:
         """Lines of a plain object. The byte before the range tells whether a row starts right at its start."""
         first = max(unit.start - 1, 0) if start is None else start.offset
-        if first >= unit.end:
+        is_in_line = start is not None and start.in_line
+        if first >= unit.end and not is_in_line or first >= unit.object.size:
             return
-        with closing(_Continued(self._lake, unit.object, first, unit.end)) as raw:
+        with closing(_Continued(self._lake, unit.object, first, max(unit.end, first + 1))) as raw:
             window, end = Window(raw, first, check), unit.end
             if start is None and unit.start == 0:
                 window.skip_byte_order_mark()  # the first line is behind it, even where the range is not
                 end = max(end, window.base + 1)
-            lines = LineReader(window, self.max_row, self._block, end)
-            if start.form is Form.REST_OF_LINE if start else unit.start:
+            lines = self._lines(window, end)
+            if start and start.in_line:
+                yield from self._documents_of_line(line_window(window), start.form)
+            elif start.form is Form.REST_OF_LINE if start else unit.start:
                 lines.skip_rest_of_line()
             yield from lines.read()
 
+    def _lines(self, window: Window, end: int | None = None) -> LineReader:
+        return LineReader(window, self.max_row, self._block, self._documents_of_line, end)
+
+    def _documents(self, window: Window, form: Form) -> Iterator[Piece]:
+        return DocumentReader(window, self.max_row, self._block).read(form)
+
+    def _documents_of_line(self, line: Window, form: Form = Form.DOCUMENTS) -> Iterator[Piece]:
+        for piece in self._documents(line, form):
+            yield piece._replace(after=piece.after and piece.after._replace(in_line=True))
+
 
 _OF_LINES = (Form.LINES, Form.REST_OF_LINE)
-
-
-def _document(window: Window) -> Piece:
-    base, text = window.base, window.take(len(window.data))
-    bounds = np.array([[0], [len(text.rstrip(BLANKS))]], dtype=np.int64)
-    return Piece(RowBlock(text, bounds[0], bounds[1], base), Position(base + len(text), Form.LINES))
+_OF_DOCUMENTS = (Form.DOCUMENTS, Form.REST_OF_DOCUMENT, Form.LOST_DOCUMENTS)
+_OF_ARRAYS = frozenset(Form) - {*_OF_LINES, *_OF_DOCUMENTS}
 
 
 class _Continued:

@@ -45,6 +45,17 @@ def validate(text: bytes | bytearray | memoryview) -> Verdict:
     return Verdict(Outcome.VALUE)
 
 
+def validate_sequence(text: bytes | bytearray | memoryview) -> Verdict:
+    """Read a text as JSON values, one after the other, with or without blanks between them."""
+    try:
+        _DECODER.decode_lines(text)
+    except RecursionError:
+        return Verdict(Outcome.TOO_DEEP)
+    except msgspec.DecodeError as error:
+        return _verdict(str(error), len(text))
+    return Verdict(Outcome.VALUE)
+
+
 def is_json(text: bytes | bytearray | memoryview) -> bool:
     """Whether the text is one JSON value."""
     return validate(text).outcome is Outcome.VALUE
