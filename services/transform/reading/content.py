@@ -14,10 +14,10 @@ from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.documents import RECORD_SEPARATOR
 from services.transform.reading.next_document import find_document
+from services.transform.reading.signatures import HEAD_BYTES
 from services.transform.reading.strict import Outcome, Verdict, validate
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
 
-HEAD_BYTES = 4096
 _MOST_BLANKS = STEP_BYTES  # an array or a document starts within so many blanks, or the object is lines
 _DEEP = 500  # levels; strict reading gets further, but how far depends on how deep its caller's stack is
 _LOOK_BYTES = 64 * 1024  # behind damage, for what the object is

@@ -12,11 +12,20 @@ from contextlib import closing
 from services.shared.lake import ByteStream, Lake
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Check, Form, Piece, Position, no_check
-from services.transform.reading.content import HEAD_BYTES, Kind, content_of
+from services.transform.reading.content import Kind, content_of
 from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
 from services.transform.reading.lines import LineReader, line_window
+from services.transform.reading.signatures import (
+    COMPRESSED_TWICE,
+    HEAD_BYTES,
+    Foreign,
+    RefusedContent,
+    codec_of,
+    foreign_kind,
+    looks_like_json,
+)
 from services.transform.reading.window import STEP_BYTES, Window
 
 __all__ = ["BLOCK_BYTES", "UnitReader", "UnreadableUnit"]
@@ -43,6 +52,7 @@ class UnitReader:
         Raises:
             ObjectGone: the object's version cannot be read any more.
             UnreadableUnit: its compressed bytes are damaged or cut short.
+            RefusedContent: the object is known not to be JSON, by its first bytes.
             LakeUnavailable: S3 did not answer; try again.
         """
         is_whole_object = (unit.start, unit.end) == (0, unit.object.size)
@@ -52,23 +62,60 @@ class UnitReader:
             yield from self._read_object(unit, start, check)
 
     def _first_unit_owns_all(self, unit: Unit, check: Check) -> bool:
-        """Whether the object is an array or documents, which cannot be cut without reading them."""
-        with closing(_Continued(self._lake, unit.object, 0, HEAD_BYTES)) as raw:
-            return content_of(Window(raw, 0, check), self.max_row).kind is not Kind.LINES
+        """Whether the object is compressed, an array or documents, which cannot be cut without reading them."""
+        with closing(_Continued(self._lake, unit.object, 0, min(HEAD_BYTES, unit.object.size))) as raw:
+            content, codec = self._content(raw, unit, check)
+            return codec is not None or content_of(Window(content, 0, check), self.max_row).kind is not Kind.LINES
 
     def _read_object(self, unit: Unit, start: Position | None, check: Check) -> Iterator[Piece]:
         """All rows of an object, or those from a position on."""
-        codec = unit.object.bronze_key.codec
-        # Elements are read from the byte before them on, see `ArrayReader`.
-        offset = 0 if start is None else max(start.offset - (start.form in _OF_ARRAYS), 0)
-        skipped = 0 if codec else min(offset, unit.object.size - 1)
-        with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
-            window = Window(Decompressed(raw, codec, unit, check) if codec else raw, skipped, check)
-            window.skip(offset - skipped)
+        if start is not None and not self._codec(unit, check):
+            yield from self._read_plain_from(unit, start, check)
+            return
+        with closing(self._lake.open(unit.object, 0, unit.object.size)) as raw:
+            content, _ = self._content(raw, unit, check)
+            window = Window(content, 0, check)
             if start is None:
                 yield from self._from_start(window)
             else:
+                window.skip(_first_byte(start))
                 yield from self._go_on(window, start)
+
+    def _read_plain_from(self, unit: Unit, start: Position, check: Check) -> Iterator[Piece]:
+        skipped = min(_first_byte(start), unit.object.size - 1)
+        with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
+            window = Window(raw, skipped, check)
+            window.skip(_first_byte(start) - skipped)
+            yield from self._go_on(window, start)
+
+    def _codec(self, unit: Unit, check: Check) -> str | None:
+        with closing(self._lake.open(unit.object, 0, min(HEAD_BYTES, unit.object.size))) as raw:
+            return self._content(raw, unit, check, deep=False)[1]
+
+    def _content(
+        self, raw: ByteStream, unit: Unit, check: Check, deep: bool = True
+    ) -> tuple[ByteStream, str | None]:
+        """An object's content, decompressed, and how it is compressed: by its first bytes, whatever its key says.
+
+        Raises:
+            RefusedContent: it is known not to be JSON; of compressed content only where `deep`.
+        """
+        head = _read_head(raw, check)
+        codec, named = codec_of(head), unit.object.bronze_key.codec
+        if codec is None:
+            self._refuse(unit, foreign_kind(head))
+            codec = None if looks_like_json(head) else named
+        stream: ByteStream = _Peeked(head, raw)
+        if codec is None or not deep:
+            return stream, codec
+        unpacked = Decompressed(stream, codec, unit, check)
+        inside = _read_head(unpacked, check)
+        self._refuse(unit, COMPRESSED_TWICE if codec_of(inside) else foreign_kind(inside))
+        return _Peeked(inside, unpacked), codec
+
+    def _refuse(self, unit: Unit, kind: Foreign | None) -> None:
+        if kind:
+            raise RefusedContent(unit.object.id, kind)
 
     def _from_start(self, window: Window) -> Iterator[Piece]:
         content = content_of(window, self.max_row)
@@ -129,6 +176,39 @@ class UnitReader:
     def _documents_of_line(self, line: Window, form: Form = Form.DOCUMENTS) -> Iterator[Piece]:
         for piece in self._documents(line, form):
             yield piece._replace(after=piece.after and piece.after._replace(in_line=True))
+
+
+def _first_byte(start: Position) -> int:
+    """Where reading begins, to go on from a position: elements are read from the byte before them on."""
+    return max(start.offset - (start.form in _OF_ARRAYS), 0)
+
+
+def _read_head(raw: ByteStream, check: Check) -> bytes:
+    head = b""
+    while len(head) < HEAD_BYTES:
+        check()
+        read = raw.read(HEAD_BYTES - len(head))
+        if not read:
+            break
+        head += read
+    return head
+
+
+class _Peeked:
+    """A stream of which the first bytes have been read."""
+
+    def __init__(self, head: bytes, rest: ByteStream) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int) -> bytes:
+        if not self._head:
+            return self._rest.read(size)
+        taken, self._head = self._head[:size], self._head[size:]
+        return taken
+
+    def close(self) -> None:
+        self._rest.close()
 
 
 _OF_LINES = (Form.LINES, Form.REST_OF_LINE)
