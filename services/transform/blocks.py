@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from services.shared.judge.verdicts import JSON_BLANKS
+from services.shared.judge.verdicts import JSON_BLANKS, Reason
 
 Positions = npt.NDArray[np.int64]
 Check = Callable[[], None]  # called from time to time by what takes long; what it raises ends the work
@@ -44,12 +44,14 @@ class BrokenFrame(NamedTuple):
     """Damage of the file's frame, such as an array that is not closed: one quarantine row of its own.
 
     `offset` is a byte of the (decompressed) object at which no row starts. `detail` says what is wrong, and `raw`
-    holds the damaged bytes, cut if they are many; it may be empty.
+    holds the damaged bytes, cut if they are many; it may be empty. A document that has no rows where they should be is
+    one, too, with a reason of its own.
     """
 
     offset: int
     detail: str
     raw: bytes
+    reason: Reason = Reason.BROKEN_FRAME
 
 
 class Form(StrEnum):
@@ -104,7 +106,7 @@ class Position(NamedTuple):
                 return cls(int(offset), Form(form))
             case [offset, str(form), in_line, document] if (
                 isinstance(offset, number)
-                and 0 <= offset
+                and offset >= 0
                 and in_line in (0, 1)
                 and isinstance(document, number)
                 and -1 <= document <= offset

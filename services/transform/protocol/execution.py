@@ -121,7 +121,9 @@ class Execution:
         self.units.append(unit)
         self._tally.by_unit.append(Counts())
         try:
-            for piece in self._worker.reader.read(unit, self._position, self._deadline.check):
+            contract = self._worker.contracts.get(unit.object.bronze_key.dataset)
+            path = contract.rows_path if contract else ()
+            for piece in self._worker.reader.read(unit, self._position, self._deadline.check, path):
                 parsed, size = self._parse(piece, unit)
                 self._rows.add(number, parsed, size)
                 if number and not self.sealed and self._rows.bytes > self._worker.memory_budget:
@@ -170,7 +172,7 @@ class Execution:
         if isinstance(rows, OverlongRow):
             return overlong_row(rows.offset, rows.head, dataset), len(rows.head)
         if isinstance(rows, BrokenFrame):
-            return broken_frame(rows.offset, rows.detail, rows.raw, dataset), len(rows.raw)
+            return broken_frame(rows.offset, rows.detail, rows.raw, dataset, rows.reason), len(rows.raw)
         return self._worker.parser.parse(rows, dataset, created, self._deadline.check), len(rows.data)
 
     def _forget(self, mark: tuple[int, int]) -> None:

@@ -97,7 +97,7 @@ def _content_of(window: Window, size: int, max_row: int) -> Content | None:
 def _follow_each_other(data: bytearray, start: int, following: int) -> bool:
     """Whether an object is over several lines, or what is behind it is another document on the same line."""
     text = data[start:following]
-    next_ = data[following : following + 1]
+    next_ = bytes(data[following : following + 1])
     if not text.startswith(b"{") or next_ in (b",", b"]"):
         return False
     blanks = text[len(text.rstrip(BLANKS)) :]

@@ -19,7 +19,7 @@ import numpy as np
 from services.transform.blocks import Form, OverlongRow, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.lines import OVERLONG_HEAD_BYTES
-from services.transform.reading.next_document import find_document
+from services.transform.reading.next_document import find_document, skip_to_document
 from services.transform.reading.pending import PendingRows, without_leading_blanks
 from services.transform.reading.strict import Outcome, validate, validate_sequence
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window, blanks_end
@@ -172,17 +172,9 @@ class DocumentReader:
 
     def _skip_damage(self) -> None:
         """Leave behind everything up to the next document."""
-        while True:
-            self._window.drop(self._at)
-            self._at = 0
-            self._window.fill(self._reach)
-            if not self._window.data:
-                return
-            found = find_document(self._window, 0, 0, self._reach)
-            if found >= 0:
-                self._at = found
-                return
-            self._at = min(self._reach, len(self._window.data))
+        self._window.drop(self._at)
+        self._at = 0
+        skip_to_document(self._window, self._reach)
 
     def _need(self, size: int) -> None:
         if len(self._window.data) < size:

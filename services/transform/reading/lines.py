@@ -83,6 +83,17 @@ class LineReader:
             else:
                 yield from self._pieces(window.take(end or len(window.data)), base)
 
+    def read_each(self) -> Iterator[Piece]:
+        """What `read_line` finds in each line that starts before `end`."""
+        window = self._window
+        while self._end is None or window.base < self._end:
+            window.fill(STEP_BYTES if self._end is None else min(STEP_BYTES, self._end - window.base))
+            if not window.data:
+                return
+            yield from self._read_line(line_window(window))
+            window.fill(1)
+            window.drop(1)  # the newline
+
     def skip_rest_of_line(self) -> None:
         """Go on behind the line that the window is in."""
         self._window.skip_line(self._end)

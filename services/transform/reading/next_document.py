@@ -20,19 +20,21 @@ _ANY_OBJECT = re.compile(rb"\{")
 _INSIDE = b",:]}"
 
 
-def find_document(window: Window, start: int, broken: int, reach: int) -> int:
+def find_document(window: Window, start: int, broken: int, reach: int, only_likely: bool = False) -> int:
     """The offset in the window of the next document behind `start`, or -1 where there is none within `reach` of it.
 
     Args:
         start: where the damaged text starts.
         broken: at or behind `start`, the byte that cannot be where it is.
+        only_likely: whether an object that starts at `broken` counts, and none in the middle of a line otherwise.
     """
     limit = start + reach
     _need(window, limit)
     data = window.data
-    pattern = _CANDIDATE if data[start : start + 1] in (b"{", b"[", b'"') else _ANY_OBJECT
+    is_begun = only_likely or bytes(data[start : start + 1]) in (b"{", b"[", b'"')
+    pattern = _CANDIDATE if is_begun else _ANY_OBJECT
     at = max(start + len(data[start:broken].rstrip(BLANKS)) - 1, start)
-    if broken > start and data[broken : broken + 1] == b"{":
+    if (broken > start or only_likely) and data[broken : broken + 1] == b"{":
         behind = _search_behind(window, broken, reach)
         if behind < 0:
             return broken
@@ -47,6 +49,18 @@ def find_document(window: Window, start: int, broken: int, reach: int) -> int:
         if behind < 0:
             return candidate
         at = behind
+
+
+def skip_to_document(window: Window, reach: int) -> None:
+    """Leave behind everything up to the next document."""
+    while True:
+        window.fill(reach)
+        if not window.data:
+            return
+        found = find_document(window, 0, 0, reach)
+        window.drop(found if found >= 0 else min(reach, len(window.data)))
+        if found >= 0:
+            return
 
 
 def _search_behind(window: Window, candidate: int, reach: int) -> int:

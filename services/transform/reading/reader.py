@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
 
 from services.shared.lake import ByteStream, Lake
 from services.shared.units import BronzeObject, Unit
-from services.transform.blocks import Check, Form, Piece, Position, no_check
+from services.transform.blocks import Check, Form, Piece, Position, RowBlock, no_check
 from services.transform.reading.content import Kind, content_of
 from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
+from services.transform.reading.envelope import EnvelopeReader
+from services.transform.reading.joined import joined
 from services.transform.reading.lines import LineReader, line_window
 from services.transform.reading.signatures import (
     COMPRESSED_TWICE,
@@ -31,6 +34,7 @@ from services.transform.reading.window import STEP_BYTES, Window
 __all__ = ["BLOCK_BYTES", "UnitReader", "UnreadableUnit"]
 
 BLOCK_BYTES = 8 * 1024 * 1024
+Path = tuple[str, ...]
 
 
 class UnitReader:
@@ -41,13 +45,20 @@ class UnitReader:
         self.max_row = max_row_bytes
         self._block = block_bytes
 
-    def read(self, unit: Unit, start: Position | None = None, check: Check = no_check) -> Iterator[Piece]:
+    def read(
+        self,
+        unit: Unit,
+        start: Position | None = None,
+        check: Check = no_check,
+        path: Path = (),
+    ) -> Iterator[Piece]:
         """The rows that the unit owns, in order.
 
         Args:
             unit: what to read.
             start: the `after` of a piece of the same unit: reading goes on with exactly the rows behind that piece.
             check: called at least once for each MiB that is read or decompressed; what it raises ends the reading.
+            path: keys that lead to the array that holds the rows in each document; none where a document is a row.
 
         Raises:
             ObjectGone: the object's version cannot be read any more.
@@ -57,9 +68,12 @@ class UnitReader:
         """
         is_whole_object = (unit.start, unit.end) == (0, unit.object.size)
         if not is_whole_object and not self._first_unit_owns_all(unit, check):
-            yield from self._read_range(unit, start, check)
+            pieces = self._read_range(unit, start, check, path)
         elif unit.start == 0:
-            yield from self._read_object(unit, start, check)
+            pieces = self._read_object(unit, start, check, path)
+        else:
+            return
+        yield from joined(pieces, self._block) if path else pieces
 
     def _first_unit_owns_all(self, unit: Unit, check: Check) -> bool:
         """Whether the object is compressed, an array or documents, which cannot be cut without reading them."""
@@ -67,34 +81,32 @@ class UnitReader:
             content, codec = self._content(raw, unit, check)
             return codec is not None or content_of(Window(content, 0, check), self.max_row).kind is not Kind.LINES
 
-    def _read_object(self, unit: Unit, start: Position | None, check: Check) -> Iterator[Piece]:
+    def _read_object(self, unit: Unit, start: Position | None, check: Check, path: Path) -> Iterator[Piece]:
         """All rows of an object, or those from a position on."""
         if start is not None and not self._codec(unit, check):
-            yield from self._read_plain_from(unit, start, check)
+            yield from self._read_plain_from(unit, start, check, path)
             return
         with closing(self._lake.open(unit.object, 0, unit.object.size)) as raw:
             content, _ = self._content(raw, unit, check)
             window = Window(content, 0, check)
             if start is None:
-                yield from self._from_start(window)
+                yield from self._from_start(window, path)
             else:
                 window.skip(_first_byte(start))
-                yield from self._go_on(window, start)
+                yield from self._go_on(window, start, path)
 
-    def _read_plain_from(self, unit: Unit, start: Position, check: Check) -> Iterator[Piece]:
+    def _read_plain_from(self, unit: Unit, start: Position, check: Check, path: Path) -> Iterator[Piece]:
         skipped = min(_first_byte(start), unit.object.size - 1)
         with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
             window = Window(raw, skipped, check)
             window.skip(_first_byte(start) - skipped)
-            yield from self._go_on(window, start)
+            yield from self._go_on(window, start, path)
 
     def _codec(self, unit: Unit, check: Check) -> str | None:
         with closing(self._lake.open(unit.object, 0, min(HEAD_BYTES, unit.object.size))) as raw:
             return self._content(raw, unit, check, deep=False)[1]
 
-    def _content(
-        self, raw: ByteStream, unit: Unit, check: Check, deep: bool = True
-    ) -> tuple[ByteStream, str | None]:
+    def _content(self, raw: ByteStream, unit: Unit, check: Check, deep: bool = True) -> tuple[ByteStream, str | None]:
         """An object's content, decompressed, and how it is compressed: by its first bytes, whatever its key says.
 
         Raises:
@@ -117,70 +129,94 @@ class UnitReader:
         if kind:
             raise RefusedContent(unit.object.id, kind)
 
-    def _from_start(self, window: Window) -> Iterator[Piece]:
+    def _from_start(self, window: Window, path: Path) -> Iterator[Piece]:
         content = content_of(window, self.max_row)
         match content.kind:
             case Kind.LINES | Kind.DOCUMENTS:
                 form = Form.LINES if content.kind is Kind.LINES else Form.DOCUMENTS
-                yield from self._go_on(window, Position(window.base, form))
+                yield from self._go_on(window, Position(window.base, form), path)
             case _:
                 start = Position(window.base + 1, Form.ARRAY)
                 if content.damage:
                     yield content.damage
                     start = content.damage.after or start
                 window.drop(max(start.offset - 1 - window.base, 0))
-                yield from self._go_on(window, start)
+                yield from self._go_on(window, start, path)
 
-    def _go_on(self, window: Window, start: Position) -> Iterator[Piece]:
+    def _go_on(self, window: Window, start: Position, path: Path) -> Iterator[Piece]:
         form = start.form
-        lines = self._lines(window)
         if start.in_line:
-            yield from self._documents_of_line(line_window(window), form)
+            yield from self._line(line_window(window), path, start)
             form = Form.LINES
-        elif form in _OF_DOCUMENTS:
-            yield from self._documents(window, form)
+        elif form in _OF_DOCUMENTS or start.document >= 0:
+            yield from self._documents(window, path, start)
         elif form in _OF_ARRAYS:
             if window.base == start.offset:
                 window.prepend()
             array = ArrayReader(window, self.max_row, self._block)
-            yield from array.read(form)
+            for piece in array.read(form):
+                yield from self._rows_inside(piece, path) if path else (piece,)
             form = array.form
-        if form is Form.REST_OF_LINE:
-            lines.skip_rest_of_line()
-        yield from lines.read()
+        yield from self._lines(window, path, is_rest=form is Form.REST_OF_LINE)
 
-    def _read_range(self, unit: Unit, start: Position | None, check: Check) -> Iterator[Piece]:
+    def _read_range(self, unit: Unit, start: Position | None, check: Check, path: Path) -> Iterator[Piece]:
         """Lines of a plain object. The byte before the range tells whether a row starts right at its start."""
-        first = max(unit.start - 1, 0) if start is None else start.offset
+        first = max(unit.start - 1, 0) if start is None else _first_byte(start)
         is_in_line = start is not None and start.in_line
-        if first >= unit.end and not is_in_line or first >= unit.object.size:
+        if (first >= unit.end and not is_in_line) or first >= unit.object.size:
             return
         with closing(_Continued(self._lake, unit.object, first, max(unit.end, first + 1))) as raw:
             window, end = Window(raw, first, check), unit.end
             if start is None and unit.start == 0:
                 window.skip_byte_order_mark()  # the first line is behind it, even where the range is not
                 end = max(end, window.base + 1)
-            lines = self._lines(window, end)
             if start and start.in_line:
-                yield from self._documents_of_line(line_window(window), start.form)
-            elif start.form is Form.REST_OF_LINE if start else unit.start:
-                lines.skip_rest_of_line()
-            yield from lines.read()
+                yield from self._line(line_window(window), path, start)
+                is_rest = False
+            else:
+                is_rest = start.form is Form.REST_OF_LINE if start else unit.start > 0
+            yield from self._lines(window, path, end, is_rest)
 
-    def _lines(self, window: Window, end: int | None = None) -> LineReader:
-        return LineReader(window, self.max_row, self._block, self._documents_of_line, end)
+    def _lines(self, window: Window, path: Path, end: int | None = None, is_rest: bool = False) -> Iterator[Piece]:
+        """Lines that start before `end`, but for the rest of one that the window may begin with."""
 
-    def _documents(self, window: Window, form: Form) -> Iterator[Piece]:
-        return DocumentReader(window, self.max_row, self._block).read(form)
+        def read_line(line: Window) -> Iterator[Piece]:
+            return self._line(line, path, Position(line.base, Form.DOCUMENTS))
 
-    def _documents_of_line(self, line: Window, form: Form = Form.DOCUMENTS) -> Iterator[Piece]:
-        for piece in self._documents(line, form):
+        lines = LineReader(window, self.max_row, self._block, read_line, end)
+        if is_rest:
+            lines.skip_rest_of_line()
+        yield from lines.read_each() if path else lines.read()
+
+    def _line(self, line: Window, path: Path, start: Position) -> Iterator[Piece]:
+        for piece in self._documents(line, path, start):
             yield piece._replace(after=piece.after and piece.after._replace(in_line=True))
+
+    def _documents(self, window: Window, path: Path, start: Position) -> Iterator[Piece]:
+        if path:
+            yield from EnvelopeReader(window, path, self.max_row, self._block).read(start)
+        else:
+            yield from DocumentReader(window, self.max_row, self._block).read(start.form)
+
+    def _rows_inside(self, piece: Piece, path: Path) -> Iterator[Piece]:
+        """The rows that the elements of an array hold; reading goes on behind all of them."""
+        if not isinstance(piece.rows, RowBlock):
+            yield piece
+            return
+        block, found = piece.rows, None
+        for start, end in zip(block.starts.tolist(), block.ends.tolist(), strict=True):
+            element = Window(BytesIO(block.data[start:end]), block.base + start)
+            for inside in self._documents(element, path, Position(element.base, Form.DOCUMENTS)):
+                if found:
+                    yield found._replace(after=None)
+                found = inside
+        if found:
+            yield found._replace(after=piece.after)
 
 
 def _first_byte(start: Position) -> int:
     """Where reading begins, to go on from a position: elements are read from the byte before them on."""
-    return max(start.offset - (start.form in _OF_ARRAYS), 0)
+    return max(start.offset - (start.form in _OF_ARRAYS), 0)  # one that is inside of a document, too
 
 
 def _read_head(raw: ByteStream, check: Check) -> bytes:

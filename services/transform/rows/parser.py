@@ -51,13 +51,13 @@ class Parsed(NamedTuple):
         return Counter({count["values"]: count["counts"] for count in counts})
 
 
-def broken_frame(offset: int, detail: str, raw: bytes, dataset: str) -> Parsed:
+def broken_frame(offset: int, detail: str, raw: bytes, dataset: str, reason: Reason = Reason.BROKEN_FRAME) -> Parsed:
     """The quarantine of damage to what holds a file's rows together, such as an array that is cut short.
 
     It counts as one row, so that the damage shows in the counts. `offset` is where the damage is in the (decompressed)
     object, `raw` the bytes there, `detail` what is wrong.
     """
-    rejected = Rejected(dataset, Reason.BROKEN_FRAME, None, detail)
+    rejected = Rejected(dataset, reason, None, detail)
     return Parsed(1, {}, quarantine_table([(offset, rejected, shown(raw))]))
 
 

@@ -1,4 +1,4 @@
-"""What an object holds decides how it is read, and not its key: compressed or plain, JSON or refused with the true cause."""
+"""What an object holds decides how it is read, and not its key; what is not JSON is refused with the true cause."""
 
 from __future__ import annotations
 
