@@ -121,5 +121,6 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
         size("BytesPlanned", source.size)
     elif planned.outcome is Outcome.REJECTED:
         count("ObjectsRejected")
+        size("BytesRejected", source.size)
     elif planned.outcome is Outcome.DUPLICATE:
         count("DuplicatesSkipped")

@@ -89,7 +89,7 @@ class Position(NamedTuple):
     document: int = -1
 
     def to_list(self) -> list[int | str]:
-        """The position as plain values, for the ledger: `[offset, form]`, and `[in_line, document]` where they matter."""
+        """The position as plain values, for the ledger: `[offset, form]`, with `[in_line, document]` if they matter."""
         inside: list[int | str] = [int(self.in_line), self.document]
         return [self.offset, self.form.value, *(inside if self.in_line or self.document >= 0 else ())]
 

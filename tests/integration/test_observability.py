@@ -94,6 +94,8 @@ def test_alarms_watch_metrics_that_the_code_emits(alarms: dict[str, dict[str, An
         ("ingest", "ObjectsRejected"),
         ("transform", "ObjectsRejected"),
         ("transform", "ReturnedAge"),
+        ("transform", "RowBytesQuarantined"),
+        ("transform", "RowBytesRead"),
         ("transform", "RowsQuarantined"),
         ("transform", "RowsRead"),
         ("transform", "UnitsDead"),

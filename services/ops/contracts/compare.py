@@ -91,6 +91,8 @@ def _breaking(before: Contract, after: Contract) -> Iterator[str]:
     for field in after.fields:
         if field.name not in old and field.required:
             yield f"{field.name}: is new, and required"
+    if before.rows_path != after.rows_path:
+        yield "rowsPath: changes, so other parts of a file are rows"
     if before.event_time != after.event_time:
         yield f"the event time changes from {before.event_time} to {after.event_time}"
     if before.keys != after.keys:

@@ -56,7 +56,8 @@ def load_contract(file: Path | str, ids_required: bool = True) -> Contract:
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DURATION = re.compile(r"P(\d{1,4})D|PT(\d{1,5})H")
-_CUSTOM = ("eventTime", "earliest", "maxAhead", FIELD_IDS)
+_ROWS_PATH = re.compile(r"\$((?:\.[^\s.\[\]'\"]+){1,20})")
+_CUSTOM = ("eventTime", "earliest", "maxAhead", "rowsPath", FIELD_IDS)
 
 
 class _Reading:
@@ -85,6 +86,7 @@ class _Reading:
         event_time = self._event_time(custom, fields)
         keys = self._keys(entries)
         earliest, max_ahead = self._window(custom)
+        rows_path = self._rows_path(custom)
         quality = read_rules(document, schema, entries, fields, problems)
         fields, retired = self._with_ids(fields, custom)
         if problems.found:
@@ -102,6 +104,7 @@ class _Reading:
             quality,
             retired,
             text_of(document.get("status")),
+            rows_path=rows_path,
         )
 
     def _check_kind(self, document: dict[Any, Any]) -> None:
@@ -166,6 +169,17 @@ class _Reading:
         except (TypeError, ValueError):
             self._problems.add("schema.properties", "a primaryKeyPosition is not a whole number")
         return tuple(str(entry.get("name")) for entry in keys)
+
+    def _rows_path(self, custom: dict[str, Any]) -> tuple[str, ...]:
+        path = custom.get("rowsPath")
+        if path is None:
+            return ()
+        match = _ROWS_PATH.fullmatch(path) if isinstance(path, str) else None
+        if match is None:
+            what = f"is {path!r}; write the keys that lead to the array of rows, such as $.Records or $.data.items"
+            self._problems.add("customProperties.rowsPath", what)
+            return ()
+        return tuple(match[1][1:].split("."))
 
     def _window(self, custom: dict[str, Any]) -> tuple[datetime, timedelta]:
         earliest, ahead = custom.get("earliest"), custom.get("maxAhead")

@@ -27,6 +27,7 @@ from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
 from services.transform.files.buffer import RowBuffer
 from services.transform.files.encode import EncodedFile, encode
 from services.transform.rows.parser import Parsed, broken_frame, overlong_row
+from services.transform.rows.row_bytes import RowBytes, RowScales
 
 if TYPE_CHECKING:
     from services.transform.protocol.lots import LotWorker
@@ -54,6 +55,7 @@ class LotReport:
     reasons: Counter[str]  # quarantined rows by reason code
     silver_rows: Counter[str]  # by dataset
     rescued: int  # rows with unknown fields
+    row_bytes: RowBytes
 
     @property
     def counts(self) -> Counts:
@@ -67,9 +69,11 @@ class _Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     silver_rows: Counter[str] = field(default_factory=Counter)
     rescued: int = 0
+    row_bytes: RowBytes = field(default_factory=RowBytes)
     by_unit: list[Counts] = field(default_factory=list)
 
-    def add(self, unit: int, parsed: Parsed) -> None:
+    def add(self, unit: int, parsed: Parsed, row_bytes: RowBytes) -> None:
+        self.row_bytes = self.row_bytes.plus(row_bytes)
         silver = 0
         for dataset, table in parsed.silver.items():
             silver += table.num_rows
@@ -120,12 +124,13 @@ class Execution:
         number = len(self.units)
         self.units.append(unit)
         self._tally.by_unit.append(Counts())
+        scales = RowScales(0 if unit.object.bronze_key.codec else unit.end)
         try:
             contract = self._worker.contracts.get(unit.object.bronze_key.dataset)
             path = contract.rows_path if contract else ()
             for piece in self._worker.reader.read(unit, self._position, self._deadline.check, path):
                 parsed, size = self._parse(piece, unit)
-                self._rows.add(number, parsed, size)
+                self._rows.add(number, parsed, size, scales.weigh(piece, parsed))
                 if number and not self.sealed and self._rows.bytes > self._worker.memory_budget:
                     raise NoRoom
                 if piece.after is not None:
@@ -147,6 +152,7 @@ class Execution:
                 self._forget(mark)
             raise
         self._position = None
+        self._tally.row_bytes = self._tally.row_bytes.plus(scales.rest())
 
     def finish(self) -> LotReport:
         """Write what is left, and commit."""
@@ -164,6 +170,7 @@ class Execution:
             reasons=self._tally.reasons,
             silver_rows=self._tally.silver_rows,
             rescued=self._tally.rescued,
+            row_bytes=self._tally.row_bytes,
         )
 
     def _parse(self, piece: Piece, unit: Unit) -> tuple[Parsed, int]:
@@ -187,8 +194,8 @@ class Execution:
     def _write_part(self) -> Lot:
         """Encode what is in memory, record the keys, write the files; for a unit of its own, note the progress."""
         self.sealed = True
-        for unit, parsed in self._rows.entries:
-            self._tally.add(unit, parsed)
+        for (unit, parsed), row_bytes in zip(self._rows.entries, self._rows.row_bytes, strict=True):
+            self._tally.add(unit, parsed, row_bytes)
         silver, quarantine = self._rows.take(self.units)
         part_end = (len(self.units) - 1, self._position)
         variant = variant_of(self._worker.versions, self._worker.reader.max_row, self._part_start, part_end)

@@ -148,6 +148,11 @@ REFUSED = {
     "a start before the year 1": ('"2020-01-01"', '"0001-01-01T00:00:00+05:00"', "not a day such as"),
     "a duration of days and hours": ("PT6H", "P1DT6H", "maxAhead: is 'P1DT6H', not whole days or hours"),
     "a duration beyond any date": ("PT6H", "P99999999D", "maxAhead: is 'P99999999D'"),
+    "a path to rows that is not one": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: Records}\n      - property: maxAhead",
+        "customProperties.rowsPath: is 'Records'; write the keys that lead to the array of rows, such as $.Records",
+    ),
     "an unknown custom property": (
         "property: maxAhead",
         "property: maxahead",
