@@ -66,8 +66,8 @@ class Contract:
     `quality` are the rules for whole partitions of Silver. `retired` are the paths and ids of fields that the dataset
     had earlier. `status` is the contract's own, such as active or retired.
 
-    `rows_path` are the keys that lead to the array whose elements are the rows, from the top of each document down; none
-    where a document is a row itself.
+    `rows_path` are the keys that lead to the array whose elements are the rows, from the top of each document down;
+    none where a document is a row itself.
 
     A contract file says each field's id. Fields without one (of a contract that is made in code, such as in tests) get
     the next free ids here, in their order.

@@ -15,6 +15,7 @@ from services.transform.rows.row_bytes import RowBytes
 _BLOCK_BYTES = 2560
 _TABLE_BYTES = 512
 _CHUNK_BYTES = 1152  # of a column
+_NO_BYTES = RowBytes()
 
 
 class RowBuffer:
@@ -30,7 +31,7 @@ class RowBuffer:
         self.bytes = 0
         self._nothing: pa.Table | None = None
 
-    def add(self, unit: int, parsed: Parsed, size: int, row_bytes: RowBytes = RowBytes()) -> None:
+    def add(self, unit: int, parsed: Parsed, size: int, row_bytes: RowBytes = _NO_BYTES) -> None:
         """Take rows of the unit with this number, which came from `size` raw bytes."""
         if not parsed.quarantine.num_rows:  # in nearly every block: all share one empty table
             self._nothing = parsed.quarantine if self._nothing is None else self._nothing

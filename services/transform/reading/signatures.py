@@ -69,10 +69,11 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = tuple(
         (rb"SQLite format 3\x00", Foreign("sqlite", "a SQLite database", _WRITE_JSON)),
         (rb"%PDF-", Foreign("pdf", "a PDF document", _WRITE_JSON)),
         (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|[{\[]\x00\x00\x00|\x00\x00\x00[{\[]", _UTF32),
-        (rb"\xff\xfe|\xfe\xff|[{\[]\x00|\x00[{\[]", _UTF16),
+        (rb"\xff\xfe|\xfe\xff|[{\[]\x00[^\x00]\x00|\x00[{\[]\x00[^\x00]", _UTF16),
     )
 )
 _MARKUP = re.compile(rb"<(?:\?xml|!DOCTYPE|!--|html|[A-Za-z_][\w.:-]*[\s/>])", re.IGNORECASE)
+_LIKE_JSON = re.compile(rb'\{[ \t]*(?:"[^"]|\})|"[ \t]*:')
 _DELIMITERS = (b",", b";", b"\t", b"|")
 
 
@@ -105,7 +106,9 @@ def _is_csv(text: bytes, is_whole: bool) -> bool:
     """Whether all lines have the same number of columns, more than one, and none of them is JSON or begins like it."""
     lines = [line.strip(b"\r") for line in text.split(b"\n")]
     lines = [line for line in (lines if is_whole else lines[:-1]) if line.strip(BLANKS)]
-    if len(lines) < 2 or any(line.lstrip(BLANKS)[:1] in (b"{", b"[") or is_json(line) for line in lines):
+    if len(lines) < 2 or any(
+        line.lstrip(BLANKS)[:1] in (b"{", b"[") or _LIKE_JSON.search(line) or is_json(line) for line in lines
+    ):
         return False
     columns = [{line.count(delimiter) for line in lines} for delimiter in _DELIMITERS]
     return any(len(counts) == 1 and counts != {0} for counts in columns)
