@@ -137,8 +137,9 @@ class MemoryLedger:
         return Lookup(asked, {self._planned.id: self._planned}, {}, lots, lot_of)
 
 
-def deliver(source: Path, dataset: str, out: Path) -> int:
+def deliver(source: Path, dataset: str, out: Path, rows_path: tuple[str, ...] = ()) -> int:
     """One delivery of all units of a file; returns the rows that were committed, quarantined ones included."""
+    contracts = {**CONTRACTS, dataset: replace(CONTRACTS[dataset], rows_path=rows_path)}
     etag = hashlib.md5(source.name.encode(), usedforsecurity=False).hexdigest()
     created = START + timedelta(days=DAYS)
     bronze = BronzeObject(BUCKET, f"bronze/{dataset}/{source.name}", source.stat().st_size, etag, None, created)
@@ -148,7 +149,7 @@ def deliver(source: Path, dataset: str, out: Path) -> int:
         for number, unit in enumerate(plan)
     ]
     lake, ledger = FolderLake(source, out), cast("Ledger", MemoryLedger(plan))
-    worker = LotWorker(lake, ledger, CONTRACTS, LOT_BYTES, UnitReader(lake, MAX_ROW_BYTES))
+    worker = LotWorker(lake, ledger, contracts, LOT_BYTES, UnitReader(lake, MAX_ROW_BYTES))
     no_dead_letters = cast("DeadLetterQueue", None)  # sending one would be an error of the benchmark
     processor = DeliveryProcessor(worker, ledger, no_dead_letters, BUCKET)
     result = processor.process(records, Deadline(lambda: 900.0, 15.0))

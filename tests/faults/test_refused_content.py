@@ -79,13 +79,13 @@ def test_an_envelope_is_loaded_once_wherever_its_worker_stops(rig: Rig, contract
     rig.contracts = contracts | {"shipments": replace(contracts["shipments"], rows_path=("data", "items"))}
     rows = [shipment(number, 1 + number % 3) for number in range(60)]
     data = b'{"data": {"items": [' + b", ".join(rows) + b"]}}\n"
-    for step in range(1, 60):
+    for step in range(1, 100, 6):
         source = upload(rig, data + b" " * step, f"{step}.json")
         for number in range(len(rows)):
             rig.expected[str(source.id), data.index(rows[number])] += 1
         units = [unit for unit in rig.units if unit.object.id == source.id]
-        died = rig.deliver(units, Interrupter(step, before=False, action=crash), lot_bytes=2000) is None
-        rig.drain(units, lot_bytes=2000)
+        died = rig.deliver(units, Interrupter(step, before=False, action=crash), lot_bytes=40_000) is None
+        rig.drain(units, lot_bytes=40_000)
         rig.check_exactly_once()
         if not died:
             return

@@ -142,6 +142,7 @@ def test_every_question_of_the_night_has_its_alarm(alarms: dict[str, dict[str, A
         "transform-errors",
         "transform-throttles",
         "quarantine",
+        "quarantine-bytes",
         "no-data",
     }
 

@@ -37,16 +37,24 @@ class Kind(Enum):
 
 
 class Content(NamedTuple):
-    """What an object holds. Of an array without its bracket, the piece that reports it."""
+    """What an object holds. Of an array without its bracket, the piece that reports it.
+
+    `blanks` is how many blanks of the first line were left behind.
+    """
 
     kind: Kind
     damage: Piece | None = None
+    blanks: int = 0
 
 
 def content_of(window: Window, max_row: int) -> Content:
     """Look at an object's first bytes, which stay in the window; only a byte order mark and blanks are left behind."""
     window.skip_byte_order_mark()
-    window.skip_blanks(_MOST_BLANKS)
+    blanks = window.skip_blanks(_MOST_BLANKS)
+    return _content(window, max_row)._replace(blanks=blanks)
+
+
+def _content(window: Window, max_row: int) -> Content:
     window.fill(HEAD_BYTES)
     if window.data.startswith(b"["):
         return Content(Kind.ARRAY)

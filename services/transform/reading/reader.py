@@ -134,6 +134,8 @@ class UnitReader:
         match content.kind:
             case Kind.LINES | Kind.DOCUMENTS:
                 form = Form.LINES if content.kind is Kind.LINES else Form.DOCUMENTS
+                if form is Form.LINES:
+                    window.prepend(content.blanks)  # a line starts with them, wherever its object is cut
                 yield from self._go_on(window, Position(window.base, form), path)
             case _:
                 start = Position(window.base + 1, Form.ARRAY)
