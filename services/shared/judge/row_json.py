@@ -93,9 +93,10 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
         at = _read_object(found, at, wanted, read_value) if is_object else read_value(text, at)[1]
         at = skip_blanks(text, at)
         if at != len(text):
-            raise ValueError(f"text continues after the row's value, at character {at}")
+            raise ValueError(f"text continues after the row's value, at character {at}" + _mark_at(text, at))
     except StopIteration as error:
-        raise Rejection(Reason.MALFORMED_JSON, f"no value at character {error.value}") from error
+        detail = f"no value at character {error.value}" + _mark_at(text, error.value)
+        raise Rejection(Reason.MALFORMED_JSON, detail) from error
     except ValueError as error:
         raise Rejection(Reason.MALFORMED_JSON, str(error)) from error
     if not is_object:
@@ -104,6 +105,13 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
         _check_surrogates(text)
     _check_keys(found)
     return found
+
+
+def _mark_at(text: str, at: int) -> str:
+    """What to say where a byte order mark is in the way: JSON has none, and at a file's start it is passed over."""
+    if text[at : at + 1] != "\ufeff":
+        return ""
+    return ": a byte order mark, as where files that begin with one were joined; write files without it"
 
 
 def _scan_unbuilt(text: str, at: int) -> tuple[Any, int]:

@@ -6,6 +6,7 @@ another follows on the same line, or a record separator makes documents. Decisio
 
 from __future__ import annotations
 
+import codecs
 import re
 from enum import Enum, auto
 from typing import NamedTuple
@@ -109,7 +110,8 @@ def _follow_each_other(data: bytearray, start: int, following: int) -> bool:
     if not text.startswith(b"{") or next_ in (b",", b"]"):
         return False
     blanks = text[len(text.rstrip(BLANKS)) :]
-    return b"\n" in text.rstrip(BLANKS) or next_ == RECORD_SEPARATOR or (next_ == b"{" and b"\n" not in blanks)
+    is_joined = next_ == RECORD_SEPARATOR or data.startswith(codecs.BOM_UTF8, following)
+    return b"\n" in text.rstrip(BLANKS) or is_joined or (next_ == b"{" and b"\n" not in blanks)
 
 
 def _is_one_cut_document(data: bytearray) -> bool:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from services.shared.judge.judge import RowJudge
+from services.shared.judge.verdicts import Rejected
 from services.shared.units import Plan
 from services.transform.blocks import Form, OverlongRow, RowBlock
 from services.transform.reading.reader import UnitReader
 from services.transform.reading.signatures import foreign_kind
-from tests.support.lake import MemoryLake
+from tests.support.lake import CREATED, MemoryLake
 from tests.support.reading import MAX_ROW, OVERLONG, Row, pieces_of, read_on, rows_in, rows_of
 
 KEY = "bronze/a/b.json"
@@ -114,6 +116,16 @@ def test_a_line_of_several_documents_is_as_many_rows(block_bytes: int, unit_byte
     data = b'{"a": 1}\n{"b": "}{"}\n' + b"".join(several) + b'\r\n{"c": 3}\n'
     expected = [b'{"a": 1}', b'{"b": "}{"}', *several, b'{"c": 3}']
     assert texts(rows_of(KEY, data, unit_bytes, block_bytes)) == expected
+
+
+def test_a_byte_order_mark_between_documents_is_a_row_that_the_judge_names() -> None:
+    mark = b"\xef\xbb\xbf"
+    for count in (1, 5):
+        data = mark + b'{"a":1}' + (mark + b'{"b":2}') * count
+        assert texts(rows_of(KEY, data)) == [b'{"a":1}', *[mark, b'{"b":2}'] * count]
+    for row in (mark, mark + b"{}", b"{}" + mark):
+        verdict = RowJudge({}).judge(row, "a", CREATED)
+        assert isinstance(verdict, Rejected) and "a byte order mark, as where files" in verdict.detail
 
 
 def test_a_line_of_documents_with_blanks_between_them_is_one_row_that_the_judge_refuses() -> None:
