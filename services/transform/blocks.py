@@ -24,13 +24,15 @@ class RowBlock(NamedTuple):
     """Raw bytes that hold whole rows.
 
     Row `i` is `data[starts[i]:ends[i]]` (both int64, ascending); it may have JSON's blanks around it. `base` is the
-    byte offset of `data[0]` in the (decompressed) object.
+    byte offset of `data[0]` in the (decompressed) object. `envelope` are members of the document around the rows, as
+    JSON text (`"account":"7","region":"eu"`), which each row has beside its own.
     """
 
     data: bytes
     starts: Positions
     ends: Positions
     base: int
+    envelope: bytes = b""
 
 
 class OverlongRow(NamedTuple):
@@ -52,6 +54,16 @@ class BrokenFrame(NamedTuple):
     detail: str
     raw: bytes
     reason: Reason = Reason.BROKEN_FRAME
+
+
+class BrokenFrames(NamedTuple):
+    """Many of them, in order: a file may be full of documents without rows."""
+
+    frames: tuple[BrokenFrame, ...]
+
+    @property
+    def offset(self) -> int:
+        return self.frames[0].offset
 
 
 class Form(StrEnum):
@@ -123,7 +135,7 @@ class Piece(NamedTuple):
     is behind them. Such a part is no longer than about the longest row that is allowed.
     """
 
-    rows: RowBlock | OverlongRow | BrokenFrame
+    rows: RowBlock | OverlongRow | BrokenFrame | BrokenFrames
     after: Position | None
 
 

@@ -22,10 +22,11 @@ import pyarrow as pa
 from services.shared.contract.loader import load_contracts
 from services.shared.lake import ByteStream
 from services.shared.units import BronzeObject, Plan
-from services.transform.blocks import BrokenFrame, OverlongRow, RowBlock
+from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, RowBlock
 from services.transform.files.buffer import RowBuffer
+from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
-from services.transform.rows.parser import Parsed, RowParser, broken_frame, overlong_row
+from services.transform.rows.parser import Parsed, RowParser, broken_frame, broken_frames, overlong_row
 from tests.support.lake import CREATED, MemoryLake
 
 MIB = 1024 * 1024
@@ -202,6 +203,7 @@ ENVELOPES: dict[str, Made] = {
     "an array of them": lambda: b"[" + b",".join(b'{"data":{"items":[' + row + b"]}}" for row in good(5_000)) + b"]",
 }
 PATH = ("data", "items")
+KEPT = (("v", ("v",)), ("long", ("a",)))
 
 CASES: dict[str, tuple[str, Made]] = (
     {f"lines: {name}": ("b.jsonl", made) for name, made in LINES.items()}
@@ -262,8 +264,8 @@ def run(name: str) -> Cost:
     def check() -> None:
         cost.checks += 1
 
-    path = PATH if name.startswith("envelopes:") else ()
-    for found, _ in UnitReader(lake, MAX_ROW_BYTES).read(unit, None, check, path):
+    envelope = Envelope(PATH, KEPT) if name.startswith("envelopes:") else None
+    for found, _ in UnitReader(lake, MAX_ROW_BYTES).read(unit, None, check, envelope):
         parsed: Parsed
         match found:
             case OverlongRow(offset, head):
@@ -273,6 +275,10 @@ def run(name: str) -> Cost:
                 parsed, size = broken_frame(offset, detail, raw, "shipments"), len(raw)
                 cost.broken_frames += 1
                 offsets.append(np.array([offset]))
+            case BrokenFrames(frames):
+                parsed, size = broken_frames(frames, "shipments"), sum(len(frame.raw) for frame in frames)
+                cost.broken_frames += len(frames)
+                offsets.append(np.array([frame.offset for frame in frames]))
             case RowBlock():
                 cost.largest_block = max(cost.largest_block, len(found.data))
                 cost.most_rows = max(cost.most_rows, len(found.starts))

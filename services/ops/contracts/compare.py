@@ -93,6 +93,8 @@ def _breaking(before: Contract, after: Contract) -> Iterator[str]:
             yield f"{field.name}: is new, and required"
     if before.rows_path != after.rows_path:
         yield "rowsPath: changes, so other parts of a file are rows"
+    if dict(before.envelope_fields).items() - dict(after.envelope_fields).items():
+        yield "envelopeFields: one is removed or changes"
     if before.event_time != after.event_time:
         yield f"the event time changes from {before.event_time} to {after.event_time}"
     if before.keys != after.keys:

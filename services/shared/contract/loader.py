@@ -56,8 +56,8 @@ def load_contract(file: Path | str, ids_required: bool = True) -> Contract:
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DURATION = re.compile(r"P(\d{1,4})D|PT(\d{1,5})H")
-_ROWS_PATH = re.compile(r"\$((?:\.[^\s.\[\]'\"]+){1,20})")
-_CUSTOM = ("eventTime", "earliest", "maxAhead", "rowsPath", FIELD_IDS)
+_PATH = re.compile(r"\$((?:\.[^\s.\[\]'\"]+){1,20})")
+_CUSTOM = ("eventTime", "earliest", "maxAhead", "rowsPath", "envelopeFields", FIELD_IDS)
 
 
 class _Reading:
@@ -87,6 +87,7 @@ class _Reading:
         keys = self._keys(entries)
         earliest, max_ahead = self._window(custom)
         rows_path = self._rows_path(custom)
+        envelope_fields = self._envelope_fields(custom, rows_path)
         quality = read_rules(document, schema, entries, fields, problems)
         fields, retired = self._with_ids(fields, custom)
         if problems.found:
@@ -105,6 +106,7 @@ class _Reading:
             retired,
             text_of(document.get("status")),
             rows_path=rows_path,
+            envelope_fields=envelope_fields,
         )
 
     def _check_kind(self, document: dict[Any, Any]) -> None:
@@ -171,13 +173,28 @@ class _Reading:
         return tuple(str(entry.get("name")) for entry in keys)
 
     def _rows_path(self, custom: dict[str, Any]) -> tuple[str, ...]:
-        path = custom.get("rowsPath")
-        if path is None:
+        return self._keys_of(custom["rowsPath"], "customProperties.rowsPath") if "rowsPath" in custom else ()
+
+    def _envelope_fields(
+        self, custom: dict[str, Any], rows: tuple[str, ...]
+    ) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        where = "customProperties.envelopeFields"
+        fields = custom.get("envelopeFields", {})
+        if not isinstance(fields, dict):
+            self._problems.add(where, f"is {kind_of(fields)}; write a path for each key, such as account: $.accountId")
             return ()
-        match = _ROWS_PATH.fullmatch(path) if isinstance(path, str) else None
+        if fields and not rows:
+            self._problems.add(where, "means nothing without rowsPath")
+        paths = [(str(name), self._keys_of(path, f"{where}.{name}")) for name, path in fields.items()]
+        for name, path in paths:
+            if path and path == rows[: len(path)]:
+                self._problems.add(f"{where}.{name}", "holds the rows themselves; name a value beside them")
+        return tuple(paths)
+
+    def _keys_of(self, path: Any, where: str) -> tuple[str, ...]:
+        match = _PATH.fullmatch(path) if isinstance(path, str) else None
         if match is None:
-            what = f"is {path!r}; write the keys that lead to the array of rows, such as $.Records or $.data.items"
-            self._problems.add("customProperties.rowsPath", what)
+            self._problems.add(where, f"is {path!r}; write the keys that lead there, such as $.Records or $.data.items")
             return ()
         return tuple(match[1][1:].split("."))
 

@@ -67,7 +67,8 @@ class Contract:
     had earlier. `status` is the contract's own, such as active or retired.
 
     `rows_path` are the keys that lead to the array whose elements are the rows, from the top of each document down;
-    none where a document is a row itself.
+    none where a document is a row itself. `envelope_fields` are values outside of that array which each row gets: the
+    key that it gets, and the keys that lead to the value.
 
     A contract file says each field's id. Fields without one (of a contract that is made in code, such as in tests) get
     the next free ids here, in their order.
@@ -86,6 +87,7 @@ class Contract:
     retired: tuple[tuple[str, int], ...] = ()
     status: str = "active"
     rows_path: tuple[str, ...] = ()
+    envelope_fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if all(one.id for _, one in walk(self.fields)):

@@ -23,10 +23,11 @@ from services.shared.ledger.records import (
     Progress,
 )
 from services.shared.units import Unit
-from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
+from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, Piece, Position
 from services.transform.files.buffer import RowBuffer
 from services.transform.files.encode import EncodedFile, encode
-from services.transform.rows.parser import Parsed, broken_frame, overlong_row
+from services.transform.reading.envelope import Envelope
+from services.transform.rows.parser import Parsed, broken_frame, broken_frames, overlong_row
 from services.transform.rows.row_bytes import RowBytes, RowScales
 
 if TYPE_CHECKING:
@@ -127,8 +128,10 @@ class Execution:
         scales = RowScales(0 if unit.object.bronze_key.codec else unit.end)
         try:
             contract = self._worker.contracts.get(unit.object.bronze_key.dataset)
-            path = contract.rows_path if contract else ()
-            for piece in self._worker.reader.read(unit, self._position, self._deadline.check, path):
+            envelope = None
+            if contract and contract.rows_path:
+                envelope = Envelope(contract.rows_path, contract.envelope_fields)
+            for piece in self._worker.reader.read(unit, self._position, self._deadline.check, envelope):
                 parsed, size = self._parse(piece, unit)
                 self._rows.add(number, parsed, size, scales.weigh(piece, parsed))
                 if number and not self.sealed and self._rows.bytes > self._worker.memory_budget:
@@ -178,6 +181,8 @@ class Execution:
         dataset, created, rows = unit.object.bronze_key.dataset, unit.object.created, piece.rows
         if isinstance(rows, OverlongRow):
             return overlong_row(rows.offset, rows.head, dataset), len(rows.head)
+        if isinstance(rows, BrokenFrames):
+            return broken_frames(rows.frames, dataset), sum(len(frame.raw) for frame in rows.frames)
         if isinstance(rows, BrokenFrame):
             return broken_frame(rows.offset, rows.detail, rows.raw, dataset, rows.reason), len(rows.raw)
         return self._worker.parser.parse(rows, dataset, created, self._deadline.check), len(rows.data)

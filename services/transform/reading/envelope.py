@@ -11,25 +11,41 @@ A path that is there more than once in a document gives the rows of each. Decisi
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from enum import Enum, auto
+from typing import NamedTuple
 
 import msgspec
 
 from services.shared.judge.verdicts import Reason
-from services.transform.blocks import BrokenFrame, Form, Piece, Position
+from services.transform.blocks import BrokenFrame, Form, Piece, Position, RowBlock
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.cursor import RAW_BYTES
 from services.transform.reading.documents import BETWEEN
 from services.transform.reading.elements import ArrayReader
 from services.transform.reading.next_document import find_document, skip_to_document
 from services.transform.reading.strict import Outcome, validate
-from services.transform.reading.window import BLANK_RUN, STEP_BYTES, Window, blanks_end
+from services.transform.reading.window import BLANK_RUN, BLANKS, STEP_BYTES, Window, blanks_end
 
 _KEY = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*+"', re.DOTALL)
 _SMALL = 1024  # bytes of a key or a value, as nearly all are; one that is longer than a row is skipped by its brackets
 _SHOWN_KEYS, _SHOWN_CHARACTERS = 20, 40
 _KINDS = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
+
+
+def first_byte(start: Position, envelope: Envelope | None) -> int:
+    """Where reading begins, to go on from a position inside of a document."""
+    return start.document if envelope and envelope.kept else start.offset - 1
+
+
+def _inside(value: bytes, path: Sequence[str]) -> bytes | None:
+    """The value at a path inside of a JSON value, as it is written."""
+    try:
+        for key in path:
+            value = bytes(msgspec.json.decode(value, type=dict[str, msgspec.Raw])[key])
+    except (msgspec.DecodeError, KeyError):
+        return None
+    return value
 
 
 class _Next(Enum):
@@ -40,12 +56,24 @@ class _Next(Enum):
     AFTER_VALUE = auto()
 
 
-class EnvelopeReader:
-    """Reads the rows of documents out of a window, to the window's end. `path` are the keys from the top down."""
+class Envelope(NamedTuple):
+    """Where rows are in a document: `path` are the keys that lead to their array, from the top down.
 
-    def __init__(self, window: Window, path: tuple[str, ...], max_row: int, block_bytes: int) -> None:
+    `kept` are values before that array which each row gets: the key that it gets, and the path of the value.
+    """
+
+    path: tuple[str, ...]
+    kept: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class EnvelopeReader:
+    """Reads the rows of documents out of a window, to the window's end."""
+
+    def __init__(self, window: Window, envelope: Envelope, max_row: int, block_bytes: int) -> None:
         self._window = window
-        self._path = path
+        self._path, self._kept = envelope
+        self._values: dict[str, bytes] = {}  # of what is kept, by the key that a row gets
+        self._stops_at_rows = False
         self._max_row = max_row
         self._reach = max_row + 1
         self._block = block_bytes
@@ -57,9 +85,11 @@ class EnvelopeReader:
         self._other = ""  # what its key on the path has in place of an array or of a further object
 
     def read(self, start: Position) -> Iterator[Piece]:
-        """The rows from a position on. Inside of an array, the window begins one byte before it."""
+        """The rows from a position on. Inside of a document, the window begins at `first_byte` of the position."""
         if start.document >= 0:
             self._begin(start.document)
+            if self._kept:
+                self._read_values_again(start)
             self._has_rows = True
             if (yield from self._rows(start.form)):
                 yield from self._frame(len(self._path), _Next.AFTER_VALUE)
@@ -67,6 +97,15 @@ class EnvelopeReader:
             skip_to_document(self._window, self._reach)
         while self._peek(BETWEEN):
             yield from self._document()
+
+    def _read_values_again(self, start: Position) -> None:
+        self._window.fill(1)
+        self._window.drop(1)
+        self._stops_at_rows = True
+        for _ in self._frame(1, _Next.FIRST_KEY):
+            """Nothing is before the rows."""
+        self._stops_at_rows = False
+        self._window.skip(start.offset - 1 - self._window.base)
 
     def _document(self) -> Iterator[Piece]:
         self._begin(self._window.base)
@@ -82,6 +121,7 @@ class EnvelopeReader:
         self._start, self._has_rows = start, False
         self._level, self._other = 1, ""
         self._keys = [[] for _ in self._path]
+        self._values = {}
 
     def _frame(self, level: int, next_: _Next) -> Iterator[Piece]:
         """The rest of the document, from a place in an object on the path: the top one has level 1."""
@@ -108,6 +148,8 @@ class EnvelopeReader:
                 self._note(level, key, byte)
                 is_ours, next_ = key == self._path[level - 1], _Next.AFTER_VALUE
                 if is_ours and is_last and byte == "[":
+                    if self._stops_at_rows:
+                        return
                     self._has_rows = True
                     if not (yield from self._rows(Form.ARRAY)):
                         return
@@ -115,6 +157,8 @@ class EnvelopeReader:
                     self._window.drop(1)
                     level, next_ = level + 1, _Next.FIRST_KEY
                     self._level, self._other = level, ""
+                elif wanted := self._wanted(level, key):
+                    yield from self._keep(wanted)
                 elif not self._skip_value():
                     yield from self._damage("expected a value")
                     return
@@ -130,7 +174,10 @@ class EnvelopeReader:
                 after = Position(after.offset, Form.DOCUMENTS)
             elif after:
                 after = after._replace(document=self._start)
-            yield piece._replace(after=after)
+            rows = piece.rows
+            if self._values and isinstance(rows, RowBlock):
+                rows = rows._replace(envelope=self._members())
+            yield Piece(rows, after)
         return array.form is Form.AFTER_ARRAY
 
     # The frame: each leaves behind what it has read.
@@ -194,6 +241,38 @@ class EnvelopeReader:
             if ends or not length:
                 return True
             size = min(2 * size, SCAN_BYTES)
+
+    # What is kept.
+
+    def _wanted(self, level: int, key: str) -> list[tuple[str, tuple[str, ...]]]:
+        """What is kept of the value of a key in the object on the path: a row's key for it, and the path inside."""
+        here = (*self._path[: level - 1], key)
+        return [(name, path[level:]) for name, path in self._kept if path[:level] == here]
+
+    def _keep(self, wanted: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[Piece]:
+        """Leave behind a value of which something is kept, or report why it is not."""
+        window, at = self._window, self._window.base
+        window.fill(RAW_BYTES)
+        with memoryview(window.data) as data, data[:RAW_BYTES] as text:
+            verdict = validate(text)
+        value = bytes(memoryview(window.data)[: max(verdict.at, 0)]).rstrip(BLANKS)
+        why = ""
+        if self._has_rows:
+            why = "it is behind the rows that should have it. Let the producer write it before them"
+        elif verdict.outcome is not Outcome.VALUE_AND_MORE:
+            why = f"it is longer than {RAW_BYTES:,} bytes, or not JSON"
+        for name, path in wanted:
+            if not why and (found := _inside(value, path)) is not None:
+                self._values[name] = found
+        if why and not self._stops_at_rows:
+            names = ", ".join(name for name, _ in wanted)
+            detail = f"The rows of this document are without {names}, at byte {at}: {why}."
+            yield Piece(BrokenFrame(at, detail, value), None)  # reading cannot go on in the middle of the frame
+        if not self._skip_value():
+            yield from self._damage("expected a value")
+
+    def _members(self) -> bytes:
+        return b",".join(msgspec.json.encode(name) + b":" + value for name, value in self._values.items())
 
     # What is reported.
 

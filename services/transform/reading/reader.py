@@ -17,7 +17,7 @@ from services.transform.reading.content import Kind, content_of
 from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
-from services.transform.reading.envelope import EnvelopeReader
+from services.transform.reading.envelope import Envelope, EnvelopeReader, first_byte
 from services.transform.reading.joined import joined
 from services.transform.reading.lines import LineReader, line_window
 from services.transform.reading.signatures import (
@@ -34,7 +34,6 @@ from services.transform.reading.window import STEP_BYTES, Window
 __all__ = ["BLOCK_BYTES", "UnitReader", "UnreadableUnit"]
 
 BLOCK_BYTES = 8 * 1024 * 1024
-Path = tuple[str, ...]
 
 
 class UnitReader:
@@ -50,7 +49,7 @@ class UnitReader:
         unit: Unit,
         start: Position | None = None,
         check: Check = no_check,
-        path: Path = (),
+        envelope: Envelope | None = None,
     ) -> Iterator[Piece]:
         """The rows that the unit owns, in order.
 
@@ -58,7 +57,7 @@ class UnitReader:
             unit: what to read.
             start: the `after` of a piece of the same unit: reading goes on with exactly the rows behind that piece.
             check: called at least once for each MiB that is read or decompressed; what it raises ends the reading.
-            path: keys that lead to the array that holds the rows in each document; none where a document is a row.
+            envelope: where rows are in each document; none where a document is a row.
 
         Raises:
             ObjectGone: the object's version cannot be read any more.
@@ -68,12 +67,12 @@ class UnitReader:
         """
         is_whole_object = (unit.start, unit.end) == (0, unit.object.size)
         if not is_whole_object and not self._first_unit_owns_all(unit, check):
-            pieces = self._read_range(unit, start, check, path)
+            pieces = self._read_range(unit, start, check, envelope)
         elif unit.start == 0:
-            pieces = self._read_object(unit, start, check, path)
+            pieces = self._read_object(unit, start, check, envelope)
         else:
             return
-        yield from joined(pieces, self._block) if path else pieces
+        yield from joined(pieces, self._block) if envelope else pieces
 
     def _first_unit_owns_all(self, unit: Unit, check: Check) -> bool:
         """Whether the object is compressed, an array or documents, which cannot be cut without reading them."""
@@ -81,26 +80,28 @@ class UnitReader:
             content, codec = self._content(raw, unit, check)
             return codec is not None or content_of(Window(content, 0, check), self.max_row).kind is not Kind.LINES
 
-    def _read_object(self, unit: Unit, start: Position | None, check: Check, path: Path) -> Iterator[Piece]:
+    def _read_object(
+        self, unit: Unit, start: Position | None, check: Check, envelope: Envelope | None
+    ) -> Iterator[Piece]:
         """All rows of an object, or those from a position on."""
         if start is not None and not self._codec(unit, check):
-            yield from self._read_plain_from(unit, start, check, path)
+            yield from self._read_plain_from(unit, start, check, envelope)
             return
         with closing(self._lake.open(unit.object, 0, unit.object.size)) as raw:
             content, _ = self._content(raw, unit, check)
             window = Window(content, 0, check)
             if start is None:
-                yield from self._from_start(window, path)
+                yield from self._from_start(window, envelope)
             else:
-                window.skip(_first_byte(start))
-                yield from self._go_on(window, start, path)
+                window.skip(_first_byte(start, envelope))
+                yield from self._go_on(window, start, envelope)
 
-    def _read_plain_from(self, unit: Unit, start: Position, check: Check, path: Path) -> Iterator[Piece]:
-        skipped = min(_first_byte(start), unit.object.size - 1)
+    def _read_plain_from(self, unit: Unit, start: Position, check: Check, envelope: Envelope | None) -> Iterator[Piece]:
+        skipped = min(_first_byte(start, envelope), unit.object.size - 1)
         with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
             window = Window(raw, skipped, check)
-            window.skip(_first_byte(start) - skipped)
-            yield from self._go_on(window, start, path)
+            window.skip(_first_byte(start, envelope) - skipped)
+            yield from self._go_on(window, start, envelope)
 
     def _codec(self, unit: Unit, check: Check) -> str | None:
         with closing(self._lake.open(unit.object, 0, min(HEAD_BYTES, unit.object.size))) as raw:
@@ -129,41 +130,43 @@ class UnitReader:
         if kind:
             raise RefusedContent(unit.object.id, kind)
 
-    def _from_start(self, window: Window, path: Path) -> Iterator[Piece]:
+    def _from_start(self, window: Window, envelope: Envelope | None) -> Iterator[Piece]:
         content = content_of(window, self.max_row)
         match content.kind:
             case Kind.LINES | Kind.DOCUMENTS:
                 form = Form.LINES if content.kind is Kind.LINES else Form.DOCUMENTS
                 if form is Form.LINES:
                     window.prepend(content.blanks)  # a line starts with them, wherever its object is cut
-                yield from self._go_on(window, Position(window.base, form), path)
+                yield from self._go_on(window, Position(window.base, form), envelope)
             case _:
                 start = Position(window.base + 1, Form.ARRAY)
                 if content.damage:
                     yield content.damage
                     start = content.damage.after or start
                 window.drop(max(start.offset - 1 - window.base, 0))
-                yield from self._go_on(window, start, path)
+                yield from self._go_on(window, start, envelope)
 
-    def _go_on(self, window: Window, start: Position, path: Path) -> Iterator[Piece]:
+    def _go_on(self, window: Window, start: Position, envelope: Envelope | None) -> Iterator[Piece]:
         form = start.form
         if start.in_line:
-            yield from self._line(line_window(window), path, start)
+            yield from self._line(line_window(window), envelope, start)
             form = Form.LINES
         elif form in _OF_DOCUMENTS or start.document >= 0:
-            yield from self._documents(window, path, start)
+            yield from self._documents(window, envelope, start)
         elif form in _OF_ARRAYS:
             if window.base == start.offset:
                 window.prepend()
             array = ArrayReader(window, self.max_row, self._block)
             for piece in array.read(form):
-                yield from self._rows_inside(piece, path) if path else (piece,)
+                yield from self._rows_inside(piece, envelope) if envelope else (piece,)
             form = array.form
-        yield from self._lines(window, path, is_rest=form is Form.REST_OF_LINE)
+        yield from self._lines(window, envelope, is_rest=form is Form.REST_OF_LINE)
 
-    def _read_range(self, unit: Unit, start: Position | None, check: Check, path: Path) -> Iterator[Piece]:
+    def _read_range(
+        self, unit: Unit, start: Position | None, check: Check, envelope: Envelope | None
+    ) -> Iterator[Piece]:
         """Lines of a plain object. The byte before the range tells whether a row starts right at its start."""
-        first = max(unit.start - 1, 0) if start is None else _first_byte(start)
+        first = max(unit.start - 1, 0) if start is None else _first_byte(start, envelope)
         is_in_line = start is not None and start.in_line
         if (first >= unit.end and not is_in_line) or first >= unit.object.size:
             return
@@ -173,34 +176,36 @@ class UnitReader:
                 window.skip_byte_order_mark()  # the first line is behind it, even where the range is not
                 end = max(end, window.base + 1)
             if start and start.in_line:
-                yield from self._line(line_window(window), path, start)
+                yield from self._line(line_window(window), envelope, start)
                 is_rest = False
             else:
                 is_rest = start.form is Form.REST_OF_LINE if start else unit.start > 0
-            yield from self._lines(window, path, end, is_rest)
+            yield from self._lines(window, envelope, end, is_rest)
 
-    def _lines(self, window: Window, path: Path, end: int | None = None, is_rest: bool = False) -> Iterator[Piece]:
+    def _lines(
+        self, window: Window, envelope: Envelope | None, end: int | None = None, is_rest: bool = False
+    ) -> Iterator[Piece]:
         """Lines that start before `end`, but for the rest of one that the window may begin with."""
 
         def read_line(line: Window) -> Iterator[Piece]:
-            return self._line(line, path, Position(line.base, Form.DOCUMENTS))
+            return self._line(line, envelope, Position(line.base, Form.DOCUMENTS))
 
         lines = LineReader(window, self.max_row, self._block, read_line, end)
         if is_rest:
             lines.skip_rest_of_line()
-        yield from lines.read_each() if path else lines.read()
+        yield from lines.read_each() if envelope else lines.read()
 
-    def _line(self, line: Window, path: Path, start: Position) -> Iterator[Piece]:
-        for piece in self._documents(line, path, start):
+    def _line(self, line: Window, envelope: Envelope | None, start: Position) -> Iterator[Piece]:
+        for piece in self._documents(line, envelope, start):
             yield piece._replace(after=piece.after and piece.after._replace(in_line=True))
 
-    def _documents(self, window: Window, path: Path, start: Position) -> Iterator[Piece]:
-        if path:
-            yield from EnvelopeReader(window, path, self.max_row, self._block).read(start)
+    def _documents(self, window: Window, envelope: Envelope | None, start: Position) -> Iterator[Piece]:
+        if envelope:
+            yield from EnvelopeReader(window, envelope, self.max_row, self._block).read(start)
         else:
             yield from DocumentReader(window, self.max_row, self._block).read(start.form)
 
-    def _rows_inside(self, piece: Piece, path: Path) -> Iterator[Piece]:
+    def _rows_inside(self, piece: Piece, envelope: Envelope | None) -> Iterator[Piece]:
         """The rows that the elements of an array hold; reading goes on behind all of them."""
         if not isinstance(piece.rows, RowBlock):
             yield piece
@@ -208,7 +213,7 @@ class UnitReader:
         block, found = piece.rows, None
         for start, end in zip(block.starts.tolist(), block.ends.tolist(), strict=True):
             element = Window(BytesIO(block.data[start:end]), block.base + start)
-            for inside in self._documents(element, path, Position(element.base, Form.DOCUMENTS)):
+            for inside in self._documents(element, envelope, Position(element.base, Form.DOCUMENTS)):
                 if found:
                     yield found._replace(after=None)
                 found = inside
@@ -216,9 +221,11 @@ class UnitReader:
             yield found._replace(after=piece.after)
 
 
-def _first_byte(start: Position) -> int:
+def _first_byte(start: Position, envelope: Envelope | None) -> int:
     """Where reading begins, to go on from a position: elements are read from the byte before them on."""
-    return max(start.offset - (start.form in _OF_ARRAYS), 0)  # one that is inside of a document, too
+    if start.document >= 0:
+        return first_byte(start, envelope)
+    return max(start.offset - (start.form in _OF_ARRAYS), 0)
 
 
 def _read_head(raw: ByteStream, check: Check) -> bytes:

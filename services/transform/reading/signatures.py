@@ -68,7 +68,10 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = tuple(
         (rb"ORC[\x00-\x1f]", Foreign("orc", "an ORC file", _LOADED_ELSEWHERE)),
         (rb"SQLite format 3\x00", Foreign("sqlite", "a SQLite database", _WRITE_JSON)),
         (rb"%PDF-", Foreign("pdf", "a PDF document", _WRITE_JSON)),
-        (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|[{\[]\x00\x00\x00|\x00\x00\x00[{\[]", _UTF32),
+        (
+            rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|(?:[{\[]\x00\x00\x00[^\x00]\x00\x00\x00|\x00\x00\x00[{\[]\x00\x00\x00[^\x00])",
+            _UTF32,
+        ),
         (rb"\xff\xfe|\xfe\xff|[{\[]\x00[^\x00]\x00|\x00[{\[]\x00[^\x00]", _UTF16),
     )
 )

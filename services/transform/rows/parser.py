@@ -18,11 +18,12 @@ import pyarrow as pa
 from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge, shown
 from services.shared.judge.verdicts import Accepted, Reason, Rejected
-from services.transform.blocks import Check, RowBlock, no_check
+from services.transform.blocks import BrokenFrame, Check, RowBlock, no_check
 from services.transform.rows.any_order import accept_any_order, learn_key_sets
 from services.transform.rows.columns import Certain
 from services.transform.rows.in_order import accept
 from services.transform.rows.layout import learn_layouts, learn_samples
+from services.transform.rows.spliced import splice, unspliced
 from services.transform.rows.tables import Refused, buffer_bytes, quarantine_table, silver_table
 from services.transform.rows.text import WORD, BlockText, Positions, TooDense, room_for_quotes
 
@@ -59,6 +60,12 @@ def broken_frame(offset: int, detail: str, raw: bytes, dataset: str, reason: Rea
     """
     rejected = Rejected(dataset, reason, None, detail)
     return Parsed(1, {}, quarantine_table([(offset, rejected, shown(raw))]))
+
+
+def broken_frames(found: Iterable[BrokenFrame], dataset: str) -> Parsed:
+    """The quarantine of many of them, in order."""
+    rows = [(one.offset, Rejected(dataset, one.reason, None, one.detail), shown(one.raw)) for one in found]
+    return Parsed(len(rows), {}, quarantine_table(rows))
 
 
 def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
@@ -99,6 +106,11 @@ class RowParser:
         from which the end of the accepted event times is counted. `check` is called about once a second or more often,
         but never within one row; what it raises ends the parsing.
         """
+        if block.envelope:
+            spliced = splice(block)
+            parsed = self.parse(spliced, default_dataset, object_created, check)
+            silver = {dataset: unspliced(table, spliced, block) for dataset, table in parsed.silver.items()}
+            return Parsed(parsed.rows_read, silver, unspliced(parsed.quarantine, spliced, block))
         made = _Tables(self._contracts)
         pieces = list(reversed(_cut(block, _MOST_ROWS)))
         while pieces:

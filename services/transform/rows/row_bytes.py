@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from services.shared.columns import OFFSET
-from services.transform.blocks import BrokenFrame, OverlongRow, Piece, RowBlock
-from services.transform.rows.parser import Parsed
+from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, Piece, Positions, RowBlock
+
+if TYPE_CHECKING:
+    from services.transform.rows.parser import Parsed
 
 
 class RowBytes(NamedTuple):
@@ -19,6 +22,21 @@ class RowBytes(NamedTuple):
 
     def plus(self, other: RowBytes) -> RowBytes:
         return RowBytes(self.read + other.read, self.quarantined + other.quarantined)
+
+
+def _raw_bytes(rows: OverlongRow | BrokenFrame | BrokenFrames) -> int:
+    match rows:
+        case OverlongRow():
+            return len(rows.head)
+        case BrokenFrame():
+            return len(rows.raw)
+    return sum(len(frame.raw) for frame in rows.frames)
+
+
+def numbers_of(table: pa.Table, block: RowBlock) -> Positions:
+    """Which row of the block each row of a table is that was made of it."""
+    numbers: Positions = np.searchsorted(block.starts, table[OFFSET].to_numpy() - block.base)
+    return numbers
 
 
 class RowScales:
@@ -32,15 +50,14 @@ class RowScales:
         """The bytes of a piece's rows, and what was left of an over-long row before it."""
         rows = piece.rows
         if not isinstance(rows, RowBlock):
-            size = len(rows.raw if isinstance(rows, BrokenFrame) else rows.head)
+            size = _raw_bytes(rows)
             before = self._rest_up_to(rows.offset)
             self._overlong = rows.offset + size if isinstance(rows, OverlongRow) else -1
             return RowBytes(size + before, size + before)
         before = self._rest_up_to(rows.base + int(rows.starts[0])) if rows.starts.size else 0
         refused = 0
         if parsed.quarantine.num_rows:
-            offsets = parsed.quarantine[OFFSET].to_numpy() - rows.base
-            numbers = np.searchsorted(rows.starts, offsets)
+            numbers = numbers_of(parsed.quarantine, rows)
             refused = int((rows.ends[numbers] - rows.starts[numbers]).sum())
         return RowBytes(int((rows.ends - rows.starts).sum()) + before, refused + before)
 

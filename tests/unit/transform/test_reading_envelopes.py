@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import Reason
 from services.shared.units import Plan
-from services.transform.blocks import BrokenFrame, Form, Piece, Position, RowBlock
+from services.transform.blocks import BrokenFrame, BrokenFrames, Form, Piece, Position, RowBlock
+from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
 from services.transform.reading.signatures import foreign_kind
-from tests.support.lake import MemoryLake
+from services.transform.rows.parser import RowParser
+from tests.support.lake import CREATED, MemoryLake
 from tests.support.reading import BROKEN, OVERLONG, Row, rows_in
 
 KEY = "bronze/a/b.json"
@@ -27,18 +32,34 @@ def envelope(rows: Iterable[bytes], before: bytes = b'"v": 1, ', after: bytes = 
     return b"{" + before + b'"Records": [' + b", ".join(rows) + b"]" + after + b"}"
 
 
+def envelope_of(path: tuple[str, ...] | Envelope) -> Envelope:
+    return path if isinstance(path, Envelope) else Envelope(path)
+
+
 def pieces(
-    data: bytes, path: tuple[str, ...] = PATH, unit_bytes: int = 1 << 30, block_bytes: int = 1 << 20, max_row: int = 300
+    data: bytes,
+    path: tuple[str, ...] | Envelope = PATH,
+    unit_bytes: int = 1 << 30,
+    block_bytes: int = 1 << 20,
+    max_row: int = 300,
 ) -> list[Piece]:
     lake = MemoryLake()
     reader = UnitReader(lake, max_row, block_bytes)
     return [
-        piece for unit in Plan.of(lake.upload(KEY, data), unit_bytes) for piece in reader.read(unit, None, path=path)
+        piece
+        for unit in Plan.of(lake.upload(KEY, data), unit_bytes)
+        for piece in reader.read(unit, None, envelope=envelope_of(path))
     ]
 
 
 def rows(data: bytes, *args: Any, **kwargs: Any) -> list[Row]:
     return rows_in(pieces(data, *args, **kwargs))
+
+
+def only(piece: Piece) -> BrokenFrame:
+    assert isinstance(piece.rows, BrokenFrames)
+    (frame,) = piece.rows.frames
+    return frame
 
 
 def texts(found: Iterable[Row]) -> list[bytes]:
@@ -99,20 +120,18 @@ def test_a_document_without_rows_is_reported_with_the_path_and_the_keys_that_are
 ) -> None:
     for text in (data, data + b"\n", data + envelope(ROWS[:1]), data + b"\n" + envelope(ROWS[:1])):
         first, *others = pieces(text, PATH, 1 << 30, block_bytes, max_row=1000)
-        assert isinstance(first.rows, BrokenFrame)
-        assert first.rows.reason is Reason.NO_ROWS
-        assert first.rows.detail.startswith("No rows are at $.Records: ") and detail in first.rows.detail
-        assert (first.rows.offset, first.rows.raw) == (0, data)
+        frame = only(first)
+        assert frame.reason is Reason.NO_ROWS
+        assert frame.detail.startswith("No rows are at $.Records: ") and detail in frame.detail
+        assert (frame.offset, frame.raw) == (0, data)
         assert texts(rows_in(others)) == ROWS[: b"in" in text]
 
 
 def test_the_level_at_which_a_path_ends_is_named() -> None:
     (piece,) = pieces(b'{"a": {"x": 1}}', ("a", "b", "c"))
-    assert isinstance(piece.rows, BrokenFrame)
-    assert piece.rows.detail == "No rows are at $.a.b.c: $.a has the keys 'x'."
+    assert only(piece).detail == "No rows are at $.a.b.c: $.a has the keys 'x'."
     (piece,) = pieces(b'{"a": [1]}', ("a", "b"))
-    assert isinstance(piece.rows, BrokenFrame)
-    assert piece.rows.detail == "No rows are at $.a.b: $.a is an array, not an object."
+    assert only(piece).detail == "No rows are at $.a.b: $.a is an array, not an object."
 
 
 @pytest.mark.parametrize("block_bytes", [1, 64, 1 << 20])
@@ -163,6 +182,80 @@ def test_rows_of_many_small_envelopes_come_in_few_pieces() -> None:
     assert len(found) < 5
 
 
+def envelopes(found: Iterable[Piece]) -> list[bytes]:
+    """What each row gets."""
+    return [piece.rows.envelope for piece in found if isinstance(piece.rows, RowBlock) for _ in piece.rows.starts]
+
+
+KEPT = Envelope(("d", "Records"), (("account", ("id",)), ("region", ("meta", "region")), ("gone", ("x", "y"))))
+HEAD = b'{"id": "7", "meta": {"a": [1], "region": {"name": "eu"}}, "x": 3, "d": {"z": 1, "Records": ['
+MEMBERS = b'"account":"7","region":{"name": "eu"}'
+
+
+@pytest.mark.parametrize("block_bytes", [1, 64, 1 << 20])
+@pytest.mark.parametrize("between", [b"", b"\n"])
+@pytest.mark.parametrize("name", ["b.json", "b.json.gz"])
+def test_values_of_the_envelope_go_with_each_of_its_rows(block_bytes: int, between: bytes, name: str) -> None:
+    one, other = HEAD + b",".join(ROWS[:9]) + b"]}}", b'{"id": 8, "d": {"Records": [' + b",".join(ROWS[9:]) + b"]}}"
+    data = one + between + other
+    lake = MemoryLake()
+    (unit,) = Plan.of(lake.upload("bronze/a/" + name, gzip.compress(data) if name.endswith("gz") else data), 1 << 30)
+    reader = UnitReader(lake, 300, block_bytes)
+
+    def read(start: Position | None = None) -> list[tuple[int, bytes, bytes]]:
+        found = []
+        for piece in reader.read(unit, start, envelope=KEPT):
+            assert isinstance(piece.rows, RowBlock)
+            found += [(*row, piece.rows.envelope) for row in rows_in([piece])]
+        return found
+
+    whole = read()
+    assert [(text, members) for _, text, members in whole] == [
+        *((row, MEMBERS) for row in ROWS[:9]),
+        *((row, b'"account":8') for row in ROWS[9:]),
+    ]
+    seen = 0
+    for piece in reader.read(unit, envelope=KEPT):
+        seen += len(rows_in([piece]))
+        assert piece.after is not None
+        assert read(Position.from_list(piece.after.to_list())) == whole[seen:]
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b'{"Records": [' + ROWS[0] + b'], "id": 7}', "it is behind the rows that should have it"),
+        (b'{"id": "' + b"x" * 70_000 + b'", "Records": [' + ROWS[0] + b"]}", "it is longer than 65,536 bytes"),
+    ],
+)
+def test_a_value_that_cannot_go_with_the_rows_is_reported(data: bytes, why: str) -> None:
+    found = pieces(data, Envelope(PATH, (("account", ("id",)),)), max_row=100_000)
+    (frame,) = [only(piece) for piece in found if isinstance(piece.rows, BrokenFrames)]
+    assert "The rows of this document are without account" in frame.detail and why in frame.detail
+    assert ROWS[0] in texts(rows_in(found))
+
+
+def test_rows_are_judged_with_the_envelope_and_reported_without_it(contracts: dict[str, Contract]) -> None:
+    parser = RowParser(contracts)
+    day = b'"event_time":"2026-01-01T00:00:00Z"'
+    good = [b'{"shipment_id":"S%d","origin":"HAM","destination":"OSL","weight_kg":1.5}' % n for n in range(200)]
+    bad = [b" { } ", b"12", b'{"shipment_id":1}', b'{"carrier":"UPS"}']
+    for all_rows in (good, bad, [*good, *bad]):
+        data = b"," + b",".join(all_rows)
+        ends = np.cumsum([len(row) + 1 for row in all_rows])
+        starts = ends - [len(row) for row in all_rows]
+        block = RowBlock(data, starts, starts + [len(row) for row in all_rows], 1000, day + b',"carrier":"DHL"')
+        parsed = parser.parse(block, "shipments", CREATED)
+        assert parsed.rows_read == len(all_rows)
+        if good[0] in all_rows:
+            table = parsed.silver["shipments"].sort_by("_offset")
+            assert table["_offset"].to_pylist() == (starts[:200] + 1000).tolist()
+            assert set(table["carrier"].to_pylist()) == {"DHL"}
+        refused = {row["_offset"]: row["raw"] for row in parsed.quarantine.to_pylist()}
+        expected = zip(starts.tolist(), all_rows, strict=True)
+        assert refused == {1000 + at: row.strip().decode() for at, row in expected if row in bad}
+
+
 part = st.one_of(
     st.sampled_from(
         [
@@ -195,14 +288,15 @@ files = st.lists(part, max_size=15).map(b"".join)
 
 
 @settings(max_examples=300, deadline=None)
-@given(files, st.integers(1, 200), st.integers(1, 400))
+@given(files, st.integers(1, 200), st.integers(1, 400), st.sampled_from([(), (("v", ("v",)), ("n", ("next",)))]))
 def test_rows_are_the_same_however_the_file_is_cut_and_wherever_reading_goes_on(
-    data: bytes, block_bytes: int, unit_bytes: int
+    data: bytes, block_bytes: int, unit_bytes: int, kept: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> None:
     assume(foreign_kind(data) is None)
-    whole = sorted(rows(data))
-    assert sorted(rows(data, PATH, 1 << 30, block_bytes)) == whole
-    assert sorted(rows(data, PATH, unit_bytes, block_bytes)) == whole
+    where = Envelope(PATH, kept)
+    whole = sorted(rows(data, where))
+    assert sorted(rows(data, where, 1 << 30, block_bytes)) == whole
+    assert sorted(rows(data, where, unit_bytes, block_bytes)) == whole
     at = 0
     for start, text in whole:
         if text not in (BROKEN, OVERLONG):
@@ -211,11 +305,13 @@ def test_rows_are_the_same_however_the_file_is_cut_and_wherever_reading_goes_on(
     lake = MemoryLake()
     reader = UnitReader(lake, 300, block_bytes)
     for unit in Plan.of(lake.upload(KEY, data), unit_bytes):
-        found = list(reader.read(unit, path=PATH))
+        found = list(reader.read(unit, envelope=where))
         for number, piece in enumerate(found):
             if piece.after is not None:
                 after = Position.from_list(piece.after.to_list())
-                assert rows_in(reader.read(unit, after, path=PATH)) == rows_in(found[number + 1 :])
+                rest = list(reader.read(unit, after, envelope=where))
+                assert rows_in(rest) == rows_in(found[number + 1 :])
+                assert envelopes(rest) == envelopes(found[number + 1 :])
 
 
 def test_a_position_inside_of_a_document_goes_through_the_ledger() -> None:
