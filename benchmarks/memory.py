@@ -165,7 +165,7 @@ HOSTILE: dict[str, Callable[[], Iterable[bytes]]] = {
         *(row(n)[: -1 if n % 100 == 0 else None] + b"," for n in range(200_000)),
         b"{}]",
     ],
-    "700 MB of documents one after the other .json": lambda: (row(n) for n in range(5_000_000)),
+    "200 MB of documents one after the other .json": lambda: (row(n) for n in range(1_500_000)),
     "pretty-printed documents .json": lambda: (
         json.dumps(json.loads(row(n)), indent=2).encode() + b"\n" for n in range(400_000)
     ),
@@ -183,9 +183,9 @@ HOSTILE: dict[str, Callable[[], Iterable[bytes]]] = {
     "512 MiB of good rows .jsonl.zst": lambda: bomb(zstd, row(1) + b"\n", 512 * MIB),
 }
 ENVELOPES: dict[str, Callable[[], Iterable[bytes]]] = {
-    "an envelope of 700 MB .json": lambda: [
+    "an envelope of 200 MB .json": lambda: [
         b'{"v":1,"data":{"items":[{}',
-        *(b"," + row(n) for n in range(5_000_000)),
+        *(b"," + row(n) for n in range(1_500_000)),
         b"]}}",
     ],
     "an envelope of 1 GB without rows .json": lambda: repeated(b'{"a":"b"},', 1000 * MIB, b'{"data":[', b"0]}"),

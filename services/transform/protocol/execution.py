@@ -131,7 +131,7 @@ class Execution:
             envelope = None
             if contract and contract.rows_path:
                 envelope = Envelope(contract.rows_path, contract.envelope_fields)
-            for piece in self._worker.reader.read(unit, self._position, self._deadline.check, envelope):
+            for piece in self._worker.reader.read(unit, self._position, self._deadline.check, envelope=envelope):
                 parsed, size = self._parse(piece, unit)
                 self._rows.add(number, parsed, size, scales.weigh(piece, parsed))
                 if number and not self.sealed and self._rows.bytes > self._worker.memory_budget:
