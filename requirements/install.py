@@ -3,9 +3,10 @@
 
 usage: install.py VENV LOCK... [--smelt]     later LOCKs are parts of the first one; --smelt adds the `smelt` command
 
-An environment whose creation or installation was stopped half-way, that was moved with its checkout, or whose Python is
-gone, is removed and made again. Where the lock's contents are those that were installed last, nothing is asked of the
-network. Two at the same time wait for each other. Any Python 3.6 reads this file, so that it can ask for a newer one.
+An environment whose creation or installation was stopped half-way, that was moved with its checkout, whose Python is
+gone, or from which a package was deleted, is removed and made again. Where the lock's contents are those that were
+installed last, nothing is asked of the network. Two at the same time wait for each other. Any Python 3.6 reads this
+file, so that it can ask for a newer one.
 """
 
 import fcntl
@@ -35,8 +36,14 @@ class Environment:
         self.record = folder / ".installed.json"
 
     def installed(self) -> "dict[str, str]":
-        """The contents of each lock that was installed last, as hashes, and the Python that they were installed for."""
+        """What was installed last: each lock's contents as a hash, the Python that it was for, and what came of it."""
         return dict(json.loads(self.record.read_text())) if self.record.exists() else {}
+
+    def modules(self) -> "set[str]":
+        """The modules and packages that it holds, by the names of their files and folders. One folder is listed."""
+        names = {path.name for folder in self.folder.glob("lib/python3*/site-packages") for path in folder.iterdir()}
+        names.discard("__pycache__")
+        return {name for name in names if (name[:-3] if name.endswith(".py") else name).isidentifier()}
 
     def probe(self) -> str:
         """Its folder and Python version, as its own Python says them; empty if that does not run or has no pip."""
@@ -49,7 +56,9 @@ class Environment:
     def is_sound(self) -> bool:
         """Whether it can be used as it is; one that a person made has no record, and may be sound."""
         probed = self.probe()
-        return bool(probed) and not self.unfinished.exists() and self.installed().get("python", probed) == probed
+        known = self.installed()
+        is_whole = self.modules() >= set(known.get("modules", "").split())
+        return bool(probed) and is_whole and not self.unfinished.exists() and known.get("python", probed) == probed
 
     def make(self, turn: int) -> None:
         """Make it, or make it again."""
@@ -85,7 +94,8 @@ def install(environment: Environment, locks: "list[Path]", smelt: bool, turn: in
         if before == [folder.stat().st_mtime_ns for folder in packages]:
             environment.unfinished.unlink()  # nothing was installed or removed: such as where the index does not answer
         raise
-    environment.record.write_text(json.dumps({**known, **wanted, "python": environment.probe()}, indent=1))
+    state = {"python": environment.probe(), "modules": " ".join(sorted(environment.modules()))}
+    environment.record.write_text(json.dumps({**known, **wanted, **state}, indent=1))
     environment.unfinished.unlink()
 
 
@@ -121,7 +131,11 @@ def main(arguments: "list[str]") -> int:
         print("error: smelt needs Python 3.11 or newer: run make again with PYTHON=python3.11", file=sys.stderr)
         return FAILED
     smelt = "--smelt" in arguments
-    venv, *locks = [argument for argument in arguments if argument != "--smelt"]
+    names = [argument for argument in arguments if argument != "--smelt"]
+    if len(names) < 2 or any(name.startswith("-") for name in names):
+        print(str(__doc__).strip(), file=sys.stderr)
+        return FAILED
+    venv, *locks = names
     try:
         install(Environment(ROOT / venv), [ROOT / lock for lock in locks], smelt, _take_turn())
     except KeyboardInterrupt:

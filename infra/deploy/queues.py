@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DAYS = 24 * 3600
 MAX_MESSAGE_BYTES = 1024 * 1024  # SQS's limit since August 2025
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_URL = re.compile(r"https?://[^/\s]+/\S*?([A-Za-z0-9_-]{1,80})")
 _AT_LEAST = {"VisibilityTimeout", "MessageRetentionPeriod", "MaximumMessageSize"}
 
 
@@ -59,8 +60,7 @@ def ensure_queue(sqs: SQSClient, name: str, attributes: Mapping[str, str]) -> Qu
         QueueError: SQS does not accept such a name.
         ClientError: SQS refused.
     """
-    if not _NAME.fullmatch(name):
-        raise QueueError(f"{name!r} is not a valid queue name: use up to 80 letters, digits, hyphens and underscores.")
+    _check_name(name)
     try:
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         created = False
@@ -74,6 +74,11 @@ def ensure_queue(sqs: SQSClient, name: str, attributes: Mapping[str, str]) -> Qu
     if "KmsMasterKeyId" in now:  # SSE-SQS would replace the owner's key
         wanted.pop("SqsManagedSseEnabled", None)
     return Queue(name, url, now["QueueArn"], created, _bring_to(sqs, url, now, wanted))
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise QueueError(f"{name!r} is not a valid queue name: use up to 80 letters, digits, hyphens and underscores.")
 
 
 def _bring_to(sqs: SQSClient, url: str, now: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:
@@ -131,8 +136,14 @@ def ensure_dead_letters(
     """Give a queue a dead-letter queue. If that one is new, only this queue may use it. Returns both.
 
     Raises:
-        QueueError: it already has another one, and `replace` is false.
+        QueueError: the URL or the name cannot be a queue's, or it already has another one, and `replace` is false.
     """
+    if not _URL.fullmatch(url):
+        raise QueueError(
+            f"{url!r} is not a queue's URL, such as https://sqs.us-east-2.amazonaws.com/123456789012/events. "
+            "`aws sqs get-queue-url --queue-name <name>` prints it."
+        )
+    _check_name(dlq_name)
     now = attributes_of(sqs, url)
     arn = now["QueueArn"]
     name = arn.rsplit(":", 1)[1]

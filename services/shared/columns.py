@@ -14,6 +14,10 @@ from services.shared.contract.model import Contract, Field, FieldType
 SOURCE, OFFSET, CREATED, RESCUED = "_source", "_offset", "_created", "_rescued"
 RAW = "raw"
 
+# To be raised with every change of code that makes other rows, or their order, of the same bytes and contracts
+# (docs/decisions/0025-rows-version.md). tests/unit/transform/test_rows_version.py fails if that was forgotten.
+ROWS_VERSION = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

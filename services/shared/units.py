@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -33,6 +33,11 @@ class MalformedMessage(Terminal):
     """An SQS body that is not a unit."""
 
 
+def is_etag(text: str) -> bool:
+    """Whether S3 can give an object this etag, without quotes."""
+    return _ETAG.fullmatch(text) is not None
+
+
 def check_object(id_: ObjectId, size: int) -> None:
     """Whether S3 can hold an object of this name and size, in bytes.
 
@@ -41,7 +46,7 @@ def check_object(id_: ObjectId, size: int) -> None:
     """
     if not _BUCKET.fullmatch(id_.bucket):
         raise ValueError(f"not a bucket's name: {id_.bucket!a}")
-    if not _ETAG.fullmatch(id_.etag):
+    if not is_etag(id_.etag):
         raise ValueError(f"not an etag: {id_.etag!a}")
     try:
         length = len(id_.key.encode())
@@ -69,6 +74,15 @@ def read_created(text: str) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A replay's copy of an object: another place where its bytes can be read. Copies may have another etag."""
+
+    key: str
+    etag: str
+    version_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class BronzeObject:
     """One content of one Bronze key.
 
@@ -82,6 +96,7 @@ class BronzeObject:
     etag: str
     version_id: str | None
     created: datetime
+    copy: Copy | None = None  # to be read where these bytes are gone
 
     @property
     def id(self) -> ObjectId:
@@ -95,6 +110,10 @@ class BronzeObject:
             UnacceptableKey: the key is not one that smelt reads.
         """
         return BronzeKey.parse(self.key)
+
+    def at(self, copy: Copy) -> Self:
+        """What must be read to get these bytes from a copy. It is a place, not an object that the ledger knows."""
+        return replace(self, key=copy.key, etag=copy.etag, version_id=copy.version_id, copy=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +250,17 @@ class Plan:
         return (
             start % self.step == 0 and 0 <= start < self.source.size and end == min(start + self.step, self.source.size)
         )
+
+    def contradiction(self, message: UnitMessage) -> str:
+        """What a message about this object says that is not so; empty where it is about one of the units.
+
+        The caller has found the plan by the message's object.
+        """
+        if (message.size, message.created) != (self.source.size, self.source.created):
+            return (
+                f"the message says {message.size} bytes and created {message.created.isoformat()}, the ledger "
+                f"{self.source.size} bytes and {self.source.created.isoformat()}"
+            )
+        if not self.has(message.start, message.end):
+            return f"this range is not one of the {self.units} units of {self.step} bytes that the object was cut into"
+        return ""

@@ -15,9 +15,9 @@ from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
 from services.shared.lake import ByteStream, LakeUnavailable
 from services.shared.ledger.records import ObjectState, UnitNotes
+from services.shared.parquet import encode as encoding
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Piece
-from services.transform.files import encode as encoding
 from services.transform.protocol.isolation import MAX_ATTEMPTS
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
@@ -97,6 +97,27 @@ def test_hours_without_an_answer_of_s3_make_no_healthy_unit_a_dead_letter(rig: R
         rig.clock.advance(6 * rig.invocation_seconds)
     assert not rig.dead_letters.sent
     assert {rig.ledger.units.notes(unit.id).attempts for unit in rig.units} == {0}
+
+
+def test_a_lot_that_killed_its_worker_is_not_tried_first_after_an_outage(rig: Rig) -> None:
+    """The worker between gave it back without a fault of the lot, as one does that runs out of time."""
+    behaviour: list[Callable[[], None]] = [lambda: None]
+    unit = poison(rig, lambda: behaviour[0]())
+    assert rig.deliver([unit], Interrupter(first="put", before=True, action=crash)) is None
+    rig.clock.advance(2 * INVOCATION_SECONDS)
+    behaviour[0] = crash
+    assert rig.deliver([unit]) is None
+    rig.clock.advance(2 * INVOCATION_SECONDS)
+    behaviour[0] = be_refused
+    assert rig.deliver([unit]) is not None
+    behaviour[0] = crash
+    neighbours(rig, 1)
+    assert rig.deliver(rig.units) is None
+    assert rig.lake.positions() == rig.expected
+
+
+def be_refused() -> None:
+    raise LakeUnavailable("S3 does not answer")
 
 
 class TestAUnitThatHarmsItsWorker:

@@ -175,6 +175,35 @@ class TestLots:
         assert lot.take_overs == 0
         assert ledger.look_up([UNITS[0].id]).lots[lot.id].progress == progress()
 
+    def test_a_lot_has_run_out_of_time_until_its_next_worker_dies_or_gets_on(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        """What happens to the worker after, and is not the lot's fault, changes nothing."""
+
+        def look() -> Lot:
+            return ledger.look_up([UNITS[0].id]).lots[lot.id]
+
+        def take_over() -> Lot:
+            clock.advance(1)
+            return ledger.lots.take_over(look(), VERSIONS, 60)
+
+        lot = new_lot(ledger)
+        ledger.lots.give_back(lot, forgive=True)
+        assert not look().ran_out_of_time
+        ledger.lots.give_back(take_over(), forgive=False)
+        assert look().ran_out_of_time
+        ledger.lots.give_back(take_over(), forgive=True)
+        assert look().ran_out_of_time
+        take_over()
+        clock.advance(61)  # that worker died
+        assert not look().ran_out_of_time
+        ledger.lots.give_back(take_over(), forgive=True)
+        assert not look().ran_out_of_time
+        assert look().take_overs == 2
+        ledger.lots.give_back(take_over(), forgive=False)
+        ledger.lots.give_back(ledger.lots.record_progress(take_over(), progress()), forgive=True)
+        assert not look().ran_out_of_time
+
     def test_progress_under_other_contracts_is_forgotten(self, ledger: Ledger, clock: Clock) -> None:
         lot = ledger.lots.record_progress(new_lot(ledger), progress())
         clock.advance(61)
@@ -282,6 +311,35 @@ def test_only_open_work_is_in_the_sparse_index(ledger: Ledger) -> None:
     ledger.lots.commit(lot, [LotFile("silver/a", 0, 1, "e")], [Counts(), Counts()])
     ledger.objects.mark_done([SOURCE.id])
     assert (list(ledger.open_objects()), list(ledger.open_lots())) == ([], [])
+
+
+def test_what_is_finished_waits_in_the_same_index_for_the_history(ledger: Ledger, clock: Clock) -> None:
+    refused, given_up = (replace(SOURCE, key=f"bronze/shipments/{name}.jsonl") for name in ("refused", "given-up"))
+    ledger.objects.begin(SOURCE, 1000, 60)
+    ledger.objects.begin(given_up, 5000, 60)
+    tidy, untidy = new_lot(ledger), ledger.lots.record_outputs(new_lot(ledger, UNITS[2:3]), ["silver/b"])
+    clock.advance(5)
+    ledger.objects.mark_done([SOURCE.id])
+    ledger.objects.reject(refused, "unsupported_format", "")
+    ledger.objects.reject_known(Plan.of(given_up, 5000).unit(0).id, "too_large", "")
+    ledger.lots.commit(tidy, [LotFile("silver/a", 0, 1, "e")], [Counts(), Counts()])
+    untidy = ledger.lots.commit(untidy, [LotFile("silver/b", 0, 1, "e")], [Counts()])
+    finished = list(ledger.open_entries("done"))
+    assert {entry.object for entry in finished} == {SOURCE.id, refused.id, given_up.id}
+    assert {entry.since for entry in finished} == {int(clock.now * 1000)}
+    assert [entry.lot for entry in ledger.open_entries("committed")] == [tidy.id]
+    ledger.lots.clear_outputs(untidy)
+    assert {entry.lot for entry in ledger.open_entries("committed")} == {tidy.id, untidy.id}
+
+
+def test_leftovers_are_cleared_once(ledger: Ledger, clock: Clock) -> None:
+    lot = ledger.lots.record_outputs(new_lot(ledger), ["silver/b"])
+    committed = ledger.lots.commit(lot, [LotFile("silver/b", 0, 1, "e")], [Counts(), Counts()])
+    ledger.lots.clear_outputs(committed)
+    before = list(ledger.open_entries("committed"))
+    clock.advance(5)
+    ledger.lots.clear_outputs(committed)
+    assert list(ledger.open_entries("committed")) == before
 
 
 def test_open_work_is_spread_over_many_keys_of_the_index() -> None:

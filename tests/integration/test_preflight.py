@@ -317,7 +317,13 @@ def test_problems_are_found_in_a_real_plan(emulator: str, client: Callable[[str]
         )
     }
     topic = "arn:aws:sns:us-east-2:000000000000:missing"
-    variables = {"images": IMAGES, "observability_enabled": True, "alarm_notification_topic_arn": topic, **missing}
+    variables = {
+        "project": f"smelt-{uuid.uuid4().hex[:8]}",
+        "images": IMAGES,
+        "observability_enabled": True,
+        "alarm_notification_topic_arn": topic,
+        **missing,
+    }
     findings = preflight(terraform_plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path), client)
     assert {finding.level for finding in findings} == {Level.PROBLEM}
     assert {finding.address for finding in findings} == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -17,10 +18,22 @@ from services.ops.audit.listings import S3Listings
 from services.ops.cli.app import app
 from services.ops.cli.console import execute
 from services.ops.sweep import WALK, Place, Swept, sweep
-from services.shared.lake import S3Lake
+from services.shared.deadline import Deadline
+from services.shared.identities import LakeKey
+from services.shared.lake import LakeForbidden, S3Lake
 from services.shared.ledger import items
 from services.shared.ledger.ledger import Ledger, OpenEntry
-from services.shared.ledger.records import LedgerObject, LotState, ObjectState
+from services.shared.ledger.records import (
+    RETRACT,
+    RETRY,
+    Counts,
+    Intent,
+    LedgerObject,
+    Lot,
+    LotFile,
+    LotState,
+    ObjectState,
+)
 from tests.support.faults import Crash, Interrupted, Interrupter
 from tests.support.lake import MemoryLake
 from tests.support.sweeping import claim, load, plan
@@ -90,6 +103,66 @@ def test_a_file_of_another_lot_is_never_deleted(ledger: Ledger, lake: MemoryLake
     swept = sweep(ledger, lake)
     assert sorted(swept.refused) == sorted([theirs, "silver/by-hand.parquet"])
     assert theirs in lake.files
+
+
+def test_in_a_bucket_without_the_lots_own_files_nothing_is_deleted_or_forgotten(
+    ledger: Ledger, lake: MemoryLake
+) -> None:
+    """S3 deletes what is not there without a word, so in a wrong bucket every leftover would be forgotten."""
+    lot = load(ledger, lake, list(plan(ledger, 1).plan), leftover=True)
+    another, changed = MemoryLake(), MemoryLake()
+    changed.files = {file.key: b"of another pipeline" for file in lot.files}
+    for wrong in (another, changed):
+        swept = sweep(ledger, wrong)
+        assert (swept.elsewhere, swept.files_deleted, swept.all_right) == ([str(lot.id)], 0, False)
+    swept = sweep(ledger, lake)
+    assert (swept.elsewhere, swept.files, swept.all_right) == ([], sorted(lot.outputs), True)
+
+
+def test_a_lot_that_s3_forbids_is_reported_and_does_not_stop_the_sweep(ledger: Ledger) -> None:
+    class Forbidding(MemoryLake):
+        forbidden = ""
+
+        def holds(self, key: str, etag: str) -> bool:
+            if key == self.forbidden:
+                raise LakeForbidden(f"{key} cannot be looked at (403)")
+            return super().holds(key, etag)
+
+    lake = Forbidding()
+    lots = [load(ledger, lake, list(plan(ledger, 1).plan), leftover=True) for _ in range(3)]
+    lake.forbidden = lots[0].files[0].key
+    swept = sweep(ledger, lake)
+    assert (len(swept.forbidden), swept.files_deleted, swept.all_right) == (1, 2, False)
+    assert "(403)" in swept.forbidden[0]
+    lake.forbidden = ""
+    assert (sweep(ledger, lake).files_deleted, sweep(ledger, lake).all_right) == (1, True)
+
+
+@pytest.mark.parametrize("of", ["object", "unit", "lot of a unit", "lot"])
+def test_an_item_that_cannot_be_read_is_reported_and_does_not_stop_the_sweep(
+    clients: Clients, ledger_table: str, ledger: Ledger, lake: MemoryLake, of: str
+) -> None:
+    objects = [plan(ledger, 2) for _ in range(5)]
+    lots = [load(ledger, lake, list(known.plan), leftover=True) for known in objects]
+    broken = objects[2]
+    key, attribute = {
+        "object": (items.object_key(broken.id), "state"),
+        "unit": (items.unit_key(broken.plan.unit(1).id), "lot"),
+        "lot of a unit": (items.lot_key(lots[2].id), "state"),
+        "lot": (items.lot_key(lots[2].id), "outputs"),
+    }[of]
+    clients.dynamodb.update_item(
+        TableName=ledger_table,
+        Key=key,
+        UpdateExpression="SET #name = :nonsense",
+        ExpressionAttributeNames={"#name": attribute},
+        ExpressionAttributeValues={":nonsense": {"S": "nonsense"}},
+    )
+    swept = sweep(ledger, lake)
+    assert not swept.all_right
+    assert all(str(broken.id) in told or str(lots[2].id) in told for told in swept.unreadable)
+    assert (swept.done, swept.files_deleted) == (4, 4 if "lot" in of else 5)
+    assert ledger.cursors.load(WALK) is None
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(ledger: Ledger, lake: MemoryLake) -> None:
@@ -171,6 +244,46 @@ def test_a_large_object_is_gone_on_with_at_the_unit_where_the_sweep_stopped(
     assert (swept.resumed, swept.done) == (True, 1)
 
 
+def let_in_again(ledger: Ledger, known: LedgerObject) -> None:
+    """An operator takes the object's rows away, and lets it in once more."""
+    leaving = ledger.releases.begin(known.id, "ops", "")
+    units = [unit.id for unit in known.plan]
+    bound = {record.lot for record in ledger.find_units(units) if record.lot}
+    for lot in ledger.find_lots(bound):
+        ours = ledger.rewrites.begin(lot, Intent(RETRACT, known.id), 60)
+        ledger.rewrites.clear_obsolete(ledger.rewrites.finish_rewriting(ours, [], [], lot.units))
+    assert ledger.releases.refuse(units)
+    ledger.releases.finish(leaving)
+    ledger.objects.finish(ledger.objects.begin(ledger.objects.reopen(known.id).source, 1000, 60))
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["between two runs", "while it is looked at"])
+def test_units_that_were_committed_before_an_object_was_let_in_again_do_not_count(
+    ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    monkeypatch.setattr(grid, "UNITS_PER_LOOK", 10)
+    known = plan(ledger, 60)
+    units = list(known.plan)
+    for first in range(0, 60, 20):
+        load(ledger, lake, units[first : first + 20])
+
+    def watch(what: str, number: int) -> None:
+        if what == "units of one object" and number == 40:
+            let_in_again(ledger, known)
+            load(ledger, lake, units[30:])  # the first half is on its way
+            if stops:
+                raise Crash
+
+    if stops:
+        with pytest.raises(Crash):
+            sweep(ledger, lake, watch=watch)
+    assert sweep(ledger, lake, watch=lambda *_: None if stops else watch(*_)).done == 0
+    assert state(ledger, known) is ObjectState.PLANNED
+    load(ledger, lake, units[:30])
+    sweep(ledger, lake)
+    assert state(ledger, known) is ObjectState.DONE
+
+
 def test_an_unfinished_large_object_is_left_at_its_first_gap(
     ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +302,7 @@ def test_a_sweep_starts_again_where_its_stored_place_cannot_be_read(ledger: Ledg
     ledger.cursors.save(WALK, {"kind": "object", "after": "nonsense"})
     assert sweep(ledger, lake).done == 1
     entry = OpenEntry("object#03", 5, "object#s3://b/k#e")
-    place = Place("object", entry, "object#s3://b/k#e", 7)
+    place = Place("object", entry, "object#s3://b/k#e", 7, 5)
     assert Place.from_json(json.loads(json.dumps(place.to_json()))) == place
 
 
@@ -218,3 +331,69 @@ def test_what_is_swept_is_audited_as_done(
     assert (after.objects[Outcome.DONE], after.objects.total()) == (1, 1)
     assert (before.files, after.files, before.leftovers, after.leftovers) == (6, 3, 3, 0)
     assert before.findings.total == after.findings.total == 0
+
+
+class TestRewrites:
+    """What whoever rewrites a lot may leave."""
+
+    def rewriting(self, ledger: Ledger, lake: MemoryLake, lease: float, kind: str = RETRY) -> tuple[Lot, str]:
+        known = plan(ledger, 1)
+        lot = load(ledger, lake, list(known.plan))
+        ledger.objects.mark_done([known.id])
+        object_ = known.id if kind == RETRACT else None
+        ours = ledger.rewrites.begin(lot, Intent(kind, object_, "Ann", "why"), lease)
+        new = str(LakeKey("silver", "shipments", "2026-01-31", lot.id, "1" * 8, generation=2))
+        lake.put(new, b"new")
+        return ledger.rewrites.record_outputs(ours, [new]), new
+
+    def test_replaced_files_are_deleted_once_a_rewrite_is_finished(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, new = self.rewriting(ledger, lake, 60)
+        ledger.rewrites.finish_rewriting(ours, [LotFile(new, 1, 3, lake.etag(new))], [Counts(1, 1, 0)], [])
+        assert len(lake.files) == 2
+        assert sweep(ledger, lake, dry_run=True).files_deleted == 1
+        assert sweep(ledger, lake).files_deleted == 1
+        assert set(lake.files) == {new}
+        assert not list(ledger.open_lots())
+
+    def test_a_lot_without_units_is_closed_with_its_last_file(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, _ = self.rewriting(ledger, lake, 60)
+        ledger.rewrites.finish_rewriting(ours, [], [], ours.units)
+        sweep(ledger, lake)
+        assert not lake.files
+        assert not list(ledger.open_lots())
+
+    def test_a_rewrite_that_is_under_way_is_left_alone(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, _ = self.rewriting(ledger, lake, 60)
+        assert sweep(ledger, lake).rewrites == 0
+        assert list(ledger.find_lots([ours.id])) == [ours]
+        assert len(lake.files) == 2
+
+    def test_a_retry_that_was_left_is_undone(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, new = self.rewriting(ledger, lake, -1)
+        assert sweep(ledger, lake, dry_run=True).rewrites == 1
+        assert list(ledger.find_lots([ours.id])) == [ours]
+        assert sweep(ledger, lake).rewrites == 1
+        (lot,) = ledger.find_lots([ours.id])
+        assert (lot.state, lot.files, lot.leftovers) == (LotState.COMMITTED, ours.files, frozenset())
+        assert new not in lake.files
+
+    def test_a_retraction_that_was_left_goes_on(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, _ = self.rewriting(ledger, lake, -1, RETRACT)
+        assert sweep(ledger, lake).rewrites == 1
+        assert not list(ledger.open_lots())
+        assert not lake.files
+        assert all(record.refused for record in ledger.find_units(ours.units))
+
+
+def test_a_sweep_ends_in_time_and_the_next_one_goes_on(
+    ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ops.sweep._BATCH", 1)
+    known = [plan(ledger, 1) for _ in range(4)]
+    for one in known:
+        load(ledger, lake, list(one.plan), leftover=True)
+    looks = chain([1.0], repeat(-1.0))  # time is over at the second look at the clock
+    first = sweep(ledger, lake, deadline=Deadline(lambda: next(looks), 0))
+    assert (first.finished, first.done) == (False, 2)
+    second = sweep(ledger, lake)
+    assert (second.finished, second.resumed, second.done, second.files_deleted) == (True, True, 2, 4)

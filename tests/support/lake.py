@@ -38,6 +38,11 @@ class MemoryLake:
         assert 0 <= start < end <= len(data), (start, end, len(data))
         return io.BytesIO(data[start:end])
 
+    def read(self, key: str, etag: str) -> bytes:
+        if key not in self.files or self.etag(key) != etag:
+            raise ObjectGone(f"{key} is not there with etag {etag}")
+        return self.files[key]
+
     def put(self, key: str, data: bytes) -> str:
         self.files[key] = bytes(data)
         return self.etag(key)
@@ -49,6 +54,9 @@ class MemoryLake:
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             self.files.pop(key, None)
+
+    def holds(self, key: str, etag: str) -> bool:
+        return key in self.files and self.etag(key) == etag
 
     def rows(self, root: str) -> list[dict[str, Any]]:
         """All rows under `silver` or `quarantine`, each with its `_file`."""

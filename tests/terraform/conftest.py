@@ -61,7 +61,7 @@ def _forget_earlier_runs() -> None:
     """States of an emulator that is gone."""
     for state in [*ENV.glob("terraform.tfstate*"), *ENV.glob("*.auto.tfvars.json"), *ENV.glob("*.tfplan*")]:
         state.unlink()
-    shutil.rmtree(TERRAFORM / "bootstrap/terraform.tfstate.d/local", ignore_errors=True)
+    shutil.rmtree(TERRAFORM / "bootstrap/terraform.tfstate.d/local-smelt-local-us-east-1", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

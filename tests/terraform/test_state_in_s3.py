@@ -20,7 +20,7 @@ from tests.support.terraform import IMAGES, need_terraform
 
 pytestmark = pytest.mark.terraform
 BUCKET = "smelt-terraform-state"
-STATE = "smelt/dev.tfstate"
+STATE = "smelt/smelt-dev/dev.tfstate"
 ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
 
 

@@ -20,7 +20,8 @@ from services.ops.cli.console import say, show_json
 from services.shared.aws import aws_client
 
 Region = Annotated[str, typer.Option(help="The AWS region.")]
-MaxReceiveCount = Annotated[int, typer.Option(help="Receives before a message goes there.", min=1, max=1000)]
+# As Terraform's: attempts in the ledger decide what is dead, and healthy units may be received dozens of times.
+MaxReceiveCount = Annotated[int, typer.Option(help="Receives before a message goes there.", min=100, max=1000)]
 Out = Annotated[Path | None, typer.Option(help="Write the values to this *.auto.tfvars.json. Without it, print them.")]
 
 

@@ -26,7 +26,6 @@ module "registry" {
   for_each = toset(flatten(values(jsondecode(file("${path.module}/../functions.json")))))
 
   name         = "${var.project}/${each.key}"
-  keep_images  = var.keep_images
   force_delete = var.force_delete
   tags         = { project = var.project }
 }

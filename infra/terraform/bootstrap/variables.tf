@@ -22,12 +22,6 @@ variable "region" {
   }
 }
 
-variable "keep_images" {
-  description = "How many images each repository keeps."
-  type        = number
-  default     = 50
-}
-
 variable "force_delete" {
   description = "Whether `terraform destroy` deletes repositories that still hold images."
   type        = bool

@@ -27,7 +27,8 @@ def sweep_pipeline(
     """Mark objects DONE whose units are all committed, and delete the files that commits left over.
 
     Safe at any time, also several at once. Stopped, it goes on where it was at the next run. Exits with 1 if a lot
-    wants a file deleted that is not its own; such a file is left alone.
+    wants a file deleted that is not its own, if none of a lot's files are in the bucket, or if an item of the ledger
+    cannot be read; these are left alone.
     """
     if not (table and silver_bucket):
         raise OperatorError(
@@ -45,8 +46,8 @@ def sweep_pipeline(
     if as_json:
         show_json(_as_document(swept, dry_run))
     else:
-        _show(swept, dry_run)
-    finish(all_right=not swept.refused)
+        _show(swept, dry_run, silver_bucket)
+    finish(all_right=swept.all_right)
 
 
 def _as_document(swept: Swept, dry_run: bool) -> dict[str, object]:
@@ -56,13 +57,17 @@ def _as_document(swept: Swept, dry_run: bool) -> dict[str, object]:
         "open_objects": swept.objects,
         "marked_done": swept.done,
         "open_lots": swept.lots,
+        "rewrites_ended": swept.rewrites,
         "files_deleted": swept.files_deleted,
         "files": swept.files,
         "refused": swept.refused,
+        "lots_of_another_bucket": swept.elsewhere,
+        "unreadable": swept.unreadable,
+        "forbidden": swept.forbidden,
     }
 
 
-def _show(swept: Swept, dry_run: bool) -> None:
+def _show(swept: Swept, dry_run: bool, bucket: str) -> None:
     if swept.resumed:
         show("went on where an earlier sweep stopped")
     would = "would be " if dry_run else ""
@@ -72,5 +77,17 @@ def _show(swept: Swept, dry_run: bool) -> None:
         show(
             f"not deleted: {key}: a committed lot lists it for deletion, but it is not a file of that lot", style="red"
         )
+    for lot in swept.elsewhere:
+        show(
+            f"not tidied: lot {lot}: the files that it committed are not in {bucket}. Pass the Silver bucket of this "
+            "ledger; if it is the right one, `smelt audit` shows what is missing",
+            style="red",
+        )
+    for item in swept.unreadable:
+        show(f"passed over: {item}. Somebody has changed this item of the ledger, or this is a bug", style="red")
+    for refusal in swept.forbidden:
+        show(f"not tidied: {refusal}. It is tried again by the next sweep", style="red")
     show(f"{swept.objects:,} open objects, {swept.done:,} {would}marked DONE")
+    if swept.rewrites:
+        show(f"{swept.rewrites:,} rewrites that somebody left {would or 'were '}ended")
     show(f"{swept.lots:,} open lots, {swept.files_deleted:,} files {would}deleted")

@@ -18,7 +18,16 @@ def contracts_at(directory: Path, revision: str) -> Iterator[tuple[str, Contract
     Raises:
         CheckError: git is not installed, the folder is in no repository, or the revision is not known.
     """
-    commit = _git(directory, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
+    _git(directory, "rev-parse", "--git-dir")  # its reason says what is wrong with the folder
+    try:
+        commit = _git(
+            directory, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        ).strip()
+    except CheckError as error:
+        raise CheckError(
+            f"--against {revision}: no such revision in the repository of {directory}. Pass a branch, tag or commit "
+            "that `git log` shows, such as origin/main; in a shallow clone, fetch it first"
+        ) from error
     for name in _git(directory, "ls-tree", "--name-only", commit, "./").splitlines():
         if name.endswith(".yaml"):
             yield name, _read_text(name, _git(directory, "show", f"{commit}:./{name}"))
@@ -46,6 +55,5 @@ def _git(directory: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise CheckError(f"git is not installed, or the folder {directory} does not exist") from error
     except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip() or "no such revision; in a shallow clone, fetch it first"
-        raise CheckError(f"git {' '.join(arguments)}: {reason}") from error
+        raise CheckError(f"git {' '.join(arguments)} in {directory}: {error.stderr.strip()}") from error
     return done.stdout

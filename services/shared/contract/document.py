@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ def read_document(file: Path | str) -> Any:
     """
     path = Path(file)
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):  # reading a pipe may never end
+            raise ContractError(f"{path}: is not a regular file; put the contract's YAML there, or remove it")
         return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (it is a safe loader)
     except OSError as error:
         raise ContractError(f"{path}: cannot be read: {error.strerror}") from error

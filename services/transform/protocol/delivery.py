@@ -110,7 +110,7 @@ class _Delivery:
             self._come_back(letters, self._lost[message.id])
         for lot, found in self._committed.values():
             if deadline.left > 0:
-                self._finish_tidying(lot, found)
+                self._finish_tidying(lot, found, deadline)
 
     def look_up(self) -> Iterator[Lookup]:
         """What the ledger says of the waiting units, in one answer, unless an item of theirs cannot be read."""
@@ -142,11 +142,11 @@ class _Delivery:
                 unit = confirmed(message, found.objects.get(message.object), self._bronze_bucket)
                 self._letters.setdefault(unit.id, []).extend(letters)
                 lot = found.lots[found.lot_of[unit.id]] if unit.id in found.lot_of else None
-                if lot is not None and lot.state is not LotState.COMMITTED:
+                if lot is not None and not lot.state.holds_rows:
                     lots[lot.id] = OpenLot(lot, found.units_of(lot))
                 elif lot is not None or found.objects[message.object].is_finished:
                     self.result.duplicates += len(letters)
-                    if lot is not None:
+                    if lot is not None and lot.state is LotState.COMMITTED:
                         self._committed[lot.id] = lot, found
                 elif notes := self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters):
                     free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))
@@ -156,13 +156,14 @@ class _Delivery:
                 self._come_back(letters, as_failure(error))
         return free, list(lots.values())
 
-    def _finish_tidying(self, lot: Lot, found: Lookup) -> None:
+    def _finish_tidying(self, lot: Lot, found: Lookup, deadline: Deadline) -> None:
         """The worker that committed this lot may have died right afterwards. Otherwise the sweep does it."""
         with suppress(Exception):  # whatever it is: its rows are committed, and so are its neighbours of this delivery
             if lot.outputs:
-                self._worker.tidy(lot)
+                self._worker.tidy(lot, deadline)
             covered = whole_objects(found.units_of(lot))
-            self._ledger.objects.mark_done(id_ for id_ in covered if not found.objects[id_].is_finished)
+            seen = (found.objects[id_] for id_ in covered)
+            self._ledger.objects.mark_done_as_seen(known for known in seen if not known.is_finished)
 
     def _notes_of_living(self, unit: Unit, notes: UnitNotes, letters: Sequence[Letter]) -> UnitNotes | None:
         """A dead unit's own message repeats the sending: its worker died before it could acknowledge.

@@ -22,10 +22,10 @@ from services.shared.ledger.records import (
     LotFile,
     Progress,
 )
+from services.shared.parquet.encode import EncodedFile, encode
 from services.shared.units import Unit
 from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, Piece, Position
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import EncodedFile, encode
 from services.transform.reading.envelope import Envelope
 from services.transform.rows.parser import Parsed, broken_frame, broken_frames, overlong_row
 from services.transform.rows.row_bytes import RowBytes, RowScales
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from services.transform.protocol.lots import LotWorker
 
 
-_SECONDS_TO_WRITE = 1.0  # less is not worth beginning to write a file
+SECONDS_TO_WRITE = 1.0  # less is not worth beginning to write or delete a file
 
 
 class NoRoom(Exception):  # not an error: the lot is full, and the unit belongs to the next one
@@ -72,6 +72,15 @@ class _Tally:
     rescued: int = 0
     row_bytes: RowBytes = field(default_factory=RowBytes)
     by_unit: list[Counts] = field(default_factory=list)
+    reasons_by_unit: list[Counter[str]] = field(default_factory=list)
+
+    def begin_unit(self) -> None:
+        self.by_unit.append(Counts())
+        self.reasons_by_unit.append(Counter())
+
+    def forget_unit(self) -> None:
+        self.by_unit.pop()
+        self.reasons_by_unit.pop()
 
     def add(self, unit: int, parsed: Parsed, row_bytes: RowBytes) -> None:
         self.row_bytes = self.row_bytes.plus(row_bytes)
@@ -82,7 +91,9 @@ class _Tally:
             self.rescued += table.num_rows - table["_rescued"].null_count
         self.by_unit[unit] += Counts(parsed.rows_read, silver, parsed.quarantine.num_rows)
         for value in parsed.quarantine["reason"].value_counts():
-            self.reasons[value["values"].as_py()] += value["counts"].as_py()
+            reason, rows = value["values"].as_py(), value["counts"].as_py()
+            self.reasons[reason] += rows
+            self.reasons_by_unit[unit][reason] += rows
 
 
 class Execution:
@@ -100,6 +111,7 @@ class Execution:
         self._part = progress.part if progress else 0
         self._files: list[LotFile] = list(progress.files) if progress else []
         self._before = progress.counts if progress else Counts()
+        self._reasons_before = Counter(progress.reasons if progress else {})
         self._position = Position.from_list(list(progress.position)) if progress else None
         self._part_start = (0, self._position)
         self.lot = lot
@@ -124,7 +136,7 @@ class Execution:
         mark = resumable = self._rows.mark()
         number = len(self.units)
         self.units.append(unit)
-        self._tally.by_unit.append(Counts())
+        self._tally.begin_unit()
         scales = RowScales(0 if unit.object.bronze_key.codec else unit.end)
         try:
             contract = self._worker.contracts.get(unit.object.bronze_key.dataset)
@@ -145,7 +157,7 @@ class Execution:
         except OutOfTime:
             if self._has_lot_of_its_own():
                 self._rows.roll_back(resumable)  # rows behind the last position are read again
-            if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > _SECONDS_TO_WRITE:
+            if self._has_lot_of_its_own() and self._rows.entries and self._deadline.remaining() > SECONDS_TO_WRITE:
                 self._write_part()
             if not self.sealed:
                 self._forget(mark)
@@ -160,11 +172,12 @@ class Execution:
     def finish(self) -> LotReport:
         """Write what is left, and commit."""
         lot = self._write_part()
-        counts = [*self._tally.by_unit]
-        if counts:
-            counts[0] += self._before  # parts that an earlier execution wrote; there are some for a single unit only
+        counts, reasons = [*self._tally.by_unit], [*self._tally.reasons_by_unit]
+        if counts:  # parts that an earlier execution wrote; there are some for a single unit only
+            counts[0] += self._before
+            reasons[0] = reasons[0] + self._reasons_before
         self._check_conservation(lot, counts)
-        committed = self._worker.ledger.lots.commit(lot, self._files, counts)
+        committed = self._worker.ledger.lots.commit(lot, self._files, counts, reasons)
         return LotReport(
             lot=committed,
             units=tuple(self.units),
@@ -189,7 +202,7 @@ class Execution:
 
     def _forget(self, mark: tuple[int, int]) -> None:
         self.units.pop()
-        self._tally.by_unit.pop()
+        self._tally.forget_unit()
         self._rows.roll_back(mark)
         self._position = None
 
@@ -213,7 +226,12 @@ class Execution:
         if self._has_lot_of_its_own() and self._position is not None:
             counts = self._before + self._tally.by_unit[0]
             progress = Progress(
-                tuple(self._position.to_list()), self._part, counts, tuple(self._files), self._worker.versions
+                tuple(self._position.to_list()),
+                self._part,
+                counts,
+                tuple(self._files),
+                self._worker.versions,
+                self._tally.reasons_by_unit[0] + self._reasons_before,
             )
             lot = self._worker.ledger.lots.record_progress(lot, progress)
         self.lot = lot
@@ -238,7 +256,7 @@ class Execution:
             key, data, rows = file
             if self._worker.clock() * 1000 >= lot.lease_until:
                 raise LeaseLost(f"lot {lot.id}: the lease ended before {key} was written")
-            if self._deadline.remaining() <= _SECONDS_TO_WRITE:
+            if self._deadline.remaining() <= SECONDS_TO_WRITE:
                 raise OutOfTime(f"lot {lot.id}: no time is left to write {key}")
             return LotFile(key, rows, len(data), self._worker.lake.put(key, data))
 
@@ -267,7 +285,7 @@ def variant_of(
     """What the contents of a part's files depend on beside the lot, as 8 hex digits.
 
     Args:
-        versions: of the contracts: who judges the rows.
+        versions: of the contracts and of the code: who makes the rows.
         max_row: bytes; longer rows are refused.
         start: number of the unit and position in it where the part begins. Where it ends depends on memory and time.
         end: the same of its end.

@@ -69,11 +69,6 @@ class OpenLot:
     lot: Lot
     units: Sequence[Unit]
 
-    @property
-    def ran_out_of_time(self) -> bool:
-        """Whether its last worker gave it back without progress, rather than died."""
-        return self.lot.lease_until == 0 and self.lot.take_overs > 0
-
 
 class Settlement(Protocol):
     """Where the outcome of each unit goes."""
@@ -103,11 +98,11 @@ class Isolation:
         others = [unit for unit in free if not unit.is_marked and not unit.has_stalled]
         for unit in sorted(stalled, key=lambda unit: -unit.notes.stalls):
             self._alone(unit)
-        for lot in (lot for lot in lots if lot.ran_out_of_time):
+        for lot in (lot for lot in lots if lot.lot.ran_out_of_time):
             self._resume(lot)
         self._together([unit for unit in others if unit.receives == 1])
         self._together_once_more([unit for unit in others if unit.receives > 1])
-        for lot in sorted((lot for lot in lots if not lot.ran_out_of_time), key=lambda lot: lot.lot.take_overs):
+        for lot in sorted((lot for lot in lots if not lot.lot.ran_out_of_time), key=lambda lot: lot.lot.take_overs):
             self._resume(lot)
         for unit in sorted(marked, key=lambda unit: unit.suspicion):
             self._alone(unit)

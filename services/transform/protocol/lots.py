@@ -17,11 +17,12 @@ This module knows neither SQS nor Lambda: it takes units and a deadline.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.shared.aws import FAILURES, Failure
+from services.shared.columns import ROWS_VERSION
 from services.shared.contract.model import Contract
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
 from services.shared.errors import Terminal
@@ -30,11 +31,12 @@ from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseLost, Lot, LotState, LotTooWide
 from services.shared.units import Unit
-from services.transform.protocol.execution import Execution, LotReport, NoRoom
+from services.transform.protocol.execution import SECONDS_TO_WRITE, Execution, LotReport, NoRoom
 from services.transform.protocol.failures import TooLarge, as_failure, is_own_fault
 from services.transform.reading.reader import UnitReader
 from services.transform.rows.parser import RowParser
 
+_DELETED_AT_ONCE = 64
 MAX_TAKE_OVERS = 3  # without progress; then the lot is dissolved and its units are tried alone
 
 
@@ -77,7 +79,8 @@ class LotWorker:
         self.lake = lake
         self.ledger = ledger
         self.contracts = contracts
-        self.versions = {name: contract.version for name, contract in contracts.items()}
+        # Who makes the rows: the contracts, and this code under a name that no dataset can have.
+        self.versions = {name: contract.version for name, contract in contracts.items()} | {"_rows": str(ROWS_VERSION)}
         self.memory_budget = lot_bytes + lot_bytes // 64  # units' last rows end a little beyond their ranges
         self.reader = reader
         self.parser = RowParser(contracts)
@@ -109,12 +112,12 @@ class LotWorker:
                 attempt.left.pop(0)
             if run.units:
                 attempt.report = run.finish()
-                self._tidy(attempt.report)
+                self._tidy(attempt.report, deadline)
         except Exception as error:  # noqa: BLE001 (the border between a lot and its neighbours)
             failure = as_failure(error)
             attempt.left = [unit for unit in attempt.left if unit not in run.units]
             attempt.together = {unit.id: failure for unit in run.units}
-            attempt.together_marked = run.lot is not None and self._leave(run.lot, failure)
+            attempt.together_marked = run.lot is not None and self._leave(run.lot, failure, deadline)
             attempt.together_undone = run.lot is None or attempt.together_marked
         return attempt
 
@@ -133,7 +136,7 @@ class LotWorker:
         """
         ours = self.ledger.lots.take_over(lot, self.versions, deadline.remaining() + LEASE_SLACK_SECONDS)
         if ours.state is LotState.DISSOLVING or ours.take_overs > MAX_TAKE_OVERS:
-            self._dissolve(ours)
+            self._dissolve(ours, deadline)
             raise _Dissolved(
                 f"lot {lot.id} was given up after {ours.take_overs - 1} executions; its units are tried alone"
             )
@@ -146,31 +149,39 @@ class LotWorker:
             failure = as_failure(error)
             ours = run.lot or ours
             if isinstance(error, LotTooWide):  # every execution comes to the same end
-                self._dissolve(ours)
+                self._dissolve(ours, deadline)
                 raise
             # The first time may have been in company. It counts, so that the lot has the next invocation for itself.
-            counts = isinstance(error, OutOfTime) and (whole or ours.take_overs == 1)
+            is_first = not ours.stalled and ours.take_overs > 0
+            counts = isinstance(error, OutOfTime) and (whole or is_first)
             if counts and len(units) == 1 and ours.take_overs >= MAX_TAKE_OVERS:
-                self._dissolve(ours)
+                self._dissolve(ours, deadline)
                 raise too_large(units[0]) from error
-            self._leave(ours, failure, forgive=not counts)
+            self._leave(ours, failure, deadline, forgive=not counts)
             raise
-        self._tidy(report)
+        self._tidy(report, deadline)
         return report
 
-    def tidy(self, lot: Lot) -> None:
-        """Delete what a commit left over. Nobody can need these files: the lot is committed without them."""
-        self.lake.delete(sorted(lot.outputs))
+    def tidy(self, lot: Lot, deadline: Deadline) -> None:
+        """Delete what a commit left over. Nobody can need these files: the lot is committed without them.
+
+        Raises:
+            OutOfTime: only the reserve is left; the sweep deletes the rest.
+        """
+        for keys in _some_at_a_time(sorted(lot.outputs)):
+            deadline.check()
+            self.lake.delete(keys)
         self.ledger.lots.clear_outputs(lot)
 
-    def _tidy(self, report: LotReport) -> None:
+    def _tidy(self, report: LotReport, deadline: Deadline) -> None:
         """What follows a commit. Where it fails, the sweep does it: lot and objects stay in the index of open work."""
         with suppress(*FAILURES):
-            if report.lot.outputs:
-                self.tidy(report.lot)
             self.ledger.objects.mark_done(whole_objects(report.units))
+        with suppress(*FAILURES):
+            if report.lot.outputs:
+                self.tidy(report.lot, deadline)
 
-    def _leave(self, lot: Lot, failure: Failure, forgive: bool = True) -> bool:
+    def _leave(self, lot: Lot, failure: Failure, deadline: Deadline, forgive: bool = True) -> bool:
         """Leave a lot that cannot be committed now. Returns whether it is dissolved, and so its units marked.
 
         Where it would happen again, the lot is undone, so that its units are free. Otherwise the lease is given back,
@@ -180,19 +191,32 @@ class LotWorker:
             return False
         try:
             if is_own_fault(failure):
-                self._dissolve(lot)
+                self._dissolve(lot, deadline)
                 return True
             self.ledger.lots.give_back(lot, forgive)
         except Exception:  # noqa: BLE001 (whatever it is: the lease ends by itself, and the next worker goes on)
             return False
         return False
 
-    def _dissolve(self, lot: Lot) -> None:
-        """First make sure that it is never committed, then delete its files, then free its units."""
+    def _dissolve(self, lot: Lot, deadline: Deadline) -> None:
+        """First make sure that it is never committed, then delete its files, then free its units.
+
+        Raises:
+            OutOfTime: no time is left to delete more. The lease is given back, and the next worker goes on.
+        """
         dissolving = self.ledger.lots.begin_dissolving(lot)
-        self.lake.delete(sorted(dissolving.outputs))
+        for keys in _some_at_a_time(sorted(dissolving.outputs)):
+            if deadline.remaining() <= SECONDS_TO_WRITE:
+                self.ledger.lots.give_back(dissolving, forgive=True)
+                raise OutOfTime(f"lot {lot.id} is being dissolved, and no time is left to delete all of its files")
+            self.lake.delete(keys)
         self.ledger.lots.dissolve(dissolving)
         self.dissolved += 1
+
+
+def _some_at_a_time(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as are deleted between two looks at the clock: a second's worth, where S3 is at its slowest."""
+    return (keys[at : at + _DELETED_AT_ONCE] for at in range(0, len(keys), _DELETED_AT_ONCE))
 
 
 class _Dissolved(Terminal):

@@ -20,7 +20,7 @@ from services.transform.reading.strict import Outcome, Verdict, validate
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
 
 _MOST_BLANKS = STEP_BYTES  # an array or a document starts within so many blanks, or the object is lines
-_DEEP = 500  # levels; strict reading gets further, but how far depends on how deep its caller's stack is
+_LEVELS = 500  # more, and the object is lines: all of its units must come to the same answer
 _LOOK_BYTES = 64 * 1024  # behind damage, for what the object is
 _CONVINCING = 2  # commas between objects, for an array that lacks its opening bracket
 
@@ -81,7 +81,7 @@ def _content_of(window: Window, size: int, max_row: int) -> Content | None:
     data = window.data
     is_all = size > max_row or (window.is_last and len(data) <= size)
     with memoryview(data) as whole, whole[:size] as head:
-        verdict = _validate(head)
+        verdict = validate(head, _LEVELS)
     match verdict.outcome:
         case Outcome.TOO_DEEP:
             return Content(Kind.LINES)
@@ -128,7 +128,7 @@ def _kind_behind_damage(window: Window, start: int, broken: int) -> Kind:
     window.fill(found + _LOOK_BYTES)
     data = window.data
     with memoryview(data) as whole, whole[found : found + _LOOK_BYTES] as text:
-        verdict = _validate(text)
+        verdict = validate(text, _LEVELS)
     match verdict.outcome:
         case Outcome.VALUE_AND_MORE:
             return Kind.DOCUMENTS if _follow_each_other(data, found, found + verdict.at) else Kind.LINES
@@ -145,7 +145,7 @@ def _unopened_array(window: Window, size: int, first: Verdict, is_all: bool) -> 
         return Content(Kind.LINES)
     element = found.start(1)
     with memoryview(b"[" + window.data[element:size]) as text:
-        verdict = _validate(text)
+        verdict = validate(text, _LEVELS)
         with text[1 : verdict.at if verdict.at >= 0 else len(text)] as elements:
             commas = _count_commas(elements)
     if verdict.outcome not in (Outcome.VALUE, Outcome.VALUE_AND_MORE) and commas < _CONVINCING:
@@ -161,19 +161,7 @@ def _unopened_array(window: Window, size: int, first: Verdict, is_all: bool) -> 
 
 def _is_json(text: bytes) -> bool:
     with memoryview(text) as whole:
-        return _validate(whole).outcome is Outcome.VALUE
-
-
-def _validate(text: memoryview) -> Verdict:
-    """Read a text as JSON, with one verdict whoever calls: all units of an object must come to the same answer."""
-    verdict = validate(text)
-    scanner = ArrayScanner(_DEEP)
-    end = verdict.at if verdict.at >= 0 else len(text)
-    for first in range(0, end, SCAN_BYTES):
-        with text[first : min(first + SCAN_BYTES, end)] as chunk:
-            if scanner.feed(chunk).deep >= 0:
-                return Verdict(Outcome.TOO_DEEP)
-    return verdict
+        return validate(whole, _LEVELS).outcome is Outcome.VALUE
 
 
 def _count_commas(elements: memoryview) -> int:

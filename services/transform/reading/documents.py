@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
+from services.shared.judge.verdicts import MAX_DEPTH
 from services.transform.blocks import Form, OverlongRow, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.lines import OVERLONG_HEAD_BYTES
@@ -27,7 +28,6 @@ from services.transform.reading.window import BLANKS, STEP_BYTES, Window, blanks
 RECORD_SEPARATOR = b"\x1e"
 BETWEEN = re.compile(rb"[ \t\r\n\x1e]*")
 _FEWEST_BYTES = 4096  # looked through for many documents at once; twice as many each time that it was worthwhile
-_DEEP = 100  # levels; a row that is nested deeper is not accepted
 _OPENING = b'{["'  # of values whose end shows by itself
 
 
@@ -82,11 +82,11 @@ class DocumentReader:
             return False
         with memoryview(data) as whole, whole[start:end] as text:
             verdict = validate_sequence(text)
-            found = ArrayScanner(_DEEP, finds_end=True).feed(text)
+            found = ArrayScanner(MAX_DEPTH, finds_end=True).feed(text)
         if verdict.outcome is Outcome.BROKEN:
             end = start + verdict.at
-        elif verdict.outcome is Outcome.TOO_DEEP:
-            end = start + max(found.deep, 0)
+        if found.deep >= 0:  # strict reading gets further, but how far depends on the stack
+            end = min(end, start + found.deep)
         self._window.check()
         ends = found.ends[found.ends <= end - start] + start
         starts = without_leading_blanks(data, np.concatenate(([start], ends[:-1])), ends)

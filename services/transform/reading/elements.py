@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from services.shared.judge.verdicts import MAX_DEPTH
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.damage import (
@@ -29,11 +30,10 @@ from services.transform.reading.damage import (
     DamagedArray,
 )
 from services.transform.reading.repair import next_is_object, validate_elements
-from services.transform.reading.strict import Outcome, is_json, validate
+from services.transform.reading.strict import Outcome, is_deeper, is_json, validate
 from services.transform.reading.window import blanks_end
 
 _LOOSE_ROWS = 4096  # that are found one by one before they are handed on
-_DEEP = 100  # levels; a row that is nested deeper is not accepted
 _LITTLE = 16 * 1024  # bytes before something too deep in which elements are looked at one by one
 
 _SURPLUS_BRACKET = "A closing bracket is surplus: the array goes on behind it." + BRACKETS_SKIPPED
@@ -240,7 +240,10 @@ class ArrayReader(DamagedArray):
                 yield from self._cut()
             case Outcome.BROKEN:
                 if not (yield from self._rows_up_to(verdict.at)):
-                    yield from self._broken_element(verdict.at, verdict.detail)
+                    if self._is_deep(verdict.at):
+                        yield from self._deep_element()
+                    else:
+                        yield from self._broken_element(verdict.at, verdict.detail)
             case Outcome.TOO_DEEP:
                 yield from self._deep()
             case _:
@@ -254,15 +257,27 @@ class ArrayReader(DamagedArray):
         if (yield from self._rows_up_to(len(self._window.data))):
             return
         if self._window.is_last or self._at == before:
-            yield from self._unfinished()
+            yield from self._deep_element() if self._is_deep(len(self._window.data)) else self._unfinished()
+
+    def _is_deep(self, end: int) -> bool:
+        """Whether the element at `at`, valid up to `end`, is nested so deep before it that no row may be.
+
+        Such an element is found by its structure if it is broken or not known to its end: strict reading gets further
+        in it, but how far depends on the stack.
+        """
+        with memoryview(self._window.data) as data, data[self._at : end] as text:
+            return is_deeper(text, MAX_DEPTH)
 
     def _deep(self) -> Iterator[Piece]:
-        """Somewhere, brackets are nested too deep for strict reading: that element is found by its structure."""
+        """Somewhere, brackets are nested too deep for strict reading."""
         self._window.check()
         before = self._at
         turned = yield from self._rows_up_to(self._readable_end())
-        if turned or self._at > before:
-            return
+        if not turned and self._at == before:
+            yield from self._deep_element()
+
+    def _deep_element(self) -> Iterator[Piece]:
+        """The first element that is nested too deep is found by its structure, and those before it are taken."""
         start, end, close = self._first_deep()
         if start > self._at:
             verdict = validate_elements(self._window, self._at, start)
@@ -291,7 +306,7 @@ class ArrayReader(DamagedArray):
 
     def _first_deep(self) -> tuple[int, int, bool]:
         """Where the first element starts that is nested too deep, where it ends or -1, and whether by a bracket."""
-        scanner, start, first, size = ArrayScanner(_DEEP), self._at, self._at, 4096
+        scanner, start, first, size = ArrayScanner(MAX_DEPTH), self._at, self._at, 4096
         is_deep = False
         while not is_deep or first < start + self._reach:
             self._need(first + size)

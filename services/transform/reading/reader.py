@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
 
-from services.shared.lake import ByteStream, Lake
+from services.shared.decompress import Decompressed, UnreadableUnit
+from services.shared.lake import ByteStream, Lake, open_pinned
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Check, Form, Piece, Position, RowBlock, no_check
 from services.transform.reading.content import Kind, content_of
-from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
 from services.transform.reading.envelope import Envelope, EnvelopeReader, first_byte
@@ -87,7 +87,7 @@ class UnitReader:
         if start is not None and not self._codec(unit, check):
             yield from self._read_plain_from(unit, start, check, envelope)
             return
-        with closing(self._lake.open(unit.object, 0, unit.object.size)) as raw:
+        with closing(open_pinned(self._lake, unit.object, 0, unit.object.size)) as raw:
             content, _ = self._content(raw, unit, check)
             window = Window(content, 0, check)
             if start is None:
@@ -98,13 +98,13 @@ class UnitReader:
 
     def _read_plain_from(self, unit: Unit, start: Position, check: Check, envelope: Envelope | None) -> Iterator[Piece]:
         skipped = min(_first_byte(start, envelope), unit.object.size - 1)
-        with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
+        with closing(open_pinned(self._lake, unit.object, skipped, unit.object.size)) as raw:
             window = Window(raw, skipped, check)
             window.skip(_first_byte(start, envelope) - skipped)
             yield from self._go_on(window, start, envelope)
 
     def _codec(self, unit: Unit, check: Check) -> str | None:
-        with closing(self._lake.open(unit.object, 0, min(HEAD_BYTES, unit.object.size))) as raw:
+        with closing(open_pinned(self._lake, unit.object, 0, min(HEAD_BYTES, unit.object.size))) as raw:
             return self._content(raw, unit, check, deep=False)[1]
 
     def _content(self, raw: ByteStream, unit: Unit, check: Check, deep: bool = True) -> tuple[ByteStream, str | None]:
@@ -268,7 +268,7 @@ class _Continued:
         self._lake = lake
         self._source = source
         self._at = min(end, source.size)
-        self._raw: ByteStream = lake.open(source, start, self._at)
+        self._raw: ByteStream = open_pinned(lake, source, start, self._at)
 
     def read(self, size: int) -> bytes:
         data = self._raw.read(size)
@@ -276,7 +276,7 @@ class _Continued:
             return data
         self._raw.close()
         start, self._at = self._at, min(self._at + STEP_BYTES, self._source.size)
-        self._raw = self._lake.open(self._source, start, self._at)
+        self._raw = open_pinned(self._lake, self._source, start, self._at)
         return self._raw.read(size)
 
     def close(self) -> None:

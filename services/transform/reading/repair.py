@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 
-from services.transform.reading.strict import Outcome, Verdict, validate
+from services.shared.judge.verdicts import MAX_DEPTH
+from services.transform.reading.strict import Outcome, Verdict, is_deeper, validate, validate_as_deep_as_possible
 from services.transform.reading.window import STEP_BYTES, Window
 
 CLEAN_BYTES = 256
@@ -28,12 +29,13 @@ _NEXT_KEY = re.compile(rb',[ \t\r\n]*"')
 def validate_elements(window: Window, start: int, end: int) -> Verdict:
     """Read `data[start:end]` as the elements of an array and what follows it; offsets are the window's.
 
-    The byte before `start` must be free: the array's bracket is put there for the moment.
+    Elements may be as deep as strict reading gets. The byte before `start` must be free: the array's bracket is put
+    there for the moment.
     """
     data = window.data
     kept, data[start - 1] = data[start - 1], _OPENING
     with memoryview(data) as whole, whole[start - 1 : end] as text:
-        verdict = validate(text)
+        verdict = validate_as_deep_as_possible(text)
     data[start - 1] = kept
     return verdict if verdict.at < 0 else verdict._replace(at=verdict.at + start - 1)
 
@@ -77,16 +79,22 @@ class Resumption:
         """-1 where the array goes on with this element; otherwise where the search for another one goes on."""
         self._need(candidate + self._reach)
         verdict = validate_elements(self._window, candidate, candidate + self._reach)
+        end = verdict.at if verdict.at >= 0 else candidate + self._reach
+        if self._is_deep(candidate, min(end, candidate + _TOO_DEEP_STEP)):
+            return candidate + _TOO_DEEP_STEP
         match verdict.outcome:
-            case Outcome.TOO_DEEP:
-                near = candidate + min(_TOO_DEEP_STEP, self._reach)
-                if validate_elements(self._window, candidate, near).outcome is Outcome.TOO_DEEP:
-                    return candidate + _TOO_DEEP_STEP
+            case Outcome.VALUE_AND_MORE if self._is_deep(candidate, end):
+                return -1
             case Outcome.BROKEN if verdict.at - candidate < CLEAN_BYTES:
                 return self._comma_before(candidate + 1, verdict.at)
             case Outcome.VALUE_AND_MORE if self._is_inside_something(verdict.at):
                 return verdict.at
         return -1
+
+    def _is_deep(self, start: int, end: int) -> bool:
+        """Whether elements up to `end` are nested too deep to be rows."""
+        with memoryview(self._window.data) as data, data[start:end] as text:
+            return is_deeper(text, MAX_DEPTH)
 
     def _is_inside_something(self, at: int) -> bool:
         """Whether what stands behind a closed array shows that it was nested: another end, or an object's next key."""
@@ -98,7 +106,7 @@ class Resumption:
 
     def _is_deeper(self, text: bytes) -> bool:
         """Whether the text is not what goes on behind an array that is inside of so many objects."""
-        verdict = validate(b'{"":' * self._levels + b"0" + text)
+        verdict = validate(b'{"":' * self._levels + b"0" + text, self._levels + MAX_DEPTH)
         if verdict.outcome is Outcome.VALUE_AND_MORE:
             return text[verdict.at - 4 * self._levels - 1 :][:1] in (b",", b":", b"]", b"}")
         return verdict.outcome is Outcome.BROKEN and verdict.at - 4 * self._levels < CLEAN_BYTES

@@ -2,6 +2,9 @@
 
 msgspec does the work. It says where it stopped only in its messages, so this is the one place that reads them, and the
 tests hold it to what is promised here. UTF-8 is not checked; the row judge does.
+
+How deep msgspec can read depends on Python and on the caller's stack. What becomes of a row must not: so a text that is
+nested deeper than a number of ours is TOO_DEEP, whether msgspec could have read it or not.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from enum import Enum
 from typing import NamedTuple
 
 import msgspec
+
+from services.shared.judge.verdicts import MAX_DEPTH
+from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 
 _DECODER = msgspec.json.Decoder(msgspec.Raw)
 _STOPPED = re.compile(r"(.*) \(byte (\d+)\)")
@@ -23,7 +29,7 @@ class Outcome(Enum):
     VALUE_AND_MORE = 2  # a JSON value, and then `at` is the first byte of something else
     CUT = 3  # it is JSON as far as it goes
     BROKEN = 4  # `at` is a byte that cannot be there
-    TOO_DEEP = 5  # brackets are nested more than some hundred deep: more is not known
+    TOO_DEEP = 5  # brackets are nested too deep before anything else can be said
 
 
 class Verdict(NamedTuple):
@@ -34,8 +40,38 @@ class Verdict(NamedTuple):
     detail: str = ""
 
 
-def validate(text: bytes | bytearray | memoryview) -> Verdict:
-    """Read a text as JSON, from its first byte on."""
+Text = bytes | bytearray | memoryview
+
+
+def validate(text: Text, levels: int = MAX_DEPTH) -> Verdict:
+    """Read a text as JSON, from its first byte on; TOO_DEEP with more levels of arrays and objects than these."""
+    verdict = validate_as_deep_as_possible(text)
+    if verdict.outcome is Outcome.TOO_DEEP:
+        return verdict
+    end = verdict.at if verdict.at >= 0 else len(text)
+    with memoryview(text) as whole, whole[:end] as valid:
+        return Verdict(Outcome.TOO_DEEP) if is_deeper(valid, levels) else verdict
+
+
+def is_deeper(text: Text, levels: int) -> bool:
+    """Whether a text has more levels than these, by its structure alone."""
+    scanner = ArrayScanner(levels)
+    with memoryview(text) as whole:
+        for first in range(0, len(whole), SCAN_BYTES):
+            with whole[first : first + SCAN_BYTES] as chunk:
+                if first == 0 and len(whole) <= SCAN_BYTES and _has_few_brackets(bytes(chunk), levels):
+                    return False
+                if scanner.feed(chunk).deep >= 0:
+                    return True
+    return False
+
+
+def _has_few_brackets(text: bytes, levels: int) -> bool:
+    return text.count(b"[") + text.count(b"{") <= levels
+
+
+def validate_as_deep_as_possible(text: Text) -> Verdict:
+    """As `validate`, at the speed of memory, but what is TOO_DEEP, above some hundred levels, depends on the stack."""
     try:
         _DECODER.decode(text)
     except RecursionError:
@@ -45,8 +81,8 @@ def validate(text: bytes | bytearray | memoryview) -> Verdict:
     return Verdict(Outcome.VALUE)
 
 
-def validate_sequence(text: bytes | bytearray | memoryview) -> Verdict:
-    """Read a text as JSON values, one after the other, with or without blanks between them."""
+def validate_sequence(text: Text) -> Verdict:
+    """Read a text as JSON values, one after the other, with or without blanks between them, however deep they are."""
     try:
         _DECODER.decode_lines(text)
     except RecursionError:
@@ -56,8 +92,8 @@ def validate_sequence(text: bytes | bytearray | memoryview) -> Verdict:
     return Verdict(Outcome.VALUE)
 
 
-def is_json(text: bytes | bytearray | memoryview) -> bool:
-    """Whether the text is one JSON value."""
+def is_json(text: Text) -> bool:
+    """Whether the text is one JSON value that is not nested too deep."""
     return validate(text).outcome is Outcome.VALUE
 
 

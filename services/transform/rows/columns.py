@@ -12,8 +12,8 @@ import pyarrow as pa
 from services.shared.contract.model import Contract, Field
 from services.shared.judge.judge import event_window
 from services.shared.judge.verdicts import RECORD_TYPE
+from services.shared.parquet.tables import silver_schema
 from services.transform.rows.fields import Column, Computed, Constant, Read
-from services.transform.rows.tables import silver_schema
 from services.transform.rows.text import BlockText, Mask, Positions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.shared.contract.model import Field, FieldType
-from services.transform.rows.tables import arrow_type
+from services.shared.parquet.tables import arrow_type
 from services.transform.rows.text import BlockText, Literal, Mask, Positions
 from services.transform.rows.values import (
     Ints,

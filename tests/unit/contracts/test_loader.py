@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +25,18 @@ def refusal(file: Path) -> str:
     message = str(caught.value)
     assert message.startswith(f"{file}: "), "the message names the file"
     return message
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
+def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[str], None]
+) -> None:
+    """In a process of its own: reading a pipe that nobody writes to never ends."""
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    make("parcels.yaml")
+    program = f"from services.shared.contract.loader import load_contracts; load_contracts({str(tmp_path)!r})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "ContractError" in done.stderr and "parcels.yaml: is not a regular file" in done.stderr
 
 
 class TestAGoodContract:

@@ -76,6 +76,36 @@ def test_only_a_named_state_bucket_is_touched_and_each_has_a_state_of_its_own(ma
     assert applied(made("push-images", "STATE_BUCKET=ours", check=MISSING)[1]) == ["bootstrap"]
 
 
+@pytest.mark.parametrize(("project", "region"), [("smelt-new", "us-east-2"), ("smelt-dev", "eu-central-1")])
+def test_another_project_or_region_gets_repositories_beside_the_old_ones(
+    made: Made, tmp_path: Path, project: str, region: str
+) -> None:
+    """In the same workspace, Terraform would delete the old repositories, whose images still run."""
+    values = tmp_path / "dev.tfvars"
+    values.write_text(f'# of dev\nproject = "{project}" # renamed\nregion  = "{region}"\n')
+    before, after = (
+        [line for line in made("push-images", *more, check=MISSING)[1] if "workspace select" in line]
+        for more in ((), (f"TF_VALUES={values}",))
+    )
+    assert set(before) == {"terraform infra/terraform/bootstrap workspace select -or-create dev-smelt-dev-us-east-2"}
+    assert set(after) == {f"terraform infra/terraform/bootstrap workspace select -or-create dev-{project}-{region}"}
+
+
+def test_two_projects_with_one_environment_have_a_state_each_in_one_bucket(made: Made, tmp_path: Path) -> None:
+    ours, values = tmp_path / "backend.hcl", tmp_path / "dev.tfvars"
+    ours.write_text('bucket = "ours"\n')
+    values.write_text('project = "other"\nregion  = "us-east-2"\n')
+    here = ("tf-init", "TF_BACKEND=s3", f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    keys = [made(*here, *more)[1][0].split("key=")[1] for more in ((), (f"TF_VALUES={values}",))]
+    assert keys == ["smelt/smelt-dev/dev.tfstate", "smelt/other/dev.tfstate"]
+
+
+@pytest.mark.parametrize("target", ["tf-init", "push-images", "tf-bootstrap"])
+def test_values_without_a_project_stop_before_anything_is_done(made: Made, target: str) -> None:
+    code, commands = made(target, "ENV=nonsense")
+    assert (code != 0, commands) == (True, [])
+
+
 def test_the_state_bucket_is_in_no_other_root_and_cannot_be_destroyed() -> None:
     assert "aws_s3_bucket" not in (ROOT / "infra/terraform/bootstrap/main.tf").read_text()
     assert "modules/bucket" not in (ROOT / "infra/terraform/bootstrap/main.tf").read_text()
@@ -100,7 +130,7 @@ def test_a_checkout_whose_state_is_in_s3_stays_there_until_it_is_told_otherwise(
     assert (made("tf-init", *here)[0], override.exists()) == (0, False)
     assert (made("tf-init", "TF_BACKEND=s3", *here)[0], override.exists()) == (0, True)
     code, (command,) = made("tf-init", *here)
-    assert (code, "-backend-config=key=smelt/dev.tfstate" in command, override.exists()) == (0, True, True)
+    assert (code, "-backend-config=key=smelt/smelt-dev/dev.tfstate" in command, override.exists()) == (0, True, True)
     code, (command,) = made("tf-init", "TF_BACKEND=local", *here)
     assert (code, "-backend-config" in command, override.exists()) == (0, False, False)
 
@@ -111,6 +141,12 @@ def test_no_root_can_be_applied_to_another_account_than_is_named(root: str) -> N
         r'^provider "aws" {.*?^}', (ROOT / f"infra/terraform/{root}/main.tf").read_text(), re.M | re.S
     )
     assert "allowed_account_ids" in provider
+
+
+def test_every_environment_pins_the_same_version_of_the_provider() -> None:
+    """No lock file is committed: the README says why, and how to make one."""
+    roots = [ROOT / "infra/terraform" / root / "main.tf" for root in ("bootstrap", "state", "envs/dev", "envs/local")]
+    assert len({re.search(r'^ +version = "([0-9.]+)"$', root.read_text(), re.M)[1] for root in roots}) == 1  # type: ignore[index]
 
 
 class Absent:

@@ -68,6 +68,14 @@ def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
+@pytest.mark.parametrize("arguments", [["--help"], [], [".venv"], [".venv", "--upgrade"]])
+def test_wrong_usage_is_told_and_makes_no_environment(arguments: list[str], checkout: Checkout) -> None:
+    command = [sys.executable, str(checkout.folder / "requirements/install.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "usage: install.py VENV LOCK" in done.stderr) == (2, True)
+    assert sorted(path.name for path in checkout.folder.iterdir() if path.is_dir()) == ["local", "requirements"]
+
+
 def test_what_is_installed_is_not_installed_again_and_needs_no_network(installed_once: Checkout) -> None:
     away = installed_once.package.rename(installed_once.package.with_suffix(".away"))
     assert installed_once.install() == (0, "")
@@ -90,7 +98,13 @@ def with_an_unfinished_package(venv: Path) -> None:
     (venv / ".unfinished").touch()
 
 
-@pytest.mark.parametrize("damage", [without_pip, without_python, with_an_unfinished_package])
+def without_a_package(venv: Path) -> None:
+    """Python then says ModuleNotFoundError; pip goes by what is beside the package, and misses nothing."""
+    for folder in venv.glob("lib/python3*/site-packages"):
+        (folder / "tiny.py").unlink()
+
+
+@pytest.mark.parametrize("damage", [without_pip, without_python, with_an_unfinished_package, without_a_package])
 def test_an_environment_that_is_not_sound_is_made_again(
     installed_once: Checkout, damage: Callable[[Path], None]
 ) -> None:

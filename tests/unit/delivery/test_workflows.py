@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.deploy.images import PLATFORMS
 from local.ministack import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -98,6 +99,17 @@ def test_what_is_applied_is_the_plan_that_was_approved() -> None:
     assert deploy["apply"]["needs"] == "plan"
     commands = [step["run"].split()[1] for step in deploy["apply"]["steps"] if "run" in step]
     assert commands == ["tf-init", "tf-apply-plan"]  # nothing is planned or built again
+
+
+def test_images_are_built_for_the_processor_that_is_chosen_and_on_a_runner_that_has_it() -> None:
+    deploy = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
+    chosen = deploy[True]["workflow_dispatch"]["inputs"]["architecture"]
+    assert (chosen["options"], chosen["default"]) == (list(PLATFORMS), "x86_64")
+    (push,) = (step for step in deploy["jobs"]["plan"]["steps"] if "push-images" in step.get("run", ""))
+    assert push["env"] == {"PUSH_OPTIONS": "--architecture ${{ inputs.architecture }}"}
+    # Nothing is emulated; and the plan's lock file names the provider of the processor that applies it.
+    runners = {job["runs-on"] for job in deploy["jobs"].values()}
+    assert runners == {"${{ inputs.architecture == 'arm64' && 'ubuntu-24.04-arm' || 'ubuntu-24.04' }}"}
 
 
 def test_images_are_built_without_the_index_that_lambda_refuses() -> None:

@@ -194,3 +194,21 @@ def test_a_silent_s3_is_tried_again(s3: Any, monkeypatch: pytest.MonkeyPatch) ->
     for call in (lambda: lake.open(PINNED, 0, 1), lambda: lake.put("k", b"x"), lambda: lake.delete(["k"])):
         with pytest.raises(LakeUnavailable):
             call()
+
+
+@pytest.mark.parametrize(("etag", "held"), [('"abc"', True), ('"other"', False)])
+def test_a_file_is_held_if_its_content_is_there(s3: Any, etag: str, held: bool) -> None:
+    with Stubber(s3) as stub:
+        stub.add_response("head_object", {"ETag": etag}, {"Bucket": "silver", "Key": "silver/a.parquet"})
+        assert S3Lake(s3, "silver").holds("silver/a.parquet", "abc") is held
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "404"), (403, "403")])
+def test_only_a_missing_file_is_not_held_and_a_refusal_says_nothing_about_it(s3: Any, status: int, code: str) -> None:
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_object", code, http_status_code=status)
+        if status == 404:
+            assert not S3Lake(s3, "silver").holds("silver/a.parquet", "abc")
+        else:
+            with pytest.raises(LakeForbidden, match="looked at"):
+                S3Lake(s3, "silver").holds("silver/a.parquet", "abc")

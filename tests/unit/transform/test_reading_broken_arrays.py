@@ -198,6 +198,30 @@ def test_rows_between_damage_and_brackets_that_are_nested_too_deep_are_kept() ->
     assert len(found) == len(kept) + 2
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [b"}", b"]", b'"x', b",,"],
+    ids=["another bracket", "nothing", "a string that does not end", "surplus commas"],
+)
+@pytest.mark.parametrize("between", [b",", b" "], ids=["with commas", "without"])
+@pytest.mark.parametrize("first", [b"", b'{"a":[1},'], ids=["", "behind damage"])
+def test_what_is_found_does_not_depend_on_the_stack_from_which_it_is_read(
+    inside: bytes, between: bytes, first: bytes
+) -> None:
+    """Strict reading gets as deep as the stack allows: 900 levels here, and 600 from 300 frames further in."""
+
+    def read(text: bytes, frames: int) -> list[tuple[int, bytes]]:
+        if frames:
+            return read(text, frames - 1)
+        return rows_of("bronze/d/f.json", text, block_bytes=1 << 14, max_row=1 << 12)
+
+    rows = [b'{"id":%d}' % number for number in range(300)]
+    for levels in (90, 150, 700, 800):
+        deep = b"[" * levels + inside + b"]" * levels
+        text = b"[" + first + between.join((*rows, deep, *rows)) + b"]"
+        assert read(text, 300) == read(text, 0), levels
+
+
 def test_elements_before_brackets_that_are_nested_too_deep_are_not_read_anew_for_each_deep_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,13 +16,18 @@ locals {
     }
   }
 
+  # KMS documents the first for every region; services in China are reached, and may name themselves, by the second.
+  service_suffixes = distinct(["amazonaws.com", data.aws_partition.current.dns_suffix])
+
   # Role -> its statements; none where there is no key.
   use_key = {
     for role, uses in local.key_uses : role => {
       for sid, use in uses : sid => {
         actions   = use.actions
         resources = [use.key]
-        condition = { StringEquals = { "kms:ViaService" = ["${use.service}.${local.region}.amazonaws.com"] } }
+        condition = { StringEquals = { "kms:ViaService" = [
+          for suffix in local.service_suffixes : "${use.service}.${local.region}.${suffix}"
+        ] } }
       } if use.key != ""
     }
   }

@@ -1,4 +1,7 @@
-# An ECR repository: a tag is never moved, every push is scanned, old images expire, Lambda of this account may pull.
+# An ECR repository: a tag is never moved, every push is scanned, Lambda of this account may pull.
+#
+# No image with a tag expires. ECR does not know which image a function runs, and Lambda needs that image for as long as the
+# function exists; a rule that counts images would delete it after enough pushes that nobody deployed.
 
 locals {
   limits = jsondecode(file("${path.module}/../../names.json")).aws_ecr_repository
@@ -55,12 +58,6 @@ resource "aws_ecr_lifecycle_policy" "this" {
         rulePriority = 1
         description  = "Untagged images are leftovers of interrupted pushes"
         selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 14 }
-        action       = { type = "expire" }
-      },
-      {
-        rulePriority = 2
-        description  = "Keep the newest ${var.keep_images}"
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = var.keep_images }
         action       = { type = "expire" }
       },
     ]

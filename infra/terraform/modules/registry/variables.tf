@@ -8,17 +8,6 @@ variable "name" {
   }
 }
 
-variable "keep_images" {
-  description = "How many tagged images are kept; older ones expire. Keep more than you would ever roll back."
-  type        = number
-  default     = 50
-
-  validation {
-    condition     = var.keep_images >= 2
-    error_message = "keep_images must be at least 2: the image that runs and the one to roll back to."
-  }
-}
-
 variable "force_delete" {
   description = "Whether destroying the repository also deletes the images in it."
   type        = bool

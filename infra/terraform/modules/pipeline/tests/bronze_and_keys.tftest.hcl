@@ -5,7 +5,7 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { name = "us-east-2" }
@@ -70,6 +70,29 @@ run "a_key_for_everything" {
   assert {
     condition     = local.use_key.transform.UseKeyOfBronze.condition == { StringEquals = { "kms:ViaService" = ["s3.us-east-2.amazonaws.com"] } }
     error_message = "A key may be used through the service only."
+  }
+}
+
+run "a_key_in_china_may_be_used_through_services_under_both_of_their_names" {
+  command = plan
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "cn-north-1" }
+  }
+
+  variables {
+    kms_key_arn = "arn:aws-cn:kms:cn-north-1:123456789012:key/all"
+  }
+
+  assert {
+    condition     = local.use_key.ingest.UseKeyOfQueues.condition == { StringEquals = { "kms:ViaService" = ["sqs.cn-north-1.amazonaws.com", "sqs.cn-north-1.amazonaws.com.cn"] } }
+    error_message = "Services in China are called by another domain."
   }
 }
 
