@@ -71,7 +71,7 @@ def _stored_types(before: Contract, after: Contract) -> Iterator[str]:
 
 def _stored(field: Field) -> tuple[FieldType, int | None]:
     """What a column must keep. The digits before a decimal's point may change; those behind it may not."""
-    return stored_type(field.type), field.scale
+    return stored_type(field), field.scale
 
 
 # What a new version allows

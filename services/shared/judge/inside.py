@@ -39,11 +39,12 @@ def find(text: str, start: int, steps: Steps) -> Place | None:
         Rejection: a key on the way appears more than once.
     """
     scan = _scanner(text)
-    place: Place | None = Place(start, scan(text, start)[1])
+    place = Place(start, start)
     for step in steps:
-        place = _key(text, place.start, step, scan) if isinstance(step, str) else _item(text, place.start, step, scan)
-        if place is None:
+        found = _key(text, place.start, step, scan) if isinstance(step, str) else _item(text, place.start, step, scan)
+        if found is None:
             return None
+        place = found
     return place
 
 
