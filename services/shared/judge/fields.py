@@ -34,7 +34,7 @@ def _value(field: Field, row: Row) -> tuple[Value, bool]:
         if field.required:
             is_null = item is not None and len(field.path) == 1
             raise _missing(missing(field.name, field.key, is_null, [] if item else _keys(row)))
-        return None, True
+        return None, len(field.path) == 1
     if len(field.path) > 1:
         place = find(row.text, item.start, field.path[1:])
         value = leaf(field, row.text, place)[0] if place else None
