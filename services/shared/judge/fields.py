@@ -5,7 +5,7 @@ from __future__ import annotations
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from services.shared.contract.model import Field, FieldType
-from services.shared.judge.inside import Place, find, keys_at, leaf
+from services.shared.judge.inside import Place, keys_at, leaf, value_at
 from services.shared.judge.row_json import Row
 from services.shared.judge.spelling import missing
 from services.shared.judge.values import converted, wrong_type
@@ -36,11 +36,10 @@ def _value(field: Field, row: Row) -> tuple[Value, bool]:
             raise _missing(missing(field.name, field.key, is_null, [] if item else _keys(row)))
         return None, len(field.path) == 1
     if len(field.path) > 1:
-        place = find(row.text, item.start, field.path[1:])
-        value = leaf(field, row.text, place)[0] if place else None
+        value = value_at(field, row.text, item.start, field.path[1:])
         if value is None and field.required:
-            step, keys = (field.path[-1], []) if place else keys_at(row.text, item.start, field.path[1:])
-            raise _missing(missing(field.name, step, place is not None, keys))
+            step, keys = keys_at(row.text, item.start, field.path[1:])
+            raise _missing(missing(field.name, step, step == "", keys))
         return value, False
     if field.type not in _NESTED:
         return converted(field, item.value), True

@@ -7,11 +7,13 @@ them. Texts are known to be JSON.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
 from services.shared.contract.model import ELEMENT, Field, FieldType, Steps
+from services.shared.judge.built import Checking, NeedsText, at_path, build, leaf_of
 from services.shared.judge.nested import ScanValue, skip_blanks
 from services.shared.judge.row_json import SHORT, scan_unbuilt, scan_value, shortened
 from services.shared.judge.spelling import missing
@@ -28,6 +30,19 @@ class Place(NamedTuple):
 
     start: int
     end: int
+
+
+def value_at(field: Field, text: str, start: int, steps: Steps) -> Value:
+    """The value of a field at a path, from the value at `start` down; None where there is none.
+
+    Raises:
+        Rejection: it is not what the contract says, or a key on the way appears more than once.
+    """
+    if len(text) <= SHORT:
+        with suppress(NeedsText):
+            return leaf_of(field, at_path(build(text, start), steps))[0]
+    place = find(text, start, steps)
+    return leaf(field, text, place)[0] if place else None
 
 
 def find(text: str, start: int, steps: Steps) -> Place | None:
@@ -49,7 +64,7 @@ def find(text: str, start: int, steps: Steps) -> Place | None:
 
 
 def keys_at(text: str, start: int, steps: Steps) -> tuple[str | int, list[str]]:
-    """The first step that leads nowhere, and the keys that are there instead. For messages."""
+    """The first step that leads nowhere ("" where all lead to a value), and the keys that are there instead."""
     scan = _scanner(text)
     at = start
     for step in steps:
@@ -57,7 +72,7 @@ def keys_at(text: str, start: int, steps: Steps) -> tuple[str | int, list[str]]:
         if place is None:
             return step, [key for key, _ in islice(_members(text, at, scan), _MOST_KEYS)] if text[at] == "{" else []
         at = place.start
-    return steps[-1], []
+    return "", []
 
 
 def nested_value(field: Field, text: str, start: int) -> tuple[Value, bool]:
@@ -69,9 +84,23 @@ def nested_value(field: Field, text: str, start: int) -> tuple[Value, bool]:
     Raises:
         Rejection: it is not what the contract says; with the path of the field inside, from `field` on.
     """
+    if len(text) <= SHORT:
+        with suppress(NeedsText):
+            return _built_value(field, text, start)
     reading = _Reading(text)
     value, end = reading.value(field, start)
     return (value if field.is_nested_column else text[start:end]), reading.has_unknown
+
+
+def _built_value(field: Field, text: str, start: int) -> tuple[Value, bool]:
+    if not field.children:
+        raise NeedsText
+    node = build(text, start)
+    checking = Checking()
+    value = checking.value(field, node)
+    if field.is_nested_column:
+        return value, checking.has_unknown
+    return text[start : _scanner(text)(text, start)[1]], checking.has_unknown
 
 
 def _scanner(text: str) -> ScanValue:

@@ -6,14 +6,17 @@ The rest of their rows is still taken together with others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from services.shared.columns import column_of
-from services.shared.contract.model import Field, FieldType
-from services.shared.judge.inside import find, leaf, nested_value
+from services.shared.contract.model import Field, FieldType, Steps
+from services.shared.judge.built import NeedsText, Node, at_path, build, leaf_of
+from services.shared.judge.inside import nested_value, value_at
+from services.shared.judge.row_json import SHORT
 from services.shared.judge.values import converted
 from services.shared.judge.verdicts import Rejection, Value
 from services.transform.rows.read import Built, Column, Computed, Read
@@ -61,19 +64,30 @@ def one_by_one(field: Field, texts: Sequence[str], rows: Positions, count: int) 
 
 def read_inside(fields: Sequence[Field], whole: Read, rows: Positions) -> Iterator[Read]:
     """What fields take from inside the values that were read, in these rows."""
+    count = len(whole.at)
     texts = whole.column.build(rows).to_pylist()
-    for field in fields:
-        ok, is_null = np.zeros(len(whole.at), dtype=bool), np.ones(len(whole.at), dtype=bool)
-        values: list[Value] = [None] * len(whole.at)
-        steps = field.path[1:]
-        for row, text in zip(rows.tolist(), texts, strict=True):
+    right = [np.zeros(count, dtype=bool) for _ in fields]
+    found: list[list[Value]] = [[None] * count for _ in fields]
+    steps = [(field, field.path[1:], ok, values) for field, ok, values in zip(fields, right, found, strict=True)]
+    for row, text in zip(rows.tolist(), texts, strict=True):
+        node = build(text) if len(text) <= SHORT else None
+        for field, path, ok, values in steps:
             try:
-                place = find(text, 0, steps)
-                value = leaf(field, text, place)[0] if place else None
+                values[row] = _value(field, path, text, node)
             except Rejection:
                 continue
-            values[row], ok[row], is_null[row] = value, True, value is None
+            ok[row] = True
+    for field, ok, values in zip(fields, right, found, strict=True):
+        is_null = np.fromiter((value is None for value in values), dtype=bool, count=count)
         yield whole._replace(ok=ok, is_null=is_null, column=_column(field, values), is_whole=None)
+
+
+def _value(field: Field, steps: Steps, text: str, node: Node) -> Value:
+    """The value of a field at a path: from what was built, or (`node` is None) from the text."""
+    if node is not None:
+        with suppress(NeedsText):
+            return leaf_of(field, at_path(node, steps))[0]
+    return value_at(field, text, 0, steps)
 
 
 def _column(field: Field, values: list[Any]) -> Column:

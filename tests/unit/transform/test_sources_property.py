@@ -170,3 +170,13 @@ def test_rows_of_machines_are_not_left_to_the_reference(monkeypatch: pytest.Monk
     parsed = RowParser(CONTRACTS).parse(lines_block(data, 0), "all", CREATED)
     assert len(judged) <= 2
     assert sum(table.num_rows for table in parsed.silver.values()) >= 38
+
+
+@pytest.mark.parametrize("key", ["customer", "person", "lines"])
+def test_long_insides_are_judged_like_short_ones(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = {name: values[0] for name, values in GOOD.items()}
+    rows = [right | {key: value} for value in [*OBJECTS, *ARRAYS]]
+    data = "\n".join("{" + ", ".join(f'"{name}": {text}' for name, text in row.items()) + "}" for row in rows).encode()
+    short = by_reference(data, "all", CONTRACTS)
+    monkeypatch.setattr("services.shared.judge.inside.SHORT", 0)
+    assert by_reference(data, "all", CONTRACTS) == short
