@@ -16,7 +16,7 @@ RAW = "raw"
 
 # To be raised with every change of code that makes other rows, or their order, of the same bytes and contracts
 # (docs/decisions/0025-rows-version.md). tests/unit/transform/test_rows_version.py fails if that was forgotten.
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ LINEAGE = (
     Column(SOURCE, FieldType.STRING, False, 1, _SOURCE_MEANING),
     Column(OFFSET, FieldType.INTEGER, False, 2, _OFFSET_MEANING),
     Column(CREATED, FieldType.TIMESTAMP, False, 3, _CREATED_MEANING),
-    Column(RESCUED, FieldType.STRING, True, 4, "Fields that the contract does not know, as one JSON object."),
+    Column(RESCUED, FieldType.STRING, True, 4, "Keys of the row of which no field holds all, as one JSON object."),
 )
 
 # What went wrong, then where the row comes from, and last what may be long.

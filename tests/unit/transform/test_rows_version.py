@@ -155,7 +155,7 @@ def files_of(contracts: dict[str, Contract]) -> list[Any]:
 def test_rows_of_the_corpus_are_those_of_this_version(contracts: dict[str, Contract]) -> None:
     """If this fails, rows have changed. If that is meant: raise ROWS_VERSION, and pin it here with the new digest."""
     text = json.dumps(files_of(contracts), default=str, ensure_ascii=True)
-    assert (ROWS_VERSION, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "e5715a6caafdb8f0")
+    assert (ROWS_VERSION, hashlib.sha256(text.encode()).hexdigest()[:16]) == (2, "e5715a6caafdb8f0")
 
 
 def test_the_corpus_has_rows_for_each_reason(contracts: dict[str, Contract]) -> None:
