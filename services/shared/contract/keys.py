@@ -71,7 +71,9 @@ def check_keys(entry: dict[Any, Any], known: Collection[str], where: str, proble
 
 def suggestion(word: Any, known: Collection[str]) -> str:
     """What was probably meant, as the end of a sentence; empty where nothing is close."""
-    close = get_close_matches(str(word).lower(), [one.lower() for one in known], 1, 0.7)
+    if not isinstance(word, str):
+        return ""
+    close = get_close_matches(word.lower(), [one.lower() for one in known], 1, 0.7)
     meant = next((one for one in known if close and one.lower() == close[0]), None)
     return f"; is it {meant}?" if meant else ""
 
@@ -89,7 +91,7 @@ def read_options(entry: dict[Any, Any], logical: Any, where: str, problems: Prob
         elif logical in _FORMATS and option != _FORMATS[logical]:
             problems.add(
                 where,
-                f"logicalTypeOptions.format is {option!r}, but the column is {_FORMATS[logical]}; remove it, or write a "
-                "quality rule for the range",
+                f"logicalTypeOptions.format is {option!r}, but the column is {_FORMATS[logical]}; remove it, or write "
+                "a quality rule for the range",
             )
     return {key: option for key, option in options.items() if key in read and logical not in _FORMATS}

@@ -74,9 +74,9 @@ class Field:
     same for ever; 0 says that it has none yet. `children` describe what is inside, and rows are judged by them: the
     properties of an OBJECT, or the one `element` of an ARRAY.
 
-    `source` is where the value is, from the object down that the field belongs to; empty for the key that is the field's
-    name. `takes_strings`: numbers and booleans may also be written as strings. `is_nested_column`: an OBJECT or ARRAY is
-    stored as a struct or list, not as JSON text.
+    `source` is where the value is, from the object down that the field belongs to; empty for the key that is the
+    field's name. `takes_strings`: numbers and booleans may also be written as strings. `is_nested_column`: an OBJECT or
+    ARRAY is stored as a struct or list, not as JSON text.
     """
 
     name: str
@@ -110,8 +110,8 @@ class Contract:
 
     `event_time` names a required TIMESTAMP or DATE field; `keys` name the fields that identify a row for
     compaction. A row is accepted when its event time lies in `[earliest, object's creation + max_ahead]`: both
-    ends come from the contract and the object, never from the clock, so a row judged twice is judged alike. Rows that say
-    no time have the event time `CREATION`: when their object was created. It needs no window.
+    ends come from the contract and the object, never from the clock, so a row judged twice is judged alike. Rows that
+    say no time have the event time `CREATION`: when their object was created. It needs no window.
 
     `quality` are the rules for whole partitions of Silver. `retired` are the paths and ids of fields that the dataset
     had earlier. `status` is the contract's own, such as active or retired.

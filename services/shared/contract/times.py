@@ -1,7 +1,7 @@
 """How times may be written, as patterns of letters: the part of Java's DateTimeFormatter that has one meaning.
 
-The Open Data Contract Standard writes formats in this way (`yyyy-MM-dd HH:mm:ss`). What depends on a place, a century or a
-database of time zones is left out: two-digit years, names of zones, weeks, names of months in other languages than English.
+The Open Data Contract Standard writes formats in this way (`yyyy-MM-dd HH:mm:ss`). What depends on a place, a century or
+a database of time zones is left out: two-digit years, names of zones, weeks, other languages than English.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def _offset_minutes(zone: object) -> int:
     match = _OFFSET.fullmatch(zone) if isinstance(zone, str) else None
     if match is None:
         raise FormatError(
-            f"defaultTimezone is {zone!r}; write UTC or an offset such as +01:00: where clocks are set back, times of a "
-            "zone are not unique"
+            f"defaultTimezone is {zone!r}; write UTC or an offset such as +01:00: where clocks are set back, times of "
+            "a zone are not unique"
         )
     minutes = int(match[2]) * 60 + int(match[3])
     return -minutes if match[1] == "-" else minutes

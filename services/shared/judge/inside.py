@@ -1,7 +1,7 @@
 """What is inside an object or array: a value at a path, and the fields that a contract describes there.
 
-It walks through the row's text and builds no values but those that a column holds, so that memory stays in proportion to
-them. Texts are known to be JSON.
+It walks through the row's text and builds no values but those that a column holds, so that memory stays in proportion
+to them. Texts are known to be JSON.
 """
 
 from __future__ import annotations

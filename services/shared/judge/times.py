@@ -1,4 +1,4 @@
-"""Days and moments from how a contract says that they are written: RFC 3339, numbers since 1970, patterns. All exact."""
+"""Days and moments from how a contract says that they are written: RFC 3339, numbers since 1970, patterns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMESTAMP = re.compile(
 
 
 def epoch_moment(token: str, pattern: str) -> datetime | None:
-    """The UTC time of a JSON number of seconds, milliseconds or microseconds since 1970; None beyond the years 1 to 9999.
+    """The UTC time of a JSON number of (milli-, micro-)seconds since 1970; None beyond the years 1 to 9999.
 
     Digits behind the microseconds are cut off, so the time is never later than what is written.
     """
@@ -33,10 +33,7 @@ def epoch_moment(token: str, pattern: str) -> datetime | None:
     shift = 0 if exponent is None else exponent + _ZEROS[EPOCHS[pattern]]
     if exponent is None or len(digits) + shift > _MOST_DIGITS:
         return None
-    if shift >= 0:
-        micros = int(digits) * 10**shift
-    else:
-        micros = int(digits[:shift] or "0") + (1 if sign else 0)
+    micros = int(digits) * 10**shift if shift >= 0 else int(digits[:shift] or "0") + bool(sign)
     try:
         return _EPOCH + timedelta(microseconds=-micros if sign else micros)
     except OverflowError:

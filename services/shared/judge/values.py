@@ -111,10 +111,9 @@ def _timestamp(field: Field, value: object) -> datetime:
     moment = moment_of(text, how)
     if moment is None:
         written = f"a time written as {how.pattern}" if how.pattern else "an RFC 3339 timestamp"
-        offset = {None: "", True: ", with an offset", False: ", without an offset"}[
-            None if how.pattern else how.has_offset
-        ]
-        raise Rejection(Reason.BAD_TIMESTAMP, f"{shortened(text)!r} is not {written} of the years 0001 to 9999{offset}")
+        offset = {True: ", with an offset", False: ", without an offset"}
+        told = "" if how.pattern or how.has_offset is None else offset[how.has_offset]
+        raise Rejection(Reason.BAD_TIMESTAMP, f"{shortened(text)!r} is not {written} of the years 0001 to 9999{told}")
     return moment
 
 

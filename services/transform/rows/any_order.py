@@ -253,7 +253,7 @@ class _Reading:
         return Cursor(at, quotes, np.zeros_like(at), ok & has_key), has_key, end
 
     def rescued(self, chosen: Positions) -> pa.Array:
-        """The keys of each row that no field holds whole, in its order, as one JSON object; null where there are none."""
+        """The keys that no field holds whole, in each row's order, as one JSON object; null where there are none."""
         place = np.full(len(self._rows), -1, dtype=np.int64)
         place[chosen] = np.arange(len(chosen))
         row = place[self._found.row]

@@ -148,7 +148,11 @@ def test_what_is_inside_has_the_ids_of_the_contract(file: Path) -> None:
         for field in fields:
             path = above + field.name
             found[path] = int(field.metadata[b"PARQUET:field_id"])
-            inner = [] if not pa.types.is_nested(field.type) else [field.type.field(i) for i in range(field.type.num_fields)]
+            inner = (
+                []
+                if not pa.types.is_nested(field.type)
+                else [field.type.field(i) for i in range(field.type.num_fields)]
+            )
             found |= ids(inner, f"{path}.")
         return found
 
