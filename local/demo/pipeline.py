@@ -22,7 +22,7 @@ from services.ops.errors import OperatorError
 from services.ops.sweep import sweep
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lot, LotState
+from services.shared.ledger.records import Lot
 from services.shared.units import BronzeObject, Plan
 
 UNIT_BYTES = 4 * 1024 * 1024  # small, so that the demo has an object of several units; the default is 64 MiB
@@ -88,7 +88,7 @@ class Pipeline:
             task = progress.add_task("units committed", total=len(units))
             while time.monotonic() < until:
                 found = self.ledger.look_up(units)
-                committed = {lot.id for lot in found.lots.values() if lot.state is LotState.COMMITTED}
+                committed = {lot.id for lot in found.lots.values() if lot.state.holds_rows}
                 done = sum(found.lot_of.get(unit) in committed for unit in units)
                 progress.update(task, completed=done)
                 if done == len(units):

@@ -10,20 +10,21 @@ from types import NoneType
 
 from rich.markup import escape
 
-from local.athena import Answer, LocalAthena
 from local.demo.pipeline import UNIT_BYTES, Upload
 from services.ops.audit.audit import Audit
 from services.ops.cli.console import make_table, show
 from services.shared.identities import SILVER_ROOT, LakeKey
 from services.shared.ledger.records import Counts, Lot
 from services.shared.units import Plan
+from workbench.query.athena import Answer, LocalAthena
 
 NEXT = """
 Try next:
   make demo           again: it adds its own rows and doubles none
   make demo-flights   336,776 real flights, from one contract file
   make clean-demo     delete what the demos have stored
-  make help           everything else; docs/contracts.md: a dataset of your own
+  .venv/bin/smelt query "SELECT COUNT(*) FROM silver"
+  make help           everything else; docs/workbench.md: files of your own
 """
 
 

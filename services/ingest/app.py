@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from services.ingest.events import created_object, notification_records
 from services.shared.aws import FAILURES, aws_client
 from services.shared.deadline import Deadline
 from services.shared.errors import Transient
+from services.shared.events import created_object, notification_records
 from services.shared.ledger.ledger import Ledger
+from services.shared.planning.copies import S3Copies
 from services.shared.planning.planner import Outcome, Planned, Planner
 from services.shared.settings import IngestSettings
 from services.shared.sqs import send_ten
@@ -45,6 +46,12 @@ def _ledger() -> Ledger:
 @cache
 def _sqs() -> Any:
     return aws_client("sqs")
+
+
+@cache
+def _copies() -> S3Copies:
+    """Made when the first copy comes: most functions never see one."""
+    return S3Copies(aws_client("s3"))
 
 
 if os.environ.get("AWS_LAMBDA_RUNTIME_API"):  # start-up in Lambda: fail now, not at the first event
@@ -99,7 +106,10 @@ def _planner(deadline: Deadline) -> Planner:
     def send(bodies: Sequence[str]) -> None:
         send_ten(_sqs(), settings.queue_url, bodies, deadline)
 
-    return Planner(_ledger(), settings.bronze_bucket, settings.unit_bytes, send)
+    def origin_etag(copy: BronzeObject) -> str:
+        return _copies().origin_etag(copy)
+
+    return Planner(_ledger(), settings.bronze_bucket, settings.unit_bytes, send, origin_etag)
 
 
 def _described(name: str, error: Exception) -> str:
@@ -119,7 +129,7 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
     if planned.outcome is Outcome.PLANNED:
         count("ObjectsPlanned")
         size("BytesPlanned", source.size)
-    elif planned.outcome is Outcome.REJECTED:
+    elif planned.outcome in (Outcome.REJECTED, Outcome.REFUSED):
         count("ObjectsRejected")
-    elif planned.outcome is Outcome.DUPLICATE:
+    elif planned.outcome in (Outcome.DUPLICATE, Outcome.REFUSED):
         count("DuplicatesSkipped")

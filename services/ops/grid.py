@@ -8,16 +8,25 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Counts, LedgerObject, LotState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, Lot, UnitRecord
 
 T = TypeVar("T")
 
 UNITS_PER_LOOK = 1000
 LOTS_PER_READ = 20  # a lot's item has up to 400 KB
+
+
+class Records(Protocol):
+    """Reads by name: the ledger's, or ledger and history together."""
+
+    def find_objects(self, ids: Iterable[ObjectId]) -> Iterator[LedgerObject]: ...
+
+    def find_units(self, ids: Iterable[UnitId]) -> Iterator[UnitRecord]: ...
+
+    def find_lots(self, ids: Iterable[LotId]) -> Iterator[Lot]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Look:
 
     committed: dict[UnitId, Counts]
     records: dict[UnitId, UnitRecord]  # those of which it knows anything
+    refused: dict[UnitId, dict[str, int]]  # of those committed: rows in quarantine by reason, where there are some
 
     def dead(self, units: Iterable[UnitId]) -> list[UnitId]:
         """Those of them that are dead letters: in no lot, and given up."""
@@ -85,17 +95,20 @@ def slices(
         yield group
 
 
-def look_at(ledger: Ledger, units: Sequence[UnitId]) -> Look:
+def look_at(ledger: Records, units: Sequence[UnitId]) -> Look:
     """Which of these units are in a committed lot that lists them, with their rows."""
     records = {record.id: record for record in ledger.find_units(units)}
     lots = {record.lot for record in records.values() if record.lot}
     committed: dict[UnitId, Counts] = {}
+    refused: dict[UnitId, dict[str, int]] = {}
     for batch in batched(lots, LOTS_PER_READ):
         for lot in ledger.find_lots(batch):
-            if lot.state is LotState.COMMITTED:
+            if lot.state.holds_rows:
                 counted = zip(lot.units, lot.unit_counts, strict=False)
-                committed |= {unit: rows for unit, rows in counted if unit in records and records[unit].lot == lot.id}
-    return Look(committed, records)
+                mine = {unit: rows for unit, rows in counted if unit in records and records[unit].lot == lot.id}
+                committed |= mine
+                refused |= {unit: lot.reasons_of(unit, rows) for unit, rows in mine.items() if rows.quarantined}
+    return Look(committed, records, refused)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

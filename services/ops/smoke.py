@@ -24,7 +24,7 @@ from services.shared.columns import OFFSET, RESCUED, SOURCE
 from services.shared.identities import ObjectId
 from services.shared.judge.verdicts import Reason
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LedgerObject, Lot, LotState, ObjectState
+from services.shared.ledger.records import LedgerObject, Lot, ObjectState
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -171,7 +171,7 @@ class SmokeTest:
         (unit,) = (unit.id for unit in known.plan)  # the file is far smaller than a unit
         look_up = self.ledger.look_up([unit])
         lot = look_up.lots.get(look_up.lot_of[unit]) if unit in look_up.lot_of else None
-        return known, lot if lot is not None and lot.state is LotState.COMMITTED else None
+        return known, lot if lot is not None and lot.state.holds_rows else None
 
     def _audit(self, found: Smoke) -> None:
         listings = S3Listings(self.s3, self.bronze_bucket, self.silver_bucket)

@@ -1,9 +1,11 @@
 """The sweep: finishes what commits leave open. Safe to run at any time, several at once, and to stop anywhere.
 
 - An object whose units are all in COMMITTED lots becomes DONE. Transform marks only objects that one lot holds whole.
-- Files that an execution wrote and its lot's commit does not name (`outputs` of a COMMITTED lot) are deleted. Transform
-  does so after each commit; this is for the commits after which the worker died. First it looks for a file that the
-  commit names: S3 deletes what is not there without a word, and in a wrong bucket the leftovers would be forgotten.
+- Files that an execution wrote and its lot's commit does not name (`outputs` of a COMMITTED lot) are deleted, and those
+  that a rewrite has replaced (`obsolete`). Whoever commits or rewrites does so; this is for those who died then. First
+  it looks for a file that the commit names: S3 deletes what is not there without a word, and in a wrong bucket the
+  leftovers would be forgotten.
+- A rewrite whose lease is over is brought to an end (`Rewriter.settle`).
 
 An item that cannot be read is reported and passed over, so that it does not keep the sweep from all that follow.
 
@@ -15,16 +17,19 @@ however often it is done, so a crash at any step costs reads only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from services.ops.grid import LOTS_PER_READ, Slice, batched, look_at, slices
 from services.shared.aws import FAILURES
+from services.shared.deadline import Deadline, OutOfTime
+from services.shared.errors import Terminal
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake
 from services.shared.ledger.items import object_key
 from services.shared.ledger.ledger import Ledger, OpenEntry
-from services.shared.ledger.records import LedgerObject, Lot, LotState
+from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -44,6 +49,8 @@ class Swept:
     files: list[str] = field(default_factory=list)  # deleted: at most MAX_LISTED are named
     files_deleted: int = 0
     refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
+    rewrites: int = 0  # that somebody left, and that are finished or undone now
+    finished: bool = True  # False: time was over first; the next run goes on there
     elsewhere: list[str] = field(default_factory=list)  # lots none of whose committed files are in this bucket
     unreadable: list[str] = field(default_factory=list)  # items of the ledger that were passed over, and why
 
@@ -84,21 +91,26 @@ class Place:
 class Sweep:
     """One run over a ledger and the lake's bucket."""
 
-    def __init__(self, ledger: Ledger, lake: Lake, dry_run: bool, watch: Watch) -> None:
+    def __init__(self, ledger: Ledger, lake: Lake, dry_run: bool, watch: Watch, deadline: Deadline) -> None:
         self._ledger = ledger
         self._lake = lake
         self._dry_run = dry_run
         self._watch = watch
+        self._deadline = deadline
         self._swept = Swept()
 
     def run(self) -> Swept:
         stored = None if self._dry_run else self._ledger.cursors.load(WALK)
         place = Place.from_json(stored)
         self._swept.resumed = stored is not None
-        if place.kind == "object":
-            self._objects(place)
-            place = Place("lot")
-        self._lots(place)
+        try:
+            if place.kind == "object":
+                self._objects(place)
+                place = Place("lot")
+            self._lots(place)
+        except OutOfTime:
+            self._swept.finished = False
+            return self._swept
         if not self._dry_run:
             self._ledger.cursors.clear(WALK)
         return self._swept
@@ -153,9 +165,12 @@ class Sweep:
 
     def _tidy(self, lot: Lot) -> None:
         """Delete what a committed lot has left over. Only its own files, and none that it committed."""
+        if lot.state is LotState.REWRITING:
+            self._settle(lot)
+            return
         if lot.state is not LotState.COMMITTED:
             return
-        leftover = sorted(lot.outputs - {file.key for file in lot.files})
+        leftover = sorted(lot.leftovers - {file.key for file in lot.files})
         foreign = [key for key in leftover if not _is_of(key, lot)]
         if foreign:
             self._swept.refused += foreign
@@ -168,7 +183,23 @@ class Sweep:
         self._swept.files_deleted += len(leftover)
         if not self._dry_run:
             self._lake.delete(leftover)
-            self._ledger.lots.clear_outputs(lot)
+            if lot.outputs:
+                self._ledger.lots.clear_outputs(lot)
+            if lot.obsolete:
+                self._ledger.rewrites.clear_obsolete(lot)
+
+    def _settle(self, lot: Lot) -> None:
+        """End a rewrite that somebody left; one that is under way, or that is damaged, is left alone."""
+        if not self._ledger.rewrites.is_abandoned(lot):
+            return
+        self._swept.rewrites += 1
+        if self._dry_run:
+            return
+        from services.ops.rewrite.rewriting import Rewriter  # slow to import, and seldom needed
+
+        # Another has it; or its files are damaged: then it is undone, and the audit tells what is missing.
+        with suppress(LeaseHeld, LeaseLost, Terminal):
+            Rewriter(self._ledger, self._lake, self._deadline).settle(lot)
 
     def _read(
         self,
@@ -189,17 +220,30 @@ class Sweep:
             return []
 
     def _save(self, place: Place) -> None:
+        """
+        Raises:
+            OutOfTime: the next run goes on at this place.
+        """
         if not self._dry_run:
             self._ledger.cursors.save(WALK, place.to_json())
+        self._deadline.check()
 
 
-def sweep(ledger: Ledger, lake: Lake, dry_run: bool = False, watch: Watch = lambda _what, _number: None) -> Swept:
+def sweep(
+    ledger: Ledger,
+    lake: Lake,
+    dry_run: bool = False,
+    watch: Watch = lambda _what, _number: None,
+    deadline: Deadline = Deadline.endless(),  # noqa: B008 (immutable)
+) -> Swept:
     """Mark finished objects DONE and delete the files that commits left over, from the stored place to the end.
+
+    With a deadline it ends in time, and the next run goes on there.
 
     Raises:
         ClientError, BotoCoreError: ledger or bucket cannot be read or written; the next run goes on from there.
     """
-    return Sweep(ledger, lake, dry_run, watch).run()
+    return Sweep(ledger, lake, dry_run, watch, deadline).run()
 
 
 def _is_of(key: str, lot: Lot) -> bool:

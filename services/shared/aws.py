@@ -24,11 +24,12 @@ Failure = SmeltError | ClientError | BotoCoreError
 FAILURES = (SmeltError, ClientError, BotoCoreError)
 
 
-def aws_client(service: Any, region: str | None = None) -> Any:
+def aws_client(service: Any, region: str | None = None, connections: int = 16, silence: float = 15) -> Any:
     """A client of an AWS service, at `AWS_ENDPOINT_URL` where an emulator is used.
 
-    Retries with backoff and jitter are botocore's; the pool serves the few calls that run side by side. At an
-    emulator, bucket names go into the path, and one on this machine is never looked for behind a proxy.
+    Retries with backoff and jitter are botocore's; `connections` serve the calls that run side by side. A call may be
+    without an answer for `silence` seconds. At an emulator, bucket names go into the path, and one on this machine is
+    never looked for behind a proxy.
 
     Raises:
         BotoCoreError: no region or not the name of one, or AWS_ENDPOINT_URL is not a URL.
@@ -41,8 +42,8 @@ def aws_client(service: Any, region: str | None = None) -> Any:
     config = Config(
         retries={"mode": "standard", "max_attempts": 4},
         connect_timeout=5,
-        read_timeout=15,  # of silence; with all tries about a minute, which every function has
-        max_pool_connections=16,
+        read_timeout=silence,  # with all tries about a minute, which every function has
+        max_pool_connections=connections,
         s3={"addressing_style": style},
         proxies={} if host in _THIS_MACHINE else None,  # None: those of the environment
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -27,6 +28,11 @@ class Deadline:
     def of(cls, remaining: Callable[[], float]) -> Self:
         """With a quarter of the time that is left now as the reserve, at most 15 seconds."""
         return cls(remaining, min(_LONGEST_RESERVE_SECONDS, remaining() / 4))
+
+    @classmethod
+    def endless(cls) -> Self:
+        """Of a worker that nobody stops, such as a command."""
+        return cls(lambda: math.inf, 0)
 
     @property
     def left(self) -> float:

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, date, datetime
+from collections import deque
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Self
 
 from services.shared.errors import Terminal
 
+BRONZE_ROOT = "bronze/"
+REPLAY_ROOT = "bronze/replay/"
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
+HISTORY_ROOT = "history"
+HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
 UNKNOWN_RECORD_TYPE = "_unknown"
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _FORMATS = (".jsonl", ".ndjson", ".json")
+_MOST_ORIGINS = 40
+_UNKNOWN_ORIGIN = (
+    "a copy under bronze/replay/ asks to finish its origin, and the ledger knows no object of this key, ETag and size. "
+    "If the origin was never announced, run `smelt reconcile`, then copy again. If it was a multipart upload, its copy "
+    "has another ETag: copy it with scripts/replay_via_s3_copy.py, or with "
+    "`aws s3 cp --metadata smelt-origin-etag=<ETag of the origin>`. New data belongs in bronze/<dataset>/"
+)
 
 
 class UnacceptableKey(Terminal):
@@ -85,6 +97,11 @@ class LotId(NamedTuple):
         """The UTC day of the first claim: the partition of the lot's quarantine, whoever executes it."""
         return datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).date()
 
+    @property
+    def claimed_ms(self) -> int:
+        """The time of the first claim, in epoch milliseconds; no commit of the lot is earlier."""
+        return milliseconds(datetime.strptime(self.claimed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
+
     @classmethod
     def new(cls, now: datetime) -> Self:
         return cls(now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"), secrets.token_hex(8))
@@ -97,8 +114,46 @@ class LotId(NamedTuple):
         return cls(match[1], match[2])
 
 
+class CopyKey(NamedTuple):
+    """A replay's copy of an object: `<prefix>/<key of the origin>`, with a prefix such as `bronze/replay/<run>`.
+
+    A copy is a request to finish its origin and never data of its own. Copies made by hand may leave out `bronze/` in
+    the middle, and may be copies of copies: `origins` knows those forms too.
+    """
+
+    prefix: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.prefix.rstrip('/')}/{self.origin}"
+
+    @staticmethod
+    def is_copy(key: str) -> bool:
+        return key.startswith(REPLAY_ROOT)
+
+    @staticmethod
+    def origins(key: str) -> list[str]:
+        """The keys that the origin of a copy may have, the likeliest first; only one of them is, as the ledger knows.
+
+        `bronze/replay/<run>/bronze/<dataset>/...` and `bronze/replay/<run>/<dataset>/...`; the run may have slashes in
+        the first form.
+        """
+        found: dict[str, None] = {}
+        copies, seen = deque([key]), {key}
+        while copies and len(found) < _MOST_ORIGINS:
+            parts = copies.popleft().removeprefix(REPLAY_ROOT).split("/")
+            whole = ["/".join(parts[at:]) for at in range(1, len(parts)) if parts[at] == "bronze"]
+            for origin in (*whole, BRONZE_ROOT + "/".join(parts[1:])):
+                if not CopyKey.is_copy(origin):
+                    found.setdefault(origin)
+                elif origin not in seen:
+                    seen.add(origin)
+                    copies.append(origin)
+        return list(found)[:_MOST_ORIGINS]
+
+
 class BronzeKey(NamedTuple):
-    """A key that smelt accepts: `bronze/<dataset>/...`, or a replay's copy of one.
+    """A key that smelt accepts: `bronze/<dataset>/...`.
 
     `codec` is what the suffix says of compression (`gzip`, `zstd`, `bz2`) or None. Whether the object holds
     JSON lines, an array or one document is for its content to say.
@@ -109,9 +164,10 @@ class BronzeKey(NamedTuple):
 
     @classmethod
     def parse(cls, key: str) -> BronzeKey:
-        path = re.sub(r"^(?:bronze/replay/[^/]+/)+(?=bronze/)", "", key)
-        parts = path.split("/")
-        if parts[0] != "bronze" or len(parts) < 3 or parts[1] in ("", "replay"):
+        if CopyKey.is_copy(key):
+            raise UnacceptableKey(key, "unknown_origin", _UNKNOWN_ORIGIN)
+        parts = key.split("/")
+        if parts[0] != "bronze" or len(parts) < 3 or not parts[1]:
             raise UnacceptableKey(key, "outside_bronze", "upload to bronze/<dataset>/<name>")
         name = parts[-1].lower()
         if not name:
@@ -127,13 +183,17 @@ class BronzeKey(NamedTuple):
 
 
 class LakeKey(NamedTuple):
-    """A Parquet file that a lot writes: `<root>/<record_type>/dt=YYYY-MM-DD/<lot>-<variant>[-<part>].parquet`.
+    """A Parquet file that a lot writes.
+
+    `<root>/<record_type>/dt=YYYY-MM-DD/<lot>[-g<generation>]-<variant>[-<part>].parquet`
 
     The variant, 8 hex digits, stands for what the contents depend on beside the lot: contract versions, the version of
     the code that makes rows, the longest row that is allowed, and where the part begins and ends. So an execution with
     other settings, or one that had more or less time, never writes over a file of this one with other rows, however
     late it is.
-    A lot whose rows do not fit in memory at once is written in parts; the first part carries no number.
+    A lot whose rows do not fit in memory at once is written in parts; the first part carries no number. Rewriting a lot
+    (retract, retry) makes files of its next generation; those of its first commit carry no number. Their variant is a
+    hash of their bytes.
     """
 
     root: str  # SILVER_ROOT or QUARANTINE_ROOT
@@ -142,18 +202,69 @@ class LakeKey(NamedTuple):
     lot: LotId
     variant: str
     part: int = 0
+    generation: int = 1
 
     def __str__(self) -> str:
+        generation = f"-g{self.generation}" if self.generation > 1 else ""
         part = f"-{self.part:04d}" if self.part else ""
-        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}-{self.variant}{part}.parquet"
+        return f"{self.root}/{self.record_type}/dt={self.dt}/{self.lot}{generation}-{self.variant}{part}.parquet"
 
     @classmethod
     def parse(cls, key: str) -> Self:
         match = re.fullmatch(
             r"(silver|quarantine)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/"
-            r"(\d{8}T\d{6}Z-[0-9a-f]{16})-([0-9a-f]{8})(?:-(\d{4,}))?\.parquet",
+            r"(\d{8}T\d{6}Z-[0-9a-f]{16})(?:-g([2-9]|[1-9]\d+))?-([0-9a-f]{8})(?:-(\d{4,}))?\.parquet",
             key,
         )
         if match is None:
             raise ValueError(f"not a file that smelt writes: {key!r}")
-        return cls(match[1], match[2], match[3], LotId.parse(match[4]), match[5], int(match[6] or 0))
+        lot, generation, variant, part = LotId.parse(match[4]), int(match[5] or 1), match[6], int(match[7] or 0)
+        return cls(match[1], match[2], match[3], lot, variant, part, generation)
+
+
+class HistoryKey(NamedTuple):
+    """A Parquet file of the history: `history/<table>/dt=YYYY-MM-DD/HHMMSSmmm-HHMMSSmmm-<token>[-rewritten].parquet`.
+
+    The day and the two times are those, in UTC, at which its first and its last row were finished: so names tell which
+    file may hold what. Lots of a later generation than the first have files of their own.
+    """
+
+    table: str  # HISTORY_OBJECTS or HISTORY_LOTS
+    first_ms: int  # epoch milliseconds
+    last_ms: int  # of the same UTC day
+    token: str  # 8 hex digits
+    rewritten: bool = False
+
+    @property
+    def day(self) -> date:
+        return _moment(self.first_ms).date()
+
+    def __str__(self) -> str:
+        times = "-".join(f"{_moment(at):%H%M%S}{at % 1000:03d}" for at in (self.first_ms, self.last_ms))
+        end = "-rewritten" if self.rewritten else ""
+        return f"{HISTORY_ROOT}/{self.table}/dt={self.day.isoformat()}/{times}-{self.token}{end}.parquet"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        match = re.fullmatch(
+            r"history/(objects|lots)/dt=(\d{4}-\d\d-\d\d)/(\d{9})-(\d{9})-([0-9a-f]{8})(-rewritten)?\.parquet", key
+        )
+        if match is None:
+            raise ValueError(f"not a file of the history: {key!r}")
+        first, last = (
+            datetime.strptime(f"{match[2]} {time}000", "%Y-%m-%d %H%M%S%f").replace(tzinfo=UTC)
+            for time in (match[3], match[4])
+        )
+        return cls(match[1], milliseconds(first), milliseconds(last), match[5], bool(match[6]))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Epoch milliseconds, exact."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _moment(at_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=at_ms)

@@ -47,6 +47,9 @@ class Lake(Protocol):
     def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
         """Bytes `[start, end)` of exactly this content; `0 <= start < end <= source.size`."""
 
+    def read(self, key: str, etag: str) -> bytes:
+        """A whole file of the lake's bucket, with exactly this content."""
+
     def put(self, key: str, data: bytes) -> str:
         """Write a file into the lake's bucket, whole or not at all. Returns its etag, without quotes."""
 
@@ -55,6 +58,24 @@ class Lake(Protocol):
 
     def holds(self, key: str, etag: str) -> bool:
         """Whether a file with this content is in the lake's bucket."""
+
+
+def open_pinned(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteStream:
+    """Bytes `[start, end)` of this content, from a replay's copy where its own are gone.
+
+    Raises:
+        ObjectGone: they are nowhere.
+        LakeUnavailable: S3 did not answer; try again.
+    """
+    try:
+        return lake.open(source, start, end)
+    except ObjectGone as gone:
+        if source.copy is None:
+            raise
+        try:
+            return lake.open(source.at(source.copy), start, end)
+        except ObjectGone as second:
+            raise ObjectGone(f"{gone}. Nor can its copy be read: {second}") from second
 
 
 _UPLOAD_AGAIN = "upload it again, or put it out of the way with its message in the dead-letter queue"
@@ -110,6 +131,31 @@ class S3Lake:
             raise LakeUnavailable(f"{source.id} cannot be read now: {error}") from error
         skip = start - _first_byte(answer, source, start, end)
         return _Body(answer["Body"], source, skip, end - start)
+
+    def read(self, key: str, etag: str) -> bytes:
+        """
+        Raises:
+            ObjectGone: the file is not there, or has another content.
+            LakeForbidden: our role may not read it.
+            LakeUnavailable: S3 did not answer.
+        """
+        pinned = f'"{etag.strip(chr(34))}"'
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=pinned)
+            data = answer["Body"].read()
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _GONE:
+                raise ObjectGone(
+                    f"s3://{self._bucket}/{key} cannot be read as it was written, with etag {etag} ({code}). Somebody "
+                    "changed the bucket: smelt audit shows what is missing, and what to do"
+                ) from error
+            raise _refused(key, "read", error) from error
+        except _BROKEN_BODY as error:
+            raise LakeUnavailable(f"{key}: the connection broke while reading: {error}") from error
+        if len(data) != answer["ContentLength"]:
+            raise LakeUnavailable(f"{key}: S3 sent {len(data)} bytes of {answer['ContentLength']}")
+        return data
 
     def put(self, key: str, data: bytes) -> str:
         """

@@ -40,6 +40,15 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     return value
 
 
+def unit_bytes_of(env: Mapping[str, str]) -> int:
+    """Bytes of a plain object that one worker reads.
+
+    Raises:
+        SettingsError: UNIT_BYTES cannot be used.
+    """
+    return _number(env, "UNIT_BYTES", 64 * MIB, least=1024)
+
+
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
     """What the ingest function needs to know."""
@@ -55,7 +64,7 @@ class IngestSettings:
             bronze_bucket=_text(env, "BRONZE_BUCKET"),
             queue_url=_text(env, "QUEUE_URL"),
             ledger_table=_text(env, "LEDGER_TABLE"),
-            unit_bytes=_number(env, "UNIT_BYTES", 64 * MIB, least=1024),
+            unit_bytes=unit_bytes_of(env),
         )
 
 
@@ -83,4 +92,27 @@ class TransformSettings:
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
             lot_bytes=_number(env, "LOT_BYTES", 128 * MIB, least=MIB),
             max_row_bytes=_number(env, "MAX_ROW_BYTES", 8 * MIB, least=1024),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpsSettings:
+    """What the operators' functions need to know."""
+
+    bronze_bucket: str
+    silver_bucket: str
+    queue_url: str
+    ledger_table: str
+    ingest_function: str
+    contracts_dir: Path
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            bronze_bucket=_text(env, "BRONZE_BUCKET"),
+            silver_bucket=_text(env, "SILVER_BUCKET"),
+            queue_url=_text(env, "QUEUE_URL"),
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            ingest_function=_text(env, "INGEST_FUNCTION"),
+            contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -69,6 +69,15 @@ def read_created(text: str) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A replay's copy of an object: another place where its bytes can be read. Copies may have another etag."""
+
+    key: str
+    etag: str
+    version_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class BronzeObject:
     """One content of one Bronze key.
 
@@ -82,6 +91,7 @@ class BronzeObject:
     etag: str
     version_id: str | None
     created: datetime
+    copy: Copy | None = None  # to be read where these bytes are gone
 
     @property
     def id(self) -> ObjectId:
@@ -95,6 +105,10 @@ class BronzeObject:
             UnacceptableKey: the key is not one that smelt reads.
         """
         return BronzeKey.parse(self.key)
+
+    def at(self, copy: Copy) -> Self:
+        """What must be read to get these bytes from a copy. It is a place, not an object that the ledger knows."""
+        return replace(self, key=copy.key, etag=copy.etag, version_id=copy.version_id, copy=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +245,17 @@ class Plan:
         return (
             start % self.step == 0 and 0 <= start < self.source.size and end == min(start + self.step, self.source.size)
         )
+
+    def contradiction(self, message: UnitMessage) -> str:
+        """What a message about this object says that is not so; empty where it is about one of the units.
+
+        The caller has found the plan by the message's object.
+        """
+        if (message.size, message.created) != (self.source.size, self.source.created):
+            return (
+                f"the message says {message.size} bytes and created {message.created.isoformat()}, the ledger "
+                f"{self.source.size} bytes and {self.source.created.isoformat()}"
+            )
+        if not self.has(message.start, message.end):
+            return f"this range is not one of the {self.units} units of {self.step} bytes that the object was cut into"
+        return ""

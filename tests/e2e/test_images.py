@@ -12,7 +12,12 @@ import pytest
 from local.ministack import ROOT
 
 pytestmark = pytest.mark.e2e
-IMAGES = ["ingest", "transform"]
+IMAGES = ["ingest", "transform", "ops"]
+HANDLERS = {
+    "ingest": ["services.ingest.app"],
+    "transform": ["services.transform.app"],
+    "ops": [f"services.ops.app.{name}" for name in ("replay", "probe", "sweep", "reconcile", "archive", "rewrite")],
+}
 
 
 @cache
@@ -39,7 +44,7 @@ def run(service: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_function_starts_without_root_on_a_read_only_file_system(image: str) -> None:
-    done = run(image, "python3", "-c", f"import os, services.{image}.app; print(os.getuid())")
+    done = run(image, "python3", "-c", f"import os, {', '.join(HANDLERS[image])}; print(os.getuid())")
     assert (done.returncode, done.stdout.strip()) == (0, "10001"), done.stderr
 
 
@@ -77,8 +82,14 @@ def layers(image: str) -> list[str]:
 
 
 def test_images_differ_in_one_layer_of_their_own_code() -> None:
-    ingest, transform = (layers(f"{project()}-{image}") for image in IMAGES)
-    assert len(set(transform) - set(ingest)) == 1
+    shared, *others = (set(layers(f"{project()}-{image}")) for image in IMAGES)
+    assert [len(other - shared) for other in others] == [1, 1]
+
+
+def test_the_command_line_is_no_business_of_a_function() -> None:
+    found = set(run("ops", "ls", "/var/task/services/ops").stdout.split())
+    assert {"app", "replay"} <= found
+    assert not {"cli", "contracts"} & found
 
 
 def test_the_same_sources_give_the_same_layers() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey, ObjectId
@@ -150,6 +151,22 @@ class Rig:
         self.units = [unit for unit in self.units if unit.object.id != source.id]
         for row in [row for row in self.expected if row[0] == str(source.id)]:
             del self.expected[row]
+
+    def tidy(self) -> None:
+        """What the sweep does for lots whose commit or rewrite left files."""
+        sweep(self.ledger, self.lake)
+
+    def delete_of_paused_worker(self) -> None:
+        """Delete the one file that a worker may leave who was paused between the fence and the write.
+
+        docs/architecture.md says what remains then: at most that one file, which no lot names. An operator deletes it
+        after the audit.
+        """
+        lots = self.look_up().lots.values()
+        named = {file.key for lot in lots for file in [*lot.files, *(lot.progress.files if lot.progress else ())]}
+        orphans = set(self.lake.files) - named - {key for lot in lots for key in lot.outputs | lot.obsolete}
+        assert len(orphans) <= 1
+        self.lake.delete(orphans)
 
     def look_up(self) -> Lookup:
         """What the ledger says of all units."""

@@ -15,9 +15,9 @@ from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
 from services.shared.lake import ByteStream, LakeUnavailable
 from services.shared.ledger.records import ObjectState, UnitNotes
+from services.shared.parquet import encode as encoding
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Piece
-from services.transform.files import encode as encoding
 from services.transform.protocol.isolation import MAX_ATTEMPTS
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -258,3 +259,19 @@ def test_a_lot_that_gets_nowhere_is_rejected_and_leaves_no_file(
     assert rig.state_of(source) is ObjectState.REJECTED
     assert not rig.lake.files
     assert not rig.look_up().lots
+
+
+def test_the_reasons_of_its_refused_rows_are_those_of_all_its_parts(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    rig = slow_rig(clients, ledger_table, contracts)
+    rows = [b"{broken", *ROWS]
+    source = rig.lake.upload(f"bronze/shipments/{rig.name}.jsonl.gz", gzip.compress(lines(rows)))
+    rig.plan(source)
+    rig.deliver(rig.units, lot_bytes=LOT_BYTES)
+    assert any(lot.progress and lot.progress.reasons for lot in rig.look_up().lots.values())
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    (lot,) = rig.look_up().lots.values()
+    refused = Counter(row["reason"] for row in rig.lake.rows("quarantine"))
+    assert refused.total() == 3
+    assert lot.reasons_of(rig.units[0].id, lot.counts) == refused

@@ -39,7 +39,7 @@ def handler(monkeypatch: pytest.MonkeyPatch, emulator: str, queue_url: str, ledg
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    caches = (app._settings, app._ledger, app._sqs)
+    caches = (app._settings, app._ledger, app._sqs, app._copies)
     for cached in caches:
         cached.cache_clear()
     yield app.handler

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from local.stack import Clients
-from services.ingest.events import created_object, notification_records
+from services.shared.events import created_object, notification_records
 from tests.support.iam_simulate import Ask, Decision, decide
 from tests.support.terraform import IMAGES, of_type, plan, resources
 

@@ -11,8 +11,8 @@ import pytest
 
 from local.stack import Clients
 from services.ingest import app
-from services.ingest.events import MalformedEvent
 from services.shared.deadline import Deadline
+from services.shared.events import MalformedEvent
 from services.shared.identities import LotId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject, ObjectState

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from local.stack import Clients, create_bucket
 from services.ingest import app
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject, UnitMessage
 from tests.support.ingest import (
     KEY,
     Context,
     events_of,
     messages,
+    source,
 )
 from tests.support.lake import CREATED
 
@@ -82,3 +85,45 @@ class TestUploads:
         assert fives.id == fives_again.id
         assert len({whole.id, fives.id, sixes.id}) == 3
         assert fives.etag.endswith("-3") and sixes.etag.endswith("-2")
+
+
+class TestRetractedObjects:
+    """An operator took the rows of an object away; then S3 announces it."""
+
+    @pytest.fixture
+    def retracted(self, handler: Any, ledger: Ledger, clients: Clients, queue_url: str) -> BronzeObject:
+        known = source(2)
+        handler(events_of(known), Context())
+        messages(clients, queue_url)
+        leaving = ledger.releases.begin(known.id, "Ann", "wrong file")
+        ledger.releases.refuse([unit.id for unit in leaving.plan])
+        ledger.releases.finish(leaving)
+        return known
+
+    def test_an_event_from_before_is_a_duplicate(
+        self, handler: Any, ledger: Ledger, clients: Clients, queue_url: str, retracted: BronzeObject
+    ) -> None:
+        assert handler(events_of(retracted), Context())["duplicate"] == 1
+        (known,) = ledger.find_objects([retracted.id])
+        assert known.retraction is not None
+        assert known.retraction.uploaded_again is None
+        assert not messages(clients, queue_url)
+
+    def test_the_same_bytes_uploaded_again_are_refused_and_noted(
+        self, handler: Any, ledger: Ledger, clients: Clients, queue_url: str, retracted: BronzeObject
+    ) -> None:
+        again = replace(retracted, created=datetime.now(UTC) + timedelta(minutes=1))
+        assert handler(events_of(again), Context())["refused"] == 1
+        (known,) = ledger.find_objects([retracted.id])
+        assert known.state is ObjectState.RETRACTED
+        assert known.retraction is not None
+        assert known.retraction.uploaded_again == again.created
+        assert "smelt replay --force" in known.advice
+        assert not messages(clients, queue_url)
+
+    def test_one_that_was_let_in_again_is_planned_by_the_next_event(
+        self, handler: Any, ledger: Ledger, clients: Clients, queue_url: str, retracted: BronzeObject
+    ) -> None:
+        ledger.objects.reopen(retracted.id)
+        assert handler(events_of(retracted), Context())["planned"] == 1
+        assert len(messages(clients, queue_url)) == 2

@@ -26,6 +26,7 @@ ACTIONS = {
     "sqs:SendMessageBatch": {"sqs:SendMessage"},
     "sqs:ChangeMessageVisibilityBatch": {"sqs:ChangeMessageVisibility"},
     "s3:GetObject": {"s3:GetObject", "s3:GetObjectVersion"},  # units name a version where the bucket keeps them
+    "s3:HeadObject": {"s3:GetObject", "s3:GetObjectVersion"},  # and so do copies
     **{f"dynamodb:TransactWriteItems/{kind}": {action} for kind, action in TRANSACTION_ACTIONS.items()},
 }
 # What Lambda and S3 do with a function's role: its logs and traces; feeding it from a queue; keeping failed events;
@@ -45,6 +46,7 @@ RESOURCES = {
         ("sqs", f"arn:aws:sqs:{ACCOUNT}:smelt-dev-events"),
         ("sqs", f"arn:aws:sqs:{ACCOUNT}:smelt-dev-ingest-failures"),
         ("dynamodb", LEDGER),
+        ("s3", f"{BRONZE}/bronze/replay/*"),
         ("logs", f"arn:aws:logs:{ACCOUNT}:log-group:/aws/lambda/smelt-dev-ingest:log-stream:*"),
         ("xray", "*"),  # X-Ray has no resources to name
     },
@@ -133,6 +135,18 @@ def test_bronze_is_only_read_and_silver_is_only_written(planned: dict[str, Any])
     }
 
 
+def test_ingest_looks_at_copies_and_at_nothing_else_in_s3(planned: dict[str, Any]) -> None:
+    allowed = {
+        (action, resource)
+        for statement in statements(planned, "ingest")
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+        if action.startswith("s3:")
+    }
+    copies = f"{BRONZE}/bronze/replay/*"
+    assert allowed == {("s3:GetObject", copies), ("s3:GetObjectVersion", copies)}
+
+
 def test_roles_carry_nothing_but_that_policy(planned: dict[str, Any]) -> None:
     assert len(of_type(planned, "aws_iam_role")) == len(of_type(planned, "aws_iam_role_policy")) == len(SERVICES)
     assert not of_type(planned, "aws_iam_role_policy_attachment")
@@ -218,6 +232,8 @@ def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_all
     event = {
         "Records": [good, created("bronze/shipments/a.exe", 5, "e"), created("bronze/shipments/gone.jsonl", 5, "e")]
     }
+    copy = created("bronze/replay/1/bronze/shipments/a.jsonl", len(data), stored["ETag"].strip('"'))
+    event["Records"].append(copy)
     ingest.handler(event, Context())
     ingest.handler(event, Context())
     of_ingest = list(recorded)
@@ -235,7 +251,7 @@ def test_a_run_of_both_functions_asks_for_what_the_code_showed_and_the_roles_all
         service: {request.action for request in requests}
         for service, requests in (("ingest", of_ingest), ("transform", recorded))
     }
-    assert {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessageBatch"} <= operations["ingest"]
+    assert {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessageBatch", "s3:HeadObject"} <= operations["ingest"]
     assert {
         "s3:GetObject",
         "s3:PutObject",

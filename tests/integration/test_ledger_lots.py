@@ -313,6 +313,35 @@ def test_only_open_work_is_in_the_sparse_index(ledger: Ledger) -> None:
     assert (list(ledger.open_objects()), list(ledger.open_lots())) == ([], [])
 
 
+def test_what_is_finished_waits_in_the_same_index_for_the_history(ledger: Ledger, clock: Clock) -> None:
+    refused, given_up = (replace(SOURCE, key=f"bronze/shipments/{name}.jsonl") for name in ("refused", "given-up"))
+    ledger.objects.begin(SOURCE, 1000, 60)
+    ledger.objects.begin(given_up, 5000, 60)
+    tidy, untidy = new_lot(ledger), ledger.lots.record_outputs(new_lot(ledger, UNITS[2:3]), ["silver/b"])
+    clock.advance(5)
+    ledger.objects.mark_done([SOURCE.id])
+    ledger.objects.reject(refused, "unsupported_format", "")
+    ledger.objects.reject_known(Plan.of(given_up, 5000).unit(0).id, "too_large", "")
+    ledger.lots.commit(tidy, [LotFile("silver/a", 0, 1, "e")], [Counts(), Counts()])
+    untidy = ledger.lots.commit(untidy, [LotFile("silver/b", 0, 1, "e")], [Counts()])
+    finished = list(ledger.open_entries("done"))
+    assert {entry.object for entry in finished} == {SOURCE.id, refused.id, given_up.id}
+    assert {entry.since for entry in finished} == {int(clock.now * 1000)}
+    assert [entry.lot for entry in ledger.open_entries("committed")] == [tidy.id]
+    ledger.lots.clear_outputs(untidy)
+    assert {entry.lot for entry in ledger.open_entries("committed")} == {tidy.id, untidy.id}
+
+
+def test_leftovers_are_cleared_once(ledger: Ledger, clock: Clock) -> None:
+    lot = ledger.lots.record_outputs(new_lot(ledger), ["silver/b"])
+    committed = ledger.lots.commit(lot, [LotFile("silver/b", 0, 1, "e")], [Counts(), Counts()])
+    ledger.lots.clear_outputs(committed)
+    before = list(ledger.open_entries("committed"))
+    clock.advance(5)
+    ledger.lots.clear_outputs(committed)
+    assert list(ledger.open_entries("committed")) == before
+
+
 def test_open_work_is_spread_over_many_keys_of_the_index() -> None:
     shards = {open_shard("object", replace(SOURCE, key=f"bronze/shipments/{number}").id) for number in range(1000)}
     assert len(shards) == OPEN_SHARDS

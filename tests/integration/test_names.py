@@ -44,6 +44,9 @@ def names(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Names:
         "images": images,
         "observability_enabled": True,
         "artifacts_bucket_enabled": True,
+        "ops_enabled": True,
+        "ops_schedule_enabled": True,
+        "operator_policies_enabled": True,
         "create_bronze_bucket": False,
         "bronze_bucket_name": "ours",
     }

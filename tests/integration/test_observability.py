@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,11 +43,19 @@ def alarms(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def emitted() -> set[tuple[str, str]]:
     """Service and metric name of every metric that a function can emit, today or soon."""
     found = set()
-    for service in ("ingest", "transform"):
-        for call in ast.walk(ast.parse((ROOT / "services" / service / "app.py").read_text())):
+    for service, file in handlers():
+        for call in ast.walk(ast.parse(file.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in EMITTERS:
                 found |= {(service, name) for name in _texts(call.args[0])}
     return found
+
+
+def handlers() -> Iterator[tuple[str, Path]]:
+    """Service, as its metrics name it, and the file of its handler."""
+    for service in ("ingest", "transform"):
+        yield service, ROOT / "services" / service / "app.py"
+    for file in sorted((ROOT / "services/ops/app").glob("[a-z]*.py")):
+        yield f"ops-{file.stem}", file
 
 
 def _texts(argument: ast.expr) -> set[str]:
@@ -115,6 +124,7 @@ def test_no_metric_is_emitted_for_nobody(alarms: dict[str, dict[str, Any]], widg
         ("transform", "DuplicatesSkipped"),
         ("transform", "FilesWritten"),
         ("transform", "LotsCommitted"),
+        *((service, name) for service, name in emitted() if service.startswith("ops-")),
     }
     assert emitted() - looked_at == by_hand
 
@@ -142,6 +152,32 @@ def test_every_question_of_the_night_has_its_alarm(alarms: dict[str, dict[str, A
         "quarantine",
         "no-data",
     }
+
+
+@pytest.fixture(scope="module")
+def of_operations(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The alarms of the operators' part, without the pipeline's."""
+    variables = {
+        "images": IMAGES,
+        "observability_enabled": True,
+        "ops_enabled": True,
+        "alarm_notification_topic_arn": "arn:aws:sns:us-east-2:000000000000:on-call",
+    }
+    planned = plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path_factory.mktemp("plan"))
+    found = of_type(planned, "aws_cloudwatch_metric_alarm")
+    return {values["alarm_name"]: values for address, values in found.items() if "module.ops[0]" in address}
+
+
+def test_the_operators_part_has_its_alarms(of_operations: dict[str, dict[str, Any]]) -> None:
+    functions = ("replay", "probe", "sweep", "archive", "reconcile", "rewrite")
+    assert {name.removeprefix("smelt-dev-us-east-2-ops-") for name in of_operations} == {
+        "workflow-failed",
+        "workflow-timed-out",
+        *(f"{function}-throttles" for function in functions),
+        *(f"{function}-errors" for function in ("sweep", "archive", "reconcile")),
+    }
+    test_every_alarm_tells_somebody_what_to_do(of_operations)
+    test_missing_data_raises_no_alarm(of_operations)
 
 
 def test_every_alarm_tells_somebody_what_to_do(alarms: dict[str, dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from infra.deploy.cli.app import app as deploy
 from infra.deploy.cli.buckets import empty_buckets
 from infra.deploy.cli.preflight import check_plan
 from infra.deploy.cli.queues import create_queues, ensure_dlq
@@ -26,6 +27,7 @@ from tests.support.running import deployed
 from tests.support.sweeping import load
 from tests.support.sweeping import plan as plan_object
 from tests.support.terraform import IMAGES, plan
+from tests.support.workflow import OPS_FUNCTIONS, Workflow
 
 # API operation -> the IAM actions that it needs, where they are called otherwise (AWS Service Authorization Reference).
 ACTIONS = {
@@ -108,6 +110,18 @@ def test_a_smoke_test_needs_what_is_listed(asked: Asked, emulator: str) -> None:
     names = pipeline.names
     buckets = ("--bronze-bucket", names.bronze_bucket, "--silver-bucket", names.silver_bucket)
     assert asked(smelt, "smoke", "--table", names.ledger_table, *buckets) == listed("and smoke")
+
+
+def test_starting_and_following_the_workflow_needs_what_is_listed(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, emulator: str
+) -> None:
+    functions = {name: f"arn:aws:lambda:us-east-1:000000000000:function:{name}" for name in OPS_FUNCTIONS}
+    machine = Workflow.created(emulator, functions).machine
+    created = {"bronze_bucket": "b", "silver_bucket": "s", "region": "us-east-1", "ops_state_machine_arn": machine}
+    monkeypatch.setattr("infra.deploy.cli.workflow.outputs", lambda _directory: created)
+    found = asked(deploy, "ops-start") | asked(deploy, "ops-status") | asked(deploy, "ops-history")
+    renamed = {action.replace("stepfunctions:", "states:").replace("sfn:", "states:") for action in found}
+    assert renamed == listed("and ops-start, ops-status, ops-history")
 
 
 def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:

@@ -82,7 +82,10 @@ def run(
     good = created("bronze/shipments/run.jsonl", len(row), stored["ETag"].strip('"'))
     del good["s3"]["object"]["versionId"]  # this bucket keeps none
     versioned = created("bronze/shipments/lost.jsonl", 5, "e")
-    event = {"Records": [good, versioned, created("bronze/shipments/run.exe", 5, "e")]}
+    copy = created("bronze/replay/1/bronze/shipments/run.jsonl", len(row), stored["ETag"].strip('"'))
+    of_a_copy = created("bronze/replay/2/bronze/shipments/run.jsonl", len(row), stored["ETag"].strip('"'))
+    del of_a_copy["s3"]["object"]["versionId"]
+    event = {"Records": [good, versioned, created("bronze/shipments/run.exe", 5, "e"), copy, of_a_copy]}
     for _ in range(2):
         ingest.handler(event, Context())
     found = {"ingest": {need for request in requests for need in needs(request, HERE)}}
@@ -148,8 +151,11 @@ OTHER = f"{DYNAMODB}/smelt-prod-ledger"
 LISTING = {"s3:prefix": "silver/"}
 FORBIDDEN: dict[str, list[tuple[str, str, dict[str, str]]]] = {
     "ingest": [
-        # It plans and never reads: no object of any bucket.
+        # It plans and never reads: no object of any bucket, but for what a replay's copy says of itself.
         ("s3:GetObject", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
+        ("s3:GetObjectVersion", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
+        ("s3:PutObject", f"{BRONZE}/bronze/replay/1/bronze/shipments/a.jsonl", {}),
+        ("s3:GetObjectAcl", f"{BRONZE}/bronze/replay/1/bronze/shipments/a.jsonl", {}),
         ("s3:PutObject", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
         ("s3:DeleteObject", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
         ("s3:ListBucket", BRONZE, {"s3:prefix": "bronze/"}),

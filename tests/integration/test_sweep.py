@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -17,10 +18,22 @@ from services.ops.audit.listings import S3Listings
 from services.ops.cli.app import app
 from services.ops.cli.console import execute
 from services.ops.sweep import WALK, Place, Swept, sweep
+from services.shared.deadline import Deadline
+from services.shared.identities import LakeKey
 from services.shared.lake import S3Lake
 from services.shared.ledger import items
 from services.shared.ledger.ledger import Ledger, OpenEntry
-from services.shared.ledger.records import LedgerObject, LotState, ObjectState
+from services.shared.ledger.records import (
+    RETRACT,
+    RETRY,
+    Counts,
+    Intent,
+    LedgerObject,
+    Lot,
+    LotFile,
+    LotState,
+    ObjectState,
+)
 from tests.support.faults import Crash, Interrupted, Interrupter
 from tests.support.lake import MemoryLake
 from tests.support.sweeping import claim, load, plan
@@ -259,3 +272,69 @@ def test_what_is_swept_is_audited_as_done(
     assert (after.objects[Outcome.DONE], after.objects.total()) == (1, 1)
     assert (before.files, after.files, before.leftovers, after.leftovers) == (6, 3, 3, 0)
     assert before.findings.total == after.findings.total == 0
+
+
+class TestRewrites:
+    """What whoever rewrites a lot may leave."""
+
+    def rewriting(self, ledger: Ledger, lake: MemoryLake, lease: float, kind: str = RETRY) -> tuple[Lot, str]:
+        known = plan(ledger, 1)
+        lot = load(ledger, lake, list(known.plan))
+        ledger.objects.mark_done([known.id])
+        object_ = known.id if kind == RETRACT else None
+        ours = ledger.rewrites.begin(lot, Intent(kind, object_, "Ann", "why"), lease)
+        new = str(LakeKey("silver", "shipments", "2026-01-31", lot.id, "1" * 8, generation=2))
+        lake.put(new, b"new")
+        return ledger.rewrites.record_outputs(ours, [new]), new
+
+    def test_replaced_files_are_deleted_once_a_rewrite_is_finished(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, new = self.rewriting(ledger, lake, 60)
+        ledger.rewrites.finish(ours, [LotFile(new, 1, 3, lake.etag(new))], [Counts(1, 1, 0)], [])
+        assert len(lake.files) == 2
+        assert sweep(ledger, lake, dry_run=True).files_deleted == 1
+        assert sweep(ledger, lake).files_deleted == 1
+        assert set(lake.files) == {new}
+        assert not list(ledger.open_lots())
+
+    def test_a_lot_without_units_is_closed_with_its_last_file(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, _ = self.rewriting(ledger, lake, 60)
+        ledger.rewrites.finish(ours, [], [], ours.units)
+        sweep(ledger, lake)
+        assert not lake.files
+        assert not list(ledger.open_lots())
+
+    def test_a_rewrite_that_is_under_way_is_left_alone(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, _ = self.rewriting(ledger, lake, 60)
+        assert sweep(ledger, lake).rewrites == 0
+        assert list(ledger.find_lots([ours.id])) == [ours]
+        assert len(lake.files) == 2
+
+    def test_a_retry_that_was_left_is_undone(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, new = self.rewriting(ledger, lake, -1)
+        assert sweep(ledger, lake, dry_run=True).rewrites == 1
+        assert list(ledger.find_lots([ours.id])) == [ours]
+        assert sweep(ledger, lake).rewrites == 1
+        (lot,) = ledger.find_lots([ours.id])
+        assert (lot.state, lot.files, lot.leftovers) == (LotState.COMMITTED, ours.files, frozenset())
+        assert new not in lake.files
+
+    def test_a_retraction_that_was_left_goes_on(self, ledger: Ledger, lake: MemoryLake) -> None:
+        ours, _ = self.rewriting(ledger, lake, -1, RETRACT)
+        assert sweep(ledger, lake).rewrites == 1
+        assert not list(ledger.open_lots())
+        assert not lake.files
+        assert all(record.refused for record in ledger.find_units(ours.units))
+
+
+def test_a_sweep_ends_in_time_and_the_next_one_goes_on(
+    ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ops.sweep._BATCH", 1)
+    known = [plan(ledger, 1) for _ in range(4)]
+    for one in known:
+        load(ledger, lake, list(one.plan), leftover=True)
+    looks = chain([1.0], repeat(-1.0))  # time is over at the second look at the clock
+    first = sweep(ledger, lake, deadline=Deadline(lambda: next(looks), 0))
+    assert (first.finished, first.done) == (False, 2)
+    second = sweep(ledger, lake)
+    assert (second.finished, second.resumed, second.done, second.files_deleted) == (True, True, 2, 4)

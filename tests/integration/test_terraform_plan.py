@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,13 @@ def test_everything_is_named_after_the_project(planned: dict[str, Any]) -> None:
     assert all(name.startswith("smelt-dev-") for name in names)
 
 
+def of_ops(expressions: Mapping[str, Any]) -> set[str]:
+    """The environment's variables of the operators' part: those that the platform's object has."""
+    references = [one for expression in expressions.values() for one in expression.get("references", [])]
+    named = {one.removeprefix("var.ops.") for one in references if one.startswith("var.ops.")}
+    return {f"ops_{name}" for name in {*named, "enabled"}}
+
+
 def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: dict[str, Any]) -> None:
     """An attribute that the platform does not know would be dropped in silence."""
     root = planned["configuration"]["root_module"]
@@ -176,13 +184,17 @@ def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: d
     pipeline = platform["module"]["module_calls"]["pipeline"]
     assert set(pipeline["expressions"]) == set(pipeline["module"]["variables"])
     for name, expression in pipeline["expressions"].items():
-        assert {f"var.{name}", f"var.pipeline.{name}"} & set(expression["references"])
+        assert {f"var.{name}", f"var.pipeline.{name}", f"local.{name}"} & set(expression["references"])
+    ops = platform["module"]["module_calls"]["ops"]
+    assert set(ops["expressions"]) == set(ops["module"]["variables"])
     passed = {
         reference.removeprefix("var.")
         for expression in platform["expressions"].values()
         for reference in expression["references"]
     }
-    assert passed == {*pipeline["module"]["variables"], "artifacts_bucket_enabled"}
+    of_pipeline = set(pipeline["module"]["variables"]) - {"unit_sender_arns"}  # the platform's own business
+    of_platform = {"artifacts_bucket_enabled", "operator_policies_enabled"}
+    assert passed == {*of_pipeline, *of_platform, *of_ops(ops["expressions"])}
     assert set(root["variables"]) == {"region", "account_id", *passed}
 
 

@@ -56,7 +56,8 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
 
 def reached(service: str) -> list[ast.AST]:
     """The code that the service's handler can reach."""
-    trees = list(_modules(f"services.{service}.app"))
+    part, _, function = service.partition("-")  # such as `ingest`, or `ops-sweep`: one of several handlers of a part
+    trees = list(_modules(f"services.{part}.app" + (f".{function}" if function else "")))
     functions: dict[str, list[ast.AST]] = {}
     for tree in trees:
         for name, node in _functions(tree):

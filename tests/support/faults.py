@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 
@@ -24,10 +25,12 @@ class Interrupter:
     action: Callable[[], None] = field(default=lambda: None)
     calls: list[str] = field(default_factory=list)
     first: str = ""
+    _counting: Lock = field(default_factory=Lock)
 
     def call(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self.calls.append(name)
-        hit = len(self.calls) == self.at or (name == self.first and self.calls.count(name) == 1)
+        with self._counting:  # some workers call from several threads
+            self.calls.append(name)
+            hit = len(self.calls) == self.at or (name == self.first and self.calls.count(name) == 1)
         if hit and self.before:
             self.action()
         result = function(*args, **kwargs)
@@ -74,12 +77,13 @@ class LostAnswers:
         return twice
 
 
-LAKE_CALLS = ("open", "put", "delete")
+LAKE_CALLS = ("open", "read", "put", "delete")
 LEDGER_CALLS = (
     "put_item",
     "update_item",
     "get_item",
     "batch_get_item",
     "transact_write_items",
+    "delete_item",
 )
 QUEUE_CALLS = ("send_message",)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import boto3
 import pytest
@@ -52,10 +53,16 @@ def record(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> list[Request]:
 
 
 class Need(NamedTuple):
-    """One action on one resource."""
+    """One action on one resource, with what IAM is told of the request."""
 
     action: str
     resource: str
+    context: tuple[tuple[str, str], ...] = ()
+
+
+# API operation -> what it is called in IAM (Service Authorization Reference, Amazon S3).
+_LISTINGS = {"ListObjectsV2": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
+_WRITES = {"CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload", "CopyObject"}
 
 
 def needs(request: Request, account: str) -> Iterator[Need]:
@@ -68,9 +75,21 @@ def needs(request: Request, account: str) -> Iterator[Need]:
     service, operation, parameters = request
     action = request.action
     table = f"arn:aws:dynamodb:{account}:table"
-    if service == "s3":
-        versioned = "Version" if operation == "GetObject" and "VersionId" in parameters else ""
-        yield Need(action + versioned, f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+    if service == "s3" and operation in _LISTINGS:
+        prefix = (("s3:prefix", parameters["Prefix"]),) if parameters.get("Prefix") else ()
+        yield Need(_LISTINGS[operation], f"arn:aws:s3:::{parameters['Bucket']}", prefix)
+    elif service == "s3" and operation in _WRITES:
+        yield Need("s3:PutObject", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+        if source := parameters.get("CopySource"):
+            named = source if isinstance(source, str) else f"{source['Bucket']}/{source['Key']}"
+            yield Need("s3:GetObject", f"arn:aws:s3:::{unquote(named)}")
+    elif service == "lambda" and operation == "Invoke":
+        yield Need("lambda:InvokeFunction", f"arn:aws:lambda:{account}:function:{parameters['FunctionName']}")
+    elif service == "s3":
+        reads = operation in {"GetObject", "HeadObject"}  # both need the same
+        versioned = "Version" if reads and "VersionId" in parameters else ""
+        name = f"s3:GetObject{versioned}" if reads else action
+        yield Need(name, f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
     elif service == "sqs":
         name = parameters["QueueUrl"].rsplit("/", 1)[1]
         yield Need(action.removesuffix("Batch"), f"arn:aws:sqs:{account}:{name}")
@@ -81,7 +100,8 @@ def needs(request: Request, account: str) -> Iterator[Need]:
     elif operation == "BatchGetItem":
         yield from (Need(action, f"{table}/{name}") for name in parameters["RequestItems"])
     elif service == "dynamodb":
-        yield Need(action, f"{table}/{parameters['TableName']}")
+        index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+        yield Need(action, f"{table}/{parameters['TableName']}{index}")
     else:
         raise NotImplementedError(f"{action}: which resource it needs is not known here")
 

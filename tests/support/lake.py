@@ -38,6 +38,11 @@ class MemoryLake:
         assert 0 <= start < end <= len(data), (start, end, len(data))
         return io.BytesIO(data[start:end])
 
+    def read(self, key: str, etag: str) -> bytes:
+        if key not in self.files or self.etag(key) != etag:
+            raise ObjectGone(f"{key} is not there with etag {etag}")
+        return self.files[key]
+
     def put(self, key: str, data: bytes) -> str:
         self.files[key] = bytes(data)
         return self.etag(key)

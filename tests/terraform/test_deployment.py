@@ -8,7 +8,9 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+import boto3
 import pytest
 
 from infra.deploy.images import ACCEPTED_MANIFESTS, SOURCES
@@ -17,12 +19,13 @@ from local.generator import Request
 from local.ministack import ROOT
 from local.stack import Names
 from services.shared.contract.model import Contract
-from tests.support.running import KINDS, Running, request
+from tests.support.running import KINDS, Running, await_true, request
+from tests.support.workflow import Workflow, states_client
 from tests.terraform.conftest import ENV, Deployment
 
 pytestmark = pytest.mark.terraform
 # MiniStack forgets a part of these, so a plan right after an apply wants to change them; AWS keeps them.
-FORGOTTEN_BY_THE_EMULATOR = {"aws_cloudwatch_metric_alarm"}
+FORGOTTEN_BY_THE_EMULATOR = {"aws_cloudwatch_metric_alarm", "aws_sfn_state_machine"}
 
 
 def pipeline(deployment: Deployment) -> Running:
@@ -65,6 +68,48 @@ def test_every_row_lands_once_though_its_event_and_its_unit_are_delivered_twice(
 ) -> None:
     data = make(contracts[dataset], request(2000, bad_rate=0.02))
     pipeline(deployment).check_that_every_row_lands_once(dataset, suffix, data, rows=2000)
+
+
+def test_the_workflow_is_started_as_the_guide_says_and_finds_everything(
+    deployment: Deployment, contracts: dict[str, Contract]
+) -> None:
+    running = pipeline(deployment)
+    data = KINDS[0][2](contracts["shipments"], request(100, bad_rate=0.02))
+    source = running.upload("bronze/shipments/workflow/a.jsonl", data)
+    await_true(lambda: bool(running.lots_of(source)))
+    options = ("OPS_PREFIX=bronze/shipments/workflow/", "OPS_WINDOW_HOURS=24", "OPS_POLL_INTERVAL_SECONDS=1")
+    deployment.make("ops-start", *options)
+    await_true(lambda: '"status": "RUNNING"' not in deployment.make("ops-status", "OPS_OPTIONS=--json"))
+    printed = deployment.make("ops-status")
+    assert printed.startswith("SUCCEEDED: "), printed
+    assert '"rows_read": 100' in printed
+    # The guide's raw command, with this deployment's bucket names.
+    outputs = deployment.outputs()
+    document = {
+        "bronze_bucket": outputs["bronze_bucket"],
+        "src_prefix": "bronze/shipments/",
+        "dest_prefix_base": "bronze/replay/manual",
+        "window_hours": 24,
+        "silver_bucket": outputs["silver_bucket"],
+        "silver_prefix": "silver",
+        "record_type": "shipments",
+        "min_parquet_objects": 1,
+        "poll_interval_seconds": 30,
+        "max_attempts": 20,
+    }
+    workflow = Workflow(states_client(deployment.endpoint), outputs["ops_state_machine_arn"])
+    assert workflow.run(document).status == "SUCCEEDED"
+
+
+def test_the_schedule_starts_the_sweep(deployment: Deployment) -> None:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    logs: Any = boto3.client("logs", endpoint_url=deployment.endpoint, region_name="us-east-1", **keys)
+
+    def has_swept() -> bool:
+        found = logs.filter_log_events(logGroupName="/aws/lambda/smelt-local-ops-sweep")["events"]
+        return any("marked_done" in event["message"] for event in found)
+
+    await_true(has_swept, 150)
 
 
 def test_the_account_of_what_was_deployed_has_no_gap(deployment: Deployment) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from infra.deploy.cli import buckets, images, outputs, preflight
+from infra.deploy.cli import buckets, images, outputs, preflight, workflow
 from services.ops.cli.console import make_app
 
 app = make_app("What deploying smelt needs beside Terraform. The Makefile calls these commands.")
 app.command("preflight")(preflight.check_plan)
 app.command("push-images")(images.push_images)
 app.command("empty-buckets")(buckets.empty_buckets)
+app.command("ops-start")(workflow.start_workflow)
+app.command("ops-status")(workflow.show_status)
+app.command("ops-history")(workflow.show_history)
 app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     outputs.run_with_outputs
 )

@@ -38,11 +38,11 @@ class Arrow(NamedTuple):
 
 
 def resources(state: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """All resources of a state: type and attributes."""
+    """All resources of a state but the operators' (docs/workflow.md draws those): type and attributes."""
 
     def walk(module: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for resource in module.get("resources", []):
-            if resource["mode"] == "managed":
+            if resource["mode"] == "managed" and ".module.ops[" not in resource["address"]:
                 yield resource["type"], resource["values"]
         for child in module.get("child_modules", []):
             yield from walk(child)

@@ -31,6 +31,7 @@ TOOLS = Path(__file__).resolve().parent
 OUT = ROOT / "infra/terraform/permissions.json"
 PREFIXES = {"CloudWatch Logs": "logs", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb", "ECR": "ecr", "IAM": "iam"}
 PREFIXES |= {"EventBridge": "events", "Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
+PREFIXES |= {"SFN": "states", "Scheduler": "scheduler"}
 # Where an action's name is not its operation's (AWS Service Authorization Reference, Amazon S3).
 ACTIONS = {
     "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
@@ -77,6 +78,14 @@ IMPLIED = {
     "cloudwatch:PutMetricAlarm": {"cloudwatch:TagResource", "cloudwatch:UntagResource"},
     "sns:CreateTopic": {"sns:TagResource", "sns:UntagResource"},
     "events:PutRule": {"events:TagResource", "events:UntagResource"},
+    "states:CreateStateMachine": {
+        "iam:PassRole",
+        "states:TagResource",
+        "states:UntagResource",
+        "states:UpdateStateMachine",
+    },
+    "scheduler:CreateSchedule": {"iam:PassRole", "scheduler:UpdateSchedule"},
+    "scheduler:CreateScheduleGroup": {"scheduler:TagResource", "scheduler:UntagResource"},
 }
 # What DynamoDB, SQS and S3 ask of whoever makes a table, queue or bucket with a customer managed key (Amazon DynamoDB
 # Developer Guide, "Using KMS keys in DynamoDB"). On the key; the emulator does not ask.
@@ -162,6 +171,12 @@ COMMANDS = {
         "s3:ListBucketVersions",
         "s3:PutObject",
     },
+    "and ops-start, ops-status, ops-history": {
+        "states:DescribeExecution",
+        "states:GetExecutionHistory",
+        "states:ListExecutions",
+        "states:StartExecution",
+    },
     "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
         "sqs:CreateQueue",
         "sqs:GetQueueAttributes",
@@ -244,6 +259,8 @@ def record() -> None:
             with_bucket = recorder.actions("envs/local", pipeline | given_bucket)
         with messages.status("with alarms and dashboard ..."):
             observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
+        with messages.status("with the operators' functions ..."):
+            operated = recorder.actions("envs/local", pipeline | {"ops_enabled": True})
     found = {
         "bootstrap": bootstrap,
         "pipeline with existing queues": without_queues,
@@ -251,6 +268,7 @@ def record() -> None:
         "and create_bronze_bucket = false": with_bucket - base,
         "and kms_key_arn": OF_A_KEY,
         "and observability_enabled": observed - base,
+        "and ops_enabled": operated - base,
         "and tag_iam_and_sqs": {"iam:TagRole", "iam:UntagRole", "sqs:TagQueue", "sqs:UntagQueue"},
         **COMMANDS,
     }

@@ -22,6 +22,9 @@ class Outcome(StrEnum):
     OVERDUE = "overdue"  # still unfinished, long after its first event
     STOPPED = "stopped"  # a unit of it is a dead letter
     NOT_LOADED = "not_loaded"  # refused: its rows are in neither place
+    RETRACTED = "retracted"  # an operator took its rows away
+    RETRACTING = "retracting"  # an operator is taking its rows away, or stopped in the middle
+    UPLOADED_AGAIN = "uploaded_again"  # retracted, and the same bytes came again: they are not loaded
 
     @property
     def word(self) -> str:
@@ -31,12 +34,18 @@ class Outcome(StrEnum):
     @property
     def all_right(self) -> bool:
         """Whether nobody needs to do anything."""
-        return self in (Outcome.DONE, Outcome.EMPTY, Outcome.COMMITTED, Outcome.IN_PROGRESS)
+        return self in (Outcome.DONE, Outcome.EMPTY, Outcome.COMMITTED, Outcome.IN_PROGRESS, Outcome.RETRACTED)
 
     @property
     def finished(self) -> bool:
         """Whether smelt will do no more about it."""
-        return self in (Outcome.DONE, Outcome.EMPTY, Outcome.NOT_LOADED)
+        return self in (
+            Outcome.DONE,
+            Outcome.EMPTY,
+            Outcome.NOT_LOADED,
+            Outcome.RETRACTED,
+            Outcome.UPLOADED_AGAIN,
+        )
 
 
 _NEXT = {
@@ -49,6 +58,11 @@ _NEXT = {
         "harm."
     ),
     Outcome.NOT_LOADED: "Upload the rows in a file that smelt accepts.",
+    Outcome.RETRACTING: "If nobody is at it, run smelt retract for it again: it goes on where it stopped.",
+    Outcome.UPLOADED_AGAIN: (
+        "If its rows are wanted after all, run smelt replay --force for it. If they are not, run smelt retract for it "
+        "again: this is then settled."
+    ),
 }
 
 
@@ -83,6 +97,10 @@ def outcome_of(known: LedgerObject, committed: int, dead: int, now: datetime, ov
         return Outcome.DONE
     if known.state is ObjectState.REJECTED:
         return Outcome.NOT_LOADED if known.source.size else Outcome.EMPTY
+    if known.state is ObjectState.RETRACTED:
+        if known.is_leaving:
+            return Outcome.RETRACTING
+        return Outcome.UPLOADED_AGAIN if known.retraction and known.retraction.uploaded_again else Outcome.RETRACTED
     if committed >= known.plan.units:
         return Outcome.COMMITTED
     if dead:

@@ -13,9 +13,12 @@ from services.ops.audit import suspects
 from services.ops.audit.accounts import Account, Outcome, outcome_of
 from services.ops.audit.findings import Finding, Findings
 from services.ops.audit.listings import BronzeVersion, ListedFile, Listings
+from services.ops.audit.past import Past
 from services.ops.audit.recheck import Recheck, accounts
 from services.ops.audit.scope import BRONZE_ROOT, REPLAY_ROOT, Scope
 from services.ops.audit.spool import Spool
+from services.ops.grid import Records
+from services.ops.history.reader import History
 from services.shared.identities import LakeKey, LotId, ObjectId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LotState
@@ -48,6 +51,7 @@ class Audit:
     counts: Counts = field(default_factory=Counts)  # rows of committed units
     lots: Counter[LotState] = field(default_factory=Counter)
     files: int = 0  # in Silver and quarantine
+    history_rows: int = 0  # rows of the history
     leftovers: int = 0  # committed lots with files that the sweep will delete
     in_flight: int = 0  # uploads that ingest has not seen yet, and need not have
     replay_copies: int = 0  # versions under bronze/replay/: requests, not data of their own
@@ -78,8 +82,9 @@ class Audit:
 
     @property
     def unfinished(self) -> int:
-        """Objects that are neither done nor, having no bytes, without need to be."""
-        return self.objects.total() - self.objects[Outcome.DONE] - self.objects[Outcome.EMPTY]
+        """Objects that are neither done nor without need to be: they have no bytes, or were retracted."""
+        settled = (Outcome.DONE, Outcome.EMPTY, Outcome.RETRACTED)
+        return self.objects.total() - sum(self.objects[outcome] for outcome in settled)
 
 
 def audit(
@@ -89,8 +94,11 @@ def audit(
     limits: Limits = Limits(),
     now: datetime | None = None,
     watch: Watch = lambda _what, _number: None,
+    history: History | None = None,
 ) -> Audit:
-    """Hold ledger, Bronze, Silver and quarantine against each other.
+    """Hold ledger, history, Bronze, Silver and quarantine against each other.
+
+    Without `history`, nothing may have left the ledger.
 
     Raises:
         ClientError, BotoCoreError: ledger or bucket cannot be read.
@@ -98,24 +106,34 @@ def audit(
     result = Audit(Findings(limits.listed))
     moment = now or datetime.now(UTC)
     expired = limits.expired(moment.astimezone(UTC))
-    recheck = Recheck(ledger, listings, scope, expired)
     with Spool(scope, expired) as spool:
+        past = Past(ledger, spool, history, scope)
+        recheck = Recheck(past, listings, scope, expired)
         for number, record in enumerate(ledger.scan(), 1):
             spool.add(record)
             if not number % 1000:
                 watch("records of the ledger", number)
         spool.index()
         found = chain(
+            _take_over(past, spool, result, watch),
             _compare_files(spool, listings, recheck, result, watch),
             _compare_bronze(spool, listings, recheck, result, moment - limits.in_flight, watch),
             _compare_records(spool, recheck, watch),
-            _account(spool, ledger, recheck, result, moment, limits, watch),
+            _account(spool, past, recheck, result, moment, limits, watch),
         )
         for finding in found:
             result.findings.add(finding)
         for state, leftover, number in suspects.lot_states(spool):
             result.add_lot(state, leftover, number)
     return result
+
+
+def _take_over(past: Past, spool: Spool, result: Audit, watch: Watch) -> Iterator[Finding]:
+    """What has left the ledger, and what is wrong with the history."""
+    yield from past.take_over()
+    watch("rows of the history", past.rows)
+    result.history_rows = past.rows
+    suspects.past(spool)
 
 
 def _compare_files(
@@ -174,12 +192,12 @@ def _compare_records(spool: Spool, recheck: Recheck, watch: Watch) -> Iterator[F
 
 
 def _account(
-    spool: Spool, ledger: Ledger, recheck: Recheck, result: Audit, now: datetime, limits: Limits, watch: Watch
+    spool: Spool, ledger: Records, recheck: Recheck, result: Audit, now: datetime, limits: Limits, watch: Watch
 ) -> Iterator[Finding]:
     """The accounts of all objects; those that look bad, and those that are listed, are read again."""
     scope = recheck.scope
     read_again: list[suspects.Known] = []
-    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; or REJECTED, and some are
+    doubtful: list[ObjectId] = []  # DONE, and not every unit is committed; REJECTED or RETRACTED, and some are
     with_done = scope.lists(Outcome.DONE)
     if not with_done:
         settled, rows = suspects.settled(spool)
@@ -205,7 +223,7 @@ def _account(
 
 
 def _read_again(
-    batch: list[suspects.Known], ledger: Ledger, result: Audit, scope: Scope, now: datetime, limits: Limits
+    batch: list[suspects.Known], ledger: Records, result: Audit, scope: Scope, now: datetime, limits: Limits
 ) -> None:
     for account in accounts(ledger, [known.object.id for known in batch], now, limits.overdue):
         result.add(account, listed=scope.lists(account.outcome), limit=limits.listed)

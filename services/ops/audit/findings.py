@@ -19,6 +19,7 @@ class Code(StrEnum):
     UNIT_NOT_IN_LOT = "unit_not_in_lot"
     DONE_NOT_COMMITTED = "done_not_committed"
     REJECTED_COMMITTED = "rejected_committed"
+    RETRACTED_COMMITTED = "retracted_committed"
     ROWS_DO_NOT_ADD_UP = "rows_do_not_add_up"
     FILE_ROWS_DIFFER = "file_rows_differ"
     FILE_MISNAMED = "file_misnamed"
@@ -26,6 +27,9 @@ class Code(StrEnum):
     FILE_DIFFERS = "file_differs"
     ORPHAN_FILE = "orphan_file"
     FOREIGN_FILE = "foreign_file"
+    HISTORY_MISSING = "history_missing"
+    HISTORY_DAMAGED = "history_damaged"
+    HISTORY_DIFFERS = "history_differs"
 
 
 _LEDGER_WRONG = (
@@ -37,6 +41,10 @@ _RESTORE = (
     "names; otherwise the file's rows must be read again from Bronze."
 )
 
+_RESTORE_HISTORY = (
+    "Restore the file from its previous version in the bucket before anything else: what has left the ledger is known "
+    "by it alone, so that other findings may be wrong until then. Delete nothing."
+)
 NEXT: dict[Code, str] = {
     Code.NEVER_ANNOUNCED: (
         "Check the bucket's notification and the ingest-failures queue, then send ingest the object's event "
@@ -50,6 +58,7 @@ NEXT: dict[Code, str] = {
     Code.UNIT_NOT_IN_LOT: f"The unit's rows are not in Silver, and nobody will read it. {_LEDGER_WRONG}",
     Code.DONE_NOT_COMMITTED: f"Rows are missing in Silver. {_LEDGER_WRONG}",
     Code.REJECTED_COMMITTED: f"Its rows are in Silver: do not upload them again. {_LEDGER_WRONG}",
+    Code.RETRACTED_COMMITTED: f"Rows that were taken away are in Silver or quarantine. {_LEDGER_WRONG}",
     Code.ROWS_DO_NOT_ADD_UP: _LEDGER_WRONG,
     Code.FILE_ROWS_DIFFER: _LEDGER_WRONG,
     Code.FILE_MISNAMED: _LEDGER_WRONG,
@@ -57,9 +66,13 @@ NEXT: dict[Code, str] = {
     Code.FILE_DIFFERS: _RESTORE,
     Code.ORPHAN_FILE: (
         "Queries see its rows, and they may be in other files too. Keep a copy outside silver/ and quarantine/, "
-        "then delete it; its objects' rows are accounted for without it."
+        "then delete it; its objects' rows are accounted for without it. Where the history has findings too, those "
+        "come first: the file may be one of a lot that only the history knows."
     ),
     Code.FOREIGN_FILE: "smelt did not write it, and queries may read it. Move it out of silver/ and quarantine/.",
+    Code.HISTORY_MISSING: _RESTORE_HISTORY,
+    Code.HISTORY_DAMAGED: _RESTORE_HISTORY,
+    Code.HISTORY_DIFFERS: _LEDGER_WRONG,
 }
 
 

@@ -35,5 +35,5 @@ def unfinished(
             result.add(account, listed=scope.lists(account.outcome), limit=limits.listed)
     for batch in in_batches_of_lots(ledger.open_lots()):
         for lot in ledger.find_lots(batch):
-            result.add_lot(lot.state, leftover=bool(lot.outputs))
+            result.add_lot(lot.state, leftover=bool(lot.leftovers))
     return result

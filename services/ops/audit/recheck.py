@@ -17,20 +17,26 @@ from services.ops.audit.findings import Code, Finding
 from services.ops.audit.listings import BronzeVersion, ListedFile, Listings
 from services.ops.audit.rules import check_files, check_listed, check_record, check_units
 from services.ops.audit.scope import Scope
-from services.ops.grid import batched, in_batches_of_lots, look_at, slices
+from services.ops.grid import Records, batched, in_batches_of_lots, look_at, slices
 from services.shared.identities import LakeKey, LotId, ObjectId, UnitId
-from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState
 
 _BATCH = 100
-_TRIES = 4  # a lot has three states; it is gone, or the same, by then
+_TRIES = 4  # a lot is gone, or the same, by then, unless somebody rewrites it all the time
+_COMMITTED_THOUGH = {
+    ObjectState.REJECTED: Code.REJECTED_COMMITTED,
+    ObjectState.RETRACTED: Code.RETRACTED_COMMITTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """Rechecks against one ledger and its buckets. Quarantine of the day `expired` or an earlier one may be gone."""
+    """Rechecks against one ledger, with what has left it for the history, and its buckets.
 
-    ledger: Ledger
+    Quarantine of the day `expired` or an earlier one may be gone.
+    """
+
+    ledger: Records
     listings: Listings
     scope: Scope
     expired: date = date.min
@@ -96,15 +102,33 @@ class Recheck:
                     yield Finding(Code.UNIT_OF_MISSING_LOT, str(record.id), detail)
 
     def files(self, suspects: Iterable[ListedFile]) -> Iterator[Finding]:
-        """Files that no lot references. The lot is read before the listing, and nobody writes under its id again."""
+        """Files that no lot references.
+
+        The listing is between two looks at the lot. A key is recorded before the file is written, and forgotten after
+        it is deleted; so one that neither look has is nobody's, if no rewrite has begun or ended in between.
+        """
         for batch in batched(suspects, _BATCH):
-            lot_of = {file.key: LakeKey.parse(file.key).lot for file in batch}
-            lots = {
-                lot.id: lot for few in in_batches_of_lots(set(lot_of.values())) for lot in self.ledger.find_lots(few)
-            }
-            there = self.listings.find_files(lot_of)
-            for file in there.values():
-                yield from check_listed(file, lot_of[file.key], lots.get(lot_of[file.key]))
+            undecided = {file.key: LakeKey.parse(file.key).lot for file in batch}
+            for _ in range(_TRIES):
+                before = self._lots(undecided.values())
+                there = self.listings.find_files(undecided)
+                after = self._lots(undecided.values())
+                moved: dict[str, LotId] = {}
+                for key, file in there.items():
+                    lot = undecided[key]
+                    found = [*check_listed(file, lot, before.get(lot))]
+                    if not found or not any(check_listed(file, lot, after.get(lot))):
+                        continue
+                    if _stage(before.get(lot)) == _stage(after.get(lot)):
+                        yield from found
+                    else:
+                        moved[key] = lot
+                undecided = moved
+                if not undecided:
+                    break
+
+    def _lots(self, ids: Iterable[LotId]) -> dict[LotId, Lot]:
+        return {lot.id: lot for few in in_batches_of_lots(set(ids)) for lot in self.ledger.find_lots(few)}
 
     def foreign(self, suspects: Iterable[ListedFile]) -> Iterator[Finding]:
         """Files that smelt does not write and that are still there."""
@@ -126,19 +150,23 @@ class Recheck:
                 yield Finding(Code.NEVER_ANNOUNCED, str(id_), detail)
 
     def finished(self, suspects: Iterable[ObjectId]) -> Iterator[Finding]:
-        """Objects that are DONE and have units that are not committed, or REJECTED and have some that are."""
+        """Objects that are DONE and have units that are not committed, or REJECTED or RETRACTED and have some."""
         for batch in batched(suspects, _BATCH):
             finished = (known for known in self.ledger.find_objects(batch) if known.is_finished)
             for tally in tallies(self.ledger, finished):
                 units = tally.object.plan.units
-                if tally.object.state is ObjectState.REJECTED:
-                    if tally.committed:
+                if tally.object.state is not ObjectState.DONE:
+                    if tally.committed and not tally.object.is_leaving:
                         detail = f"{tally.committed:,} of its {units:,} units are committed ({tally.object.reason})"
-                        yield Finding(Code.REJECTED_COMMITTED, str(tally.object.id), detail)
+                        yield Finding(_COMMITTED_THOUGH[tally.object.state], str(tally.object.id), detail)
                 elif tally.missing:
                     detail = (
                         f"{units - tally.committed:,} of its {units:,} units are not committed, first {tally.missing}"
                     )
+                    if tally.object.archived:
+                        detail += (
+                            f"; it was archived in {tally.object.archived}, and the history does not have its lots"
+                        )
                     yield Finding(Code.DONE_NOT_COMMITTED, str(tally.object.id), detail)
 
 
@@ -153,7 +181,7 @@ class Tally(NamedTuple):
     errors: tuple[str, ...]
 
 
-def tallies(ledger: Ledger, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
+def tallies(ledger: Records, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
     """Walk the grids of these objects, in order."""
     tally: Tally | None = None
     for group in slices(objects):
@@ -175,7 +203,7 @@ def tallies(ledger: Ledger, objects: Iterable[LedgerObject]) -> Iterator[Tally]:
                 tally = None
 
 
-def accounts(ledger: Ledger, ids: Iterable[ObjectId], now: datetime, overdue_after: timedelta) -> Iterator[Account]:
+def accounts(ledger: Records, ids: Iterable[ObjectId], now: datetime, overdue_after: timedelta) -> Iterator[Account]:
     """The accounts of these objects as they are now, from consistent reads."""
     for batch in batched(ids, _BATCH):
         known = sorted(ledger.find_objects(batch), key=lambda found: found.id)
@@ -207,6 +235,10 @@ def _created(objects: Mapping[ObjectId, LedgerObject], unit: UnitId) -> datetime
     return objects[unit.object].source.created if unit.object in objects else None
 
 
+def _stage(lot: Lot | None) -> tuple[object, ...]:
+    return (lot.state, lot.generation) if lot else ()
+
+
 def _essence(lot: Lot) -> tuple[object, ...]:
-    """What the rules look at. It changes at most three times: COMMITTED or DISSOLVING, then gone."""
-    return lot.state, lot.units, lot.files, lot.counts, lot.unit_counts
+    """What the rules look at."""
+    return lot.state, lot.generation, lot.units, lot.files, lot.counts, lot.unit_counts

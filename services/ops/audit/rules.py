@@ -18,7 +18,7 @@ def check_record(lot: Lot) -> Iterator[Finding]:
     for unit, number in Counter(lot.units).items():
         if number > 1:
             yield Finding(Code.UNIT_IN_TWO_LOTS, str(unit), f"lot {lot.id} lists it {number} times")
-    if lot.state is not LotState.COMMITTED:
+    if not lot.state.holds_rows:
         return
     summed = sum(lot.unit_counts, Counts())
     if len(lot.unit_counts) != len(lot.units):
@@ -37,7 +37,7 @@ def check_record(lot: Lot) -> Iterator[Finding]:
 def _check_file_rows(lot: Lot) -> Iterator[Finding]:
     rows: Counter[str] = Counter()
     for file in lot.files:
-        root, misnamed = _root_of(file, lot.id)
+        root, misnamed = _root_of(file, lot)
         rows[root] += file.rows
         if misnamed:
             yield Finding(Code.FILE_MISNAMED, file.key, f"lot {lot.id} names it, but {misnamed}")
@@ -47,13 +47,17 @@ def _check_file_rows(lot: Lot) -> Iterator[Finding]:
             yield Finding(Code.FILE_ROWS_DIFFER, f"lot {lot.id}", detail)
 
 
-def _root_of(file: LotFile, lot: LotId) -> tuple[str, str]:
+def _root_of(file: LotFile, lot: Lot) -> tuple[str, str]:
     """The root that a file is in, and what is wrong with its name."""
     try:
         key = LakeKey.parse(file.key)
     except ValueError:
         return file.key.partition("/")[0], "it is not a name that smelt gives to a file"
-    return key.root, "" if key.lot == lot else f"it is a file of lot {key.lot}"
+    if key.lot != lot.id:
+        return key.root, f"it is a file of lot {key.lot}"
+    # While a lot is rewritten, files of the generation that has begun do not count yet.
+    last = lot.generation - (lot.state is LotState.REWRITING)
+    return key.root, "" if key.generation <= last else f"it is of generation {key.generation}, the lot of {last}"
 
 
 def check_units(
@@ -93,8 +97,11 @@ def may_have_expired(key: str, expired: date) -> bool:
 
 
 def check_files(lot: Lot, listed: Mapping[str, ListedFile], expired: date = date.min) -> Iterator[Finding]:
-    """The files of a committed lot are there as they were written; those of quarantine may have expired."""
-    if lot.state is not LotState.COMMITTED:
+    """The files of a committed lot are there as they were written, also while it is rewritten.
+
+    Those of quarantine may have expired.
+    """
+    if not lot.state.holds_rows:
         return
     for file in lot.files:
         there = listed.get(file.key)
@@ -116,7 +123,7 @@ def check_listed(file: ListedFile, lot_id: LotId, lot: Lot | None) -> Iterator[F
     if lot is None:
         yield Finding(Code.ORPHAN_FILE, file.key, f"lot {lot_id} is not in the ledger ({file.size:,} bytes)")
         return
-    named = {known.key for known in lot.files} | lot.outputs
+    named = {known.key for known in lot.files} | lot.outputs | lot.obsolete
     if lot.progress:
         named |= {known.key for known in lot.progress.files}
     if file.key not in named:

@@ -48,7 +48,11 @@ class Scope:
 
     def lists(self, outcome: Outcome) -> bool:
         """Whether objects with this outcome are listed one by one."""
-        return outcome in self.outcomes if self.outcomes else outcome not in (Outcome.DONE, Outcome.EMPTY)
+        return (
+            outcome in self.outcomes
+            if self.outcomes
+            else outcome not in (Outcome.DONE, Outcome.EMPTY, Outcome.RETRACTED)
+        )
 
 
 def dataset_of(key: str) -> str:

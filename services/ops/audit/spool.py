@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -19,18 +20,21 @@ from typing import Any, Self
 from services.ops.audit.listings import ListedFile
 from services.ops.audit.rules import check_record, may_have_expired
 from services.ops.audit.scope import Scope
-from services.shared.identities import LotId, ObjectId
-from services.shared.ledger.records import Counts, LedgerObject, Lot, LotState, UnitRecord
+from services.shared.identities import LotId, ObjectId, UnitId
+from services.shared.ledger.records import Counts, LedgerObject, Lot, UnitRecord
 
 _SCHEMA = """
 CREATE TABLE object (oid INTEGER, id TEXT, state TEXT, size INTEGER, step INTEGER, created TEXT, seen TEXT,
-                     reason TEXT, advice TEXT, in_scope INTEGER);
+                     reason TEXT, advice TEXT, leaving INTEGER, again INTEGER, in_scope INTEGER, file INTEGER,
+                     settled INTEGER);
 CREATE TABLE unit   (oid INTEGER, uid INTEGER, lid INTEGER, id TEXT, dead INTEGER);
-CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER);
+CREATE TABLE lot    (lid INTEGER, id TEXT, state TEXT, leftover INTEGER, suspect INTEGER, generation INTEGER,
+                     content INTEGER, file INTEGER, past INTEGER);
 CREATE TABLE member (oid INTEGER, uid INTEGER, lid INTEGER, start INTEGER, stop INTEGER, committed INTEGER,
                      read INTEGER, silver INTEGER, quarantined INTEGER);
 CREATE TABLE file   (kid INTEGER, lid INTEGER, content INTEGER, committed INTEGER, must_exist INTEGER);
 CREATE TABLE listed (kid INTEGER, content INTEGER);
+CREATE TABLE named  (oid INTEGER, lid INTEGER);
 """
 _INDEXES = """
 CREATE INDEX object_oid ON object (oid);
@@ -39,6 +43,7 @@ CREATE INDEX lot_lid ON lot (lid);
 CREATE INDEX file_kid ON file (kid, lid);
 """
 _CACHE_KIB = 32 * 1024  # of SQLite's pages, and of each sort
+_PARAMETERS = 500  # of one query
 _BUFFERED = 2000  # rows of each table before they are written
 
 
@@ -50,6 +55,11 @@ def hashed(name: object) -> int:
 def content_of(size: int, etag: str) -> int:
     """What tells two contents of one file apart."""
     return hashed(f"{size} {etag.strip(chr(34))}")
+
+
+def content_of_lot(lot: Lot) -> int:
+    """What tells two records of one generation apart."""
+    return hashed((lot.units, lot.unit_counts, lot.counts, lot.files))
 
 
 class Spool:
@@ -66,8 +76,9 @@ class Spool:
             self._db.execute(f"PRAGMA {setting}")
         self._db.executescript(_SCHEMA)
         self._rows: dict[str, list[tuple[Any, ...]]] = {
-            name: [] for name in ("object", "unit", "lot", "member", "file", "listed")
+            name: [] for name in ("object", "unit", "lot", "member", "file", "listed", "named")
         }
+        self.history = dict[str, int]()  # numbers of the history's files, as records name them
 
     def __enter__(self) -> Self:
         return self
@@ -104,14 +115,33 @@ class Spool:
             (known.seen or source.created).isoformat(),
             known.reason,
             known.advice,
+            int(known.is_leaving),
+            int(bool(known.retraction and known.retraction.uploaded_again)),
             int(self._scope.has(source.id, source.created)),
+            self.number_of(known.archived),
+            int(known.is_archived),
         )
         self._append("object", row)
 
-    def _add_lot(self, lot: Lot) -> None:
-        lid, committed = hashed(lot.id), lot.state is LotState.COMMITTED
+    def add_past(self, lot: Lot, generation: int, file: str) -> None:
+        """Take over a lot that has left the ledger, as this file of the history has it."""
+        self._add_lot(replace(lot, archived=file), generation, past=1)
+
+    def add_names(self, object_: int, lots: Iterable[str]) -> None:
+        """The history says of an object, by its hash, which lots hold it."""
+        for lot in lots:
+            self._append("named", (object_, hashed(lot)))
+
+    def number_of(self, file: str) -> int | None:
+        """The number of a file of the history."""
+        return self.history.setdefault(file, len(self.history)) if file else None
+
+    def _add_lot(self, lot: Lot, generation: int = 0, past: int = 0) -> None:
+        lid, committed = hashed(lot.id), lot.state.holds_rows
         suspect = next(check_record(lot), None) is not None
-        self._append("lot", (lid, str(lot.id), lot.state.value, int(bool(lot.outputs)), int(suspect)))
+        row = (lid, str(lot.id), lot.state.value, int(bool(lot.leftovers)), int(suspect))
+        known = (generation or lot.generation, content_of_lot(lot), self.number_of(lot.archived), past)
+        self._append("lot", row + known)
         counts = lot.unit_counts if len(lot.unit_counts) == len(lot.units) else (Counts(),) * len(lot.units)
         for unit, rows in zip(lot.units, counts, strict=True):
             numbers = (unit.start, unit.end, int(committed), rows.read, rows.silver, rows.quarantined)
@@ -120,7 +150,7 @@ class Spool:
             must_exist = int(not may_have_expired(file.key, self._expired))
             self._append("file", (hashed(file.key), lid, content_of(file.bytes, file.etag), 1, must_exist))
         in_progress = {file.key for file in lot.progress.files} if lot.progress else set()
-        for key in lot.outputs | in_progress:
+        for key in lot.outputs | lot.obsolete | in_progress:
             self._append("file", (hashed(key), lid, None, 0, 0))
 
     def index(self) -> None:
@@ -161,6 +191,39 @@ class Spool:
         named = set(self._db.execute(f"SELECT kid, lid FROM file WHERE kid IN ({marks})", keys))  # noqa: S608
         return [file for file, lot in files if (hashed(file.key), hashed(lot)) not in named]
 
+    def known_lots(self, ids: Iterable[LotId]) -> dict[int, tuple[int, int, int]]:
+        """Generation, content and whether it has left the ledger, of those of these lots that are known, by hash."""
+        rows = self._matching("SELECT lid, generation, content, past FROM lot WHERE lid IN", map(hashed, ids))
+        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+    def known_objects(self, ids: Iterable[str]) -> dict[int, tuple[str, int | None, int]]:
+        """State, file of the history and whether that is its last word, of those of these objects that are known."""
+        rows = self._matching("SELECT oid, state, file, settled FROM object WHERE oid IN", map(hashed, ids))
+        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+    def bound(self, units: Iterable[UnitId]) -> dict[int, str]:
+        """The lots of those of these units that the history knows, by the units' hashes."""
+        rows = self._matching("SELECT uid, lot.id FROM bound JOIN lot USING (lid) WHERE uid IN", map(hashed, units))
+        return {row[0]: str(row[1]) for row in rows}
+
+    def files_of(self, lots: Iterable[LotId]) -> dict[str, list[LotId]]:
+        """The history's files that have these lots."""
+        names = {number: file for file, number in self.history.items()}
+        rows = self._matching("SELECT file, id FROM lot WHERE file IS NOT NULL AND lid IN", map(hashed, lots))
+        found: dict[str, list[LotId]] = {}
+        for number, lot in rows:
+            found.setdefault(names[number], []).append(LotId.parse(lot))
+        return found
+
+    def _matching(self, select: str, hashes: Iterable[int]) -> list[tuple[Any, ...]]:
+        self._flush()
+        rows = list[tuple[Any, ...]]()
+        wanted = list(hashes)
+        for first in range(0, len(wanted), _PARAMETERS):
+            some = wanted[first : first + _PARAMETERS]
+            rows += self._db.execute(f"{select} ({', '.join('?' * len(some))})", some)
+        return rows
+
     def _known(self, select: str, hashes: Sequence[int]) -> set[int]:
         marks = ", ".join("?" * len(hashes))
         return {number for (number,) in self._db.execute(f"{select} ({marks})", hashes)}
@@ -174,6 +237,11 @@ class Spool:
         """A statement that prepares for queries."""
         self._flush()
         self._db.execute(sql)
+
+    def run_all(self, sql: str) -> None:
+        """Several statements that prepare for queries."""
+        self._flush()
+        self._db.executescript(sql)
 
     @property
     def bytes(self) -> int:

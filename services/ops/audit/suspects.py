@@ -7,14 +7,30 @@ from datetime import datetime
 
 from services.ops.audit.spool import Spool, names
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState
+from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState, Retraction
 from services.shared.units import BronzeObject, Plan
 
+# What has left the ledger: of a lot that the history knows, the units of objects that are DONE there with this lot. A
+# lot that no object has any more was retracted whole; only the history remembers it.
+_PAST = """
+DELETE FROM lot WHERE past AND lid NOT IN (SELECT lid FROM named);
+DELETE FROM member WHERE lid NOT IN (SELECT lid FROM lot);
+DELETE FROM file WHERE lid NOT IN (SELECT lid FROM lot);
+CREATE INDEX named_lid ON named (lid, oid);
+CREATE INDEX unit_uid ON unit (uid);
+CREATE TABLE bound AS
+  SELECT DISTINCT uid, member.lid AS lid FROM member JOIN lot USING (lid)
+  WHERE lot.file IS NOT NULL
+    AND EXISTS (SELECT 1 FROM named WHERE named.lid = member.lid AND named.oid = member.oid);
+CREATE INDEX bound_uid ON bound (uid);
+"""
+_NO_PAST = "CREATE TABLE bound (uid INTEGER, lid INTEGER)"
 # A unit item that is bound to a lot (1) and the entry of the unit in that lot's list (2) belong together: 3.
 _PAIRS = """
 CREATE TABLE odd AS
   SELECT uid, lid, sum(side) AS sides FROM (
-    SELECT uid, lid, 1 AS side FROM unit WHERE lid IS NOT NULL UNION ALL SELECT uid, lid, 2 FROM member)
+    SELECT uid, lid, 1 AS side FROM unit WHERE lid IS NOT NULL UNION ALL SELECT uid, lid, 2 FROM member UNION ALL
+    SELECT uid, lid, 1 FROM bound WHERE NOT EXISTS (SELECT 1 FROM unit WHERE unit.uid = bound.uid))
   GROUP BY uid, lid HAVING sides != 3
 """
 _BOUND_WITHOUT_ENTRY = "SELECT unit.id FROM odd JOIN unit USING (uid, lid) WHERE sides = 1"
@@ -37,7 +53,7 @@ CREATE TABLE committed AS
   FROM member JOIN object USING (oid) WHERE committed AND in_scope GROUP BY oid
 """  # noqa: S608 (constants)
 _ACCOUNTS = """
-SELECT object.oid, id, state, size, step, created, seen, reason, advice,
+SELECT object.oid, id, state, size, step, created, seen, reason, advice, leaving, again,
        coalesce(units, 0), coalesce(read, 0), coalesce(silver, 0), coalesce(quarantined, 0),
        EXISTS (SELECT 1 FROM unit WHERE unit.oid = object.oid AND dead)
 FROM object LEFT JOIN committed USING (oid) WHERE in_scope AND ({wanted}) ORDER BY id
@@ -53,7 +69,8 @@ class Known:
     """One object of the spool: what the ledger says, and how much of it is committed."""
 
     def __init__(self, row: tuple[object, ...]) -> None:
-        _, id_, state, size, step, created, seen, reason, advice, units, read, silver, quarantined, dead = row
+        _, id_, state, size, step, created, seen, reason, advice, leaving, again, *numbers = row
+        units, read, silver, quarantined, dead = numbers
         identity = ObjectId.parse(str(id_))
         moment = datetime.fromisoformat(str(created))
         source = BronzeObject(identity.bucket, identity.key, _int(size), identity.etag, None, moment)
@@ -63,6 +80,7 @@ class Known:
             seen=datetime.fromisoformat(str(seen)),
             reason=str(reason),
             advice=str(advice),
+            retraction=None if leaving else Retraction(moment, rows=Counts(), uploaded_again=moment if again else None),
         )
         self.committed = _int(units)
         self.counts = Counts(_int(read), _int(silver), _int(quarantined))
@@ -70,14 +88,24 @@ class Known:
 
     @property
     def contradicts_itself(self) -> bool:
-        """Whether it is DONE and not every unit is committed, or REJECTED and some are."""
-        if self.object.state is ObjectState.REJECTED:
+        """Whether it is DONE and not every unit is committed, or REJECTED or RETRACTED and some are."""
+        if self.object.state is ObjectState.REJECTED or (
+            self.object.state is ObjectState.RETRACTED and not self.object.is_leaving
+        ):
             return self.committed > 0
         return self.object.state is ObjectState.DONE and self.committed < self.object.plan.units
 
 
+def past(spool: Spool) -> None:
+    """Tell what has left the ledger from what was lost. The history has been read, the listings not yet."""
+    if spool.history:
+        spool.run_all(_PAST)
+    else:
+        spool.run(_NO_PAST)
+
+
 def prepare(spool: Spool) -> None:
-    """The joins that several questions share."""
+    """The joins that several questions share. `past` comes before."""
     spool.run("CREATE INDEX listed_kid ON listed (kid)")
     spool.run(_PAIRS)
     spool.run(_COMMITTED)

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from services.ops.cli import audit, contracts, smoke, sweep
+from services.ops.cli import (
+    audit,
+    contracts,
+    dlq,
+    history,
+    quarantine,
+    reconcile,
+    redrive,
+    replay,
+    retract,
+    smoke,
+    status,
+    sweep,
+)
 from services.ops.cli.console import make_app
 
 app = make_app("Bronze JSON to Silver Parquet: what operators and authors of contracts need.")
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(history.app, name="history")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
+app.command("reconcile")(reconcile.reconcile_pipeline)
+app.command("replay")(replay.replay_objects)
+app.command("redrive")(redrive.redrive_letters)
+app.command("retract")(retract.retract_objects)
 app.command("smoke")(smoke.smoke_pipeline)
+app.command("status")(status.show_status)
 app.command("sweep")(sweep.sweep_pipeline)

@@ -19,6 +19,7 @@ from services.ops.cli.options import BronzeOption, SilverOption, TableOption
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
+from services.ops.history.reader import History
 from services.shared.aws import aws_client
 from services.shared.ledger.ledger import Ledger
 
@@ -105,7 +106,8 @@ def audit_pipeline(
                 found = unfinished(ledger, scope, limits, watch=watch)
             else:
                 listings = S3Listings(aws_client("s3", region), bronze_bucket, silver_bucket)
-                found = audit(ledger, listings, scope, limits, watch=watch)
+                history = History.of(aws_client("s3", region), silver_bucket)
+                found = audit(ledger, listings, scope, limits, watch=watch, history=history)
     except (BotoCoreError, ClientError) as error:
         names = " and ".join(filter(None, (f"the ledger {table}", *_buckets(open_only, bronze_bucket, silver_bucket))))
         raise OperatorError(f"Cannot read {names}: {explain(error)}") from error
@@ -129,6 +131,7 @@ def as_document(found: Audit) -> dict[str, object]:
         "lots": dict(sorted(found.lots.items())),
         "lots_with_leftover_files": found.leftovers,
         "files": found.files,
+        "history_rows": found.history_rows,
         "uploads_in_flight": found.in_flight,
         "replay_copies": found.replay_copies,
         "findings": {

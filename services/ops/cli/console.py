@@ -54,9 +54,9 @@ if os.environ.get("COLUMNS", "").strip().isdecimal() and not int(os.environ["COL
     del os.environ["COLUMNS"]  # as terminals without a known size say; nothing at all would be printed
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-results = Console(width=_WIDTH, highlight=False)
+results = Console(width=_WIDTH, highlight=False, emoji=False)
 # On a terminal, messages break between words; elsewhere, each is one line.
-messages = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+messages = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:

@@ -14,3 +14,6 @@ DeadLettersOption = Annotated[str, typer.Option(envvar="DEAD_LETTER_QUEUE_URL", 
 FailuresOption = Annotated[
     str, typer.Option(envvar="INGEST_FAILURES_QUEUE_URL", help="The URL of the queue of failed S3 events.")
 ]
+IngestOption = Annotated[
+    str, typer.Option("--ingest", envvar="INGEST_FUNCTION", help="The name of the ingest function.")
+]

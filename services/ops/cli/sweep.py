@@ -57,6 +57,7 @@ def _as_document(swept: Swept, dry_run: bool) -> dict[str, object]:
         "open_objects": swept.objects,
         "marked_done": swept.done,
         "open_lots": swept.lots,
+        "rewrites_ended": swept.rewrites,
         "files_deleted": swept.files_deleted,
         "files": swept.files,
         "refused": swept.refused,
@@ -84,4 +85,6 @@ def _show(swept: Swept, dry_run: bool, bucket: str) -> None:
     for item in swept.unreadable:
         show(f"passed over: {item}. Somebody has changed this item of the ledger, or this is a bug", style="red")
     show(f"{swept.objects:,} open objects, {swept.done:,} {would}marked DONE")
+    if swept.rewrites:
+        show(f"{swept.rewrites:,} rewrites that somebody left {would or 'were '}ended")
     show(f"{swept.lots:,} open lots, {swept.files_deleted:,} files {would}deleted")

@@ -4,5 +4,6 @@ records   what it holds, as plain values, and what its transitions raise     (co
 items     the same as DynamoDB items and back                                (core: no AWS client)
 table     the table: reads, conditional writes, answers that were lost
 objects, units, lots     the transitions, each one conditional write
+rewrites, releases       those that undo and do again: a lot's rows, an object
 ledger    all of them over one table, and the look-ups that need several
 """

@@ -15,6 +15,7 @@ from typing import Any
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.records import (
     Counts,
+    Intent,
     LedgerObject,
     Lot,
     LotFile,
@@ -22,10 +23,11 @@ from services.shared.ledger.records import (
     LotTooWide,
     ObjectState,
     Progress,
+    Retraction,
     UnitNotes,
     UnitRecord,
 )
-from services.shared.units import BronzeObject, Plan
+from services.shared.units import BronzeObject, Copy, Plan
 
 Item = dict[str, Any]
 
@@ -49,7 +51,7 @@ def lot_key(id_: LotId) -> Item:
 
 
 def open_shard(kind: str, id_: ObjectId | LotId) -> str:
-    """The hash key in the index of open work: `object#07`, `lot#31`."""
+    """The hash key in the index: `object#07`, `lot#31` are open work; `done#07`, `committed#31` await the history."""
     number = int.from_bytes(hashlib.blake2b(str(id_).encode(), digest_size=2).digest()) % OPEN_SHARDS
     return f"{kind}#{number:02d}"
 
@@ -76,8 +78,30 @@ def pack_progress(progress: Progress) -> Item:
             "counts": [counts.read, counts.silver, counts.quarantined],
             "files": files,
             "contracts": dict(progress.contracts),
+            "reasons": dict(progress.reasons),
         }
     )
+
+
+def intent_text(intent: Intent) -> str:
+    """An intent as JSON, for the ledger."""
+    told = {"kind": intent.kind, "by": intent.by, "note": intent.note}
+    told |= {"object": str(intent.object)} if intent.object else {}
+    told |= {"at": intent.at.isoformat()} if intent.at else {}
+    return json.dumps(told, ensure_ascii=False, sort_keys=True)
+
+
+def intent_from(text: str) -> Intent:
+    """Read an intent back."""
+    told = json.loads(text)
+    object_ = ObjectId.parse(told["object"]) if "object" in told else None
+    at = datetime.fromisoformat(told["at"]) if "at" in told else None
+    return Intent(told["kind"], object_, told["by"], told["note"], at)
+
+
+def counts_item(counts: Counts) -> Item:
+    """Counts as a list of numbers."""
+    return {"L": [{"N": str(number)} for number in (counts.read, counts.silver, counts.quarantined)]}
 
 
 def check_width(*attributes: Item) -> None:
@@ -107,17 +131,22 @@ def object_from(item: Item) -> LedgerObject:
     id_ = ObjectId.parse(item["pk"]["S"].removeprefix("object#"))
     created = datetime.fromisoformat(item["created"]["S"])
     version = item.get("version_id", {}).get("S")
-    source = BronzeObject(id_.bucket, id_.key, _number(item, "size"), id_.etag, version, created)
+    copy = _copy_from(item) if "copy_key" in item else None
+    source = BronzeObject(id_.bucket, id_.key, _number(item, "size"), id_.etag, version, created, copy)
     return LedgerObject(
         plan=Plan(source, _number(item, "step")),
         state=ObjectState(item["state"]["S"]),
         sent=_number(item, "sent"),
         lease_token=_text(item, "lease_token"),
         lease_until=_number(item, "lease_until"),
-        seen=_time(item, "seen_at"),
+        seen=_time(item, "reopened_at") or _time(item, "seen_at"),
         version_at=_time(item, "version_at"),
+        resent=_time(item, "resent_at"),
         reason=_text(item, "reason"),
         advice=_text(item, "advice"),
+        retraction=_retraction_from(item),
+        archived=_text(item, "archived"),
+        indexed="open" in item,
     )
 
 
@@ -131,7 +160,14 @@ def unit_from(item: Item) -> UnitRecord:
         dead=_text(item, "dead"),
         last_error=_text(item, "last_error"),
     )
-    return UnitRecord(UnitId.parse(item["pk"]["S"].removeprefix("unit#")), LotId.parse(lot) if lot else None, notes)
+    return UnitRecord(
+        id=UnitId.parse(item["pk"]["S"].removeprefix("unit#")),
+        lot=LotId.parse(lot) if lot else None,
+        notes=notes,
+        refused="refused_at" in item,
+        retracted=_counts_from(item, "retracted") or Counts(),
+        left=LotId.parse(_text(item, "left_lot")) if "left_lot" in item else None,
+    )
 
 
 def lot_from(item: Item) -> Lot:
@@ -152,6 +188,12 @@ def lot_from(item: Item) -> Lot:
         counts=Counts(_number(item, "rows_read"), _number(item, "rows_silver"), _number(item, "rows_quarantined")),
         unit_counts=tuple(Counts(*counts) for counts in listed("unit_counts")),
         files=tuple(LotFile(*file) for file in listed("files")),
+        generation=_number(item, "generation") or 1,
+        obsolete=frozenset(listed("obsolete")),
+        intent=intent_from(item["intent"]["S"]) if "intent" in item else None,
+        reasons=dict(unpack(item["reasons"])) if "reasons" in item else {},
+        archived=_text(item, "archived"),
+        indexed="open" in item,
     )
 
 
@@ -163,10 +205,27 @@ def record_from(item: Item) -> LedgerObject | Lot | UnitRecord:
     return lot_from(item) if kind == "lot" else unit_from(item)
 
 
+def _copy_from(item: Item) -> Copy:
+    return Copy(_text(item, "copy_key"), _text(item, "copy_etag"), _text(item, "copy_version") or None)
+
+
+def _retraction_from(item: Item) -> Retraction | None:
+    at = _time(item, "retracted_at")
+    if at is None:
+        return None
+    by, note, rows = _text(item, "retracted_by"), _text(item, "note"), _counts_from(item, "rows_retracted")
+    return Retraction(at, by, note, rows, _time(item, "uploaded_again_at"))
+
+
+def _counts_from(item: Item, name: str) -> Counts | None:
+    return Counts(*(int(number["N"]) for number in item[name]["L"])) if name in item else None
+
+
 def _progress_from(attribute: Item) -> Progress:
     found = unpack(attribute)
     files = tuple(LotFile(*file) for file in found["files"])
-    return Progress(tuple(found["position"]), found["part"], Counts(*found["counts"]), files, found["contracts"])
+    position, counts = tuple(found["position"]), Counts(*found["counts"])
+    return Progress(position, found["part"], counts, files, found["contracts"], found["reasons"])
 
 
 def _number(item: Item, name: str) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, Self
 
 from services.shared.identities import LotId, ObjectId, UnitId
-from services.shared.ledger.cursors import CURSOR_PREFIX, Cursors
+from services.shared.ledger.archive import Archive
+from services.shared.ledger.cursors import Cursors
 from services.shared.ledger.items import (
     OPEN_SHARDS,
     Item,
@@ -23,6 +26,8 @@ from services.shared.ledger.items import (
 from services.shared.ledger.lots import Lots
 from services.shared.ledger.objects import Objects
 from services.shared.ledger.records import LedgerObject, Lookup, Lot, UnitRecord
+from services.shared.ledger.releases import Releases
+from services.shared.ledger.rewrites import Rewrites
 from services.shared.ledger.table import LedgerTable
 from services.shared.ledger.units import Units
 
@@ -30,9 +35,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
+_RECORDS = ("object#", "unit#", "lot#")  # what else is in the table belongs to walks over it
+_FINISHED_PAGE = 250  # entries of each shard that are held at once when all shards are read side by side
+Kind = Literal["object", "lot", "done", "committed"]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenEntry:
-    """One entry of the index of open work: an object or a lot, since when it is open, and its place in the index."""
+    """One entry of the index: an object or a lot, since when it is open, or finished, and its place in the index."""
 
     shard: str  # such as `object#07`
     since: int  # epoch milliseconds
@@ -62,7 +72,14 @@ class Ledger:
         self.objects = Objects(self._table)
         self.units = Units(self._table)
         self.lots = Lots(self._table)
+        self.rewrites = Rewrites(self._table)
+        self.releases = Releases(self._table)
+        self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
+
+    def now_ms(self) -> int:
+        """The ledger's time, by which leases end: epoch milliseconds."""
+        return self._table.now_ms()
 
     def look_up(self, units: Iterable[UnitId]) -> Lookup:
         """These units, their objects, the lots that hold them, and the objects of all units of those lots.
@@ -104,11 +121,14 @@ class Ledger:
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[LedgerObject | Lot | UnitRecord]:
         """Every object, lot and unit in one of `segments` parts of the table, in no order."""
         for item in self._table.scan(segment, segments):
-            if not item["pk"]["S"].startswith(CURSOR_PREFIX):
+            if item["pk"]["S"].startswith(_RECORDS):
                 yield record_from(item)
 
-    def open_entries(self, kind: Literal["object", "lot"], after: OpenEntry | None = None) -> Iterator[OpenEntry]:
-        """The index of open work, shard by shard, oldest first within each, from behind `after` on.
+    def open_entries(self, kind: Kind, after: OpenEntry | None = None) -> Iterator[OpenEntry]:
+        """One kind of the index, shard by shard, oldest first within each, from behind `after` on.
+
+        `object` and `lot` are open work. `done` and `committed` are finished objects and lots that are not in the
+        history yet; theirs is the time at which they were finished.
 
         An index is eventually consistent: read the object or lot itself before acting on it.
         """
@@ -118,10 +138,30 @@ class Ledger:
             start = after.to_key() if after and shard == after.shard else None
             yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
 
+    def finished_entries(self, kind: Literal["done", "committed"], before_ms: int) -> Iterator[OpenEntry]:
+        """What was finished before this time and is not in the history yet, oldest first over all shards."""
+        shards = (self._finished_in(f"{kind}#{number:02d}", before_ms) for number in range(OPEN_SHARDS))
+        return heapq.merge(*shards, key=lambda entry: (entry.since, entry.pk))
+
+    def _finished_in(self, shard: str, before_ms: int) -> Iterator[OpenEntry]:
+        entries = map(OpenEntry.from_item, self._table.open_keys(shard, page_size=_FINISHED_PAGE))
+        return takewhile(lambda entry: entry.since < before_ms, entries)
+
     def open_objects(self) -> Iterator[ObjectId]:
-        """Objects that are neither DONE nor REJECTED; as `open_entries`."""
+        """Objects that are neither DONE nor REJECTED, nor RETRACTED with all their rows; as `open_entries`."""
         return (entry.object for entry in self.open_entries("object"))
 
     def open_lots(self) -> Iterator[LotId]:
-        """Lots that are not committed, or have files left to delete; as `open_entries`."""
+        """Lots that are not committed, are being rewritten or have files left to delete; as `open_entries`."""
         return (entry.lot for entry in self.open_entries("lot"))
+
+    def open_shards(self, kind: str) -> list[str]:
+        """The shards of one kind, for `open_sample`."""
+        return [f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)]
+
+    def open_sample(self, shard: str, most: int, since_ms: int = 0, newest_first: bool = False) -> list[OpenEntry]:
+        """At most `most` entries of one shard, with `since` at `since_ms` or later: what a glance may cost.
+
+        Oldest first, unless `newest_first`. Eventually consistent.
+        """
+        return list(map(OpenEntry.from_item, self._table.open_sample(shard, most, since_ms, newest_first)))

@@ -34,10 +34,21 @@ from services.shared.ledger.items import (
     token_of,
     unit_key,
 )
-from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LostRace, Lot, LotFile, LotState, Progress
+from services.shared.ledger.records import (
+    Counts,
+    LeaseHeld,
+    LeaseLost,
+    LostRace,
+    Lot,
+    LotFile,
+    LotState,
+    Progress,
+    reasons_key,
+)
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
 
 FILES_THAT_SURELY_FIT = 1000
+_CLOSE = "#open = :finished, since = :since"  # out of the index's open work, into what the history takes next
 _FREE = UNBOUND & Condition("attribute_not_exists(refused_at)", {})  # refused with its object, while it was in no lot
 
 
@@ -77,7 +88,7 @@ class Lots:
             "lease_until": {"N": str(until)},
             "claimed_at": self._table.timestamp(),
         }
-        bind = ("SET lot = :lot", {":lot": {"S": str(lot_id)}})
+        bind = ("SET lot = :lot REMOVE expires_at", {":lot": {"S": str(lot_id)}})
         refused = self._table.transact(
             [
                 {"put": item, "condition": NEW},
@@ -198,8 +209,16 @@ class Lots:
             in_state(LotState.PENDING, LotState.DISSOLVING) & leased_with(lot.lease_token),
         )
 
-    def commit(self, lot: Lot, files: Sequence[LotFile], unit_counts: Sequence[Counts]) -> Lot:
+    def commit(
+        self,
+        lot: Lot,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        reasons: Sequence[Mapping[str, int]] = (),
+    ) -> Lot:
         """The lot's files are all written: record them with their rows, and close the lot.
+
+        `unit_counts`, and `reasons` (refused rows by reason code), are in the order of the lot's units.
 
         Where an earlier execution wrote other keys as well, they stay in `outputs`, and the lot in the index of open
         work, until `clear_outputs`.
@@ -212,7 +231,9 @@ class Lots:
         leftover = lot.outputs - {file.key for file in files}
         packed = pack_files(files)
         check_width(packed, pack(sorted(leftover)))
+        told = {reasons_key(unit): dict(rows) for unit, rows in zip(lot.units, reasons, strict=False) if rows}
         values = {
+            ":reasons": pack(told),
             ":committed": {"S": LotState.COMMITTED},
             ":files": packed,
             ":unit_counts": pack([[c.read, c.silver, c.quarantined] for c in unit_counts]),
@@ -223,13 +244,14 @@ class Lots:
         }
         set_ = (
             "SET #state = :committed, files = :files, unit_counts = :unit_counts, rows_read = :read,"
-            " rows_silver = :silver, rows_quarantined = :quarantined, committed_at = :now"
+            " rows_silver = :silver, rows_quarantined = :quarantined, committed_at = :now, reasons = :reasons"
         )
         if leftover:
             values[":outputs"] = pack(sorted(leftover))
             expression = f"{set_}, outputs = :outputs REMOVE progress, lease_until"
         else:
-            expression = f"{set_} REMOVE outputs, progress, lease_until, #open, since"
+            values |= self._finished(lot.id)
+            expression = f"{set_}, {_CLOSE} REMOVE outputs, progress, lease_until"
         found = self._table.update_if(
             lot_key(lot.id),
             expression,
@@ -247,12 +269,16 @@ class Lots:
             counts=total,
             unit_counts=tuple(unit_counts),
             files=tuple(files),
+            reasons=told,
         )
 
     def clear_outputs(self, lot: Lot) -> None:
-        """The files that the commit left over are deleted."""
-        committed = in_state(LotState.COMMITTED)
-        self._table.update(lot_key(lot.id), "REMOVE outputs, #open, since", {}, committed)
+        """The files that the commit left over are deleted. Nothing changes where somebody has said so before.
+
+        Only the first commit leaves `outputs`: see `rewrites`.
+        """
+        left_over = in_state(LotState.COMMITTED) & Condition("attribute_exists(outputs)", {})
+        self._table.update(lot_key(lot.id), f"SET {_CLOSE} REMOVE outputs", self._finished(lot.id), left_over)
 
     def begin_dissolving(self, lot: Lot) -> Lot:
         """From here on the lot can never be committed: its files may be deleted.
@@ -292,13 +318,17 @@ class Lots:
             raise _lost(lot)
 
     def is_abandoned(self, lot: Lot) -> bool:
-        """Whether the lot is not committed and no worker's lease on it is alive."""
-        return lot.state is not LotState.COMMITTED and lot.lease_until < self._table.now_ms()
+        """Whether the lot's rows are not in the lake and no worker's lease on it is alive."""
+        return not lot.state.holds_rows and lot.lease_until < self._table.now_ms()
 
     def look_again(self, lot: Lot) -> Lot | None:
         """The lot as it is now; None where it is gone."""
         found = self._table.get(lot_key(lot.id))
         return lot_from(found) if found else None
+
+    def _finished(self, id_: LotId) -> Item:
+        """The values of `_CLOSE`."""
+        return {":finished": {"S": open_shard("committed", id_)}, ":since": {"N": str(self._table.now_ms())}}
 
     def _update_own(self, lot: Lot, expression: str, values: Item) -> None:
         ours = in_state(LotState.PENDING) & leased_with(lot.lease_token)

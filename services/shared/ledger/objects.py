@@ -7,8 +7,10 @@
                       '------- reject_known --'-----------------> REJECTED
     (none) --reject--> REJECTED
 
-An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Its plan (size, event time,
-unit size) is fixed by the first write. The lease of a planning only keeps a second planner from sending the same units;
+RETRACTED, and the way back to PLANNING, are in `releases`.
+An object carries `open`, and so is in the index of open work, until it is DONE or REJECTED. Then it moves to the kind
+`done` of the same index, from where the history takes it. Its plan (size, event time, unit size) is fixed by the first
+write. The lease of a planning only keeps a second planner from sending the same units;
 where it ends too early they are sent twice, which is harmless.
 """
 
@@ -17,15 +19,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from services.shared.identities import ObjectId, UnitId
 from services.shared.ledger.items import Item, object_from, object_key, open_shard, state_of, token_of, unit_key
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
+from services.shared.ledger.releases import Releases
 from services.shared.ledger.table import NEW, UNBOUND, Condition, LedgerTable, in_state, lease_over, leased_with
-from services.shared.units import BronzeObject, Plan
+from services.shared.units import BronzeObject, Copy, Plan
 
 _UNFINISHED = in_state(ObjectState.PLANNING, ObjectState.PLANNED)
-_CLOSE = "REMOVE #open, since, lease_until, lease_token"
+_CLOSE = ", #open = :finished, since = :since REMOVE lease_until, lease_token"
 
 
 class Objects:
@@ -142,6 +146,28 @@ class Objects:
         source = replace(known.source, version_id=announced.version_id)
         return replace(known, plan=replace(known.plan, source=source), version_at=announced.created)
 
+    def read_copy(self, id_: ObjectId, copy: Copy, announced: datetime) -> None:
+        """Pin a copy of an unfinished object, to be read where the object's own bytes are gone. The newest wins."""
+        at = announced.isoformat()
+        version = {":version": {"S": copy.version_id}} if copy.version_id else {}
+        which = ", copy_version = :version" if version else " REMOVE copy_version"
+        self._table.update(
+            object_key(id_),
+            f"SET copy_key = :key, copy_etag = :etag, copy_at = :at{which}",
+            {":key": {"S": copy.key}, ":etag": {"S": copy.etag}, ":at": {"S": at}, **version},
+            _UNFINISHED & Condition("attribute_not_exists(copy_at) OR copy_at <= :at", {}),
+        )
+
+    def note_resent(self, id_: ObjectId) -> None:
+        """Units of an unfinished object were sent again: whoever looks for lost ones leaves it alone for a while."""
+        now = {":now": self._table.timestamp()}
+        self._table.update(object_key(id_), "SET resent_at = :now", now, _UNFINISHED)
+
+    def forget_copy(self, id_: ObjectId) -> None:
+        """Remove the record of a copy that was rejected because nobody knew its origin. Today the ledger does."""
+        unknown = in_state(ObjectState.REJECTED) & Condition("reason = :reason", {":reason": {"S": "unknown_origin"}})
+        self._table.delete_if(object_key(id_), unknown)
+
     def reject(self, source: BronzeObject, reason: str, advice: str) -> bool:
         """Record that an object is not turned into work, why, and what can be done.
 
@@ -153,6 +179,8 @@ class Objects:
             "reason": {"S": reason},
             "advice": {"S": advice},
             "rejected_at": self._table.timestamp(),
+            "open": {"S": open_shard("done", source.id)},
+            "since": {"N": str(self._table.now_ms())},
         }
         return self._table.put_if(item, NEW, lambda there: there == item) is None
 
@@ -162,8 +190,9 @@ class Objects:
         Returns:
             False where the object is finished already, or another worker has a lot with the unit. Nothing is changed.
         """
-        give_up = f"SET #state = :rejected, reason = :reason, advice = :advice, rejected_at = :now {_CLOSE}"
+        give_up = f"SET #state = :rejected, reason = :reason, advice = :advice, rejected_at = :now{_CLOSE}"
         values = {
+            **self._finished(unit.object),
             ":rejected": {"S": ObjectState.REJECTED},
             ":reason": {"S": reason},
             ":advice": {"S": advice},
@@ -177,15 +206,23 @@ class Objects:
             ]
         )
 
+    def reopen(self, id_: ObjectId, unit_bytes: int | None = None) -> LedgerObject:
+        """Let a RETRACTED or REJECTED object in again: see `Releases.reopen`."""
+        return Releases(self._table).reopen(id_, unit_bytes)
+
     def mark_done(self, ids: Iterable[ObjectId]) -> None:
         """Every unit of these objects is committed. The caller knows; an object that is finished stays as it is."""
         for id_ in ids:
             self._table.update(
                 object_key(id_),
-                f"SET #state = :done, done_at = :now {_CLOSE}",
-                {":done": {"S": ObjectState.DONE}, ":now": self._table.timestamp()},
+                f"SET #state = :done, done_at = :now{_CLOSE}",
+                {":done": {"S": ObjectState.DONE}, ":now": self._table.timestamp(), **self._finished(id_)},
                 _UNFINISHED,
             )
+
+    def _finished(self, id_: ObjectId) -> Item:
+        """The values of `_CLOSE`: out of the index's open work, into what the history takes next."""
+        return {":finished": {"S": open_shard("done", id_)}, ":since": {"N": str(self._table.now_ms())}}
 
     def _item(self, plan: Plan) -> Item:
         source = plan.source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,12 +21,19 @@ class ObjectState(StrEnum):
     PLANNED = "PLANNED"  # all its units have been sent; not all of them are committed
     DONE = "DONE"  # every unit is committed
     REJECTED = "REJECTED"  # it is not turned into work, or cannot be; the reason stands beside it
+    RETRACTED = "RETRACTED"  # an operator took its rows away, or is about to: open until the last one is gone
 
 
 class LotState(StrEnum):
     PENDING = "PENDING"
     COMMITTED = "COMMITTED"
     DISSOLVING = "DISSOLVING"  # it can never be committed any more; its files are being deleted
+    REWRITING = "REWRITING"  # committed, and files of its next generation are being written; `files` are what counts
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether the lot's files are what Silver and quarantine have of its units."""
+        return self in (LotState.COMMITTED, LotState.REWRITING)
 
 
 class LeaseHeld(Transient):
@@ -87,11 +95,33 @@ class Progress:
     counts: Counts
     files: tuple[LotFile, ...]
     contracts: Mapping[str, str]
+    reasons: Mapping[str, int] = field(default_factory=dict)  # refused rows by reason code
+
+
+UNKNOWN_REASON = "unknown"  # of refused rows whose reasons the lot does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Why a lot is being rewritten, or was the last time, by whom, and when it began."""
+
+    kind: str  # RETRACT or RETRY
+    object: ObjectId | None = None  # RETRACT: the one whose rows leave
+    by: str = ""
+    note: str = ""  # the operator's words
+    at: datetime | None = None
+
+
+RETRACT, RETRY = "retract", "retry"
 
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """A lot as the ledger holds it. `units` and their order decide the contents of its files."""
+    """A lot as the ledger holds it. `units` and their order decide the contents of its files of the first generation.
+
+    `generation` counts the rewrites that have begun, the first commit included. While a lot is REWRITING, its new files
+    have this number in their names, and are in `outputs`.
+    """
 
     id: LotId
     state: LotState
@@ -106,11 +136,50 @@ class Lot:
     counts: Counts = Counts()
     unit_counts: tuple[Counts, ...] = ()  # in the order of `units`, once committed
     files: tuple[LotFile, ...] = ()  # once committed
+    generation: int = 1
+    obsolete: frozenset[str] = frozenset()  # files that a rewrite has replaced, still to be deleted
+    intent: Intent | None = None
+    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # once committed: by `reasons_key`
+    archived: str = ""  # the last history file with it
+    indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
+
+    @property
+    def leftovers(self) -> frozenset[str]:
+        """Files of a committed lot that are to be deleted."""
+        return self.outputs | self.obsolete if self.state is LotState.COMMITTED else self.obsolete
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the history holds it as it is."""
+        return bool(self.archived) and not self.indexed
+
+    def reasons_of(self, unit: UnitId, counts: Counts) -> dict[str, int]:
+        """Why rows of this unit were refused: rows by reason code. They add up to what the unit's counts say."""
+        told = self.reasons.get(reasons_key(unit), {})
+        if sum(told.values()) == counts.quarantined:
+            return dict(told)
+        return {UNKNOWN_REASON: counts.quarantined} if counts.quarantined else {}
 
     @property
     def ran_out_of_time(self) -> bool:
         """Whether its last worker gave it back without progress for want of time; not where that one died."""
         return self.stalled and self.lease_until == 0
+
+
+def reasons_key(unit: UnitId) -> str:
+    """A unit's short name among the units of its lot: it stays the same when other units leave the lot."""
+    return hashlib.blake2b(str(unit).encode(), digest_size=6).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """Who took an object's rows away, when and why, and how many they were."""
+
+    at: datetime
+    by: str = ""
+    note: str = ""  # the operator's words
+    rows: Counts | None = None  # that left; None while some may still be there
+    uploaded_again: datetime | None = None  # the same bytes came again, later than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +191,19 @@ class LedgerObject:
     sent: int = 0  # units that are known to be on the queue, from the first
     lease_token: str = ""
     lease_until: int = 0  # epoch milliseconds
-    seen: datetime | None = None  # when the ledger first heard of it
+    seen: datetime | None = None  # when the ledger first heard of it, or it was let in again
     version_at: datetime | None = None  # time of the event that announced the version that is read
-    reason: str = ""  # why it is REJECTED: a code
+    resent: datetime | None = None  # when units of it were last sent again because they seemed lost
+    reason: str = ""  # why it is REJECTED or RETRACTED: a code
     advice: str = ""  # and what can be done
+    retraction: Retraction | None = None  # the last one, also where the object was loaded again since
+    archived: str = ""  # the last history file with it
+    indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the history holds it as it is."""
+        return bool(self.archived) and not self.indexed
 
     @property
     def source(self) -> BronzeObject:
@@ -137,7 +215,13 @@ class LedgerObject:
 
     @property
     def is_finished(self) -> bool:
-        return self.state in (ObjectState.DONE, ObjectState.REJECTED)
+        """Whether no unit of it will be turned into rows any more."""
+        return self.state in (ObjectState.DONE, ObjectState.REJECTED, ObjectState.RETRACTED)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is RETRACTED, and some of its rows may still be in Silver or quarantine."""
+        return self.state is ObjectState.RETRACTED and (self.retraction is None or self.retraction.rows is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +243,9 @@ class UnitRecord:
     id: UnitId
     lot: LotId | None = None
     notes: UnitNotes = UnitNotes()
+    refused: bool = False  # with its object: no lot can claim it
+    retracted: Counts = Counts()  # its rows that were taken away again
+    left: LotId | None = None  # the lot that they were in: it may still have files of them to delete
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ TABLE_SCHEMA: Mapping[str, Any] = {
         {"AttributeName": "open", "AttributeType": "S"},
         {"AttributeName": "since", "AttributeType": "N"},
     ],
-    # Sparse: only unfinished work carries `open` (a shard, such as `object#07`), so "what is open?" reads nothing else.
+    # Sparse: only unfinished work, and what the history has not taken yet, carries `open` (a kind and a shard, such as
+    # `object#07`), so "what is open?" reads nothing else.
     "GlobalSecondaryIndexes": [
         {
             "IndexName": "open_work",
@@ -130,12 +131,14 @@ class LedgerTable:
         for page in pages:
             yield from page["Items"]
 
-    def open_keys(self, shard: str, after: Item | None = None) -> Any:
+    def open_keys(self, shard: str, after: Item | None = None, page_size: int | None = None) -> Any:
         """Keys (`pk`, `open`, `since`) of the open work in one shard of the index, oldest first, those behind `after`.
 
+        `page_size` is how many are read at once; else as many as fit in an answer of 1 MB.
         Eventually consistent, as every index is. The item of `after` may have left the index.
         """
         start: dict[str, Any] = {"ExclusiveStartKey": after} if after else {}
+        start |= {"PaginationConfig": {"PageSize": page_size}} if page_size else {}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name,
             IndexName="open_work",
@@ -146,6 +149,25 @@ class LedgerTable:
         )
         for page in pages:
             yield from page["Items"]
+
+    def open_sample(self, shard: str, most: int, since_ms: int, newest_first: bool) -> list[Item]:
+        """At most `most` keys of one shard of the index that are in it since `since_ms` or later; as `open_keys`."""
+        request: Any = {
+            "TableName": self._name,
+            "IndexName": "open_work",
+            "KeyConditionExpression": "#open = :shard AND since >= :since",
+            "ExpressionAttributeNames": {"#open": "open"},
+            "ExpressionAttributeValues": {":shard": {"S": shard}, ":since": {"N": str(since_ms)}},
+            "ScanIndexForward": not newest_first,
+        }
+        found: list[Item] = []
+        while len(found) < most:
+            answer = self._client.query(**request, Limit=most - len(found))
+            found += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return found
 
     # -- writes ----------------------------------------------------------------------------------------------
 
@@ -182,6 +204,16 @@ class LedgerTable:
         """Change an item where a lost answer does no harm. Returns whether the condition held."""
         try:
             self._update(key, expression, values, condition)
+        except ClientError as error:
+            if not _condition_failed(error):
+                raise
+            return False
+        return True
+
+    def delete_if(self, key: Item, condition: Condition) -> bool:
+        """Delete an item. Returns whether the condition held; a missing item is no harm."""
+        try:
+            self._client.delete_item(TableName=self._name, Key=key, **self._conditional(condition, {}))
         except ClientError as error:
             if not _condition_failed(error):
                 raise

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from services.shared.columns import CREATED, OFFSET, SOURCE
-from services.shared.units import BronzeObject, Unit
+from services.shared.parquet.tables import with_lineage
+from services.shared.units import Unit
 from services.transform.rows.parser import Parsed
 
 # What rows of one block cost beside their data, as measured on 7 to 48 columns: objects, and buffers rounded up.
@@ -54,9 +54,9 @@ class RowBuffer:
         for unit, parsed in entries:
             source = units[unit].object
             for dataset, table in parsed.silver.items():
-                silver.setdefault(dataset, []).append(_with_lineage(table, source))
+                silver.setdefault(dataset, []).append(with_lineage(table, source))
             if parsed.quarantine.num_rows:
-                quarantine.append(_with_lineage(parsed.quarantine, source))
+                quarantine.append(with_lineage(parsed.quarantine, source))
         entries.clear()
         tables = {}
         while silver:
@@ -82,11 +82,3 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     table = pa.concat_tables(parts)
     parts.clear()
     return table.unify_dictionaries()
-
-
-def _with_lineage(table: pa.Table, source: BronzeObject) -> pa.Table:
-    """The table with `_source` before its `_offset`, and `_created` behind it."""
-    at = table.schema.get_field_index(OFFSET)
-    created = pa.repeat(pa.scalar(source.created, pa.timestamp("us", tz="UTC")), table.num_rows)
-    ids = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), [str(source.id)])
-    return table.add_column(at + 1, CREATED, created).add_column(at, SOURCE, ids)

@@ -140,11 +140,11 @@ class _Delivery:
                 unit = confirmed(message, found.objects.get(message.object), self._bronze_bucket)
                 self._letters.setdefault(unit.id, []).extend(letters)
                 lot = found.lots[found.lot_of[unit.id]] if unit.id in found.lot_of else None
-                if lot is not None and lot.state is not LotState.COMMITTED:
+                if lot is not None and not lot.state.holds_rows:
                     lots[lot.id] = OpenLot(lot, found.units_of(lot))
                 elif lot is not None or found.objects[message.object].is_finished:
                     self.result.duplicates += len(letters)
-                    if lot is not None:
+                    if lot is not None and lot.state is LotState.COMMITTED:
                         self._committed[lot.id] = lot, found
                 elif notes := self._notes_of_living(unit, found.notes.get(unit.id, UnitNotes()), letters):
                     free.append(FreeUnit(unit, notes, max(letter.receives for letter in letters)))

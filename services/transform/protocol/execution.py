@@ -22,10 +22,10 @@ from services.shared.ledger.records import (
     LotFile,
     Progress,
 )
+from services.shared.parquet.encode import EncodedFile, encode
 from services.shared.units import Unit
 from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import EncodedFile, encode
 from services.transform.rows.parser import Parsed, broken_frame, overlong_row
 
 if TYPE_CHECKING:
@@ -68,6 +68,15 @@ class _Tally:
     silver_rows: Counter[str] = field(default_factory=Counter)
     rescued: int = 0
     by_unit: list[Counts] = field(default_factory=list)
+    reasons_by_unit: list[Counter[str]] = field(default_factory=list)
+
+    def begin_unit(self) -> None:
+        self.by_unit.append(Counts())
+        self.reasons_by_unit.append(Counter())
+
+    def forget_unit(self) -> None:
+        self.by_unit.pop()
+        self.reasons_by_unit.pop()
 
     def add(self, unit: int, parsed: Parsed) -> None:
         silver = 0
@@ -77,7 +86,9 @@ class _Tally:
             self.rescued += table.num_rows - table["_rescued"].null_count
         self.by_unit[unit] += Counts(parsed.rows_read, silver, parsed.quarantine.num_rows)
         for value in parsed.quarantine["reason"].value_counts():
-            self.reasons[value["values"].as_py()] += value["counts"].as_py()
+            reason, rows = value["values"].as_py(), value["counts"].as_py()
+            self.reasons[reason] += rows
+            self.reasons_by_unit[unit][reason] += rows
 
 
 class Execution:
@@ -95,6 +106,7 @@ class Execution:
         self._part = progress.part if progress else 0
         self._files: list[LotFile] = list(progress.files) if progress else []
         self._before = progress.counts if progress else Counts()
+        self._reasons_before = Counter(progress.reasons if progress else {})
         self._position = Position.from_list(list(progress.position)) if progress else None
         self._part_start = (0, self._position)
         self.lot = lot
@@ -119,7 +131,7 @@ class Execution:
         mark = resumable = self._rows.mark()
         number = len(self.units)
         self.units.append(unit)
-        self._tally.by_unit.append(Counts())
+        self._tally.begin_unit()
         try:
             for piece in self._worker.reader.read(unit, self._position, self._deadline.check):
                 parsed, size = self._parse(piece, unit)
@@ -149,11 +161,12 @@ class Execution:
     def finish(self) -> LotReport:
         """Write what is left, and commit."""
         lot = self._write_part()
-        counts = [*self._tally.by_unit]
-        if counts:
-            counts[0] += self._before  # parts that an earlier execution wrote; there are some for a single unit only
+        counts, reasons = [*self._tally.by_unit], [*self._tally.reasons_by_unit]
+        if counts:  # parts that an earlier execution wrote; there are some for a single unit only
+            counts[0] += self._before
+            reasons[0] = reasons[0] + self._reasons_before
         self._check_conservation(lot, counts)
-        committed = self._worker.ledger.lots.commit(lot, self._files, counts)
+        committed = self._worker.ledger.lots.commit(lot, self._files, counts, reasons)
         return LotReport(
             lot=committed,
             units=tuple(self.units),
@@ -175,7 +188,7 @@ class Execution:
 
     def _forget(self, mark: tuple[int, int]) -> None:
         self.units.pop()
-        self._tally.by_unit.pop()
+        self._tally.forget_unit()
         self._rows.roll_back(mark)
         self._position = None
 
@@ -199,7 +212,12 @@ class Execution:
         if self._has_lot_of_its_own() and self._position is not None:
             counts = self._before + self._tally.by_unit[0]
             progress = Progress(
-                tuple(self._position.to_list()), self._part, counts, tuple(self._files), self._worker.versions
+                tuple(self._position.to_list()),
+                self._part,
+                counts,
+                tuple(self._files),
+                self._worker.versions,
+                self._tally.reasons_by_unit[0] + self._reasons_before,
             )
             lot = self._worker.ledger.lots.record_progress(lot, progress)
         self.lot = lot

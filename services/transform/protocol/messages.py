@@ -3,7 +3,7 @@
 What the ledger's object decides, and what happens to the message then:
 
     no such object, or another size, event time or range than planned  ->  refused: a dead letter with its reason
-    DONE or REJECTED                                                   ->  a duplicate: acknowledged
+    DONE, REJECTED or RETRACTED                                        ->  a duplicate: acknowledged
     PLANNING or PLANNED                                                ->  a unit, read as the ledger's object says
 """
 
@@ -44,14 +44,6 @@ def confirmed(message: UnitMessage, known: LedgerObject | None, bronze_bucket: s
             f"{message.id}: the ledger does not know this object. If it is in Bronze, upload it again, so that S3 "
             "announces it; otherwise find out who sends to this queue"
         )
-    if (message.size, message.created) != (known.source.size, known.source.created):
-        raise RefusedMessage(
-            f"{message.id}: the message says {message.size} bytes and created {message.created.isoformat()}, the "
-            f"ledger {known.source.size} bytes and {known.source.created.isoformat()}; find out who sends to this queue"
-        )
-    if not known.plan.has(message.start, message.end):
-        raise RefusedMessage(
-            f"{message.id}: this range is not one of the {known.plan.units} units of {known.plan.step} bytes that the "
-            "object was cut into; find out who sends to this queue"
-        )
+    if wrong := known.plan.contradiction(message):
+        raise RefusedMessage(f"{message.id}: {wrong}; find out who sends to this queue")
     return Unit(known.source, message.start, message.end)

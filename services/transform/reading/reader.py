@@ -11,11 +11,11 @@ from contextlib import closing
 
 import numpy as np
 
-from services.shared.lake import ByteStream, Lake
+from services.shared.decompress import Decompressed, UnreadableUnit
+from services.shared.lake import ByteStream, Lake, open_pinned
 from services.shared.units import BronzeObject, Unit
 from services.transform.blocks import Check, Form, Piece, Position, RowBlock, no_check
 from services.transform.reading.content import HEAD_BYTES, Kind, content_of
-from services.transform.reading.decompress import Decompressed, UnreadableUnit
 from services.transform.reading.elements import ArrayReader
 from services.transform.reading.lines import LineReader
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
@@ -63,7 +63,7 @@ class UnitReader:
         # Elements are read from the byte before them on, see `ArrayReader`.
         offset = 0 if start is None else max(start.offset - (start.form not in _OF_LINES), 0)
         skipped = 0 if codec else min(offset, unit.object.size - 1)
-        with closing(self._lake.open(unit.object, skipped, unit.object.size)) as raw:
+        with closing(open_pinned(self._lake, unit.object, skipped, unit.object.size)) as raw:
             window = Window(Decompressed(raw, codec, unit, check) if codec else raw, skipped, check)
             window.skip(offset - skipped)
             if start is None:
@@ -131,7 +131,7 @@ class _Continued:
         self._lake = lake
         self._source = source
         self._at = min(end, source.size)
-        self._raw: ByteStream = lake.open(source, start, self._at)
+        self._raw: ByteStream = open_pinned(lake, source, start, self._at)
 
     def read(self, size: int) -> bytes:
         data = self._raw.read(size)
@@ -139,7 +139,7 @@ class _Continued:
             return data
         self._raw.close()
         start, self._at = self._at, min(self._at + STEP_BYTES, self._source.size)
-        self._raw = self._lake.open(self._source, start, self._at)
+        self._raw = open_pinned(self._lake, self._source, start, self._at)
         return self._raw.read(size)
 
     def close(self) -> None:

@@ -12,10 +12,10 @@ import pyarrow as pa
 from services.shared.contract.model import CREATION, Contract, Field, FieldType
 from services.shared.judge.judge import event_window
 from services.shared.judge.verdicts import RECORD_TYPE
+from services.shared.parquet.tables import silver_schema
 from services.transform.rows.fields import NESTED, read_field, read_unknown
 from services.transform.rows.inside import read_inside
 from services.transform.rows.read import Column, Computed, Constant, Cursor, Read
-from services.transform.rows.tables import silver_schema
 from services.transform.rows.text import BlockText, Mask, Positions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from services.shared.columns import column_of
 from services.shared.contract.model import EPOCHS, Field, FieldType
+from services.shared.parquet.tables import arrow_type
 from services.transform.rows.inside import judge_inside, one_by_one
 from services.transform.rows.read import Built, Column, Computed, Cursor, Read
-from services.transform.rows.tables import arrow_type
 from services.transform.rows.text import BlockText, Literal, Mask, Positions
 from services.transform.rows.values import (
     Tokens,

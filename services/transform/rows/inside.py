@@ -19,8 +19,8 @@ from services.shared.judge.inside import nested_value, value_at
 from services.shared.judge.row_json import SHORT
 from services.shared.judge.values import converted
 from services.shared.judge.verdicts import Rejection, Value
+from services.shared.parquet.tables import arrow_type
 from services.transform.rows.read import Built, Column, Computed, Read
-from services.transform.rows.tables import arrow_type
 from services.transform.rows.text import Mask, Positions
 
 

@@ -18,13 +18,14 @@ import pyarrow as pa
 from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge, shown
 from services.shared.judge.verdicts import Accepted, Reason, Rejected
+from services.shared.parquet.tables import Refused, quarantine_table, silver_table
 from services.transform.blocks import Check, RowBlock, no_check
 from services.transform.rows.any_order import accept_any_order, learn_key_sets
 from services.transform.rows.columns import Certain
 from services.transform.rows.fields import is_read_one_by_one
 from services.transform.rows.in_order import accept
 from services.transform.rows.layout import learn_layouts, learn_samples
-from services.transform.rows.tables import Refused, buffer_bytes, quarantine_table, silver_table
+from services.transform.rows.memory import buffer_bytes
 from services.transform.rows.text import WORD, BlockText, Positions, TooDense, room_for_quotes
 
 

@@ -22,18 +22,44 @@ from infra.deploy.cli.queues import create_queues, ensure_dlq
 from local.demo.command import demo
 from local.generate import generate
 from local.ministack import ROOT
-from services.ops.cli.app import app as smelt
 from services.ops.cli.console import execute
+from services.ops.cli.replay import replay_from_s3, replay_via_s3_copy
+from workbench.cli.app import app as smelt
 
 Output = pytest.CaptureFixture[str]
 NAMES = ["--table", "ledger", "--bronze-bucket", "bronze", "--silver-bucket", "silver"]
 QUEUE = "http://localhost/000000000000/events"
+LETTERS = ["--table", "ledger", "--dead-letters", f"{QUEUE}-dlq", "--failures", f"{QUEUE}-failures"]
+REDRIVE = ["redrive", *LETTERS, "--queue", QUEUE, "--ingest", "ingest"]
+REPLAYED = ["--bucket", "bronze", "--prefix", "bronze/shipments/", "--table", "ledger"]
 # name: what runs, its arguments, and the same as a command line
 ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
-    "audit": (smelt, ["audit", *NAMES], ["-m", "services.ops.cli"]),
-    "audit --unfinished": (smelt, ["audit", "--unfinished", *NAMES[:2]], ["-m", "services.ops.cli"]),
-    "smoke": (smelt, ["smoke", *NAMES], ["-m", "services.ops.cli"]),
-    "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "services.ops.cli"]),
+    "audit": (smelt, ["audit", *NAMES], ["-m", "workbench.cli"]),
+    "audit --unfinished": (smelt, ["audit", "--unfinished", *NAMES[:2]], ["-m", "workbench.cli"]),
+    "dlq show": (smelt, ["dlq", "show", *LETTERS], ["-m", "workbench.cli"]),
+    "dlq drop": (smelt, ["dlq", "drop", "--committed", *LETTERS], ["-m", "workbench.cli"]),
+    "redrive": (smelt, REDRIVE, ["-m", "workbench.cli"]),
+    "status": (smelt, ["status", *NAMES[:2], "--queue", QUEUE], ["-m", "workbench.cli"]),
+    "history": (smelt, ["history", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "history archive": (smelt, ["history", "archive", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "smoke": (smelt, ["smoke", *NAMES], ["-m", "workbench.cli"]),
+    "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "retract": (
+        smelt,
+        ["retract", "s3://bronze/bronze/a.jsonl", "--reason", "wrong", "--yes", *NAMES[:2], *NAMES[4:]],
+        ["-m", "workbench.cli"],
+    ),
+    "quarantine show": (smelt, ["quarantine", "show", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "quarantine export": (smelt, ["quarantine", "export", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "quarantine retry": (smelt, ["quarantine", "retry", "--yes", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "reconcile": (smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE], ["-m", "workbench.cli"]),
+    "replay": (smelt, ["replay", *REPLAYED, "--queue-url", QUEUE], ["-m", "workbench.cli"]),
+    "replay_from_s3": (replay_from_s3, [*REPLAYED, "--queue-url", QUEUE], ["scripts/replay_from_s3.py"]),
+    "replay_via_s3_copy": (
+        replay_via_s3_copy,
+        [*REPLAYED[:4], "--dest-prefix", "bronze/replay/1"],
+        ["scripts/replay_via_s3_copy.py"],
+    ),
     "create_sqs_queue": (create_queues, ["--name", "events", "--region", "us-east-2"], ["scripts/create_sqs_queue.py"]),
     "ensure_dlq_for_queue": (
         ensure_dlq,
@@ -44,10 +70,10 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
 }
 PROGRAMS = {
     **{name: [*line, *arguments] for name, (_, arguments, line) in ASKING_AWS.items()},
-    "contracts check": ["-m", "services.ops.cli", "contracts", "check"],
-    "contracts check --json": ["-m", "services.ops.cli", "contracts", "check", "--json"],
+    "contracts check": ["-m", "workbench.cli", "contracts", "check"],
+    "contracts check --json": ["-m", "workbench.cli", "contracts", "check", "--json"],
     "gen_fake_events": ["scripts/gen_fake_events.py", "--type", "shipments", "--count", "5000", "--out", "-"],
-    "help": ["-m", "services.ops.cli", "--help"],
+    "help": ["-m", "workbench.cli", "--help"],
     "demo's help": ["-m", "local.demo", "--help"],
 }
 
@@ -226,12 +252,77 @@ MISTAKES = [
     Mistake(smelt, ["audit", *NAMES, "--in-flight-minutes", "9999999999"], "may be ten years at most"),
     Mistake(smelt, ["smoke", *NAMES, "--minutes", "-1"], "--minutes is -1.0; it must be from 0 to 1440"),
     Mistake(smelt, ["smoke", *NAMES, "--minutes", "nan"], "--minutes is nan; it must be from 0 to 1440"),
+    Mistake(smelt, ["dlq", "show"], "No pipeline given: pass --table and --dead-letters or --failures"),
+    Mistake(smelt, ["dlq", "show", *LETTERS[:2]], "No pipeline given: pass --table and --dead-letters or --failures"),
+    Mistake(smelt, ["dlq", "show", *LETTERS[:4], "--only", "events"], "No pipeline given: pass --table and"),
+    Mistake(smelt, ["dlq", "show", *LETTERS, "--only", "all"], "Invalid value for '--only'"),
+    Mistake(smelt, ["dlq", "show", *LETTERS, "--max", "-1"], "--max is -1; it must be from 0 to"),
+    Mistake(smelt, ["dlq", "show", *LETTERS, "--since", "yesterday"], "Invalid value for '--since'"),
+    Mistake(smelt, ["dlq", "drop", *LETTERS], "Nothing to drop: pass --committed or --refused"),
+    Mistake(smelt, ["redrive"], "No pipeline given: pass --table and --dead-letters or --failures"),
+    Mistake(smelt, ["redrive", *LETTERS], "Nowhere to send dead letters to: pass --queue"),
+    Mistake(smelt, ["redrive", *LETTERS, "--queue", QUEUE], "Nowhere to send failed S3 events to: pass --ingest"),
+    Mistake(smelt, [*REDRIVE, "--rate", "0"], "--rate is 0; it must be from 1 to 500"),
+    Mistake(smelt, ["status"], "No pipeline given: pass --table"),
+    Mistake(smelt, ["status", *NAMES[:2], "--limit", "0"], "--limit is 0; it must be from 1 to 100,000"),
+    Mistake(smelt, ["status", *NAMES[:2], "--every", "nan"], "--every is nan; it must be from 1 to 3600"),
+    Mistake(smelt, ["status", *NAMES[:2], "--watch", "--json"], "choose one of them"),
+    Mistake(smelt, ["reconcile"], "No pipeline given: pass --table, --bronze-bucket and --queue-url"),
+    Mistake(
+        smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE, "--older-than-minutes", "-1"], "from 0 to ten years"
+    ),
+    Mistake(smelt, ["replay"], "Nothing to replay: pass --bucket (or set BRONZE_BUCKET) and --prefix"),
+    Mistake(smelt, ["replay", *REPLAYED], "No way given: pass --queue-url and --table"),
+    Mistake(
+        smelt, ["replay", *REPLAYED, "--dest-prefix", "bronze/again"], "it must be bronze/replay/<name of the run>"
+    ),
+    Mistake(smelt, ["replay", *REPLAYED, "--dest-prefix", "bronze/replay/"], "its rows would be there twice"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--jobs", "0"], "--jobs is 0; it must be from 1 to 256"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--rate", "-1"], "--rate is -1.0; it must be 0"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--rate", "nan"], "--rate is nan; it must be 0"),
+    Mistake(smelt, ["replay", *REPLAYED, "--queue-url", QUEUE, "--start", "soon"], "Invalid value for '--start'"),
+    Mistake(
+        smelt,
+        ["replay", *REPLAYED, "--queue-url", QUEUE, "--start", "2026-01-02", "--end", "2026-01-01"],
+        "must be before --end",
+    ),
+    Mistake(smelt, ["replay", "--bucket", "bronze", "--prefix", "silver/"], "Bronze begins with bronze/"),
+    Mistake(replay_via_s3_copy, REPLAYED, "it must be bronze/replay/<name of the run>"),
+    Mistake(replay_from_s3, REPLAYED, "No way given: pass --queue-url and --table"),
+    Mistake(
+        replay_from_s3, [*REPLAYED[:4], "--queue-url", "http://localhost/0/mine"], "(or set QUEUE_URL and LEDGER_TABLE)"
+    ),
     Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such folder"),
     Mistake(smelt, ["contracts", "check", "README.md"], "README.md: no such folder"),
     Mistake(smelt, ["contracts", "number", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file"),
     Mistake(smelt, ["contracts", "number", "contracts"], "contracts: cannot be read: Is a directory"),
     Mistake(smelt, ["contracts", "number", "README.md"], "README.md: is not YAML"),
     Mistake(smelt, ["contracts", "number", "/dev/null"], "/dev/null: is not a regular file"),
+    Mistake(smelt, ["try"], "Missing argument 'FILE...'"),
+    Mistake(smelt, ["try", "nowhere"], "nowhere: no such file or folder"),
+    Mistake(smelt, ["try", "*.nothing"], "*.nothing: matches no file"),
+    Mistake(smelt, ["try", "/dev/null"], "/dev/null: is not a file that can be read twice"),
+    Mistake(smelt, ["try", "README.md"], "README.md: no contract for it"),
+    Mistake(smelt, ["try", "README.md", "--jobs", "0"], "Invalid value for '--jobs'"),
+    Mistake(smelt, ["try", "README.md", "--contract", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+    Mistake(smelt, ["try", "README.md", "--contract", "README.md"], "README.md: is not YAML"),
+    Mistake(smelt, ["try", "README.md", "--contract", "contracts"], "contracts: is a folder. Pass --contracts"),
+    Mistake(smelt, ["try", "README.md", "--contracts", "nowhere"], "`smelt infer FILE... --name NAME"),
+    Mistake(smelt, ["try", "README.md", "--dataset", "parcels"], "`smelt infer FILE... --name parcels"),
+    Mistake(smelt, ["try", "README.md", "--dataset", "smoke", "--contract", "x"], "--contract or --dataset, not both"),
+    Mistake(smelt, ["try", "README.md", "--dataset", "smoke", "--out", "docs"], "which would be deleted"),
+    Mistake(smelt, ["infer", "README.md"], "Missing option '--name'"),
+    Mistake(smelt, ["infer", "nowhere", "--name", "parcels"], "nowhere: no such file or folder"),
+    Mistake(smelt, ["infer", "README.md", "--name", "Parcels"], "'Parcels' cannot be a dataset's name"),
+    Mistake(smelt, ["infer", "README.md", "--name", "parcels", "--rows", "0"], "Invalid value for '--rows'"),
+    Mistake(smelt, ["infer", "README.md", "--name", "parcels", "--out", "README.md"], "README.md: exists already"),
+    Mistake(smelt, ["query"], "Pass one query in quotes, or --file"),
+    Mistake(smelt, ["query", "SELECT 1", "--silver", "nowhere"], "nowhere: no such folder"),
+    Mistake(smelt, ["query", "SELECT 1", "--silver", "docs"], "docs: holds no files such as silver/"),
+    Mistake(smelt, ["query", "SELECT 1", "--format", "xml"], "Invalid value for '--format'"),
+    Mistake(smelt, ["query", "--file", "nowhere.sql"], "nowhere.sql: No such file or directory"),
+    Mistake(smelt, ["query", "--file", "local"], "local: Is a directory"),
+    Mistake(smelt, ["query", "SELEC 1"], "Line 1, column"),
     Mistake(demo, ["nowhere"], "nowhere: no such folder. Pass a folder such as examples/flights"),
     Mistake(demo, ["README.md"], "README.md: no such folder"),
     Mistake(demo, ["contracts"], "It contains 4 contracts; missing files: export.py, queries.sql"),
@@ -289,7 +380,7 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about(name: str) -> None:
 
 
 def test_a_closed_standard_output_is_written_to_nowhere() -> None:
-    line = f'"{sys.executable}" -m services.ops.cli contracts check >&-'
+    line = f'"{sys.executable}" -m workbench.cli contracts check >&-'
     assert subprocess.run(line, shell=True, cwd=ROOT, capture_output=True).returncode == 0  # noqa: S602 (our own text)
 
 
@@ -306,7 +397,7 @@ def test_ctrl_c_while_aws_does_not_answer_ends_it_with_130(name: str, monkeypatc
     assert (process.returncode, said) == (130, b"Interrupted.\n")
 
 
-@pytest.mark.parametrize("program", ["services.ops.cli", "local.demo"])
+@pytest.mark.parametrize("program", ["workbench.cli", "services.ops.cli", "local.demo"])
 def test_ctrl_c_while_packages_are_imported_is_quiet(program: str) -> None:
     """The signal comes when the program looks for its first package."""
     code = (

@@ -172,3 +172,9 @@ def test_a_reader_that_goes_away_ends_the_command_quietly_with_2(body: str) -> N
         process.stdout.close()
         process.stdin.close()
         assert (process.wait(30), process.stderr.read()) == (2, b"")
+
+
+def test_text_is_printed_as_it_is_also_where_it_looks_like_an_emoji_or_markup(capsys: Output) -> None:
+    show("a :smile: [red]b[/red]")
+    show_json({"a": ":smile:"})
+    assert capsys.readouterr().out == 'a :smile: [red]b[/red]\n{\n  "a": ":smile:"\n}\n'

@@ -37,7 +37,13 @@ def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_only_the_commands_of_the_guide_are_here_and_they_are_thin() -> None:
-    assert SCRIPTS == ["create_sqs_queue.py", "ensure_dlq_for_queue.py", "gen_fake_events.py"]
+    assert SCRIPTS == [
+        "create_sqs_queue.py",
+        "ensure_dlq_for_queue.py",
+        "gen_fake_events.py",
+        "replay_from_s3.py",
+        "replay_via_s3_copy.py",
+    ]
     assert [name for name in SCRIPTS if len((ROOT / "scripts" / name).read_text().splitlines()) > 30] == []
 
 

@@ -10,18 +10,37 @@ import pytest
 
 from local.ministack import ROOT
 
-SMELT = ["-m", "services.ops.cli"]
+SMELT = ["-m", "workbench.cli"]
 SCREENS = [
     [*SMELT, "--help"],
     [*SMELT, "audit", "--help"],
+    [*SMELT, "history", "--help"],
+    [*SMELT, "history", "archive", "--help"],
+    [*SMELT, "reconcile", "--help"],
+    [*SMELT, "replay", "--help"],
     [*SMELT, "smoke", "--help"],
     [*SMELT, "sweep", "--help"],
+    [*SMELT, "retract", "--help"],
+    [*SMELT, "quarantine", "--help"],
+    [*SMELT, "quarantine", "show", "--help"],
+    [*SMELT, "quarantine", "export", "--help"],
+    [*SMELT, "quarantine", "retry", "--help"],
+    [*SMELT, "dlq", "--help"],
+    [*SMELT, "dlq", "show", "--help"],
+    [*SMELT, "dlq", "drop", "--help"],
+    [*SMELT, "redrive", "--help"],
+    [*SMELT, "status", "--help"],
+    [*SMELT, "try", "--help"],
+    [*SMELT, "infer", "--help"],
+    [*SMELT, "query", "--help"],
     [*SMELT, "contracts", "--help"],
     [*SMELT, "contracts", "check", "--help"],
     [*SMELT, "contracts", "number", "--help"],
     [*SMELT, "contracts", "check"],
     ["-m", "local.demo", "--help"],
     ["scripts/gen_fake_events.py", "--help"],
+    ["scripts/replay_from_s3.py", "--help"],
+    ["scripts/replay_via_s3_copy.py", "--help"],
 ]
 
 

@@ -13,7 +13,7 @@ from local.ministack import ROOT
 from tests.unit.delivery.tools import load
 
 LOCKS = sorted(path.stem for path in (ROOT / "requirements").glob("*.in"))
-OURS = {"services", "local", "infra", "_environment"}
+OURS = {"services", "workbench", "local", "infra", "_environment"}
 # For a type checker only; Lambda's images have them under another name.
 NOT_INSTALLED = {"mypy_boto3_dynamodb", "mypy_boto3_lambda", "mypy_boto3_s3", "mypy_boto3_sqs"}
 
@@ -39,7 +39,7 @@ def test_every_lock_is_checked_for_known_vulnerabilities() -> None:
 def imported() -> set[str]:
     """The packages that our code imports, wherever in a file it does so."""
     found: set[str] = set()
-    for folder in ("services", "local", "infra/deploy", "scripts"):
+    for folder in ("services", "workbench", "local", "infra/deploy", "scripts"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Import):

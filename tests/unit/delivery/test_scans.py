@@ -60,7 +60,7 @@ def test_without_images_it_says_so(tools: Path) -> None:
     stand_in(tools, "trivy", status=0)
     stand_in(tools, "docker", status=1)
     done = scan(tools)
-    assert (done.returncode, "not built: smelt-ingest, smelt-transform" in done.stderr) == (2, True)
+    assert (done.returncode, "not built: smelt-ingest, smelt-transform, smelt-ops" in done.stderr) == (2, True)
 
 
 VERDICTS = pytest.mark.parametrize(
@@ -72,21 +72,21 @@ VERDICTS = pytest.mark.parametrize(
 def test_a_scanner_that_finds_nothing_severe_passes(tools: Path, scanner: str, verdict: str, finding: int) -> None:
     log = stand_in(tools, scanner, status=0, when=verdict)
     assert scan(tools).returncode == 0
-    assert {"smelt-ingest", "smelt-transform"} <= set(log.read_text().split())
+    assert {"smelt-ingest", "smelt-transform", "smelt-ops"} <= set(log.read_text().split())
 
 
 @VERDICTS
 def test_what_a_scanner_finds_fails(tools: Path, scanner: str, verdict: str, finding: int) -> None:
     stand_in(tools, scanner, status=finding, when=verdict)
     done = scan(tools)
-    assert (done.returncode, done.stdout.count("SEVERE")) == (1, 2)
+    assert (done.returncode, done.stdout.count("SEVERE")) == (1, 3)
 
 
 @VERDICTS
 def test_a_scanner_without_data_counts_as_failed(tools: Path, scanner: str, verdict: str, finding: int) -> None:
     stand_in(tools, scanner, status=1, when=verdict, errors="failed to download vulnerability DB")
     done = scan(tools)
-    assert (done.returncode, done.stdout.count("NOT SCANNED"), "SEVERE" in done.stdout) == (2, 2, False)
+    assert (done.returncode, done.stdout.count("NOT SCANNED"), "SEVERE" in done.stdout) == (2, 3, False)
 
 
 def test_grype_fails_on_what_is_severe_and_has_a_fix(tools: Path) -> None:
@@ -94,7 +94,7 @@ def test_grype_fails_on_what_is_severe_and_has_a_fix(tools: Path) -> None:
     scan(tools)
     assert [call.rsplit(" ", 1)[0] for call in log.read_text().splitlines()] == [
         "--quiet --only-fixed --fail-on high"
-    ] * 2
+    ] * 3
 
 
 def test_trivy_fails_on_what_is_severe_and_has_a_fix(tools: Path) -> None:
@@ -102,9 +102,9 @@ def test_trivy_fails_on_what_is_severe_and_has_a_fix(tools: Path) -> None:
     scan(tools)
     calls = log.read_text().splitlines()
     verdict = [call for call in calls if "--exit-code" in call]
-    assert len(verdict) == 2
+    assert len(verdict) == 3
     assert all("--severity HIGH,CRITICAL --ignore-unfixed" in call for call in verdict)
-    assert sum("--format cyclonedx" in call for call in calls) == 2
+    assert sum("--format cyclonedx" in call for call in calls) == 3
 
 
 def check_locks(tools: Path) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.events import MalformedEvent, MalformedRecord, created_object, notification_records
+from services.shared.events import MalformedEvent, MalformedRecord, created_object, notification_records
 from services.shared.identities import UnitId
 from services.shared.units import MAX_OBJECT_BYTES, Plan, UnitMessage
 

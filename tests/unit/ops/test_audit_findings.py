@@ -286,4 +286,5 @@ def test_a_state_that_no_rule_knows_is_never_taken_for_done() -> None:
         ObjectState.PLANNED,
         ObjectState.DONE,
         ObjectState.REJECTED,
+        ObjectState.RETRACTED,
     }, "a new state needs a word in accounts.Outcome"

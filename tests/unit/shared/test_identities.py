@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared.identities import BronzeKey, LakeKey, LotId, ObjectId, UnacceptableKey, UnitId
+from services.shared.identities import BronzeKey, CopyKey, LakeKey, LotId, ObjectId, UnacceptableKey, UnitId
 
 buckets = st.from_regex(r"[a-z0-9.-]{3,63}", fullmatch=True)
 keys = st.text(min_size=1, max_size=60)
@@ -36,8 +36,6 @@ def test_a_text_that_is_no_object_id_is_refused(text: str) -> None:
         ("bronze/shipments/A.NDJSON.GZ", BronzeKey("shipments", "gzip")),
         ("bronze/shipments/x/a.jsonl.zst", BronzeKey("shipments", "zstd")),
         ("bronze/shipments/a.json.bz2", BronzeKey("shipments", "bz2")),
-        ("bronze/replay/2026-01-01T00-00-00Z/bronze/shipments/a.jsonl", BronzeKey("shipments", None)),
-        ("bronze/replay/2/bronze/replay/1/bronze/shipments/a.jsonl", BronzeKey("shipments", None)),
     ],
 )
 def test_a_key_names_its_dataset_and_codec(key: str, expected: BronzeKey) -> None:
@@ -50,7 +48,9 @@ def test_a_key_names_its_dataset_and_codec(key: str, expected: BronzeKey) -> Non
         ("raw/shipments/a.jsonl", "outside_bronze"),
         ("bronze/a.jsonl", "outside_bronze"),
         ("bronze//a.jsonl", "outside_bronze"),
-        ("bronze/replay/run/a.jsonl", "outside_bronze"),
+        ("bronze/replay/run/a.jsonl", "unknown_origin"),
+        ("bronze/replay/run/bronze/shipments/a.jsonl", "unknown_origin"),
+        ("bronze/replay/a.jsonl", "unknown_origin"),
         ("bronze/shipments/", "directory_marker"),
         ("bronze/shipments/a.csv", "unsupported_format"),
         ("bronze/shipments/a.gz", "unsupported_format"),
@@ -64,6 +64,44 @@ def test_a_key_that_is_not_taken_says_why(key: str, reason: str) -> None:
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "bronze/replay/2026-01-01T00-00-00Z/bronze/shipments/dt=1/a.jsonl",
+        "bronze/replay/2026-01-01T00-00-00Z/shipments/dt=1/a.jsonl",
+        "bronze/replay/manual/2026-01-01T00-00-00Z/bronze/shipments/dt=1/a.jsonl",
+        "bronze/replay/2/bronze/replay/1/bronze/shipments/dt=1/a.jsonl",
+        "bronze/replay/2/replay/1/shipments/dt=1/a.jsonl",
+    ],
+)
+def test_the_key_of_a_copy_tells_the_key_of_its_origin(copy: str) -> None:
+    assert CopyKey.is_copy(copy)
+    assert CopyKey.origins(copy)[0] == "bronze/shipments/dt=1/a.jsonl"
+
+
+def test_where_the_key_of_a_copy_has_two_meanings_both_are_told() -> None:
+    assert CopyKey.origins("bronze/replay/2/bronze/replay/1/shipments/a.jsonl") == [
+        "bronze/bronze/replay/1/shipments/a.jsonl",
+        "bronze/shipments/a.jsonl",
+    ]
+    assert CopyKey.origins("bronze/replay/1/shipments/bronze/a.jsonl") == [
+        "bronze/a.jsonl",
+        "bronze/shipments/bronze/a.jsonl",
+    ]
+
+
+def test_no_key_is_so_nested_that_its_origins_are_many() -> None:
+    assert 1 < len(CopyKey.origins("bronze/replay/" + "x/bronze/replay/" * 63)) <= 100
+
+
+@given(
+    prefix=st.sampled_from(["bronze/replay/1", "bronze/replay/a/b/", "bronze/replay/bronze"]), name=st.text(max_size=20)
+)
+def test_a_copy_that_is_made_is_read_back(prefix: str, name: str) -> None:
+    origin = f"bronze/shipments/{name}"
+    assert origin in CopyKey.origins(str(CopyKey(prefix, origin)))
+
+
 def test_a_lot_id_reads_back_and_knows_the_utc_day_of_its_claim() -> None:
     lot = LotId.new(datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=2))))
     assert LotId.parse(str(lot)) == lot
@@ -72,9 +110,23 @@ def test_a_lot_id_reads_back_and_knows_the_utc_day_of_its_claim() -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, 9999, 12345])
-def test_a_lake_key_reads_back(part: int) -> None:
-    key = LakeKey("silver", "shipments", "2026-01-31", LotId("20260131T000000Z", "0123456789abcdef"), "89abcdef", part)
+@pytest.mark.parametrize("generation", [1, 2, 10, 11, 200])
+def test_a_lake_key_reads_back(part: int, generation: int) -> None:
+    lot = LotId("20260131T000000Z", "0123456789abcdef")
+    key = LakeKey("silver", "shipments", "2026-01-31", lot, "89abcdef", part, generation)
     assert LakeKey.parse(str(key)) == key
+
+
+def test_a_file_of_a_rewrite_carries_its_generation() -> None:
+    lot = LotId("20260131T000000Z", "0123456789abcdef")
+    key = LakeKey("silver", "shipments", "2026-01-31", lot, "89abcdef", generation=2)
+    assert str(key) == "silver/shipments/dt=2026-01-31/20260131T000000Z-0123456789abcdef-g2-89abcdef.parquet"
+
+
+@pytest.mark.parametrize("generation", ["g0", "g1", "g02", "g"])
+def test_a_generation_has_one_way_to_be_written(generation: str) -> None:
+    with pytest.raises(ValueError, match="not a file that smelt writes"):
+        LakeKey.parse(f"silver/a/dt=2026-01-31/20260131T000000Z-0123456789abcdef-{generation}-89abcdef.parquet")
 
 
 def test_the_first_part_of_a_lot_carries_no_number() -> None:

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey, LotId
+from services.shared.parquet.encode import encode
 from services.shared.units import Unit
 from services.transform.blocks import lines_block
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import encode
 from services.transform.rows.parser import RowParser
 from tests.support.lake import CREATED, MemoryLake
 

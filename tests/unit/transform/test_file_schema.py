@@ -13,11 +13,11 @@ import pytest
 from services.shared.columns import LINEAGE, QUARANTINE, Column, silver_columns
 from services.shared.contract.model import Contract
 from services.shared.identities import LotId
+from services.shared.parquet.encode import encode
+from services.shared.parquet.schema import described
 from services.shared.units import BronzeObject, Plan, Unit
 from services.transform.blocks import lines_block
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import encode
-from services.transform.files.schema import described
 from services.transform.rows.parser import RowParser
 
 CREATED = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)

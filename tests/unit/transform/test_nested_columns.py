@@ -21,7 +21,7 @@ from services.shared.identities import LotId
 from services.shared.units import BronzeObject, Plan
 from services.transform.blocks import lines_block
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import encode
+from services.shared.parquet.encode import encode
 from services.transform.rows.parser import RowParser
 
 CREATED = datetime(2026, 1, 31, tzinfo=UTC)

@@ -16,9 +16,9 @@ import pytest
 
 from services.shared.columns import CREATED, OFFSET, QUARANTINE, SOURCE, silver_columns
 from services.shared.contract.model import Contract, Field, FieldType
-from services.transform.files import parquet
-from services.transform.files.parquet import quarantine_file, silver_files
-from services.transform.rows.tables import arrow_type, silver_schema
+from services.shared.parquet import files as parquet
+from services.shared.parquet.files import quarantine_file, silver_files
+from services.shared.parquet.tables import arrow_type, silver_schema
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 

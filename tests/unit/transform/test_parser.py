@@ -13,10 +13,11 @@ import pytest
 
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.judge import RowJudge
+from services.shared.parquet.tables import silver_schema
 from services.transform.blocks import lines_block
 from services.transform.rows import parser
+from services.transform.rows.memory import buffer_bytes
 from services.transform.rows.parser import RowParser, broken_frame, overlong_row
-from services.transform.rows.tables import buffer_bytes, silver_schema
 
 CREATED = datetime(2026, 6, 1, tzinfo=UTC)
 PARCELS = Contract(

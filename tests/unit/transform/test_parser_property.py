@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.judge.judge import RowJudge, shown
 from services.shared.judge.verdicts import Accepted
+from services.shared.parquet.tables import quarantine_table, silver_table
 from services.transform.blocks import lines_block
 from services.transform.rows import parser
 from services.transform.rows.parser import Parsed, RowParser
-from services.transform.rows.tables import quarantine_table, silver_table
 
 CREATED = datetime(2026, 6, 1, tzinfo=UTC)
 

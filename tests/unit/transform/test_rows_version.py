@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from services.shared.parquet.encode import encode
 
 from services.shared.columns import ROWS_VERSION
 from services.shared.contract.loader import load_contracts
@@ -20,7 +21,6 @@ from services.shared.judge.verdicts import Reason
 from services.shared.units import Plan
 from services.transform.blocks import BrokenFrame, OverlongRow, Position
 from services.transform.files.buffer import RowBuffer
-from services.transform.files.encode import encode
 from services.transform.protocol.execution import variant_of
 from services.transform.protocol.lots import LotWorker
 from services.transform.reading.reader import UnitReader

@@ -18,3 +18,11 @@ alarm_notification_topic_arn = "" # empty: a topic is created, subscribe to outp
 
 # A development ledger may be destroyed; leave this out in production.
 ledger_deletion_protection = false
+
+# The operators' functions: the workflow that replays and checks (docs/workflow.md), and the scheduled sweep, archive, reconcile.
+ops_enabled     = false
+ops_workflow_id = "ops-replay-and-quality-gate"
+
+# The workflow on a schedule; ops_schedule_input says what it replays.
+ops_schedule_enabled    = false
+ops_schedule_expression = "rate(1 day)"

@@ -21,13 +21,26 @@ provider "aws" {
 module "platform" {
   source = "../../modules/platform"
 
-  project                  = var.project
-  tags                     = var.tags
-  tag_iam_and_sqs          = var.tag_iam_and_sqs
-  iam_name_prefix          = var.iam_name_prefix
-  permissions_boundary_arn = var.permissions_boundary_arn
-  kms_key_arn              = var.kms_key_arn
-  artifacts_bucket_enabled = var.artifacts_bucket_enabled
+  project                   = var.project
+  tags                      = var.tags
+  tag_iam_and_sqs           = var.tag_iam_and_sqs
+  iam_name_prefix           = var.iam_name_prefix
+  permissions_boundary_arn  = var.permissions_boundary_arn
+  kms_key_arn               = var.kms_key_arn
+  artifacts_bucket_enabled  = var.artifacts_bucket_enabled
+  operator_policies_enabled = var.operator_policies_enabled
+
+  ops = {
+    enabled                       = var.ops_enabled
+    workflow_id                   = var.ops_workflow_id
+    reserved_concurrency          = var.ops_reserved_concurrency
+    schedule_enabled              = var.ops_schedule_enabled
+    schedule_expression           = var.ops_schedule_expression
+    schedule_input                = var.ops_schedule_input
+    sweep_schedule_expression     = var.ops_sweep_schedule_expression
+    archive_schedule_expression   = var.ops_archive_schedule_expression
+    reconcile_schedule_expression = var.ops_reconcile_schedule_expression
+  }
 
   pipeline = {
     silver_bucket_name                 = var.silver_bucket_name

@@ -13,9 +13,19 @@ output "artifacts_bucket" {
   value       = module.platform.artifacts_bucket
 }
 
+output "ops_state_machine_arn" {
+  description = "The state machine that replays and checks, for starting executions; empty without ops_enabled."
+  value       = try(module.platform.ops.state_machine_arn, "")
+}
+
 output "managed_buckets" {
   description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
   value       = module.platform.managed_buckets
+}
+
+output "quarantine_expiry_days" {
+  description = "Days after which the bucket's lifecycle deletes files of quarantine; 0: never."
+  value       = module.platform.pipeline.quarantine_expiry_days
 }
 
 output "queue_url" {
@@ -81,4 +91,9 @@ output "alarm_topic_arn" {
 output "dashboard_url" {
   description = "The dashboard's page in the console; empty without observability_enabled."
   value       = module.platform.pipeline.dashboard_url
+}
+
+output "operator_policy_arns" {
+  description = "Policy (read, redrive, replay, retract) -> its ARN; empty without operator_policies_enabled."
+  value       = module.platform.operator_policy_arns
 }

@@ -59,6 +59,12 @@ variable "artifacts_bucket_enabled" {
   default     = null
 }
 
+variable "operator_policies_enabled" {
+  description = "Whether there are managed policies for the roles of operators: read, redrive, replay, retract (docs/operations.md)."
+  type        = bool
+  default     = null
+}
+
 variable "silver_bucket_name" {
   description = "The Silver bucket's name; empty for `<project>-silver-<account>-<region>`."
   type        = string
@@ -294,5 +300,60 @@ variable "alarm_quarantine_percent" {
 variable "alarm_no_data_hours" {
   description = "So many hours without a new object raise an alarm; 0 where that is normal, 168 (a week) at most."
   type        = number
+  default     = null
+}
+
+# ---- operations
+variable "ops_enabled" {
+  description = "Whether there are the operators' functions: the workflow that replays and checks, and the scheduled sweep, archive and reconcile."
+  type        = bool
+  default     = null
+}
+
+variable "ops_workflow_id" {
+  description = "The state machine's name, after `<project>-`."
+  type        = string
+  default     = null
+}
+
+variable "ops_reserved_concurrency" {
+  description = "Function (replay, probe, reconcile, sweep, archive, rewrite) -> its reserved concurrency. Functions that are not named share the account's."
+  type        = map(number)
+  default     = null
+}
+
+variable "ops_schedule_enabled" {
+  description = "Whether the workflow is started by a schedule."
+  type        = bool
+  default     = null
+}
+
+variable "ops_schedule_expression" {
+  description = "When the workflow is started: `rate(1 day)`, `cron(...)` or `at(...)`, as EventBridge Scheduler takes it (in UTC)."
+  type        = string
+  default     = null
+}
+
+variable "ops_schedule_input" {
+  description = "The input of scheduled executions besides the buckets, such as { src_prefix = \"bronze/shipments/\", record_type = \"shipments\" }; docs/workflow.md explains each key."
+  type        = any
+  default     = null
+}
+
+variable "ops_sweep_schedule_expression" {
+  description = "When finished objects are marked DONE and leftover files deleted; empty for never."
+  type        = string
+  default     = null
+}
+
+variable "ops_archive_schedule_expression" {
+  description = "When history is written; empty for never."
+  type        = string
+  default     = null
+}
+
+variable "ops_reconcile_schedule_expression" {
+  description = "When Bronze is compared with the ledger, and what was never announced or never finished is sent again; empty for never."
+  type        = string
   default     = null
 }

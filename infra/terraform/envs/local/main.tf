@@ -29,6 +29,13 @@ module "platform" {
   project         = var.project
   tag_iam_and_sqs = true
 
+  ops = {
+    enabled                       = var.ops_enabled
+    sweep_schedule_expression     = "rate(1 minute)"
+    archive_schedule_expression   = "" # as the tests start it
+    reconcile_schedule_expression = ""
+  }
+
   pipeline = {
     create_bronze_bucket               = var.create_bronze_bucket
     bronze_bucket_name                 = var.bronze_bucket_name

@@ -18,6 +18,11 @@ output "managed_buckets" {
   value       = module.platform.managed_buckets
 }
 
+output "quarantine_expiry_days" {
+  description = "Days after which the bucket's lifecycle deletes files of quarantine; 0: never."
+  value       = module.platform.pipeline.quarantine_expiry_days
+}
+
 output "queue_url" {
   description = "The queue between ingest and transform."
   value       = module.platform.pipeline.queue_url
@@ -81,4 +86,9 @@ output "alarm_topic_arn" {
 output "dashboard_url" {
   description = "The dashboard's page in the console; empty without observability_enabled."
   value       = module.platform.pipeline.dashboard_url
+}
+
+output "ops_state_machine_arn" {
+  description = "The state machine that replays and checks, for starting executions; empty without ops_enabled."
+  value       = try(module.platform.ops.state_machine_arn, "")
 }

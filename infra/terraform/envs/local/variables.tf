@@ -74,3 +74,9 @@ variable "bronze_bucket_name" {
   type        = string
   default     = null
 }
+
+variable "ops_enabled" {
+  description = "Whether there are the operators' functions."
+  type        = bool
+  default     = null
+}

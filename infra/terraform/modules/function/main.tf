@@ -66,6 +66,14 @@ resource "aws_lambda_function" "this" {
     variables = var.environment
   }
 
+  dynamic "image_config" {
+    for_each = length(var.command) == 0 ? [] : [var.command]
+
+    content {
+      command = image_config.value
+    }
+  }
+
   tracing_config {
     mode = var.tracing_enabled ? "Active" : "PassThrough"
   }

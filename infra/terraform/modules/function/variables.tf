@@ -24,6 +24,13 @@ variable "image_uri" {
   }
 }
 
+variable "command" {
+  description = "The handler, in place of the image's own: one image may hold several functions."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "architecture" {
   description = "The image's processor architecture: x86_64 or arm64."
   type        = string

@@ -2,7 +2,7 @@
 # tests/integration/test_alarms.py evaluates each alarm by CloudWatch's rules, on healthy and on failing days.
 
 locals {
-  runbook = "Runbook: docs/observability.md."
+  runbook = "Runbook: docs/runbook.md."
 
   # A worker stops itself before its timeout, and keeps this for ending what it has begun (services/shared/deadline.py).
   transform_timeout = var.functions["transform"].timeout_seconds

@@ -101,6 +101,11 @@ module "ingest" {
       actions   = ["sqs:SendMessage"]
       resources = [local.queue.arn]
     }
+    # A copy's metadata says which object it asks to finish. No other object is looked at.
+    LookAtCopies = {
+      actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+      resources = ["${local.bronze_arn}/bronze/replay/*"]
+    }
     PlanInLedger = {
       actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
       resources = [local.ledger_arn]

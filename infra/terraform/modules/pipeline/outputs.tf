@@ -13,6 +13,11 @@ output "managed_buckets" {
   value       = concat(module.bronze[*].name, [module.silver.name])
 }
 
+output "quarantine_expiry_days" {
+  description = "Days after which the bucket's lifecycle deletes files of quarantine; 0: never."
+  value       = var.quarantine_expiry_days
+}
+
 output "queue_url" {
   description = "The queue between ingest and transform."
   value       = local.queue.url
@@ -63,6 +68,11 @@ output "arns" {
     dlq                   = local.dlq.arn
     ingest_failures_queue = local.ingest_failures.arn
   }
+}
+
+output "bronze_key_arn" {
+  description = "The customer managed key of the objects in Bronze; empty where there is none."
+  value       = local.bronze_key_arn
 }
 
 output "functions" {

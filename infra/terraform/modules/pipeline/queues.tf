@@ -39,7 +39,7 @@ locals {
   # Who may send to each queue. Lambda sends a failed event with ingest's role; moving dead letters back to the queue
   # (StartMessageMoveTask) sends as whoever starts it, so that is an operator's.
   senders = {
-    queue           = concat([local.role_arns["ingest"]], var.operator_principal_arns)
+    queue           = concat([local.role_arns["ingest"]], var.unit_sender_arns, var.operator_principal_arns)
     dlq             = concat([local.role_arns["transform"]], var.operator_principal_arns)
     ingest_failures = [local.role_arns["ingest"]]
   }

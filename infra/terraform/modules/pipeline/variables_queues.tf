@@ -60,6 +60,13 @@ variable "max_message_bytes" {
 }
 
 # ---- who may send
+variable "unit_sender_arns" {
+  description = "Roles of other parts of the platform that may send units."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "operator_principal_arns" {
   description = "IAM roles and users that may send units and dead letters besides the functions, such as for redriving dead letters. `*` is a wildcard in path and name, such as for the roles of IAM Identity Center. Everybody else is denied, administrators too."
   type        = list(string)

@@ -2,7 +2,19 @@
 # parts go.
 
 data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
 data "aws_region" "current" {}
+
+locals {
+  # By name: the function itself needs the queue whose policy this goes into.
+  unit_sender_arns = !var.ops.enabled ? [] : [format(
+    "arn:%s:iam::%s:role/%s%s-ops-reconcile",
+    data.aws_partition.current.partition,
+    data.aws_caller_identity.current.account_id,
+    var.iam_name_prefix == null ? "" : var.iam_name_prefix,
+    var.project,
+  )]
+}
 
 module "pipeline" {
   source = "../pipeline"
@@ -45,6 +57,7 @@ module "pipeline" {
   maximum_concurrency                = var.pipeline.maximum_concurrency
   max_receive_count                  = var.pipeline.max_receive_count
   max_message_bytes                  = var.pipeline.max_message_bytes
+  unit_sender_arns                   = local.unit_sender_arns
   operator_principal_arns            = var.pipeline.operator_principal_arns
   existing_queue_url                 = var.pipeline.existing_queue_url
   existing_queue_arn                 = var.pipeline.existing_queue_arn
@@ -52,6 +65,55 @@ module "pipeline" {
   existing_dlq_arn                   = var.pipeline.existing_dlq_arn
   existing_ingest_failures_queue_url = var.pipeline.existing_ingest_failures_queue_url
   existing_ingest_failures_queue_arn = var.pipeline.existing_ingest_failures_queue_arn
+}
+
+module "ops" {
+  source = "../workflow_ops"
+  count  = var.ops.enabled ? 1 : 0
+
+  project                  = var.project
+  workflow_id              = var.ops.workflow_id
+  tags                     = merge({ project = var.project }, var.tags)
+  restricted_tags          = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  iam_name_prefix          = var.iam_name_prefix
+  permissions_boundary_arn = var.permissions_boundary_arn
+
+  bronze_bucket      = module.pipeline.bronze_bucket
+  silver_bucket      = module.pipeline.silver_bucket
+  ledger_table       = module.pipeline.ledger_table
+  queue_url          = module.pipeline.queue_url
+  ingest_function    = module.pipeline.ingest_function
+  arns               = module.pipeline.arns
+  kms_key_arn        = var.kms_key_arn
+  bronze_kms_key_arn = module.pipeline.bronze_key_arn
+
+  # By name, so that a plan shows the whole policy.
+  ingest_function_arn = format(
+    "arn:%s:lambda:%s:%s:function:%s-ingest",
+    data.aws_partition.current.partition,
+    data.aws_region.current.name,
+    data.aws_caller_identity.current.account_id,
+    var.project,
+  )
+
+  image                 = try(var.pipeline.images["ops"], "")
+  architecture          = var.pipeline.architecture
+  reserved_concurrency  = var.ops.reserved_concurrency
+  environment           = var.pipeline.environment
+  tracing_enabled       = var.pipeline.tracing_enabled
+  application_log_level = var.pipeline.application_log_level
+  system_log_level      = var.pipeline.system_log_level
+  log_retention_days    = var.pipeline.log_retention_days
+
+  schedule_enabled              = var.ops.schedule_enabled
+  schedule_expression           = var.ops.schedule_expression
+  schedule_input                = var.ops.schedule_input
+  sweep_schedule_expression     = var.ops.sweep_schedule_expression
+  archive_schedule_expression   = var.ops.archive_schedule_expression
+  reconcile_schedule_expression = var.ops.reconcile_schedule_expression
+
+  alarms_enabled  = coalesce(var.pipeline.observability_enabled, false)
+  alarm_topic_arn = module.pipeline.alarm_topic_arn
 }
 
 # What jobs run, by revision; nothing in it is data.
@@ -62,4 +124,17 @@ module "artifacts" {
   name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
   kms_key_arn = var.kms_key_arn
   tags        = merge({ project = var.project }, var.tags)
+}
+
+# For the roles of people; attached to nobody here.
+module "operator_policies" {
+  source = "../operator_policies"
+  count  = var.operator_policies_enabled ? 1 : 0
+
+  project             = var.project
+  iam_name_prefix     = var.iam_name_prefix
+  arns                = module.pipeline.arns
+  ingest_function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.project}-ingest" # known before it exists
+  kms_key_arns        = distinct([for arn in [var.kms_key_arn, var.pipeline.bronze_kms_key_arn] : arn if try(length(arn), 0) > 0])
+  tags                = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
 }

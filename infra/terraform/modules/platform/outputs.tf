@@ -3,9 +3,19 @@ output "pipeline" {
   value       = module.pipeline
 }
 
+output "ops" {
+  description = "The outputs of modules/workflow_ops; null without it."
+  value       = one(module.ops)
+}
+
 output "artifacts_bucket" {
   description = "The bucket for what jobs run; empty without artifacts_bucket_enabled."
   value       = var.artifacts_bucket_enabled ? module.artifacts[0].name : ""
+}
+
+output "operator_policy_arns" {
+  description = "Policy (read, redrive, replay, retract) -> its ARN; empty without operator_policies_enabled."
+  value       = var.operator_policies_enabled ? module.operator_policies[0].arns : {}
 }
 
 output "managed_buckets" {

@@ -41,6 +41,13 @@ variable "artifacts_bucket_enabled" {
   nullable    = false
 }
 
+variable "operator_policies_enabled" {
+  description = "Whether there are managed policies for the roles of operators: read, redrive, replay, retract."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 # ---- one object for each part
 variable "pipeline" {
   description = "The variables of modules/pipeline besides the shared ones."
@@ -84,4 +91,21 @@ variable "pipeline" {
     existing_ingest_failures_queue_url = optional(string)
     existing_ingest_failures_queue_arn = optional(string)
   })
+}
+
+variable "ops" {
+  description = "The variables of modules/workflow_ops besides the shared ones and those of the pipeline; enabled: whether there is such a part."
+  type = object({
+    enabled                       = optional(bool, false)
+    workflow_id                   = optional(string)
+    reserved_concurrency          = optional(map(number))
+    schedule_enabled              = optional(bool)
+    schedule_expression           = optional(string)
+    schedule_input                = optional(any)
+    sweep_schedule_expression     = optional(string)
+    archive_schedule_expression   = optional(string)
+    reconcile_schedule_expression = optional(string)
+  })
+  default  = {}
+  nullable = false
 }

@@ -65,8 +65,21 @@ variable "unscoped_actions" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for action in var.unscoped_actions : contains(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], action)])
-    error_message = "unscoped_actions takes xray:PutTelemetryRecords and xray:PutTraceSegments. Does AWS accept an action for `*` only? Then add it to this list; else name its resources in statements."
+    condition = alltrue([for action in var.unscoped_actions : contains([
+      "logs:CreateLogDelivery",
+      "logs:DeleteLogDelivery",
+      "logs:DescribeLogGroups",
+      "logs:DescribeResourcePolicies",
+      "logs:GetLogDelivery",
+      "logs:ListLogDeliveries",
+      "logs:PutResourcePolicy",
+      "logs:UpdateLogDelivery",
+      "xray:GetSamplingRules",
+      "xray:GetSamplingTargets",
+      "xray:PutTelemetryRecords",
+      "xray:PutTraceSegments",
+    ], action)])
+    error_message = "unscoped_actions takes actions of X-Ray and of log deliveries. Does AWS accept an action for `*` only? Then add it to this list; else name its resources in statements."
   }
 }
 

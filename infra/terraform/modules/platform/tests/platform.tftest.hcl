@@ -51,3 +51,16 @@ run "has_a_bucket_for_artifacts_if_asked" {
     error_message = "It must be emptied before everything is destroyed."
   }
 }
+
+run "has_policies_for_operators_if_asked" {
+  command = plan
+
+  variables {
+    operator_policies_enabled = true
+  }
+
+  assert {
+    condition     = length(module.operator_policies[0].arns) == 4
+    error_message = "There must be four policies."
+  }
+}

@@ -1,0 +1,172 @@
+"""`ops-start`, `ops-status`, `ops-history`: the ops workflow of what Terraform has created."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.deploy.outputs import NoOutputs, outputs
+from infra.deploy.workflow import Ended, described, input_of, latest, machine_of, states_entered
+from services.ops.cli.console import JsonFlag, explain, finish, make_table, show, show_json
+from services.ops.errors import OperatorError
+from services.shared.aws import aws_client
+
+_Directory = Annotated[
+    Path, typer.Option("--terraform-dir", help="Terraform's directory, such as infra/terraform/envs/dev.")
+]
+_Execution = Annotated[str, typer.Option(metavar="ARN", help="The execution; without it, the latest.")]
+_Number = Annotated[int | None, typer.Option(help="As the workflow's input has it.")]
+_DEV = Path("infra/terraform/envs/dev")
+_MOST_LISTED = 20
+
+
+def start_workflow(
+    directory: _Directory = _DEV,
+    prefix: Annotated[str, typer.Option(help="Replay objects whose key begins so.")] = "bronze/shipments/",
+    record_type: Annotated[str, typer.Option(help="The dataset whose Parquet objects are counted.")] = "shipments",
+    window_hours: Annotated[
+        float | None, typer.Option(help="Objects that were modified in so many hours; 24 without --start.")
+    ] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Objects modified at or after this time.")] = "",
+    end: Annotated[str, typer.Option(metavar="TIME", help="Objects modified before this time.")] = "",
+    dest_prefix: Annotated[str, typer.Option(help="Where copies go: bronze/replay/ and a name.")] = "",
+    min_parquet_objects: _Number = None,
+    poll_interval_seconds: _Number = None,
+    max_attempts: _Number = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the input; start nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start the ops workflow: replay objects of a prefix, then wait until each is accounted for.
+
+    Example: ops-start --prefix bronze/shipments/ --window-hours 24
+    """
+    created = outputs(directory)
+    machine = machine_of(created)
+    hours = window_hours if window_hours is not None or start else 24
+    asked = {
+        "src_prefix": prefix,
+        "record_type": record_type,
+        "window_hours": int(hours) if hours is not None and hours == int(hours) else hours,
+        "start": start or None,
+        "end": end or None,
+        "min_parquet_objects": min_parquet_objects,
+        "poll_interval_seconds": poll_interval_seconds,
+        "max_attempts": max_attempts,
+        "dest_prefix_base": dest_prefix or None,
+    }
+    document = input_of(created, asked)
+    execution = ""
+    if not dry_run:
+        states = _states(created)
+        execution = _answer(states.start_execution, stateMachineArn=machine, input=json.dumps(document))["executionArn"]
+    if as_json:
+        show_json({"execution": execution or None, "input": document})
+        return
+    show(json.dumps(document, indent=2))
+    if execution:
+        show(f"started: {execution}")
+
+
+def show_status(directory: _Directory = _DEV, execution: _Execution = "", as_json: JsonFlag = False) -> None:
+    """Show what the latest execution does, or why it failed. Exits with 1 if it failed.
+
+    Example: ops-status --json
+    """
+    created = outputs(directory)
+    machine, states = machine_of(created), _states(created)
+    try:
+        found = described(states, execution or latest(states, machine))
+        entered = states_entered(states, found.arn)
+    except (BotoCoreError, ClientError) as error:
+        raise _failed(error) from error
+    if as_json:
+        show_json(_document(found) | {"state": entered[-1][1] if entered else None})
+    else:
+        show(f"{found.status}: {found.arn}")
+        show(f"started {found.started}" + (f", ended {found.ended}" if found.ended else ""))
+        if entered and found.is_running:
+            show(f"in {entered[-1][1]} since {entered[-1][0]}")
+        if found.error:
+            show(f"{found.error}: {found.cause}", style="red")
+        if found.succeeded and found.output:
+            show(json.dumps(_told(found.output), indent=2))
+    finish(all_right=found.is_running or found.succeeded)
+
+
+def show_history(
+    directory: _Directory = _DEV,
+    execution: _Execution = "",
+    executions: Annotated[int, typer.Option(help="How many executions are listed.")] = _MOST_LISTED,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the latest executions; of one execution (--execution), the states that it has entered.
+
+    Example: ops-history --executions 5
+    """
+    created = outputs(directory)
+    machine, states = machine_of(created), _states(created)
+    if not 1 <= executions <= 1000:
+        raise OperatorError(f"--executions is {executions}; it must be from 1 to 1000.")
+    try:
+        if execution:
+            steps = states_entered(states, execution)
+            if as_json:
+                show_json([{"entered": moment, "state": name} for moment, name in steps])
+                return
+            table = make_table("States", "entered", "state")
+            for moment, name in steps:
+                table.add_row(moment, name)
+            show(table)
+            return
+        listed = states.list_executions(stateMachineArn=machine, maxResults=executions)["executions"]
+        found = [described(states, one["executionArn"]) for one in listed]
+    except (BotoCoreError, ClientError) as error:
+        raise _failed(error) from error
+    if as_json:
+        show_json([_document(one) for one in found])
+        return
+    for one in found:
+        show(f"{one.started}  {one.status}  {one.arn.rsplit(':', 1)[1]}")
+        if one.error:
+            show(f"    {one.error}: {one.cause}", style="red")
+    show(f"{len(found):,} executions" + ("" if found else ": `make ops-start` starts one"))
+
+
+def _states(created: dict[str, Any]) -> Any:
+    region = created.get("region")
+    if not region:
+        raise NoOutputs("Terraform has created no pipeline: no output region. Run `make tf-apply` first.")
+    return aws_client("stepfunctions", str(region))
+
+
+def _answer(call: Any, **parameters: Any) -> Any:
+    try:
+        return call(**parameters)
+    except (BotoCoreError, ClientError) as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> OperatorError:
+    return OperatorError(f"Step Functions refuses, or does not answer: {explain(error)}")
+
+
+def _document(found: Ended) -> dict[str, Any]:
+    return {
+        "execution": found.arn,
+        "status": found.status,
+        "started": found.started,
+        "ended": found.ended or None,
+        "error": found.error or None,
+        "cause": found.cause or None,
+        "output": _told(found.output) if found.succeeded and found.output else None,
+    }
+
+
+def _told(output: str) -> Any:
+    """What a person wants to know of an execution's output."""
+    document = json.loads(output)
+    return {name: document[name] for name in ("replayed", "checked") if name in document}

@@ -1,0 +1,67 @@
+"""Listings of Bronze, page by page, from any key on. Lists only: s3:ListBucket, and s3:ListBucketVersions for versions.
+
+An object comes as smelt knows objects; its time is S3's `LastModified`, which is when its event was due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from services.shared.units import BronzeObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+
+class Listing(Protocol):
+    """What replay and reconcile ask of Bronze. Pages of up to 1,000 entries, by the bytes of the keys."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+        """The objects that are there now, behind a key."""
+
+    def versions(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+        """All contents: those that were overwritten or deleted, too, where the bucket keeps versions."""
+
+    def pinned(self, source: BronzeObject) -> BronzeObject | None:
+        """A listed object with its version, which a listing of objects does not tell; None where it is gone."""
+
+
+class S3Bronze:
+    """The Bronze bucket on S3."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+        start: dict[str, Any] = {"StartAfter": after} if after else {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start)
+        for page in pages:
+            yield [self._object(entry) for entry in page.get("Contents", [])]
+
+    def versions(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+        start: dict[str, Any] = {"KeyMarker": after} if after else {}
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix, **start)
+        for page in pages:
+            yield [self._object(entry) for entry in page.get("Versions", [])]
+
+    def pinned(self, source: BronzeObject) -> BronzeObject | None:
+        for page in self.versions(source.key):  # its own versions come first, the newest before the others
+            for version in page:
+                if version.key != source.key:
+                    return None
+                if version.etag == source.etag:
+                    return version
+        return None
+
+    def _object(self, entry: Any) -> BronzeObject:
+        version = entry.get("VersionId")
+        # `null` is what S3 calls the version of an object from before the bucket kept any; its event names none.
+        pinned = version if version != "null" or not entry.get("IsLatest") else None
+        return BronzeObject(
+            self.bucket, entry["Key"], entry["Size"], entry["ETag"].strip('"'), pinned, entry["LastModified"]
+        )

@@ -1,0 +1,135 @@
+"""`smelt retract`: prints what a retraction would do, asks, and prints what it did."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from services.ops.cli.asking import ByOption, DryRunFlag, ReasonOption, YesFlag, confirm, operator
+from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
+from services.ops.cli.options import SilverOption, TableOption
+from services.ops.cli.watching import watching
+from services.ops.errors import OperatorError
+from services.ops.history.reader import History
+from services.ops.rewrite.naming import object_named
+from services.ops.rewrite.retraction import Preview, Retracted, Retraction, preview
+from services.shared.aws import aws_client
+from services.shared.deadline import Deadline
+from services.shared.lake import S3Lake
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts, ObjectState
+
+
+def retract_objects(
+    objects: Annotated[
+        list[str], typer.Argument(metavar="OBJECT...", help="s3://bucket/key#etag, or s3://bucket/key.")
+    ],
+    table: TableOption = "",
+    silver_bucket: SilverOption = "",
+    region: RegionOption = None,
+    reason: ReasonOption = "",
+    by: ByOption = "",
+    dry_run: DryRunFlag = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take all rows of wrong files out of Silver and quarantine; rows of other files stay.
+
+    From then on, the same bytes uploaded again load nothing; `smelt replay --force` loads them after all. Stopped, it
+    goes on when it is run again.
+
+    Example: smelt retract s3://bronze/bronze/shipments/a.jsonl --reason "sent twice"
+    """
+    if not (table and silver_bucket):
+        raise OperatorError(
+            "No pipeline given: pass --table and --silver-bucket, or set LEDGER_TABLE and SILVER_BUCKET."
+        )
+    if not (dry_run or reason.strip()):
+        raise OperatorError("No reason given: pass --reason; the ledger keeps it for whoever asks later.")
+    try:
+        ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
+        found = [preview(ledger, object_named(name, ledger, s3)) for name in dict.fromkeys(objects)]
+        previews = list({seen.known.id: seen for seen in found}.values())
+        for seen in previews:
+            if not as_json:
+                show(_told(seen))
+        if dry_run:
+            if as_json:
+                show_json({"dry_run": True, "objects": [_preview_document(seen) for seen in previews]})
+            finish(all_right=True)
+        confirm(f"Take the rows of {len(previews)} object(s) out of Silver and quarantine?", yes)
+        results: list[Retracted] = []
+        with watching() as watch:
+            retraction = Retraction(
+                ledger, S3Lake(s3, silver_bucket), operator(by), reason, History.of(s3, silver_bucket), watch=watch
+            )
+            for seen in previews:
+                if not as_json and seen.lots and not seen.known.is_finished:
+                    say(f"{seen.known.id}: if a worker is loading it, this waits until that one has ended.")
+                results.append(retraction.run(seen.known.id, Deadline.endless()))
+                if not as_json:
+                    show(_done(results[-1]))
+    except (BotoCoreError, ClientError) as error:
+        raise OperatorError(
+            f"Retracting from the ledger {table} and the bucket {silver_bucket} stopped: {explain(error)} "
+            "What was done is kept; run the same command again, and it goes on from there."
+        ) from error
+    if as_json:
+        show_json({"dry_run": False, "objects": [_document(done) for done in results]})
+    finish(all_right=True)
+
+
+def _rows(counts: Counts) -> str:
+    return f"{counts.silver:,} rows in Silver, {counts.quarantined:,} in quarantine"
+
+
+def _told(seen: Preview) -> str:
+    known = seen.known
+    state = known.state.value
+    if known.state is ObjectState.RETRACTED and not known.is_leaving:
+        return f"{known.id}\n  retracted already; nothing is left of it"
+    committed = f"{seen.committed:,} of {known.plan.units:,} units in {seen.lots:,} lots"
+    return f"{known.id}\n  {state}; {committed}: {_rows(seen.rows)}"
+
+
+def _done(done: Retracted) -> str:
+    if done.was_retracted:
+        return f"{done.id}\n  was retracted before ({_rows(done.rows)}); nothing was changed"
+    text = f"{done.id}\n  retracted: {_rows(done.rows)} are gone; 0 are left"
+    if done.others_before.read or done.others_after.read:
+        text += (
+            f"\n  other files' rows in the same lots: {_rows(done.others_before)} before, "
+            f"{_rows(done.others_after)} now"
+        )
+    changes = done.changes
+    return f"{text}\n  {changes.lots:,} lots rewritten, {changes.written:,} files written, {changes.deleted:,} deleted"
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {"read": counts.read, "silver": counts.silver, "quarantined": counts.quarantined}
+
+
+def _preview_document(seen: Preview) -> dict[str, object]:
+    return {
+        "object": str(seen.known.id),
+        "state": seen.known.state,
+        "units": seen.known.plan.units,
+        "units_committed": seen.committed,
+        "lots": seen.lots,
+        "rows": _counts(seen.rows),
+    }
+
+
+def _document(done: Retracted) -> dict[str, object]:
+    return {
+        "object": str(done.id),
+        "was_retracted": done.was_retracted,
+        "rows": _counts(done.rows),
+        "others_before": _counts(done.others_before),
+        "others_after": _counts(done.others_after),
+        "lots_rewritten": done.changes.lots,
+        "files_written": done.changes.written,
+        "files_deleted": done.changes.deleted,
+    }

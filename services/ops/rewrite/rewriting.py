@@ -1,0 +1,351 @@
+"""Rewriting one lot: its new files are written beside the old ones, one transaction swaps them, the old ones go.
+
+    tidy what is left over  ->  begin (or take over)  ->  make new files,  ->  finish  ->  delete the old files
+    nothing is obsolete         the ledger knows why,     record their keys,   one          names that are never
+                                and the generation        write them, fenced   transaction  used again
+
+A file's name holds the lot, the generation and a hash of the file's bytes. So whoever writes a name writes the same
+bytes, however late; and what is obsolete is needed by nobody, however late it is deleted.
+Whoever stops in between leaves a lot that is REWRITING, with a lease that ends. `settle` brings it to an end: a
+retraction goes on forward; a retry, which needs contracts, is undone and may be started again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import IO
+
+import pyarrow.compute as pc
+
+from services.shared.aws import FAILURES
+from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
+from services.shared.errors import Terminal
+from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, ObjectId, UnitId
+from services.shared.lake import Lake, ObjectGone
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import (
+    RETRACT,
+    Counts,
+    Intent,
+    LeaseLost,
+    LostRace,
+    Lot,
+    LotFile,
+    LotState,
+)
+from services.shared.parquet.subset import read_rows, without
+
+LEASE_SECONDS = 60.0
+_FILES_TO_LOOK_AT = 3
+
+
+class ConservationError(Terminal):
+    """The files do not hold the rows that the ledger says: nothing is changed."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What rewriting has changed in the lake."""
+
+    lots: int = 0  # that were rewritten
+    written: int = 0  # files
+    deleted: int = 0  # files
+
+
+@dataclass(slots=True)
+class Rewriter:
+    """Rewrites lots of one ledger and lake. `clock` gives epoch seconds, as the ledger's does."""
+
+    ledger: Ledger
+    lake: Lake
+    deadline: Deadline
+    clock: Callable[[], float] = time.time
+    writers: int = 8  # files that are written at the same time
+    changes: Changes = field(default_factory=Changes)
+
+    def take(self, lot: Lot, intent: Intent) -> Rewriting | None:
+        """Make a lot that holds rows ours to rewrite for this intent.
+
+        Returns:
+            None where the lot has changed under our eyes: look again.
+
+        Raises:
+            LeaseHeld: somebody else is rewriting it.
+        """
+        if lot.state is LotState.REWRITING:
+            ours = self.ledger.rewrites.take_over(lot, self._lease())
+            if ours.intent and (ours.intent.kind, ours.intent.object) == (intent.kind, intent.object):
+                return Rewriting(self, ours)
+            self._settle(ours)
+            return None
+        if lot.leftovers:
+            self.check_bucket(lot)
+            self.tidy(lot)
+            return None
+        try:
+            return Rewriting(self, self.ledger.rewrites.begin(lot, intent, self._lease()))
+        except LostRace:
+            return None
+
+    def settle(self, lot: Lot) -> None:
+        """Bring a rewrite to an end that somebody left: forward where nothing but the lake is needed, else undone.
+
+        Raises:
+            LeaseHeld: whoever does it is alive.
+        """
+        self._settle(self.ledger.rewrites.take_over(lot, self._lease()))
+
+    def _settle(self, ours: Lot) -> None:
+        rewriting = Rewriting(self, ours)
+        if ours.intent and ours.intent.kind == RETRACT and ours.intent.object:
+            rewriting.retract(ours.intent.object)
+        else:
+            rewriting.undo()
+
+    def tidy(self, lot: Lot) -> None:
+        """Delete the files that a committed lot has left over. Only its own, and none that it has now.
+
+        Raises:
+            ConservationError: it names a file that is not its own.
+        """
+        leftover = sorted(lot.leftovers - {file.key for file in lot.files})
+        for key in leftover:
+            if _parsed(key).lot != lot.id:
+                raise ConservationError(f"lot {lot.id} wants {key} deleted, which is not its own. Report this as a bug")
+        self.lake.delete(leftover)
+        if lot.outputs:
+            self.ledger.lots.clear_outputs(lot)
+        else:
+            self.ledger.rewrites.clear_obsolete(lot)
+        self.changes.deleted += len(leftover)
+
+    def check_bucket(self, lot: Lot) -> None:
+        """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
+
+        Raises:
+            ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
+        """
+        files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
+        if files and not any(self.lake.holds(file.key, file.etag) for file in files):
+            raise ConservationError(
+                f"lot {lot.id}: none of its files is in this bucket; nothing is changed. Check --silver-bucket; if it "
+                "is the right one, run smelt audit"
+            )
+
+    def _lease(self) -> float:
+        """Seconds. A lease never outlives its worker by more than the slack."""
+        return min(LEASE_SECONDS, self.deadline.remaining() + LEASE_SLACK_SECONDS)
+
+
+class Rewriting:
+    """One lot that is REWRITING, and ours.
+
+    New files wait on this machine's disk until all are made, and are then written at once: readers of the plain tables
+    see rows twice from the first new file to the last old one.
+    """
+
+    def __init__(self, rewriter: Rewriter, lot: Lot) -> None:
+        self._rewriter = rewriter
+        self._made: dict[str, IO[bytes]] = {}
+        self.lot = lot
+
+    def retract(self, id_: ObjectId) -> Counts:
+        """Take the rows of one object out of the lot. Its units become free and refused.
+
+        Returns:
+            the rows that left.
+        """
+        leaving = [unit for unit in self.lot.units if unit.object == id_]
+        counts = dict(zip(self.lot.units, self.lot.unit_counts, strict=True))
+        gone = sum((counts[unit] for unit in leaving), Counts())
+
+        def change() -> None:
+            files: list[LotFile] = []
+            self._rewriter.check_bucket(self.lot)
+            if len(leaving) < len(self.lot.units):
+                files = self._files_without(str(id_), gone)
+            self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)
+
+        self.run(change)
+        return gone
+
+    def _files_without(self, source: str, gone: Counts) -> list[LotFile]:
+        """The lot's files without an object's rows, of which there must be as many as the ledger says."""
+        files: list[LotFile] = []
+        expired: list[LotFile] = []
+        removed: Counter[str] = Counter()
+        for file in self.lot.files:
+            root = _parsed(file.key).root
+            try:
+                kept, rows = self._without_object(file, source)
+            except ObjectGone:
+                if root != QUARANTINE_ROOT:
+                    raise
+                expired.append(file)  # quarantine may expire: its rows have left by themselves
+                continue
+            files += [kept] if kept else []
+            removed[root] += rows
+        for file in expired:
+            rows = min(file.rows, gone.quarantined - removed[QUARANTINE_ROOT])
+            removed[QUARANTINE_ROOT] += rows
+            files += [replace(file, rows=file.rows - rows)] if rows < file.rows else []
+        if (removed[SILVER_ROOT], removed[QUARANTINE_ROOT]) != (gone.silver, gone.quarantined):
+            raise ConservationError(
+                f"lot {self.lot.id}: the ledger says that {source} has {gone.silver:,} rows in Silver and "
+                f"{gone.quarantined:,} in quarantine, its files hold {removed[SILVER_ROOT]:,} and "
+                f"{removed[QUARANTINE_ROOT]:,}; nothing is changed. Run smelt audit"
+            )
+        return files
+
+    def _without_object(self, file: LotFile, source: str) -> tuple[LotFile | None, int]:
+        """The file without an object's rows (itself where there are none, None where there are no others); how many."""
+        data = self.read(file)
+        leaving = pc.equal(read_rows(data, ["_source"])["_source"], source)
+        rows = int(pc.sum(leaving).as_py() or 0)
+        if not rows:
+            return file, 0
+        return (self.replace(file, *without(data, leaving)) if rows < file.rows else None), rows
+
+    # -- steps -----------------------------------------------------------------------------------------------
+
+    def run(self, change: Callable[[], None]) -> None:
+        """Do what changes the lot and finishes it, then delete the old files. Where it fails, nothing has changed.
+
+        Raises:
+            Exception: whatever `change` raised.
+        """
+        try:
+            change()
+        except LeaseLost:
+            raise
+        except Terminal:  # it would fail again
+            self.undo()
+            raise
+        except (*FAILURES, KeyboardInterrupt):
+            with suppress(*FAILURES):  # the lease ends by itself
+                self._rewriter.ledger.rewrites.give_back(self.lot)
+            raise
+        finally:
+            for made in self._made.values():
+                made.close()
+            self._made.clear()
+        if self.lot.obsolete:
+            self._rewriter.tidy(self.lot)
+
+    def undo(self) -> None:
+        """Leave the lot as it was, and delete what was written."""
+        undone = self._rewriter.ledger.rewrites.undo(self.lot)
+        if undone.obsolete:
+            self._rewriter.tidy(undone)
+
+    def check(self) -> None:
+        """To be called from time to time by what takes long: keeps the lease alive.
+
+        Raises:
+            OutOfTime: only the deadline's reserve is left.
+            LeaseLost: the lot is not ours any more.
+        """
+        rewriter = self._rewriter
+        rewriter.deadline.check()
+        if self.lot.lease_until - rewriter.clock() * 1000 < LEASE_SECONDS * 500:
+            self.lot = rewriter.ledger.rewrites.renew(self.lot, rewriter._lease())
+
+    def read(self, file: LotFile) -> bytes:
+        self.check()
+        return self._rewriter.lake.read(file.key, file.etag)
+
+    def replace(self, file: LotFile, data: bytes, rows: int) -> LotFile:
+        """Make a file in place of one of the lot's."""
+        key = _parsed(file.key)
+        return self.make(key.root, key.record_type, key.dt, data, rows, key.part)
+
+    def make(self, root: str, record_type: str, dt: str, data: bytes, rows: int, part: int) -> LotFile:
+        """Make a file of the lot's new generation; `finish` writes it, and knows its etag."""
+        self.check()
+        variant = hashlib.blake2b(data, digest_size=4).hexdigest()
+        key = str(LakeKey(root, record_type, dt, self.lot.id, variant, part, self.lot.generation))
+        made = self._made[key] = tempfile.TemporaryFile(prefix="smelt-rewrite-")  # noqa: SIM115 (closed by `run`)
+        made.write(data)
+        return LotFile(key, rows, len(data), "")
+
+    def _write(self, files: Sequence[LotFile]) -> list[LotFile]:
+        """Write those that were made: their keys are recorded first, and the lease fences each."""
+        self.check()
+        self.lot = self._rewriter.ledger.rewrites.record_outputs(self.lot, self._made)
+        made = [file for file in files if file.key in self._made]
+        if self._rewriter.writers == 1:
+            etags = {file.key: self._put(file.key) for file in made}
+        else:
+            with ThreadPoolExecutor(self._rewriter.writers, thread_name_prefix="write") as pool:
+                keys = [file.key for file in made]
+                etags = dict(zip(keys, pool.map(self._put, keys), strict=True))
+        return [replace(file, etag=etags[file.key]) if file.key in etags else file for file in files]
+
+    def _put(self, key: str) -> str:
+        rewriter, made = self._rewriter, self._made[key]
+        made.seek(0)
+        data = made.read()
+        if rewriter.clock() * 1000 >= self.lot.lease_until:
+            raise LeaseLost(f"lot {self.lot.id}: the lease ended before {key} was written")
+        etag = rewriter.lake.put(key, data)
+        if rewriter.clock() * 1000 >= self.lot.lease_until:
+            self._delete_late(key)
+            raise LeaseLost(f"lot {self.lot.id}: the lease ended while {key} was written")
+        return etag
+
+    def _delete_late(self, key: str) -> None:
+        """A file was written after the lease had ended: delete it unless it counts, or whoever has the lot knows of it.
+
+        Its key was recorded. Where it is not any more, this generation has been finished or undone without the file,
+        so nobody will ever need the name.
+        """
+        lot = self._rewriter.ledger.lots.look_again(self.lot)
+        if lot is None or key not in lot.outputs | {file.key for file in lot.files}:
+            self._rewriter.lake.delete([key])
+
+    def finish(
+        self,
+        files: Sequence[LotFile],
+        unit_counts: Sequence[Counts],
+        freed: Sequence[UnitId] = (),
+        reasons: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        """Write the files that were made, and swap; `run` deletes those that are replaced.
+
+        Raises:
+            ConservationError: the files do not hold the rows of the counts.
+        """
+        total = sum(unit_counts, Counts())
+        rows: Counter[str] = Counter()
+        for file in files:
+            rows[_parsed(file.key).root] += file.rows
+        conserved = all(counts.conserved for counts in unit_counts)
+        if not conserved or (rows[SILVER_ROOT], rows[QUARANTINE_ROOT]) != (total.silver, total.quarantined):
+            raise ConservationError(
+                f"lot {self.lot.id}: its files would hold {rows[SILVER_ROOT]:,} Silver and {rows[QUARANTINE_ROOT]:,} "
+                f"quarantined rows, its units {total}; nothing is changed. Report this as a bug"
+            )
+        written = self._write(files)
+        self.lot = self._rewriter.ledger.rewrites.finish_rewriting(self.lot, written, unit_counts, freed, reasons)
+        self._rewriter.changes.lots += 1
+        self._rewriter.changes.written += len(self._made)
+
+
+def files_of(lot: Lot, root: str, record_type: str | None = None) -> list[LotFile]:
+    """A lot's files under one root, of one record type if it is given."""
+    found = ((file, _parsed(file.key)) for file in lot.files)
+    return [file for file, key in found if key.root == root and record_type in (None, key.record_type)]
+
+
+def _parsed(key: str) -> LakeKey:
+    try:
+        return LakeKey.parse(key)
+    except ValueError as error:
+        raise ConservationError(f"{error}; nothing is changed. Report this as a bug") from error

@@ -1,0 +1,196 @@
+"""Transitions that take an object out of the pipeline again, and let it in once more.
+
+    PLANNING, PLANNED, DONE --begin--> RETRACTED, leaving --finish--> RETRACTED --reopen--> PLANNING
+                                                            REJECTED ---reopen------------> PLANNING
+
+From `begin` on, deliveries of the object's units are acknowledged as duplicates. Each free unit is then refused, so
+that a worker that had looked before cannot claim it; units of committed lots are taken out of them (`rewrites`), which
+refuses them too. When the last one is refused, `finish` counts the rows that have left. Until then the object is in the
+index of open work, so that whoever stops in the middle is found.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from services.shared.errors import Terminal
+from services.shared.identities import ObjectId, UnitId
+from services.shared.ledger.items import (
+    Item,
+    counts_item,
+    object_from,
+    object_key,
+    open_shard,
+    state_of,
+    unit_from,
+    unit_key,
+)
+from services.shared.ledger.records import Counts, LedgerObject, LostRace, ObjectState
+from services.shared.ledger.table import UNBOUND, Condition, LedgerTable, in_state
+from services.shared.units import BronzeObject, Plan
+
+REASON = "retracted"
+ADVICE = (
+    "An operator took its rows away: uploading the same bytes again loads nothing. If the rows are wanted after all, "
+    "run `smelt replay --force` for this object."
+)
+MAX_NOTE = 1000  # characters of an operator's words that are kept
+UNITS_AT_ONCE = 100  # of a transaction, and of a read
+
+_RETRACTED = in_state(ObjectState.RETRACTED)
+_REFUSED = Condition("attribute_exists(refused_at)", {})
+_FRESH = (
+    "REMOVE refused_at, retracted, left_lot, attempts, suspect, stalls, dead, dead_at, last_error, lease_token,"
+    " lease_until"
+)
+
+
+class NothingToRetract(Terminal):
+    """The object is not in the ledger, or was refused: none of its rows is in Silver or quarantine."""
+
+
+class NotReopened(Terminal):
+    """The object is not one that can be let in again."""
+
+
+class Releases:
+    """The releasing transitions over one table."""
+
+    def __init__(self, table: LedgerTable) -> None:
+        self._table = table
+
+    def begin(self, id_: ObjectId, by: str, note: str) -> LedgerObject:
+        """Mark an object as RETRACTED. One that is already stays as it is, but a later upload of it is forgiven.
+
+        Raises:
+            NothingToRetract: there are no rows of it.
+        """
+        at = self._table.timestamp()
+        found = self._table.update_if(
+            object_key(id_),
+            "SET #state = :retracted, retracted_at = :at, retracted_by = :by, note = :note, reason = :reason,"
+            " advice = :advice, #open = :shard, since = :since"
+            " REMOVE lease_until, lease_token, rows_retracted, uploaded_again_at",
+            {
+                ":retracted": {"S": ObjectState.RETRACTED},
+                ":at": at,
+                ":by": {"S": by[:MAX_NOTE]},
+                ":note": {"S": note[:MAX_NOTE]},
+                ":reason": {"S": REASON},
+                ":advice": {"S": ADVICE},
+                ":shard": {"S": open_shard("object", id_)},
+                ":since": {"N": str(self._table.now_ms())},
+            },
+            in_state(ObjectState.PLANNING, ObjectState.PLANNED, ObjectState.DONE),
+            lambda there: state_of(there) == ObjectState.RETRACTED,
+        )
+        if found is not None:
+            why = f"was refused ({found['reason']['S']})" if found else "is not in the ledger"
+            raise NothingToRetract(f"{id_} {why}: none of its rows is in Silver or quarantine.")
+        known = object_from(self._table.get(object_key(id_)))
+        if known.retraction and known.retraction.uploaded_again:
+            self._table.update(object_key(id_), "REMOVE uploaded_again_at", {}, _RETRACTED)
+            return object_from(self._table.get(object_key(id_)))
+        return known
+
+    def refuse(self, units: Sequence[UnitId]) -> bool:
+        """Refuse up to 100 units that are in no lot, all or none.
+
+        Returns:
+            False where one of them is in a lot meanwhile: look again.
+        """
+        refuse = ("SET refused_at = if_not_exists(refused_at, :now)", {":now": self._table.timestamp()})
+        return not self._table.transact([{"update": (unit_key(unit), *refuse), "condition": UNBOUND} for unit in units])
+
+    def finish(self, leaving: LedgerObject) -> Counts:
+        """Every unit of a RETRACTED object is refused: count the rows that have left.
+
+        Raises:
+            LostRace: a unit is in a lot, or somebody let the object in again meanwhile.
+        """
+        rows = Counts()
+        for records in self._units(leaving.plan):
+            for item in records:
+                record = unit_from(item)
+                if record.lot is not None:
+                    raise LostRace(f"{record.id} is in lot {record.lot}: its object has not left yet")
+                rows += record.retracted
+        at = leaving.retraction.at if leaving.retraction else datetime.min
+        same = Condition("retracted_at = :seen_at", {":seen_at": {"S": at.isoformat(timespec="milliseconds")}})
+        expression = "SET rows_retracted = :rows, #open = :finished, since = :since"  # the history takes it from there
+        entered = {":finished": {"S": open_shard("done", leaving.id)}, ":since": {"N": str(self._table.now_ms())}}
+        values = {":rows": counts_item(rows)} | entered
+        if not self._table.update(object_key(leaving.id), expression, values, _RETRACTED & same):
+            raise LostRace(f"{leaving.id} is not being retracted any more: somebody let it in again")
+        return rows
+
+    def note_upload(self, known: LedgerObject, announced: BronzeObject) -> bool:
+        """The same bytes of a RETRACTED object were announced. Note it if they were uploaded after it was retracted.
+
+        Returns:
+            Whether that is so. Otherwise the event is an old one, delivered again.
+        """
+        if known.retraction is None or announced.created <= known.retraction.at:
+            return False
+        at = {"S": announced.created.isoformat()}
+        later = Condition("attribute_not_exists(uploaded_again_at) OR uploaded_again_at < :at", {})
+        self._table.update(object_key(known.id), "SET uploaded_again_at = :at", {":at": at}, _RETRACTED & later)
+        return True
+
+    def reopen(self, id_: ObjectId, unit_bytes: int | None = None) -> LedgerObject:
+        """Let an object in again that is RETRACTED, all its rows gone, or REJECTED. It is PLANNING, without a lease.
+
+        First its units are released, then the object: whoever stops in between starts again. An object that is being
+        loaded, or is loaded, stays as it is. `unit_bytes` cuts an object that was refused before it had a plan.
+
+        Raises:
+            NotReopened: it is not in the ledger, or its rows have not left yet.
+            UnacceptableKey: its key is not one that smelt reads.
+        """
+        item = self._table.get(object_key(id_))
+        if not item:
+            raise NotReopened(f"{id_} is not in the ledger.")
+        known = object_from(item)
+        if known.state not in (ObjectState.RETRACTED, ObjectState.REJECTED):
+            return known
+        if known.is_leaving:
+            raise NotReopened(f"{id_}: not all of its rows have left. Run `smelt retract` for it until it is done.")
+        plan = known.plan
+        if known.state is ObjectState.REJECTED and "sent" not in item and unit_bytes:
+            plan = Plan.of(known.source, unit_bytes)
+        for records in self._units(plan):
+            for record in records:
+                if "refused_at" in record:
+                    self._table.update({"pk": record["pk"]}, _FRESH, {}, _REFUSED & UNBOUND)
+        self._let_in(known, plan)
+        return object_from(self._table.get(object_key(id_)))
+
+    def _let_in(self, known: LedgerObject, plan: Plan) -> None:
+        token = secrets.token_hex(8)
+        self._table.update_if(
+            object_key(known.id),
+            "SET #state = :planning, sent = :none, step = :step, units = :units, lease_until = :none,"
+            " lease_token = :token, reopened_at = :now, #open = :shard, since = :since"
+            " REMOVE reason, advice, rejected_at, uploaded_again_at, planned_at, done_at",
+            {
+                ":planning": {"S": ObjectState.PLANNING},
+                ":none": {"N": "0"},
+                ":step": {"N": str(plan.step)},
+                ":units": {"N": str(plan.units)},
+                ":token": {"S": token},
+                ":now": self._table.timestamp(),
+                ":shard": {"S": open_shard("object", known.id)},
+                ":since": {"N": str(self._table.now_ms())},
+            },
+            in_state(known.state),
+            lambda there: state_of(there) not in ("", known.state),
+        )
+
+    def _units(self, plan: Plan) -> Iterator[list[Item]]:
+        """The items of a plan's units, batch by batch; units of which the ledger knows nothing have none."""
+        every = iter(plan)
+        while batch := list(islice(every, UNITS_AT_ONCE)):
+            yield self._table.get_many([unit_key(unit.id) for unit in batch])

@@ -1,0 +1,111 @@
+"""Retract and retry of what has left the ledger for the history; the history and the audit know what they did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from local.stack import Clients
+from services.ops.audit.accounts import Outcome
+from services.ops.history.reader import History
+from services.ops.rewrite.quarantine import Selection
+from services.ops.rewrite.retraction import Retraction
+from services.ops.rewrite.retry import Retry
+from services.shared.contract.model import Contract
+from services.shared.units import BronzeObject
+from tests.faults.rig import Rig
+from tests.faults.test_audit_over_time import audited
+from tests.faults.test_retry import a_bad_file_and_a_good_one
+from tests.support.history import DAY, MemoryHistory, let_expire, load_everything, run_archive
+from tests.support.rewriting import ENDLESS, MemoryShelf
+
+
+@pytest.fixture
+def history() -> MemoryHistory:
+    return MemoryHistory()
+
+
+@pytest.fixture
+def files(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> tuple[Rig, BronzeObject]:
+    """A bad file and a good one in one lot."""
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
+    bad, _ = a_bad_file_and_a_good_one(rig)
+    load_everything(rig)
+    rig.clock.advance(DAY)
+    return rig, bad
+
+
+def leave_the_ledger(rig: Rig, history: MemoryHistory) -> None:
+    run_archive(rig, history)
+    rig.clock.advance(DAY)
+    run_archive(rig, history)
+    assert let_expire(rig)
+
+
+def retract(rig: Rig, source: BronzeObject, history: MemoryHistory) -> None:
+    work = Retraction(rig.ledger, rig.lake, "Ann", "wrong", History(history), rig.clock, rig.clock.advance, writers=1)
+    assert work.run(source.id, ENDLESS).place is None
+
+
+@pytest.mark.parametrize("expired", [True, False], ids=["expired", "still there"])
+def test_an_archived_object_is_retracted_and_the_history_says_so(
+    files: tuple[Rig, BronzeObject], history: MemoryHistory, expired: bool
+) -> None:
+    rig, bad = files
+    if expired:
+        leave_the_ledger(rig, history)
+    else:
+        run_archive(rig, history)
+    retract(rig, bad, history)
+    rig.forget(bad)
+    rig.check_exactly_once()
+    found = audited(rig, history)
+    assert (found.findings.kept, +found.objects) == ([], {Outcome.DONE: 1, Outcome.RETRACTED: 1})
+    rig.clock.advance(DAY)
+    leave_the_ledger(rig, history)
+    found = audited(rig, history)
+    assert (found.findings.kept, +found.objects) == ([], {Outcome.DONE: 1, Outcome.RETRACTED: 1})
+    outcomes = [out for out in History(history).objects() if out.id == bad.id]
+    assert [(out.by, out.note) for out in outcomes[1:]] == [("Ann", "wrong")]
+
+
+def test_a_lot_of_which_nothing_is_left_stays_away(files: tuple[Rig, BronzeObject], history: MemoryHistory) -> None:
+    rig, bad = files
+    leave_the_ledger(rig, history)
+    (good,) = {unit.object.id: unit.object for unit in rig.units if unit.object.id != bad.id}.values()
+    for source in (bad, good):
+        retract(rig, source, history)
+        rig.forget(source)
+    assert not rig.lake.files
+    assert audited(rig, history).findings.kept == []
+    rig.clock.advance(DAY)
+    leave_the_ledger(rig, history)
+    found = audited(rig, history)
+    assert (found.findings.kept, +found.objects) == ([], {Outcome.RETRACTED: 2})
+
+
+def test_archived_rows_are_retried(files: tuple[Rig, BronzeObject], history: MemoryHistory) -> None:
+    rig, _ = files
+    leave_the_ledger(rig, history)
+    fixed = replace(rig.contracts["shipments"], max_ahead=timedelta(days=30), version="1.1.0")
+    work = Retry(
+        rig.ledger,
+        rig.lake,
+        MemoryShelf(rig.lake),
+        {**rig.contracts, "shipments": fixed},
+        "Ann",
+        "wider",
+        History(history),
+        rig.clock,
+        writers=1,
+    )
+    assert work.run(Selection(), ENDLESS, dry_run=True).passed.total() == 4
+    assert work.run(Selection(), ENDLESS).passed.total() == 4
+    rig.check_exactly_once()
+    assert audited(rig, history).findings.kept == []
+    rig.clock.advance(DAY)
+    leave_the_ledger(rig, history)
+    found = audited(rig, history)
+    assert (found.findings.kept, found.counts.silver) == ([], 7)

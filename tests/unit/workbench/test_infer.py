@@ -1,0 +1,318 @@
+"""`smelt infer`: what it writes is a valid contract that accepts every row of its sample."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.shared.contract.loader import load_contract
+from services.shared.contract.model import Field
+from services.shared.contract.quality import AllowedValues
+from tests.unit.workbench.conftest import Smelt, order, write_lines
+from workbench.infer.document import quoted
+from workbench.infer.draft import column_name
+from workbench.infer.infer import Inferred, infer
+from workbench.trial.inputs import Input
+from workbench.trial.trial import run_trial
+
+
+def inferred(tmp_path: Path, made: list[Any], **options: Any) -> Inferred:
+    return infer([write_lines(tmp_path / "rows.jsonl", made)], "orders", **options)
+
+
+def field_of(found: Inferred, name: str) -> Field:
+    return next(field for field in found.contract.fields if field.name == name)
+
+
+def types_of(found: Inferred) -> dict[str, str]:
+    return {field.name: field.type.value for field in found.contract.fields}
+
+
+# The round trip
+
+
+_KEYS = st.sampled_from(
+    ["a", "b2", "Name", "orderTotal", "dt", "é", "x y", "", "on", "null", "user_id", "created_at", "$x"]
+)
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(0, 3),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    st.sampled_from(["", "1", "true", "2026-01-31", "2026-02-30", "2026-01-31T08:00:00+02:00", "2026-01-31 08:00:60"]),
+    st.dates(date(1990, 1, 1), date(2030, 1, 1)).map(date.isoformat),
+    st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)).map(lambda moment: f"{moment.isoformat()}Z"),
+)
+_VALUES = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=6
+)
+_ROWS = st.lists(
+    st.tuples(
+        st.dictionaries(_KEYS, _VALUES, max_size=6),
+        st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)),
+        st.booleans(),
+    ).map(
+        lambda made: made[0] | {"at": f"{made[1].isoformat()}Z"} | ({"record_type": "orders"} if made[2] else {}),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_ROWS, st.booleans())
+def test_what_is_inferred_is_valid_and_accepts_every_row(rows: list[Any], allowed: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        file = write_lines(home / "rows.jsonl", rows)
+        found = infer([file], "orders", allowed_values=allowed)
+        contract = write_lines(home / "contracts/orders.yaml", found.text.splitlines())
+        account = run_trial([Input(file, "orders")], {"orders": load_contract(contract)}, home / "out", jobs=1)
+    assert (account.silver, account.quarantined, account.refused_files) == (len(rows), 0, [])
+
+
+def test_infer_then_check_then_try_as_commands(smelt: Smelt, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "parcels.jsonl", map(order, range(30)))
+    code, out, told = smelt("infer", file, "--name", "parcels", "--out", "contracts/parcels.yaml")
+    assert (code, out) == (0, "")
+    assert f"smelt try {file} --contract contracts/parcels.yaml" in told.replace("\n", " ")
+    assert smelt("contracts", "check", "contracts")[0] == 0
+    assert smelt("try", file, "--dataset", "parcels")[0] == 0
+
+
+# Types
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        ([1, 2], "integer"),
+        ([1, 2.5], "number"),
+        ([2**63, 1], "decimal"),
+        ([True, False], "boolean"),
+        (["a", "1"], "string"),
+        (["2026-01-31", "2026-02-01"], "date"),
+        (["2026-01-31T08:00:00Z", "2026-01-31 08:00:00.123456789+02:00"], "timestamp"),
+        (["2026-01-31T08:00:00Z", "2026-01-31"], "string"),
+        (["2026-02-30"], "string"),
+        ([[1], []], "array"),
+        ([{"a": 1}, {}], "object"),
+        ([1, "1"], None),
+        ([1.5, 2**60], None),
+        ([10**40], None),
+        ([None], None),
+    ],
+)
+def test_a_type_takes_all_values_or_the_key_is_no_column(tmp_path: Path, values: list[Any], type_: str | None) -> None:
+    found = inferred(tmp_path, [order(at, value=value) for at, value in enumerate(values)])
+    assert types_of(found).get("value") == type_
+    assert ("value" in found.findings.drafts.left_out) is (type_ is None)
+
+
+def test_a_field_that_every_row_has_is_required(tmp_path: Path) -> None:
+    rows = [order(0, often=1, null=1), order(1, null=None)]
+    fields = {field.name: field.required for field in inferred(tmp_path, rows).contract.fields}
+    assert fields == {"at": True, "order_id": True, "total": True, "often": False, "null": False}
+
+
+def test_what_is_nested_is_described(tmp_path: Path) -> None:
+    rows = [
+        order(at, user={"Name": "x", "age": at or None}, lines=[{"sku": "a", "n": 1}, {"sku": "b"}]) for at in (0, 1)
+    ]
+    found = inferred(tmp_path, rows)
+    name, age = field_of(found, "user").children
+    assert (name.name, name.type, name.required) == ("Name", "string", True)
+    assert (age.type, age.required) == ("integer", False)
+    (element,) = field_of(found, "lines").children
+    assert [(child.name, child.type, child.required) for child in element.children] == [
+        ("sku", "string", True),
+        ("n", "integer", False),
+    ]
+
+
+def test_an_object_whose_keys_are_data_is_not_described(tmp_path: Path) -> None:
+    rows = [order(at, by_day={f"d{at}_{number}": number for number in range(20)}) for at in range(20)]
+    assert field_of(inferred(tmp_path, rows), "by_day").children == ()
+
+
+# Comments
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")]
+)
+def test_integers_that_may_be_times_are_noted(tmp_path: Path, factor: int, unit: str) -> None:
+    seconds = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp())
+    text = inferred(tmp_path, [order(at, ts=(seconds + at) * factor) for at in range(3)]).text
+    assert f"these integers may be {unit} since 1970: 2026-01-31T00:00:00Z to 2026-01-31T00:00:02Z" in text
+
+
+def test_strings_that_are_few_are_listed_only_on_request(tmp_path: Path) -> None:
+    rows = [order(number, carrier=("DHL", "on", "é: #")[number % 3]) for number in range(60)]
+    assert "validValues" not in inferred(tmp_path, rows).text
+    (rule,) = inferred(tmp_path, rows, allowed_values=True).contract.quality
+    assert isinstance(rule, AllowedValues)
+    assert (rule.field, sorted(map(str, rule.values))) == ("carrier", ["DHL", "on", "é: #"])
+
+
+# When, and which
+
+
+def test_the_event_time_is_the_most_likely_one_and_the_others_are_named(tmp_path: Path) -> None:
+    rows = [
+        {
+            "birth_date": "1990-01-01",
+            "updated_at": "2026-01-03T00:00:00Z",
+            "created_at": "2026-01-02T00:00:00Z",
+            "id": at,
+        }
+        for at in range(3)
+    ]
+    found = inferred(tmp_path, rows)
+    assert found.contract.event_time == "created_at"
+    assert [one.name for one in found.findings.event_time.others] == ["updated_at", "birth_date"]
+
+
+def test_the_window_takes_times_long_ago_and_ahead(tmp_path: Path) -> None:
+    found = inferred(tmp_path, [{"at": "1931-05-05", "id": 1}, {"at": f"{datetime.now(UTC).year + 2}-01-01", "id": 2}])
+    assert found.contract.earliest == datetime(1931, 1, 1, tzinfo=UTC)
+    assert found.contract.max_ahead.days > 365
+
+
+def test_without_an_event_time_it_says_what_could_become_one(smelt: Smelt, tmp_path: Path) -> None:
+    rows = [{"id": 1, "ts": 1767225600000}, {"id": 2, "ts": 1767225600001, "seen_at": "2026-01-01T00:00:00Z"}]
+    code, _, told = smelt("infer", write_lines(tmp_path / "a.jsonl", rows), "--name", "orders")
+    told = " ".join(told.split())
+    assert (code, "ts (milliseconds)" in told, "seen_at in 1 of 2 rows" in told) == (2, True, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "key", "is_unique"),
+    [
+        ([{"n": 1, "order_id": "a"}, {"n": 2, "order_id": "b"}], ("order_id",), True),
+        (
+            [{"order_id": "a", "line": 1}, {"order_id": "a", "line": 2}, {"order_id": "b", "line": 1}],
+            ("order_id", "line"),
+            True,
+        ),
+        ([{"x": "a"}, {"x": "a"}], ("at", "x"), False),
+    ],
+)
+def test_the_key_is_what_is_unique_in_the_sample(
+    tmp_path: Path, rows: list[Any], key: tuple[str, ...], is_unique: bool
+) -> None:
+    found = inferred(tmp_path, [{"at": "2026-01-01T00:00:00Z"} | row for row in rows])
+    assert (found.contract.keys, found.findings.key.is_unique) == (key, is_unique)
+
+
+# Samples
+
+
+def test_rows_of_other_datasets_and_rows_that_are_not_json_are_counted_and_passed_over(tmp_path: Path) -> None:
+    rows = [order(0), order(1, record_type="returns", reason="x"), "{broken", "[1]", '{"a": 1, "a": 2}']
+    found = inferred(tmp_path, rows)
+    assert (found.sample.others, found.sample.unusable, found.findings.rows) == ({"returns": 1}, 3, 1)
+    assert "reason" not in types_of(found)
+
+
+def test_the_sample_of_a_large_file_comes_from_all_over_it(tmp_path: Path) -> None:
+    rows = [order(number, note="x" * 2000, **({"late": 1} if number > 8000 else {})) for number in range(10_000)]
+    found = inferred(tmp_path, rows, rows=500)
+    assert 400 <= found.findings.rows <= 600
+    assert "late" in types_of(found)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl.gz"])
+def test_arrays_and_compressed_files_are_sampled_too(tmp_path: Path, suffix: str) -> None:
+    rows = [order(number, **({"late": 1} if number > 800 else {})) for number in range(1000)]
+    data = (
+        json.dumps(rows).encode()
+        if suffix == ".json"
+        else gzip.compress(b"\n".join(json.dumps(r).encode() for r in rows))
+    )
+    (tmp_path / f"a{suffix}").write_bytes(data)
+    found = infer([tmp_path / f"a{suffix}"], "orders", rows=100)
+    assert (found.findings.rows, "late" in types_of(found)) == (100, True)
+
+
+def test_a_few_rows_of_other_types_are_set_aside_on_request(tmp_path: Path) -> None:
+    rows = [*map(order, range(198)), order(198, at="soon"), order(199, total="heavy")]
+    with pytest.raises(Exception, match="--tolerate 1"):
+        inferred(tmp_path, rows)
+    found = inferred(tmp_path, rows, tolerate=1)
+    assert (found.findings.misfits, types_of(found)) == (
+        2,
+        {"at": "timestamp", "order_id": "string", "total": "number"},
+    )
+
+
+def test_a_contract_that_exists_is_not_replaced(smelt: Smelt, tmp_path: Path) -> None:
+    before = (tmp_path / "contracts/orders.yaml").read_text()
+    file = write_lines(tmp_path / "a.jsonl", [order(0)])
+    code, _, told = smelt("infer", file, "--name", "orders", "--out", "contracts/orders.yaml")
+    assert (code, "is not replaced" in told) == (2, True)
+    assert (tmp_path / "contracts/orders.yaml").read_text() == before
+
+
+def test_the_result_as_json_names_what_was_found(smelt: Smelt, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [order(0), order(1, mixed=1), order(2, mixed="1")])
+    code, out, _ = smelt("infer", file, "--name", "orders", "--json")
+    told = json.loads(out)
+    assert (code, told["event_time"], told["key"], list(told["left_out"])) == (0, "at", ["order_id"], ["mixed"])
+    assert yaml.safe_load(told["contract"])["schema"][0]["name"] == "orders"
+
+
+@pytest.mark.parametrize("name", ["Orders", "2", "or-ders", "dt", "replay", ""])
+def test_a_name_that_no_dataset_can_have_is_refused(smelt: Smelt, tmp_path: Path, name: str) -> None:
+    code, _, told = smelt("infer", write_lines(tmp_path / "a.jsonl", [order(0)]), "--name", name)
+    assert (code, "cannot be a dataset's name" in " ".join(told.split())) == (2, True)
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("a_1", "a_1"),
+        ("orderTotal", "order_total"),
+        ("HTTPStatus", "http_status"),
+        ("Order ID", "order_id"),
+        ("dt", "dt_"),
+        ("2nd", "nd"),
+        ("é", ""),
+    ],
+)
+def test_a_key_becomes_a_column_s_name(key: str, name: str) -> None:
+    assert column_name(key) == name
+
+
+@given(st.text())
+def test_any_text_is_quoted_so_that_yaml_reads_it_back(text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    assert yaml.safe_load(f"- {quoted(text)}") == [text]
+
+
+def test_rows_whose_keys_are_data_give_a_contract_that_a_person_can_read(tmp_path: Path) -> None:
+    rows = [order(number, **{f"k{number}_{at}": 1 if at else None for at in range(20)}) for number in range(200)]
+    found = inferred(tmp_path, rows)
+    assert len(found.contract.fields) <= 1000
+    assert len(found.text.splitlines()) < 10_000
+
+
+def test_deep_and_hostile_rows_are_no_trouble(tmp_path: Path) -> None:
+    deep = "[" * 95 + "]" * 95
+    rows = [json.dumps(order(0))[:-1] + f', "deep": {deep}}}', "[" * 5000, '{"a":' * 200, "\x00", order(1)]
+    found = inferred(tmp_path, rows)
+    assert (found.findings.rows, found.sample.unusable) == (2, 3)

@@ -1,0 +1,123 @@
+"""`smelt query`: Athena's SQL over what a trial has written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workbench.conftest import Smelt, order, write_lines
+
+
+@pytest.fixture
+def lake(smelt: Smelt, tmp_path: Path) -> Path:
+    """Three orders in Silver, one in quarantine."""
+    rows = [*map(order, range(3)), order(3, total="heavy")]
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", rows), "--out", ".smelt/try")
+    return tmp_path / ".smelt/try"
+
+
+def asked(smelt: Smelt, *arguments: object) -> list[dict[str, object]]:
+    code, out, err = smelt("query", *arguments, "--format", "json")
+    assert code == 0, err
+    found: list[dict[str, object]] = json.loads(out)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("SELECT COUNT(*) AS n FROM silver", [{"n": 3}]),
+        ("SELECT 'a' AS x, COUNT(*), MAX(total) + 1 FROM silver", [{"x": "a", "_col1": 3, "_col2": 1.5}]),
+        ("SELECT record_type, dt FROM silver ORDER BY dt LIMIT 1", [{"record_type": "orders", "dt": "2026-01-01"}]),
+        ("SELECT order_id FROM orders WHERE dt = '2026-01-02'", [{"order_id": "o1"}]),
+        ("SELECT reason, field FROM quarantine", [{"reason": "wrong_type", "field": "total"}]),
+        ("SELECT DATE_DIFF('day', DATE '2026-01-01', MAX(CAST(at AS DATE))) AS days FROM orders", [{"days": 2}]),
+        ("SELECT APPROX_DISTINCT(order_id) AS n FROM orders WHERE regexp_like(order_id, '^o')", [{"n": 3}]),
+        ("SELECT order_id FROM orders WHERE order_id = 'none'", []),
+        ("SELECT at FROM orders WHERE order_id = 'o0'", [{"at": "2026-01-01 08:00:00+00:00"}]),
+        (
+            "SELECT SUM(total) AS n, MAX(_offset) >= 0 AS yes, NULL AS none FROM orders",
+            [{"n": 0.75, "yes": True, "none": None}],
+        ),
+    ],
+)
+def test_the_tables_are_silver_quarantine_and_each_dataset(
+    lake: Path, smelt: Smelt, sql: str, answer: list[dict[str, object]]
+) -> None:
+    assert asked(smelt, sql, "--silver", lake) == answer
+
+
+def test_without_a_folder_the_last_trial_is_asked_and_named(lake: Path, smelt: Smelt) -> None:
+    code, out, err = smelt("query", "SELECT order_id FROM silver ORDER BY order_id")
+    assert (code, err.strip()) == (0, "Silver: .smelt/try")
+    assert [line.strip() for line in out.splitlines() if line.strip().startswith("o")] == ["order_id", "o0", "o1", "o2"]
+
+
+def test_rows_as_csv_keep_commas_and_quotes(lake: Path, smelt: Smelt) -> None:
+    code, out, _ = smelt("query", "SELECT 'a,\"b\"' AS text, 1 AS n", "--silver", lake, "--format", "csv")
+    assert (code, list(csv.reader(io.StringIO(out)))) == (0, [["text", "n"], ['a,"b"', "1"]])
+
+
+def test_a_table_says_that_there_are_more_rows(lake: Path, smelt: Smelt) -> None:
+    code, out, err = smelt("query", "SELECT order_id FROM silver ORDER BY 1", "--silver", lake, "--limit", 2)
+    assert (code, "o1" in out, "o2" in out, "--limit" in err) == (0, True, False, True)
+
+
+def test_a_file_may_hold_several_queries(lake: Path, smelt: Smelt, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "q.sql", ["-- how many", "SELECT COUNT(*) AS n FROM silver;", "SELECT 7 AS seven;"])
+    code, out, _ = smelt("query", "--file", file, "--silver", lake)
+    assert (code, "3" in out, "seven" in out) == (0, True, True)
+
+
+def test_nothing_in_quarantine_is_an_empty_table(smelt: Smelt, tmp_path: Path) -> None:
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", [order(0)]))
+    assert asked(smelt, "SELECT reason, raw, dt FROM quarantine") == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELEC 1", "SELEC"),
+        ("SELECT * FROM shipments", "Tables: orders, quarantine, silver"),
+        ("SELECT nothing FROM silver", "nothing"),
+        ("SELECT (1", "Line 1"),
+        ("", "Pass one query"),
+    ],
+)
+def test_a_query_that_cannot_be_run_ends_with_2_and_says_why(lake: Path, smelt: Smelt, sql: str, told: str) -> None:
+    code, out, err = smelt("query", sql, "--silver", lake)
+    assert (code, out) == (2, "")
+    assert told in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--silver", "nowhere"], "no such folder"),
+        (["--silver", "contracts"], "holds no files such as silver/"),
+        (["--file", "nowhere.sql"], "Pass one query in quotes, or --file"),
+        ([], "Run `smelt try FILE...` or `make demo`"),
+    ],
+)
+def test_where_there_is_nothing_to_ask_it_says_what_to_do(smelt: Smelt, arguments: list[str], told: str) -> None:
+    code, _, err = smelt("query", "SELECT 1", *arguments)
+    assert (code, told in " ".join(err.split())) == (2, True), err
+
+
+def test_the_newest_of_trials_and_demos_is_asked(smelt: Smelt, tmp_path: Path) -> None:
+    """The demo keeps its emulator's buckets as folders."""
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", map(order, range(3))), "--out", ".smelt/try")
+    smelt("try", write_lines(tmp_path / "orders/b.jsonl", map(order, range(5))), "--out", "made")
+    bucket = tmp_path / ".smelt/demo/current/s3/000000000000/smelt-silver"
+    (tmp_path / ".smelt/demo/current/s3/000000000000/smelt-bronze/bronze").mkdir(parents=True)
+    (tmp_path / "made").rename(bucket)
+    os.utime(bucket, (1, 1))
+    assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 3}]
+    os.utime(tmp_path / ".smelt/try", (0, 0))
+    assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 5}]

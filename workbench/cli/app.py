@@ -1,0 +1,16 @@
+"""The `smelt` program: what operators do, and what one does with one's own files on one's own machine.
+
+Commands import what they need when they run: `smelt audit` does not wait for DuckDB.
+"""
+
+from __future__ import annotations
+
+from services.ops.cli.app import app as operators
+from services.ops.cli.console import make_app
+from workbench.cli import infer, query, trial
+
+app = make_app("Bronze JSON to Silver Parquet: on your own files, for authors of contracts, and for operators.")
+app.command("try")(trial.try_files)
+app.command("infer")(infer.infer_contract)
+app.command("query")(query.query_silver)
+app.add_typer(operators)

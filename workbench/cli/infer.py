@@ -1,0 +1,107 @@
+"""`smelt infer`: prints a first contract, or writes it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.ops.cli.console import JsonFlag, say, show_json
+from services.ops.errors import OperatorError
+from workbench.cli.options import FilesArgument
+
+if TYPE_CHECKING:
+    from workbench.infer.infer import Inferred
+
+_ROWS = 10_000
+_LISTED = 20  # keys without a column; the contract lists more
+
+
+def infer_contract(
+    files: FilesArgument,
+    name: Annotated[str, typer.Option(metavar="NAME", help="The dataset that the contract describes.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it here, not on the screen: NAME.yaml in the folder of contracts."),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows are looked at.")] = _ROWS,
+    allowed_values: Annotated[
+        bool, typer.Option("--allowed-values", help="List the values of strings that have few, as a quality rule.")
+    ] = False,
+    tolerate: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="N", help="Set aside up to N percent of the rows: those with a key of another type."
+        ),
+    ] = 0.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a first contract from a sample of rows, taken from all over the files.
+
+    It is valid at once and accepts every usable row of the sample. Its comments say what was seen: read them, correct
+    what the sample could not know, and describe the fields.
+    """
+    from workbench.infer.infer import infer
+    from workbench.trial.inputs import find_files
+
+    if out is not None and out.exists():
+        raise OperatorError(f"{out}: exists already, and is not replaced. Delete it, or pass another --out.")
+    found = infer(find_files(files), name, rows, allowed_values, tolerate)
+    if out is not None:
+        _write(out, found.text)
+    if as_json:
+        show_json(_as_document(found, out))
+    elif out is None:
+        sys.stdout.write(found.text)
+    _tell(found, files, out)
+
+
+def _write(out: Path, text: str) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.tmp")
+    try:
+        unfinished.write_text(text, "utf-8")
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
+    findings, contract = found.findings, found.contract
+    return {
+        "dataset": contract.dataset,
+        "file": None if out is None else str(out),
+        "contract": found.text,
+        "rows": findings.rows,
+        "rows_set_aside": found.sample.misfits,
+        "rows_unusable": found.sample.unusable,
+        "rows_of_other_record_types": found.sample.others,
+        "event_time": contract.event_time,
+        "event_time_candidates": [findings.event_time.field.name, *(one.name for one in findings.event_time.others)],
+        "key": contract.keys,
+        "key_is_unique": findings.key.is_unique,
+        "fields": {field.name: {"type": field.type, "required": field.required} for field in contract.fields},
+        "left_out": findings.drafts.left_out,
+    }
+
+
+def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
+    findings, contract = found.findings, found.contract
+    say(
+        f"{findings.rows:,} rows: {len(contract.fields):,} fields; event time {contract.event_time}; "
+        f"key {', '.join(contract.keys)}"
+    )
+    if not findings.key.is_unique:
+        say("Nothing identifies the rows of the sample: choose the key yourself.", style="yellow")
+    for key, why in list(findings.drafts.left_out.items())[:_LISTED]:
+        say(f"No column: {key} {why}. Its values are kept as text in _rescued.", style="yellow")
+    if found.sample.misfits:
+        say(f"{found.sample.misfits:,} rows of the sample are set aside; the contract refuses them.", style="yellow")
+    if found.sample.unusable:
+        say(f"{found.sample.unusable:,} rows of the sample are not JSON objects that can be read.", style="yellow")
+    for record_type, rows in list(found.sample.others.items())[:5]:
+        say(f"{rows:,} rows have the record_type {record_type}, another dataset: infer it with --name {record_type}.")
+    if out is not None:
+        say(f"Written: {out}. Next: smelt try {' '.join(files[:3])} --contract {out}")

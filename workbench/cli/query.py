@@ -1,0 +1,122 @@
+"""`smelt query`: Athena's SQL over local Silver."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from services.ops.cli.console import JsonFlag, make_table, results, say, show
+from services.ops.errors import OperatorError
+
+if TYPE_CHECKING:
+    from workbench.query.athena import LocalAthena
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def query_silver(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One query, in quotes.", show_default=False)] = "",
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="A file of queries instead.")] = None,
+    silver: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder that holds silver/ and quarantine/.",
+            show_default="the last trial or demo, in .smelt",
+        ),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
+    as_json: JsonFlag = False,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows a table shows.")] = 50,
+) -> None:
+    """Ask local Silver in Athena's SQL.
+
+    The tables are silver, quarantine, and one for each dataset. The SQL is translated for DuckDB, which runs it.
+    CSV and JSON give every row, also of large answers.
+    """
+    from workbench.query.athena import LocalAthena
+    from workbench.query.places import find_lake
+
+    if bool(sql.strip()) == (file is not None):
+        raise OperatorError('Pass one query in quotes, or --file: smelt query "SELECT COUNT(*) FROM silver".')
+    statements = _statements(sql if file is None else _read(file), file)
+    lake = find_lake(silver)
+    if silver is None:
+        say(f"Silver: {lake}", style="dim")
+    athena = LocalAthena(lake)
+    for statement in statements:
+        _print(athena, statement, Format.JSON if as_json else form, limit)
+
+
+def _statements(text: str, file: Path | None) -> list[str]:
+    from workbench.query.athena import QueryError, statements_of
+
+    try:
+        found = [statement.sql("athena") for statement in statements_of(text)]
+    except QueryError as error:
+        if file is None:
+            raise
+        raise QueryError(f"{file}: {error}") from error
+    if not found:
+        raise OperatorError(f"{file}: holds no query." if file else "No query is given.")
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise OperatorError(f"{file}: is not text in UTF-8.") from error
+
+
+def _print(athena: LocalAthena, statement: str, form: Format, limit: int) -> None:
+    answer = athena.stream(statement)
+    columns: list[str] = next(answer)
+    rows: Iterator[tuple[Any, ...]] = itertools.chain.from_iterable(answer)
+    if form is Format.CSV:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    elif form is Format.JSON:
+        _print_json(columns, rows)
+    else:
+        _print_table(columns, rows, limit)
+
+
+def _print_json(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    """A list of objects, one a line, written as they come."""
+    separator = "["
+    for row in rows:
+        results.file.write(f"{separator}\n{json.dumps(dict(zip(columns, row, strict=True)), default=str)}")
+        separator = ","
+    results.file.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]], limit: int) -> None:
+    first = list(itertools.islice(rows, limit))
+    numbers = {name for at, name in enumerate(columns) if all(isinstance(row[at], int | float) for row in first)}
+    table = make_table("", *columns, right=numbers)
+    for row in first:
+        table.add_row(*(escape(_shown(value)) for value in row))
+    show(table)
+    if next(rows, None) is not None:
+        say(f"The first {limit:,} rows. --limit shows more; --format csv and --format json give all of them.")
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else "".join(char if char.isprintable() else " " for char in str(value))

@@ -1,0 +1,1 @@
+"""`smelt infer`: a first contract from a sample of rows, which the contract then accepts without exception."""

@@ -1,0 +1,225 @@
+"""From the evidence to a draft: which keys become fields, what happened when, and what identifies a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from typing import Any
+
+from services.ops.errors import OperatorError
+from services.shared.contract.model import FieldType
+from services.shared.judge.row_json import shortened
+from workbench.infer.evidence import Evidence, Fit, epoch_of, fit
+
+MAX_FIELDS = 1000
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NESTED_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = {"dt", "record_type"}  # the partition keys
+_KEY_TYPES = (FieldType.STRING, FieldType.INTEGER, FieldType.DATE, FieldType.TIMESTAMP)
+_MOST_DAYS_AHEAD = 9999  # of a contract's maxAhead
+_TRIED_TOGETHER = 8  # fields, for a key of several
+
+# Words in a field's name that speak for it, or against it, with their weight.
+_TIME_WORDS = {
+    "event": 4,
+    "time": 3,
+    "timestamp": 3,
+    "occurred": 4,
+    "created": 3,
+    "ts": 2,
+    "at": 1,
+    "date": 1,
+    "day": 1,
+}
+_OTHER_TIMES = {
+    "updated",
+    "modified",
+    "deleted",
+    "expires",
+    "expiry",
+    "due",
+    "birth",
+    "closed",
+    "merged",
+    "until",
+    "end",
+}
+_KEY_WORDS = {"id": 4, "uuid": 4, "guid": 4, "key": 3, "number": 2, "no": 2, "code": 1, "name": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One field: its column, its key in the rows, its type, whether it is required, and what is nested in it."""
+
+    name: str
+    key: str
+    fit: Fit
+    required: bool
+    evidence: Evidence
+    children: tuple[Draft, ...] = ()
+
+    @property
+    def type(self) -> FieldType:
+        return self.fit.type or FieldType.STRING
+
+
+@dataclass(slots=True)
+class Drafts:
+    """The fields of a dataset, and the keys that are none, with the reason."""
+
+    fields: list[Draft] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Make a key of a field no field."""
+        gone = next(one for one in self.fields if one.name == name)
+        self.fields.remove(gone)
+        self.left_out[gone.key] = why
+
+
+def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
+    """The top-level fields, in the order of the rows' keys."""
+    found = Drafts()
+    taken = {key for key in evidence if _NAME.fullmatch(key)}
+    for key, one in evidence.items():
+        name = column_name(key)
+        if not name or (key != name and name in taken):
+            found.left_out[key] = "cannot be a column's name" if not name else f"{name} is another key's column"
+            continue
+        fitting = fit(one)
+        if fitting.type is None:
+            found.left_out[key] = fitting.why_not
+        elif len(found.fields) == MAX_FIELDS:
+            found.left_out[key] = f"the first {MAX_FIELDS:,} keys are fields"
+        else:
+            taken.add(name)
+            children = tuple(_children(one, fitting))
+            found.fields.append(Draft(name, key, fitting, one.values == rows, one, children))
+    return found
+
+
+def column_name(key: str) -> str:
+    """The column for a key: `orderTotal` gives `order_total`; empty where nothing is left of it."""
+    if _NAME.fullmatch(key) and key not in _RESERVED:
+        return key
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+", "_", key)
+    name = words.strip("_").lower().lstrip("0123456789_")
+    return f"{name}_" if name in _RESERVED else name
+
+
+def _children(evidence: Evidence, fitting: Fit) -> Iterator[Draft]:
+    """What is inside an object or an array, as far as every value of it has one type."""
+    if fitting.type is FieldType.OBJECT and not evidence.is_map:
+        names = {name.lower() for name in evidence.children}
+        if len(names) < len(evidence.children):  # upper and lower case are not told apart by readers
+            return
+        for name, one in evidence.children.items():
+            inner = fit(one)
+            if _NESTED_NAME.fullmatch(name) and inner.type is not None:
+                required = one.values == evidence.kinds["object"]
+                yield Draft(name, name, inner, required, one, tuple(_children(one, inner)))
+    elif fitting.type is FieldType.ARRAY and evidence.element is not None:
+        one = evidence.element
+        inner = fit(one)
+        if inner.type is not None:
+            yield Draft("", "", inner, False, one, tuple(_children(one, inner)))
+
+
+# When
+
+
+@dataclass(frozen=True, slots=True)
+class EventTime:
+    """The field that says when a row happened, the others that could, and the window that accepts the sample."""
+
+    field: Draft
+    others: Sequence[Draft]
+    earliest: datetime
+    max_ahead: timedelta  # whole days
+
+
+def choose_event_time(fields: Sequence[Draft], now: datetime, rows: int) -> EventTime:
+    """The most likely event time, of a sample of so many rows.
+
+    Raises:
+        OperatorError: no field can be it.
+    """
+    times = [one for one in fields if one.required and _days_ahead(one, now) <= _MOST_DAYS_AHEAD]
+    if not times:
+        raise OperatorError(f"No field says when a row happened: {_why_no_time(fields, rows)}")
+    best, *others = sorted(times, key=lambda one: -_time_score(one))
+    first = best.evidence.first or now
+    earliest = min(
+        datetime(2000, 1, 1, tzinfo=UTC), first.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
+    )
+    return EventTime(best, others, earliest, timedelta(days=max(1, _days_ahead(best, now))))
+
+
+def _days_ahead(one: Draft, now: datetime) -> int:
+    """How many days ahead of now the window must reach for this field."""
+    is_time = one.type in (FieldType.TIMESTAMP, FieldType.DATE) and one.evidence.last is not None
+    return (one.evidence.last - now).days + 2 if is_time and one.evidence.last else _MOST_DAYS_AHEAD + 1
+
+
+def _why_no_time(fields: Sequence[Draft], rows: int) -> str:
+    some = [(one.key, max(one.evidence.times, one.evidence.dates)) for one in fields]
+    partly = [f"{key} in {number:,} of {rows:,} rows" for key, number in some if number]
+    epochs = [f"{one.key} ({epoch[0]})" for one in fields if (epoch := epoch_of(one.evidence))]
+    told = "a contract needs a timestamp or a date that every row has."
+    if partly:
+        told += f" There is one only in some: {', '.join(partly)}; --tolerate 1 sets aside up to 1 % of the rows."
+    if epochs:
+        told += f" Numbers that look like times since 1970: {', '.join(epochs)}."
+    return f"{told} Let the producer add one, or write the contract by hand (docs/contracts.md)."
+
+
+def _time_score(one: Draft) -> int:
+    words = one.name.split("_")
+    score = sum(_TIME_WORDS.get(word, 0) for word in words) - 6 * any(word in _OTHER_TIMES for word in words)
+    return score + 2 * (one.type is FieldType.TIMESTAMP)
+
+
+# Which
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The fields that identify a row, whether they do so in the sample, and others that do so by themselves."""
+
+    names: tuple[str, ...]
+    is_unique: bool
+    others: tuple[str, ...] = ()
+
+
+def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event_time: str) -> Key:
+    """The most likely key: one field that is unique in the sample, or two, or three; or else all that could be one."""
+    scalars = [one for one in fields if one.required and one.type in _KEY_TYPES]
+    ordered = sorted(scalars, key=lambda one: -_key_score(one))
+    single = [one for one in ordered if one.type in (FieldType.STRING, FieldType.INTEGER) and _unique([one], rows)]
+    if single:
+        return Key((single[0].name,), True, tuple(one.name for one in single[1:]))
+    tried = [one for one in ordered if one.name != event_time][: _TRIED_TOGETHER - 1]
+    tried += [one for one in ordered if one.name == event_time]
+    for size in (2, 3):
+        for some in combinations(tried, size):
+            if _unique(some, rows):
+                return Key(tuple(one.name for one in some), True)
+    return Key(tuple(one.name for one in scalars), False)
+
+
+def _key_score(one: Draft) -> int:
+    words = one.name.split("_")
+    return max((_KEY_WORDS.get(word, 0) for word in words[-1:]), default=0) + (len(words) <= 2)
+
+
+def _unique(fields: Iterable[Draft], rows: Sequence[Mapping[str, Any]]) -> bool:
+    keys = [one.key for one in fields]
+    return len({tuple(str(row.get(key)) for key in keys) for row in rows}) == len(rows)
+
+
+def shown(keys: Iterable[str]) -> str:
+    """Keys for a sentence."""
+    return ", ".join(shortened(key) for key in keys)

@@ -1,0 +1,140 @@
+"""From files to a contract file's text that is valid and accepts every usable row of the sample.
+
+What the draft says is not believed: the text is loaded as a deployment loads it, and the reference judge gets every
+row of the sample. A field because of which a row is refused, or which the judge does not find, becomes no field.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.ops.contracts.check import check
+from services.ops.contracts.number import write_ids
+from services.ops.errors import OperatorError
+from services.shared.contract.loader import load_contract
+from services.shared.contract.model import Contract
+from services.shared.judge.judge import RowJudge
+from services.shared.judge.row_json import read_row
+from services.shared.judge.verdicts import Accepted
+from workbench.infer.document import Findings, text_of
+from workbench.infer.draft import Drafts, choose_event_time, choose_key, column_name, draft_fields, shown
+from workbench.infer.evidence import gather
+from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
+
+_OF_NO_COLUMN = "cannot be the name of a column"
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A contract, as the text of its file and as it was loaded from that, and what it comes from."""
+
+    text: str
+    contract: Contract
+    findings: Findings
+    sample: Sample
+
+
+def infer(
+    files: Sequence[Path], dataset: str, rows: int = ROWS, allowed_values: bool = False, tolerate: float = 0.0
+) -> Inferred:
+    """Infer the contract of a dataset from its files. `tolerate`: see `tolerance.misfits`.
+
+    Raises:
+        OperatorError: the name cannot be a dataset's, there are no usable rows, or no field says when they happened.
+        OSError: a file cannot be read.
+    """
+    if not dataset or column_name(dataset) != dataset or dataset == "replay":
+        raise OperatorError(
+            f"{dataset!r} cannot be a dataset's name: lower-case letters, digits and _, beginning with a letter."
+        )
+    sample = without_misfits(take_sample(files, dataset, rows), tolerate)
+    if not sample.raw:
+        raise OperatorError(f"{', '.join(map(str, files[:3]))}: {_no_rows(sample, dataset)}")
+    now = datetime.now(UTC)
+    drafts = draft_fields(gather(sample.rows), len(sample.rows))
+    while True:
+        event_time = choose_event_time(drafts.fields, now, len(sample.rows))
+        key = choose_key(drafts.fields, sample.rows, event_time.field.name)
+        findings = Findings(
+            dataset, len(sample.raw), sample.unusable, sample.misfits, drafts, event_time, key, allowed_values
+        )
+        text, contract = _loaded(findings)
+        wrong = _misread(drafts, contract, sample, now)
+        if not wrong:
+            _check(text, contract)
+            return Inferred(text, contract, findings, sample)
+        for name, why in wrong.items():
+            _retreat(drafts, name, why)
+
+
+def _no_rows(sample: Sample, dataset: str) -> str:
+    if sample.others:
+        return (
+            f"no rows of {dataset}. Their record_type is {shown(list(sample.others)[:5])}: pass that as --name, or the "
+            "rows without it."
+        )
+    if sample.unusable:
+        return f"none of {sample.unusable:,} rows is a JSON object. `smelt try` with any contract says what is wrong."
+    return "no rows found: empty, or not lines, arrays or documents of JSON."
+
+
+def _loaded(findings: Findings) -> tuple[str, Contract]:
+    """The contract file with its fields' ids."""
+    with tempfile.TemporaryDirectory(prefix="smelt-infer-") as folder:
+        file = Path(folder) / f"{findings.dataset}.yaml"
+        file.write_text(text_of(findings), "utf-8")
+        write_ids(file)
+        return file.read_text("utf-8"), load_contract(file)
+
+
+def _check(text: str, contract: Contract) -> None:
+    """As `smelt contracts check` does."""
+    with tempfile.TemporaryDirectory(prefix="smelt-infer-") as folder:
+        (Path(folder) / f"{contract.dataset}.yaml").write_text(text, "utf-8")
+        report = check(Path(folder))
+    if report.findings:
+        raise RuntimeError(f"the inferred contract is not valid: {report.findings}")
+
+
+def _misread(drafts: Drafts, contract: Contract, sample: Sample, now: datetime) -> dict[str, str]:
+    """Fields because of which the judge refuses a row, or leaves their key to `_rescued`, and why."""
+    judge = RowJudge({contract.dataset: contract})
+    names = {one.key: one.name for one in drafts.fields}
+    wrong: dict[str, str] = {}
+    for raw in sample.raw:
+        verdict = judge.judge(raw, contract.dataset, now)
+        if isinstance(verdict, Accepted):
+            if verdict.rescued is not None:
+                unread = names.keys() & read_row(verdict.rescued.encode()).items.keys()
+                wrong |= {names[key]: _OF_NO_COLUMN for key in unread}
+        else:
+            name = _field_of(verdict.field, drafts)
+            is_read = name in names  # under its own name
+            wrong.setdefault(name, f"is refused by the judge: {verdict.reason}" if is_read else _OF_NO_COLUMN)
+    return wrong
+
+
+def _field_of(path: str | None, drafts: Drafts) -> str:
+    """The field that a verdict names, by itself, by its key, or by a path into it."""
+    for one in drafts.fields:
+        if path in (one.name, one.key):
+            return one.name
+    first = re.split(r"[.\[]", path or "")[0]
+    for one in drafts.fields:
+        if first in (one.name, one.key):
+            return one.name
+    raise RuntimeError(f"the judge refuses rows of the sample because of {path!r}, which is no field")
+
+
+def _retreat(drafts: Drafts, name: str, why: str) -> None:
+    """Claim less of a field: nothing of what is inside it, or else not the field itself."""
+    at = next(at for at, one in enumerate(drafts.fields) if one.name == name)
+    if drafts.fields[at].children and why != _OF_NO_COLUMN:
+        drafts.fields[at] = replace(drafts.fields[at], children=())
+    else:
+        drafts.leave_out(name, why)

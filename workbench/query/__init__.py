@@ -1,0 +1,1 @@
+"""`smelt query`: Athena's SQL over Silver and quarantine on disk."""
