@@ -23,8 +23,8 @@ ROWS_VERSION = 2
 class Column:
     """One column as it is stored, or a part of one. Timestamps are UTC, in microseconds.
 
-    `precision` and `scale` (decimal digits) are set for DECIMAL only. ARRAY is a list of its one child, OBJECT a struct of
-    its children; where they are stored as JSON text, the type is STRING.
+    `precision` and `scale` (decimal digits) are set for DECIMAL only. ARRAY is a list of its one child, OBJECT a struct
+    of its children; where they are stored as JSON text, the type is STRING.
     """
 
     name: str

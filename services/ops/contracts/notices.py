@@ -1,4 +1,4 @@
-"""Keys that the standard allows and nothing of smelt acts on, although they may look as if: said, so that nobody relies on it.
+"""Keys that the standard allows and nothing of smelt acts on: said, so that nobody relies on them.
 
 Words for people (`description`, `classification`, `support`, ...) are not among them.
 """

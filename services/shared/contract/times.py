@@ -1,7 +1,7 @@
 """How times may be written, as patterns of letters: the part of Java's DateTimeFormatter that has one meaning.
 
-The Open Data Contract Standard writes formats in this way (`yyyy-MM-dd HH:mm:ss`). What depends on a place, a century or
-a database of time zones is left out: two-digit years, names of zones, weeks, other languages than English.
+The Open Data Contract Standard writes formats in this way (`yyyy-MM-dd HH:mm:ss`). What depends on a place, a century
+or a database of time zones is left out: two-digit years, names of zones, weeks, other languages than English.
 """
 
 from __future__ import annotations

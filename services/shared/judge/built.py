@@ -1,4 +1,4 @@
-"""What is inside objects and arrays that are short enough to be built as Python values at once; `inside` takes all others.
+"""What is inside objects and arrays that are short enough to be built as Python values; `inside` takes all others.
 
 Both give the same. An object is built as a tuple of (key, value), an array as a list, so that no key gets lost.
 """

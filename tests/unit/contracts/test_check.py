@@ -300,7 +300,11 @@ TAGS = "      - name: tags\n        logicalType: array\n        description: Wha
 NESTED = TAGS + "        items:\n          logicalType: object\n          properties:\n"
 NESTED += "            - name: sku\n              logicalType: string\n"
 SOURCES = {
-    "another source": ("name: price", "name: price\n        physicalName: cost", "price: comes from cost, not from price"),
+    "another source": (
+        "name: price",
+        "name: price\n        physicalName: cost",
+        "price: comes from cost, not from price",
+    ),
     "another way of writing times": (
         "logicalType: timestamp",
         "logicalType: timestamp\n        logicalTypeOptions: {format: epoch_seconds}",
@@ -330,7 +334,7 @@ class TestAFinding:
     @pytest.mark.parametrize(
         ("old", "new", "line", "what"),
         [
-            ("logicalType: timestamp", "logicalTyp: timestamp", 25, "at: 'logicalTyp' is not known; is it logicalType?"),
+            ("logicalType: timestamp", "logicalTyp: timestamp", 25, "at: 'logicalTyp' is not known; is it logicalT"),
             ("logicalType: array", "logicalType: arry", 38, "tags: logicalType is 'arry'; is it array?"),
             ("decimal(8,2)", "varchar(10)", 35, "price: physicalType is 'varchar(10)', but the column is double"),
             ("value: PT6H", "value: soon", 16, "customProperties.maxAhead: is 'soon'"),

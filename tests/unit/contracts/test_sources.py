@@ -100,7 +100,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("new", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_meant_is_refused_with_what_to_write(write: Change, new: str, why: str) -> None:
-    with pytest.raises(ContractError, match="at: .*") as refused:
+    with pytest.raises(ContractError, match="at: ") as refused:
         load_contract(write(("logicalType: timestamp", new)))
     assert why in str(refused.value)
 
@@ -126,6 +126,8 @@ def test_what_is_wrong_inside_is_named_by_its_path(write: Change) -> None:
 
 
 def test_rows_without_a_time_have_that_of_their_object(write: Change) -> None:
-    window = '      - property: earliest\n        value: "2020-01-01"\n      - property: maxAhead\n        value: PT6H\n'
+    window = (
+        '      - property: earliest\n        value: "2020-01-01"\n      - property: maxAhead\n        value: PT6H\n'
+    )
     changes = (("value: at", f"value: {CREATION}"), (window, ""), ("        required: true\n", ""))
     assert isinstance(judge(write, b'{"parcel_id": "a"}', *changes), Accepted)

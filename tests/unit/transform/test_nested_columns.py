@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import datafusion
 import duckdb
+import fastparquet
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -18,10 +21,10 @@ import pytest
 
 from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.identities import LotId
+from services.shared.parquet.encode import encode
 from services.shared.units import BronzeObject, Plan
 from services.transform.blocks import lines_block
 from services.transform.files.buffer import RowBuffer
-from services.shared.parquet.encode import encode
 from services.transform.rows.parser import RowParser
 
 CREATED = datetime(2026, 1, 31, tzinfo=UTC)
@@ -67,7 +70,7 @@ ROWS = [
 ]
 SEEN = datetime(2026, 1, 1, 0, 0, 0, 500_000)
 FIRST = {"id": 7, "homeTown": "Oslo", "born": date(1990, 1, 2), "seen": SEEN, "tags": ["x", None]}
-FOURTH = {"id": 8, "homeTown": None, "born": None, "seen": None, "tags": []}
+FOURTH: dict[str, Any] = {"id": 8, "homeTown": None, "born": None, "seen": None, "tags": []}
 CUSTOMERS = [FIRST, None, None, FOURTH]
 LINES = [
     [{"sku": "s", "price": Decimal("1.50"), "raw": '{"a": 1}'}, {"sku": "t", "price": None, "raw": None}],
@@ -77,16 +80,22 @@ LINES = [
 ]
 
 
+def written(data: bytes, contract: Contract) -> bytes:
+    """The one file of Silver that these lines become."""
+    (unit,) = Plan.of(BronzeObject("bronze", "bronze/orders/a.jsonl", len(data), "a" * 32, None, CREATED), 2**26)
+    buffer = RowBuffer()
+    parsed = RowParser({"orders": contract}).parse(lines_block(data, 0), "orders", CREATED)
+    assert parsed.quarantine.num_rows == 0
+    buffer.add(0, parsed, len(data))
+    ((_, content, _),) = encode(*buffer.take([unit]), {"orders": contract}, LotId.new(CREATED), "0" * 8, 0)
+    return content
+
+
 @pytest.fixture(scope="module", params=[1, 40], ids=["by the reference", "many at a time"])
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of these rows; of more of them where they are to be taken together, cut to the first ones."""
     data = "".join(f"{row}\n" for row in ROWS * request.param).encode()
-    (unit,) = Plan.of(BronzeObject("bronze", "bronze/orders/a.jsonl", len(data), "a" * 32, None, CREATED), 2**26)
-    buffer = RowBuffer()
-    parsed = RowParser({"orders": CONTRACT}).parse(lines_block(data, 0), "orders", CREATED)
-    assert parsed.quarantine.num_rows == 0
-    buffer.add(0, parsed, len(data))
-    ((_, content, _),) = encode(*buffer.take([unit]), {"orders": CONTRACT}, LotId.new(CREATED), "0" * 8, 0)
+    content = written(data, CONTRACT)
     table = pq.read_table(io.BytesIO(content))
     assert table.num_rows == len(ROWS) * request.param
     path = tmp_path_factory.mktemp("nested") / "file.parquet"
@@ -95,7 +104,7 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def by_pyarrow(file: Path) -> list[dict[str, Any]]:
-    return pq.read_table(file).to_pylist()
+    return list(pq.read_table(file).to_pylist())
 
 
 def by_duckdb(file: Path) -> list[dict[str, Any]]:
@@ -107,7 +116,7 @@ def by_duckdb(file: Path) -> list[dict[str, Any]]:
 
 def by_pandas(file: Path) -> list[dict[str, Any]]:
     frame = pd.read_parquet(file, dtype_backend="pyarrow")
-    return pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    return list(pa.Table.from_pandas(frame, preserve_index=False).to_pylist())
 
 
 def by_polars(file: Path) -> list[dict[str, Any]]:
@@ -115,7 +124,6 @@ def by_polars(file: Path) -> list[dict[str, Any]]:
 
 
 def by_datafusion(file: Path) -> list[dict[str, Any]]:
-    datafusion = pytest.importorskip("datafusion")
     context = datafusion.SessionContext()
     context.register_parquet("file", str(file))
     return list(pa.Table.from_batches(context.sql("SELECT * FROM file").collect()).to_pylist())
@@ -171,3 +179,13 @@ def test_no_column_needs_an_encoding_that_readers_do_not_share(file: Path) -> No
     group = pq.ParquetFile(file).metadata.row_group(0)
     found = {encoding for at in range(group.num_columns) for encoding in group.column(at).encodings}
     assert found <= {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}
+
+
+def test_a_reader_with_few_encodings_gives_the_same_numbers(tmp_path: Path) -> None:
+    """fastparquet, which gave other numbers without an error when they were DELTA_BINARY_PACKED."""
+    numbers = [number * 0x9E3779B97F4A7C15 % 2**40 for number in range(5000)]
+    rows = [f'{{"at":"2026-01-05T10:00:00Z","id":"a","n":{number}}}\n' for number in numbers]
+    contract = replace(CONTRACT, fields=(*CONTRACT.fields[:2], Field("n", FieldType.INTEGER, required=True)))
+    file = tmp_path / "file.parquet"
+    file.write_bytes(written("".join(rows).encode(), contract))
+    assert fastparquet.ParquetFile(str(file)).to_pandas(columns=["n"])["n"].tolist() == numbers

@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from services.shared.parquet.encode import encode
 
 from services.shared.columns import ROWS_VERSION
 from services.shared.contract.loader import load_contracts
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey, LotId
 from services.shared.judge.verdicts import Reason
+from services.shared.parquet.encode import encode
 from services.shared.units import Plan
 from services.transform.blocks import BrokenFrame, OverlongRow, Position
 from services.transform.files.buffer import RowBuffer
