@@ -53,8 +53,8 @@ class Request:
         if contract.event_time == CREATION or beyond:
             what = f"the field {beyond[0]}" if beyond else f"the event time {CREATION}"
             raise WrongRequest(
-                f"events for {contract.dataset} cannot be made: {what} has a path, a format or a described inside, or is not "
-                "in the rows; take a file of the producer and run `smelt try`"
+                f"events for {contract.dataset} cannot be made: {what} has a path, a format or a described inside, or "
+                "is not in the rows; take a file of the producer and run `smelt try`"
             )
         if self.end <= self.start:
             raise WrongRequest(f"end ({self.end.isoformat()}) is not after start ({self.start.isoformat()})")
