@@ -25,6 +25,7 @@ from services.ops.grid import batched, slices
 from services.ops.parallel import in_order, read_ahead
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import CopyKey, ObjectId
+from services.shared.lake import ObjectGone
 from services.shared.ledger.ledger import Ledger, OpenEntry
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
 from services.shared.planning.missing import Fate, fates
@@ -347,7 +348,11 @@ class _Run:
 
     def _forget_copy(self, copy: BronzeObject) -> Repair:
         """A copy that was rejected because nobody knew its origin is no object: once that is known, it is forgotten."""
-        if find_origin(self._ledger, copy, self._planner.origin_etag(copy)) is None:
+        try:
+            etag = self._planner.origin_etag(copy)
+        except ObjectGone:  # deleted since it was listed; its own etag is all that is known of it
+            etag = copy.etag
+        if find_origin(self._ledger, copy, etag) is None:
             return Repair(copy.id, Found.STILL_REJECTED)
         if not self._dry_run:
             self._ledger.objects.forget_copy(copy.id)

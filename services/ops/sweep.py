@@ -10,8 +10,9 @@
 An item that cannot be read is reported and passed over, so that it does not keep the sweep from all that follow.
 
 It walks the index of open work and keeps its place in the ledger, so that the next run goes on there; a large object is
-gone on with at the unit where the walk stopped, because a committed unit stays committed. What it does is the same
-however often it is done, so a crash at any step costs reads only.
+gone on with at the unit where the walk stopped, because a committed unit stays committed, unless the object is let in
+again: then it is looked at from its first unit. What it does is the same however often it is done, so a crash at any
+step costs reads only.
 """
 
 from __future__ import annotations
@@ -65,16 +66,20 @@ _FILES_TO_LOOK_AT = 3  # of a lot; one of them shows that the bucket is the ledg
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a walk stopped: behind the entry `after`, and at unit number `units` of the object `pk` that follows it."""
+    """Where a walk stopped: behind the entry `after`, and at unit number `units` of the object `pk` that follows it.
+
+    The object counts only as it was then: `since` is when it came into the index.
+    """
 
     kind: str  # "object" or "lot"
     after: OpenEntry | None = None
     pk: str = ""
     units: int = 0
+    since: int = 0  # epoch milliseconds
 
     def to_json(self) -> dict[str, Any]:
         after = [self.after.shard, self.after.since, self.after.pk] if self.after else None
-        return {"kind": self.kind, "after": after, "pk": self.pk, "units": self.units}
+        return {"kind": self.kind, "after": after, "pk": self.pk, "units": self.units, "since": self.since}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any] | None) -> Self:
@@ -83,7 +88,7 @@ class Place:
             told = stored or {}
             after = told["after"]
             entry = OpenEntry(str(after[0]), int(after[1]), str(after[2])) if after else None
-            return cls(str(told["kind"]), entry, str(told["pk"]), int(told["units"]))
+            return cls(str(told["kind"]), entry, str(told["pk"]), int(told["units"]), int(told["since"]))
         except (KeyError, IndexError, TypeError, ValueError):
             return cls("object")
 
@@ -123,7 +128,9 @@ class Sweep:
             found = self._read(batch, lambda part: self._ledger.find_objects([entry.object for entry in part]))
             known = {object_key(known.id)["pk"]["S"]: known for known in found}
             unfinished = [entry for entry in batch if entry.pk in known and not known[entry.pk].is_finished]
-            resumed = place.units if unfinished and unfinished[0].pk == place.pk else 0
+            first = known[unfinished[0].pk] if unfinished else None
+            is_same = first is not None and (unfinished[0].pk, first.since) == (place.pk, place.since)
+            resumed = place.units if is_same else 0
             self._mark([(entry, known[entry.pk]) for entry in unfinished], after, resumed)
             self._swept.objects += len(unfinished)
             self._watch("open objects", self._swept.objects)
@@ -139,14 +146,13 @@ class Sweep:
             looked = self._read(group, self._committed_of, lambda part: f"units or lots of {part.object.id}")
             complete = {(part.object.id, part.first) for part, is_complete in looked if is_complete}
             incomplete |= {part.object.id for part in group if (part.object.id, part.first) not in complete}
-            done = [part.object.id for part in group if part.ends_object and part.object.id not in incomplete]
-            if not self._dry_run:
-                self._ledger.objects.mark_done(done)
-            self._swept.done += len(done)
+            done = [part.object for part in group if part.ends_object and part.object.id not in incomplete]
+            self._swept.done += len(done) if self._dry_run else self._ledger.objects.mark_done_as_seen(done)
             last = group[-1]
             if not last.ends_object and last.object.id not in incomplete:
                 self._watch("units of one object", last.last)
-                self._save(Place("object", before[last.object.id], f"object#{last.object.id}", last.last))
+                pk = f"object#{last.object.id}"
+                self._save(Place("object", before[last.object.id], pk, last.last, last.object.since))
 
     def _committed_of(self, group: Sequence[Slice]) -> list[tuple[Slice, bool]]:
         """Each slice with whether all of its units are committed."""

@@ -33,6 +33,11 @@ class MalformedMessage(Terminal):
     """An SQS body that is not a unit."""
 
 
+def is_etag(text: str) -> bool:
+    """Whether S3 can give an object this etag, without quotes."""
+    return _ETAG.fullmatch(text) is not None
+
+
 def check_object(id_: ObjectId, size: int) -> None:
     """Whether S3 can hold an object of this name and size, in bytes.
 
@@ -41,7 +46,7 @@ def check_object(id_: ObjectId, size: int) -> None:
     """
     if not _BUCKET.fullmatch(id_.bucket):
         raise ValueError(f"not a bucket's name: {id_.bucket!a}")
-    if not _ETAG.fullmatch(id_.etag):
+    if not is_etag(id_.etag):
         raise ValueError(f"not an etag: {id_.etag!a}")
     try:
         length = len(id_.key.encode())

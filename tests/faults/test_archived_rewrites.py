@@ -11,7 +11,7 @@ from local.stack import Clients
 from services.ops.audit.accounts import Outcome
 from services.ops.history.reader import History
 from services.ops.rewrite.quarantine import Selection
-from services.ops.rewrite.retraction import Retraction
+from services.ops.rewrite.retraction import Retraction, preview
 from services.ops.rewrite.retry import Retry
 from services.shared.contract.model import Contract
 from services.shared.units import BronzeObject
@@ -69,6 +69,15 @@ def test_an_archived_object_is_retracted_and_the_history_says_so(
     assert (found.findings.kept, +found.objects) == ([], {Outcome.DONE: 1, Outcome.RETRACTED: 1})
     outcomes = [out for out in History(history).objects() if out.id == bad.id]
     assert [(out.by, out.note) for out in outcomes[1:]] == [("Ann", "wrong")]
+
+
+def test_what_has_left_the_ledger_is_in_the_preview(files: tuple[Rig, BronzeObject], history: MemoryHistory) -> None:
+    rig, bad = files
+    before = preview(rig.ledger, History(history), bad.id)
+    leave_the_ledger(rig, history)
+    after = preview(rig.ledger, History(history), bad.id)
+    assert before.rows.read == 6
+    assert (after.rows, after.committed, after.lots) == (before.rows, before.committed, before.lots)
 
 
 def test_a_lot_of_which_nothing_is_left_stays_away(files: tuple[Rig, BronzeObject], history: MemoryHistory) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.shared.ledger.items import lot_key, object_key, pack
-from services.shared.ledger.records import Lot, LotState
+from services.shared.ledger.records import Lot, LotState, ObjectState
 from services.shared.units import Unit
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
 from tests.support.lake import Clock, MemoryLake
+from tests.support.rewriting import retract
 
 
 class SlowDeletes(MemoryLake):
@@ -120,4 +121,24 @@ def test_dissolving_ends_before_the_worker_is_stopped_and_the_next_goes_on(rig: 
     assert not rig.look_up().lots
     assert lake.deleted > 5000
     rig.drain(rig.units)
+    assert rig.lake.positions() == rig.expected
+
+
+def test_an_object_that_is_let_in_again_meanwhile_is_not_done(rig: Rig) -> None:
+    """Its lot was committed when the delivery began. Then an operator loads the object once more."""
+    source = rig.upload("shipments", [shipment(1)])
+    assert rig.deliver(rig.units, Interrupter(first="update_item", before=False, action=crash)) is None
+    rig.upload("shipments", [shipment(2)])
+
+    def load_again() -> None:
+        rig.clock.advance(1)
+        assert retract(rig, source) is not None
+        planning = rig.ledger.objects.begin(rig.ledger.objects.reopen(source.id).source, rig.unit_bytes, 60)
+        rig.ledger.objects.finish(planning)
+
+    result = rig.deliver(rig.units, Interrupter(first="put", before=True, action=load_again))
+    assert result is not None and not result.failed
+    (known,) = rig.ledger.find_objects([source.id])
+    assert known.state is ObjectState.PLANNED
+    rig.drain(rig.units[:1])
     assert rig.lake.positions() == rig.expected

@@ -17,10 +17,11 @@ from services.ops.sweep import sweep
 from services.shared import identities
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
+from services.shared.lake import ObjectGone
 from services.shared.ledger import items
 from services.shared.ledger.records import ObjectState
 from services.shared.planning.planner import Outcome
-from services.shared.units import UnitMessage
+from services.shared.units import BronzeObject, UnitMessage
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Crash, Interrupter
 from tests.support.lake import CREATED
@@ -196,6 +197,20 @@ class TestRejected:
         assert list(desk.rig.ledger.find_objects([copy.id])) == []
         desk.deliver()
         desk.check()
+
+    def test_a_copy_that_is_deleted_while_this_runs_does_not_stop_it(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = desk.upload("shipments", ROWS)
+        copy = desk.bronze.put_copy(f"{RUN}/{source.key}", source.id, source.etag)
+        assert desk.ingest(copy).outcome is Outcome.REJECTED
+        desk.reconcile()
+
+        def gone(_bronze: object, deleted: BronzeObject) -> str:
+            raise ObjectGone(f"{deleted.id} was deleted")
+
+        monkeypatch.setattr(type(desk.bronze), "origin_etag", gone)
+        assert desk.reconcile(scope=Scope(rejected=True)).objects[Found.FORGOTTEN] == 1
 
 
 class TestAsARun:

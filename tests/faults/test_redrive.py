@@ -115,6 +115,13 @@ def test_a_letter_that_fails_again_comes_back_and_is_not_sent_twice_in_one_run(p
     assert len(pipe.sqs.bodies(DEAD)) == 12
 
 
+def test_letters_that_somebody_else_looks_at_are_told_and_not_taken_for_none(pipe: Pipeline) -> None:
+    pipe.bury()
+    pipe.sqs.receive_message(QueueUrl=DEAD, MaxNumberOfMessages=10, VisibilityTimeout=600)
+    result = pipe.redrive()
+    assert (result.looked_at, result.in_flight) == (0, 3)
+
+
 def test_a_dry_run_sends_nothing_and_says_the_same(pipe: Pipeline) -> None:
     pipe.bury()
     planned = pipe.redrive(dry_run=True)

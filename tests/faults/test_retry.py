@@ -288,3 +288,19 @@ def test_a_retraction_that_was_left_is_finished_by_a_retry(
     assert retract(rig, bad) is not None
     rig.forget(bad)
     rig.check_exactly_once()
+
+
+def test_rows_whose_quarantine_expires_meanwhile_stay_as_they_were(rig: Rig, fixed: dict[str, Contract]) -> None:
+    a_bad_file_and_a_good_one(rig)
+    rig.deliver(rig.units)
+    (lot,) = rig.look_up().lots.values()
+
+    def expire() -> None:
+        rig.lake.delete([file.key for file in lot.files if file.key.startswith("quarantine/")])
+
+    judged = retry(rig, fixed, Interrupter(first="update_item", before=False, action=expire))
+    assert judged is not None
+    assert (judged.passed.total(), judged.busy) == (0, [])
+    (after,) = rig.look_up().lots.values()
+    assert (after.state, after.files, after.counts) == (LotState.COMMITTED, lot.files, lot.counts)
+    assert not after.leftovers

@@ -274,6 +274,20 @@ class TestReopening:
         ledger.objects.finish(planning)
         ledger.lots.claim(LotId.new(datetime.now(UTC)), UNITS, [], {}, 60)
 
+    def test_a_late_reopening_does_not_undo_the_next_retraction(self, ledger: Ledger, clock: Clock) -> None:
+        planned(ledger)
+        leaving = ledger.releases.begin(SOURCE.id, "Ann", "wrong file")
+        ledger.releases.refuse(UNITS)
+        ledger.releases.finish(leaving)
+        (seen_before,) = ledger.find_objects([SOURCE.id])
+        ledger.objects.reopen(SOURCE.id)
+        clock.advance(1)
+        again = ledger.releases.begin(SOURCE.id, "Bob", "still wrong")
+        with pytest.raises(NotReopened, match="retracting it again"):
+            ledger.releases._let_in(seen_before, seen_before.plan)  # of somebody who had looked before all that
+        ledger.releases.refuse(UNITS)
+        assert ledger.releases.finish(again) == Counts()
+
     def test_an_object_that_was_given_up_is_let_in_with_its_unit(self, ledger: Ledger) -> None:
         planned(ledger)
         ledger.units.count_failure(UNITS[0], ledger.units.notes(UNITS[0]), "broken")

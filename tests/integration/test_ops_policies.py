@@ -162,6 +162,15 @@ def test_everything_that_a_run_asks_for_is_allowed(
     assert [pair for pair, decision in zip(asked, decisions, strict=True) if decision is not Decision.ALLOWED] == []
 
 
+@pytest.mark.parametrize("function", ["sweep", "rewrite"])
+def test_a_file_that_is_missing_is_told_from_one_that_is_forbidden(roles: dict[str, Policy], function: str) -> None:
+    """S3 answers 404 to those who may list the missing file's name, and 403 to all others: then nothing could go on."""
+    names = [f"{root}/shipments/dt=2026-01-01/a.parquet" for root in ("silver", "quarantine")]
+    asked = [Need("s3:ListBucket", SILVER, (("s3:prefix", name),)) for name in names]
+    decisions = decide([ask(roles, {}, function, need) for need in asked], ACCOUNT)
+    assert decisions == [Decision.ALLOWED, Decision.ALLOWED]
+
+
 # API operation -> the IAM actions that it needs, where they are called otherwise.
 ACTIONS = {
     "s3:ListObjectsV2": {"s3:ListBucket"},
@@ -220,6 +229,7 @@ FORBIDDEN: list[tuple[str, str, dict[str, str]]] = [
     ("s3:DeleteObject", f"{BRONZE}/bronze/replay/1/bronze/shipments/a.jsonl", {}),
     ("s3:ListBucket", BRONZE, {"s3:prefix": "private/"}),
     ("s3:ListBucketVersions", BRONZE, {"s3:prefix": "private/"}),
+    ("s3:ListBucket", SILVER, {"s3:prefix": "private/"}),
     ("s3:GetBucketPolicy", BRONZE, {}),
     ("s3:PutBucketPolicy", BRONZE, OF_BRONZE),
     ("s3:PutBucketPolicy", SILVER, OF_SILVER),
@@ -253,11 +263,11 @@ OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("s3:ListBucketVersions", SILVER, OF_SILVER),
         ("s3:ListBucket", SILVER, OF_QUARANTINE),
     ],
+    "sweep": [("s3:ListBucket", SILVER, {"s3:prefix": "history/"}), ("s3:ListBucketVersions", SILVER, OF_SILVER)],
     "reconcile": [("s3:ListBucket", BRONZE, OF_BRONZE)],
     "archive": [("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}), ("s3:ListBucket", SILVER, OF_SILVER)],
     "rewrite": [
         ("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}),
-        ("s3:ListBucket", SILVER, OF_SILVER),
         ("s3:ListBucketVersions", BRONZE, OF_BRONZE),
         ("s3:DeleteObjectVersion", f"{SILVER}/history/lots/a.parquet", {}),
         ("s3:PutObject", f"{SILVER}/history/lots/a.parquet", {}),

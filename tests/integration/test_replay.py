@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from botocore.exceptions import ClientError
 import services.shared.ledger.ledger as ledger_module
 from local.stack import CREDENTIALS, Clients, create_bucket
 from services.ops.bronze import S3Bronze
+from services.ops.cli import reconcile as reconcile_command
 from services.ops.cli.app import app
 from services.ops.cli.console import execute
 from services.ops.cli.replay import ledger_of, replay_from_s3, replay_via_s3_copy
+from services.ops.reconcile import Scope
 from services.ops.replay.copying import Copier, KeyTooLong, SourceChanged
 from services.ops.replay.planning import ReplayRequest, Verdict
 from services.ops.replay.running import BySending, Done, Replay, replay_chunk
@@ -217,6 +220,13 @@ class TestByCopy:
         assert world.sent() == []
 
 
+class TestDestination:
+    def test_copies_of_copies_must_not_go_where_they_would_be_copied_again(self, capsys: Output) -> None:
+        names = ["--bucket", "bronze-bucket", "--prefix", "bronze/replay/1/", "--dest-prefix", "bronze/replay/1/again"]
+        assert execute(replay_via_s3_copy, names) == 2
+        assert "the copies would be copied again and again" in " ".join(capsys.readouterr().err.split())
+
+
 class TestBySending:
     def test_the_command_of_the_guide_plans_and_sends_what_is_missing(
         self, world: World, half: BronzeObject, capsys: Output
@@ -383,5 +393,18 @@ class TestReconcile:
             broken.setattr(Planner, "plan", interrupted)
             assert execute(app, self.names(world)) == 130
         assert execute(app, self.names(world)) == 0
-        assert "going on where it was" in capsys.readouterr().err
+        told = capsys.readouterr()
+        assert "going on where it was" in told.err
+        assert "run this again to look at everything" in told.out
         assert len(world.sent()) == 3
+
+    def test_a_run_that_was_stopped_days_ago_is_forgotten_since_more_may_have_been_lost_before_its_place(
+        self, world: World, capsys: Output
+    ) -> None:
+        first, last = world.upload("a.jsonl"), world.upload("b.jsonl")
+        two_days_ago = Ledger(world.clients.dynamodb, world.table, lambda: time.time() - 2 * 86_400)
+        walk = reconcile_command._walk(Scope(), world.bucket)
+        two_days_ago.cursors.save(walk, {"walk": "bronze", "after": None, "key": first.key})
+        assert execute(app, self.names(world)) == 0
+        assert "going on" not in capsys.readouterr().err
+        assert {one.object for one in world.sent()} == {first.id, last.id}

@@ -202,6 +202,16 @@ def test_a_copy_that_is_deleted_before_ingest_sees_it_still_asks_for_its_origin(
     assert only(ledger).source.copy is None
 
 
+@pytest.mark.parametrize("forged", ["x" * 1900, "a#b", " "], ids=["longer than a key of the ledger", "#", "space"])
+def test_metadata_that_is_not_an_etag_is_not_asked_for(clients: Clients, forged: str) -> None:
+    class ForgedHeads:
+        def head_object(self, **_: Any) -> Any:
+            return {"Metadata": {ORIGIN_ETAG: forged}}
+
+    copy = copied(clients, f"{RUN}/{KEY}")
+    assert S3Copies(ForgedHeads()).origin_etag(copy) == copy.etag  # type: ignore[arg-type]
+
+
 class ForbiddenHeads:
     def head_object(self, **_: Any) -> None:
         raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")

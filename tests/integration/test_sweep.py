@@ -225,6 +225,46 @@ def test_a_large_object_is_gone_on_with_at_the_unit_where_the_sweep_stopped(
     assert (swept.resumed, swept.done) == (True, 1)
 
 
+def let_in_again(ledger: Ledger, known: LedgerObject) -> None:
+    """An operator takes the object's rows away, and lets it in once more."""
+    leaving = ledger.releases.begin(known.id, "ops", "")
+    units = [unit.id for unit in known.plan]
+    bound = {record.lot for record in ledger.find_units(units) if record.lot}
+    for lot in ledger.find_lots(bound):
+        ours = ledger.rewrites.begin(lot, Intent(RETRACT, known.id), 60)
+        ledger.rewrites.clear_obsolete(ledger.rewrites.finish_rewriting(ours, [], [], lot.units))
+    assert ledger.releases.refuse(units)
+    ledger.releases.finish(leaving)
+    ledger.objects.finish(ledger.objects.begin(ledger.objects.reopen(known.id).source, 1000, 60))
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["between two runs", "while it is looked at"])
+def test_units_that_were_committed_before_an_object_was_let_in_again_do_not_count(
+    ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    monkeypatch.setattr(grid, "UNITS_PER_LOOK", 10)
+    known = plan(ledger, 60)
+    units = list(known.plan)
+    for first in range(0, 60, 20):
+        load(ledger, lake, units[first : first + 20])
+
+    def watch(what: str, number: int) -> None:
+        if what == "units of one object" and number == 40:
+            let_in_again(ledger, known)
+            load(ledger, lake, units[30:])  # the first half is on its way
+            if stops:
+                raise Crash
+
+    if stops:
+        with pytest.raises(Crash):
+            sweep(ledger, lake, watch=watch)
+    assert sweep(ledger, lake, watch=lambda *_: None if stops else watch(*_)).done == 0
+    assert state(ledger, known) is ObjectState.PLANNED
+    load(ledger, lake, units[:30])
+    sweep(ledger, lake)
+    assert state(ledger, known) is ObjectState.DONE
+
+
 def test_an_unfinished_large_object_is_left_at_its_first_gap(
     ledger: Ledger, lake: MemoryLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +283,7 @@ def test_a_sweep_starts_again_where_its_stored_place_cannot_be_read(ledger: Ledg
     ledger.cursors.save(WALK, {"kind": "object", "after": "nonsense"})
     assert sweep(ledger, lake).done == 1
     entry = OpenEntry("object#03", 5, "object#s3://b/k#e")
-    place = Place("object", entry, "object#s3://b/k#e", 7)
+    place = Place("object", entry, "object#s3://b/k#e", 7, 5)
     assert Place.from_json(json.loads(json.dumps(place.to_json()))) == place
 
 
@@ -289,7 +329,7 @@ class TestRewrites:
 
     def test_replaced_files_are_deleted_once_a_rewrite_is_finished(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, new = self.rewriting(ledger, lake, 60)
-        ledger.rewrites.finish(ours, [LotFile(new, 1, 3, lake.etag(new))], [Counts(1, 1, 0)], [])
+        ledger.rewrites.finish_rewriting(ours, [LotFile(new, 1, 3, lake.etag(new))], [Counts(1, 1, 0)], [])
         assert len(lake.files) == 2
         assert sweep(ledger, lake, dry_run=True).files_deleted == 1
         assert sweep(ledger, lake).files_deleted == 1
@@ -298,7 +338,7 @@ class TestRewrites:
 
     def test_a_lot_without_units_is_closed_with_its_last_file(self, ledger: Ledger, lake: MemoryLake) -> None:
         ours, _ = self.rewriting(ledger, lake, 60)
-        ledger.rewrites.finish(ours, [], [], ours.units)
+        ledger.rewrites.finish_rewriting(ours, [], [], ours.units)
         sweep(ledger, lake)
         assert not lake.files
         assert not list(ledger.open_lots())

@@ -16,5 +16,8 @@ class NoArchive:
 
     def restore_lots(self, ledger: Ledger, ids: Iterable[LotId]) -> None: ...
 
+    def lots_with(self, ledger: Ledger, id_: ObjectId) -> Iterable[Lot]:
+        return ()
+
     def find_lots(self, ids: Iterable[LotId]) -> Iterable[Lot]:
         return ()

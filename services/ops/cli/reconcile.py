@@ -22,6 +22,7 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.planning.copies import S3Copies
 
 _SHOWN = 20
+_PLACE_HOLDS = timedelta(days=1)  # what lies before the place of an older run may have been lost since
 _MINUTE = timedelta(minutes=1)
 _TEN_YEARS = timedelta(days=3650)
 
@@ -71,7 +72,7 @@ def reconcile_pipeline(
         planner = queue_planner(ledger, bronze_bucket, sqs, queue_url, S3Copies(s3))
         waiting = messages_waiting(sqs, queue_url)
         walk = _walk(scope, bronze_bucket)
-        place = None if dry_run else ledger.cursors.load(walk)
+        place = None if dry_run else ledger.cursors.load(walk, _PLACE_HOLDS)
         if place:
             say("An earlier run was stopped: going on where it was")
 
@@ -103,6 +104,8 @@ def reconcile_pipeline(
         show_json(_as_document(found, dry_run, bool(place), waiting))
     else:
         _show(found, dry_run, waiting)
+        if place:
+            show("Only what the earlier run had left was looked at: run this again to look at everything.")
 
 
 def _walk(scope: Scope, bucket: str) -> str:

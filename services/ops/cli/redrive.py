@@ -123,6 +123,8 @@ def _show(result: Redriven, dry_run: bool) -> None:
         show(f"  {result.not_wanted:,} not asked for, and left alone")
     if result.newer:
         show(f"  {result.newer:,} came while this ran, and stay")
+    if result.in_flight:
+        show(f"  {result.in_flight:,} were hidden, as somebody else looks at them: run this again in some minutes.")
     if result.hidden_for:
         show(f"  Some letters could not be made visible again: they are in {result.hidden_for} s.")
     if not result.complete:
@@ -141,6 +143,7 @@ def _as_document(result: Redriven) -> dict[str, object]:
         "not_deleted": result.not_deleted,
         "not_wanted": result.not_wanted,
         "newer": result.newer,
+        "in_flight": result.in_flight,
         "complete": result.complete,
         "named": [letter_document(staying.found) | {"why": staying.why} for staying in result.named],
     }

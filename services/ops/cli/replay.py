@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from services.ops.history.reader import History
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
 from services.ops.replay.copying import COPY_SECONDS, Copier
-from services.ops.replay.planning import ReplayRequest, Verdict
+from services.ops.replay.planning import Candidate, ReplayRequest, Verdict
 from services.ops.replay.running import (
     DEFAULT_JOBS,
     ByCopying,
@@ -37,18 +37,20 @@ from services.ops.replay.running import (
     Result,
     Summary,
     Way,
+    check_readable,
     checked_destination,
 )
 from services.ops.rewrite.retraction import Retraction
 from services.shared.aws import aws_client
 from services.shared.deadline import Deadline
-from services.shared.identities import ObjectId
+from services.shared.identities import CopyKey
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.planning.copies import S3Copies
 from services.shared.settings import unit_bytes_of
 
 MAX_JOBS = 256
+_PLACE_HOLDS = timedelta(days=1)  # what lies before an older run's place may have changed
 _SHOWN = 20  # objects that are listed on a screen
 
 _Bucket = Annotated[str, typer.Option("--bucket", envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
@@ -207,6 +209,11 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
             "No way given: pass --queue-url and --table (or set QUEUE_URL and LEDGER_TABLE) to send units, or "
             "--dest-prefix bronze/replay/<name of the run> to make copies."
         )
+    if destination and CopyKey.is_copy(asked.prefix) and f"{destination}/".startswith(asked.prefix):
+        raise OperatorError(
+            f"--dest-prefix is {destination!r}, inside of --prefix {asked.prefix!r}: the copies would be copied again "
+            "and again. Choose another name of the run, or a longer --prefix."
+        )
     _check_force(asked, table)
     request = ReplayRequest(asked.prefix, asked.start, asked.end, asked.force is not None)
     try:
@@ -234,7 +241,7 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
     if asked.as_json:
         show_json(_as_document(asked, destination, resumed, summary))
     else:
-        _show(asked, destination, bool(ledger), summary)
+        _show(asked, destination, bool(ledger), resumed, summary)
     finish(all_right=asked.dry_run or summary.all_right)
 
 
@@ -274,10 +281,11 @@ def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history)
     one_at_a_time = Lock()
 
-    def retract_and_reopen(id_: ObjectId) -> None:
+    def retract_and_reopen(candidate: Candidate) -> None:
         with one_at_a_time:
-            retraction.run(id_, Deadline.endless())
-            ledger.objects.reopen(id_, planner_bytes)
+            check_readable(lake, candidate.source)
+            retraction.run(candidate.origin, Deadline.endless())
+            ledger.objects.reopen(candidate.origin, planner_bytes)
 
     return retract_and_reopen
 
@@ -298,7 +306,7 @@ def _run(replay: Replay, request: ReplayRequest, ledger: Ledger | None, walk: st
     place: dict[str, Any] | None = None
     keep: Callable[[Any], None] = _forget
     if walk and ledger is not None:
-        place = ledger.cursors.load(walk)
+        place = ledger.cursors.load(walk, None if request.force else _PLACE_HOLDS)
         keep = _keeper(ledger, walk)
     resumed = str(place["after"]) if place else ""
     if resumed:
@@ -350,11 +358,13 @@ _WOULD = {
 _ADVICE = {
     Done.NOT_ANNOUNCED: "ingest has never seen these: pass --ingest <function>, or run `smelt reconcile`",
     Done.KEY_TOO_LONG: "no room for the key of a copy: send these to the queue with scripts/replay_from_s3.py",
+    Done.NOT_COPYABLE: "archived, or encrypted with a key that may not be used here: restore them, or get access",
+    Done.UNREADABLE: "their bytes cannot be read now, so their rows were left in Silver and quarantine",
     Done.COPIED_BEFORE: "copied by an earlier run: to copy them once more, use another --dest-prefix",
 }
 
 
-def _show(asked: _Asked, destination: str, with_ledger: bool, summary: Summary) -> None:
+def _show(asked: _Asked, destination: str, with_ledger: bool, resumed: str, summary: Summary) -> None:
     for result in summary.listed[:_SHOWN]:
         show(_line(result, asked.dry_run))
     if len(summary.listed) > _SHOWN:
@@ -373,8 +383,13 @@ def _show(asked: _Asked, destination: str, with_ledger: bool, summary: Summary) 
     for done, advice in _ADVICE.items():
         if not asked.dry_run and summary.number(done):
             show(f"{summary.number(done):,} {done}: {advice}", style="yellow")
+    if resumed and asked.force is None:
+        show("Only what the earlier run had left was looked at: run this again to look at everything.")
     if not with_ledger:
-        show("Without --table nothing was looked up: ingest skips what is committed.")
+        show(
+            "Without --table nothing was looked up: ingest skips what is committed, and rejects copies of what it has "
+            "never seen (unknown_origin). Pass --table and --ingest to announce those, or run `smelt reconcile`."
+        )
 
 
 def _line(result: Result, dry_run: bool) -> str:

@@ -50,7 +50,8 @@ def retract_objects(
         raise OperatorError("No reason given: pass --reason; the ledger keeps it for whoever asks later.")
     try:
         ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
-        found = [preview(ledger, object_named(name, ledger, s3)) for name in dict.fromkeys(objects)]
+        history = History.of(s3, silver_bucket)
+        found = [preview(ledger, history, object_named(name, ledger, s3)) for name in dict.fromkeys(objects)]
         previews = list({seen.known.id: seen for seen in found}.values())
         for seen in previews:
             if not as_json:
@@ -62,9 +63,7 @@ def retract_objects(
         confirm(f"Take the rows of {len(previews)} object(s) out of Silver and quarantine?", yes)
         results: list[Retracted] = []
         with watching() as watch:
-            retraction = Retraction(
-                ledger, S3Lake(s3, silver_bucket), operator(by), reason, History.of(s3, silver_bucket), watch=watch
-            )
+            retraction = Retraction(ledger, S3Lake(s3, silver_bucket), operator(by), reason, history, watch=watch)
             for seen in previews:
                 if not as_json and seen.lots and not seen.known.is_finished:
                     say(f"{seen.known.id}: if a worker is loading it, this waits until that one has ended.")

@@ -53,11 +53,15 @@ def move_all(
         ClientError, BotoCoreError: no access, or no answer.
     """
     source, destination = _arn(sqs, queue_url), _arn(sqs, destination_url)
-    if _last_task(sqs, source).get("Status") not in ("RUNNING", "CANCELLING"):
+    before = _last_task(sqs, source)
+    is_joined = before.get("Status") in ("RUNNING", "CANCELLING")
+    if not is_joined:
         rate = {"MaxNumberOfMessagesPerSecond": per_second} if per_second else {}
         _ask(sqs.start_message_move_task, SourceArn=source, DestinationArn=destination, **rate)
     while True:
         task = _last_task(sqs, source)
+        if not is_joined and before and task.get("StartedTimestamp") == before.get("StartedTimestamp", -1):
+            task = {}  # ours is not listed yet: this is the end of an earlier one, with its numbers
         moved, of = (int(task.get(f"ApproximateNumberOfMessages{name}", 0)) for name in ("Moved", "ToMove"))
         watch("letters moved by SQS", moved)
         if task.get("Status") == "COMPLETED":

@@ -48,6 +48,7 @@ class Redriven:
     newer: int = 0  # came while this ran
     named: list[Staying] = field(default_factory=list)
     complete: bool = True  # the end of the queue was reached
+    in_flight: int = 0  # at the beginning: somebody else had received them, so this may not have seen them
     hidden_for: int = 0  # seconds for which letters stay hidden that could not be made visible again
     by_sqs: bool = False  # SQS's own task moved them: `moved` counts, and nothing was looked at
     moved: int = 0
@@ -87,6 +88,7 @@ def redrive(
     """
     result = Redriven(kind)
     with look:
+        result.in_flight = look.depth.in_flight
         for page in read(ledger, look, kind):
             room = most - result.sent.total() if most else len(page)
             batch = _choose(page, look, wanted, result, room)

@@ -185,6 +185,22 @@ class History:
             return {}
         return self.locate(self.outcome_of(object_id, known.archived).tally.lots)
 
+    def lots_with(self, ledger: Ledger, id_: ObjectId) -> Iterator[Lot]:
+        """The lots that held the object's units when it was archived, as they are now: in the ledger, or else here.
+
+        Raises:
+            HistoryDamaged: a file cannot be read.
+        """
+        known = next(iter(ledger.find_objects([id_])), None)
+        if known is None or not known.archived:
+            return
+        gone = set(self.outcome_of(id_, known.archived).tally.lots)
+        for few in in_batches_of_lots(list(gone)):
+            for lot in ledger.find_lots(few):
+                gone.discard(lot.id)
+                yield lot
+        yield from self.find_lots(gone)
+
     def restore_object(self, ledger: Ledger, id_: ObjectId) -> None:
         """Put the object's lots back into the ledger, with all their units, and let none of them expire.
 

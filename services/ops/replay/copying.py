@@ -25,6 +25,11 @@ _LEAST_PART_BYTES = 256 * 1024**2
 _MOST_PARTS = 10_000
 _PART_COPIERS = 8
 _CHANGED = {"PreconditionFailed", "412", "NoSuchKey", "404", "NoSuchVersion"}
+_NOT_THIS_ONE = {
+    "InvalidObjectState": "it is archived; restore it first",
+    "ObjectNotInActiveTierError": "it is archived; restore it first",
+    "InvalidRequest": "S3 cannot read it for us, as an object that is encrypted with its uploader's own key (SSE-C)",
+}
 
 
 class SourceChanged(Terminal):
@@ -33,6 +38,10 @@ class SourceChanged(Terminal):
 
 class KeyTooLong(Terminal):
     """S3 has no room for the copy's key."""
+
+
+class NotCopyable(Terminal):
+    """S3 does not copy this object as it is; others are not concerned."""
 
 
 class Copier:
@@ -54,17 +63,26 @@ class Copier:
         """Where the copy of an origin goes."""
         return str(CopyKey(self.prefix, origin.key))
 
+    def checked_key_of(self, origin: ObjectId) -> str:
+        """
+        Raises:
+            KeyTooLong: the copy's key would be longer than S3 allows.
+        """
+        key = self.key_of(origin)
+        if len(key.encode()) > MAX_KEY_BYTES:
+            raise KeyTooLong(f"{origin}: its copy would have a key of {len(key.encode()):,} bytes; S3 takes 1,024")
+        return key
+
     def copy(self, source: BronzeObject, origin: ObjectId) -> None:
         """Copy what was listed as a request to finish `origin`. Safe to repeat.
 
         Raises:
             SourceChanged: it is not there any more as it was listed.
             KeyTooLong: the copy's key would be longer than S3 allows.
+            NotCopyable: it is archived, or encrypted with a key that we may not use.
             ClientError, BotoCoreError: S3 refuses, or does not answer.
         """
-        key = self.key_of(origin)
-        if len(key.encode()) > MAX_KEY_BYTES:
-            raise KeyTooLong(f"{origin}: its copy would have a key of {len(key.encode()):,} bytes; S3 takes 1,024")
+        key = self.checked_key_of(origin)
         pinned: Any = {
             "CopySource": {"Bucket": source.bucket, "Key": source.key},
             "CopySourceIfMatch": f'"{source.etag}"',
@@ -72,6 +90,7 @@ class Copier:
         metadata: Any = {ORIGIN_ETAG: origin.etag}
         try:
             if source.size <= self._single_bytes:
+                # Without its tags: to copy them needs two more rights, and S3 would refuse each object that has some.
                 self._client.copy_object(
                     Bucket=source.bucket,
                     Key=key,
@@ -85,6 +104,8 @@ class Copier:
         except ClientError as error:
             if error.response["Error"]["Code"] in _CHANGED:
                 raise SourceChanged(f"{source.id} was overwritten or deleted after it was listed") from error
+            if why := _only_this_one(error):
+                raise NotCopyable(f"{source.id} cannot be copied: {why}") from error
             raise
 
     def _copy_in_parts(self, source: BronzeObject, key: str, metadata: Any, pinned: Any) -> None:
@@ -113,3 +134,12 @@ class Copier:
         except BaseException:  # Ctrl-C, too: parts that nobody finishes cost money for ever
             self._client.abort_multipart_upload(Bucket=source.bucket, Key=key, UploadId=upload)
             raise
+
+
+def _only_this_one(error: ClientError) -> str:
+    """Why S3 refuses to copy one object, where that says nothing of others; empty where all would be refused."""
+    told = error.response["Error"]
+    code, message = told["Code"], told.get("Message", "")
+    if code.startswith("KMS.") or (code == "AccessDenied" and "kms:" in message):
+        return f"its KMS key cannot be used ({code}: {message})"
+    return _NOT_THIS_ONE.get(code, "")

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 from services.ops.bronze import Listing
 from services.ops.errors import OperatorError
 from services.ops.parallel import Pace, in_order, read_ahead
-from services.ops.replay.copying import Copier, KeyTooLong, SourceChanged
+from services.ops.replay.copying import Copier, KeyTooLong, NotCopyable, SourceChanged
 from services.ops.replay.planning import Candidate, OriginEtag, ReplayRequest, Verdict, plan_replay
 from services.shared.deadline import Deadline, OutOfTime
-from services.shared.identities import REPLAY_ROOT, CopyKey, ObjectId
+from services.shared.errors import Terminal
+from services.shared.identities import REPLAY_ROOT, CopyKey
+from services.shared.lake import Lake, LakeForbidden, ObjectGone
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, LeaseLost
 from services.shared.planning.planner import Outcome, Planned, Planner
@@ -28,7 +30,7 @@ DEFAULT_JOBS = 16  # the connections that a client keeps (services/shared/aws.py
 MAX_LISTED = 1000
 _NO_HURRY = Deadline(lambda: float("inf"), 0)
 
-Force = Callable[[ObjectId], None]
+Force = Callable[[Candidate], None]  # takes its rows out and lets it in again; may raise Unreadable before that
 Announce = Callable[[BronzeObject], None]
 Watch = Callable[[str, int], None]
 
@@ -44,7 +46,16 @@ class Done(StrEnum):
     LEFT = "left"  # somebody else is at work on it
     CHANGED = "changed"  # overwritten or deleted after it was listed: what is there now has an event of its own
     KEY_TOO_LONG = "key too long"  # for a copy: send it to the queue instead
+    NOT_COPYABLE = "not copyable"  # archived, or encrypted with a key that we may not use
+    UNREADABLE = "unreadable"  # and so nothing was taken out of Silver (`--force`)
     NOT_ANNOUNCED = "not announced"  # nobody who could announce it was named
+
+
+_LEFT_BEHIND = (Done.NOT_ANNOUNCED, Done.KEY_TOO_LONG, Done.NOT_COPYABLE, Done.UNREADABLE)
+
+
+class Unreadable(Terminal):
+    """The bytes of an object cannot be read: what is taken out of Silver now would not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ class Summary:
     @property
     def all_right(self) -> bool:
         """Whether nothing was left behind that nobody else takes care of."""
-        return not (self.number(Done.NOT_ANNOUNCED) or self.number(Done.KEY_TOO_LONG))
+        return not any(map(self.number, _LEFT_BEHIND))
 
     def number(self, what: Verdict | Done) -> int:
         """How many objects had this verdict, or this end."""
@@ -128,10 +139,17 @@ class ByCopying:
                 return Result(candidate, Done.CHANGED)
             self.announce(source)
             return Result(candidate, Done.ANNOUNCED)
-        if candidate.verdict is Verdict.FORCED:
-            _forced(self.force, candidate)
         try:
+            if candidate.verdict is Verdict.FORCED:  # no row leaves that cannot come back
+                self.copier.checked_key_of(candidate.origin)
+                if self.listing.pinned(candidate.source) is None:
+                    return Result(candidate, Done.CHANGED)
+                _forced(self.force, candidate)
             self.copier.copy(candidate.source, candidate.origin)
+        except Unreadable:
+            return Result(candidate, Done.UNREADABLE)
+        except NotCopyable:
+            return Result(candidate, Done.NOT_COPYABLE)
         except SourceChanged:
             return Result(candidate, Done.CHANGED)
         except KeyTooLong:
@@ -149,13 +167,17 @@ class BySending:
 
     def handle(self, candidate: Candidate, deadline: Deadline) -> Result:
         deadline.check()
-        if candidate.verdict is Verdict.FORCED:
-            _forced(self.force, candidate)
         source: BronzeObject | None = candidate.source
-        if candidate.verdict is Verdict.NEVER_ANNOUNCED:
+        if candidate.verdict in (Verdict.NEVER_ANNOUNCED, Verdict.FORCED):
+            # The version that the ledger has pinned may be gone, though the same bytes are there as another one.
             source = self.listing.pinned(candidate.source)
         if source is None:
             return Result(candidate, Done.CHANGED)
+        try:
+            if candidate.verdict is Verdict.FORCED:
+                _forced(self.force, candidate)
+        except Unreadable:
+            return Result(candidate, Done.UNREADABLE)
         try:
             planned = self._plan(candidate, source, deadline)
         except (LeaseHeld, LeaseLost):
@@ -176,7 +198,22 @@ class BySending:
 def _forced(force: Force | None, candidate: Candidate) -> None:
     if force is None:
         raise OperatorError(f"{candidate.origin}: nobody was named who retracts it, so it cannot be loaded again.")
-    force(candidate.origin)
+    force(candidate)
+
+
+def check_readable(lake: Lake, source: BronzeObject) -> None:
+    """Read one byte of what would be loaded again.
+
+    Raises:
+        Unreadable: it was deleted, overwritten or archived, or we may not read it.
+        LakeUnavailable: S3 did not answer.
+    """
+    if not source.size:
+        return
+    try:
+        lake.open(source, 0, 1).close()
+    except (ObjectGone, LakeForbidden) as error:
+        raise Unreadable(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +314,9 @@ class Copies:
         copy, source = self._next, candidate.source
         if copy is None or copy.key != key or copy.size != source.size or copy.created < source.created:
             return False
+        # Uploads in parts and SSE-KMS give a copy another etag; what was copied after the last change is this content.
         either_in_parts = "-" in copy.etag or "-" in source.etag
-        return either_in_parts or copy.etag == source.etag
+        return either_in_parts or copy.etag == source.etag or copy.created > source.created
 
 
 def checked_destination(prefix: str) -> str:

@@ -19,5 +19,8 @@ class Archive(Protocol):
     def restore_lots(self, ledger: Ledger, ids: Iterable[LotId]) -> None:
         """Put these lots back, and their units, and let none of it expire."""
 
+    def lots_with(self, ledger: Ledger, id_: ObjectId) -> Iterable[Lot]:
+        """The lots that held an archived object's units, as they are now, wherever they are. Changes nothing."""
+
     def find_lots(self, ids: Iterable[LotId]) -> Iterable[Lot]:
         """Those of these lots that it has. Changes nothing."""

@@ -33,6 +33,7 @@ from services.shared.ledger.records import (
     LedgerObject,
     Lot,
     LotState,
+    ObjectState,
     UnitRecord,
 )
 from services.shared.ledger.releases import UNITS_AT_ONCE
@@ -65,8 +66,8 @@ class Preview:
     lots: int
 
 
-def preview(ledger: Ledger, id_: ObjectId) -> Preview:
-    """What the ledger has of an object now. Changes nothing.
+def preview(ledger: Ledger, archive: Archive, id_: ObjectId) -> Preview:
+    """What the ledger and the history have of an object now. Changes nothing.
 
     Raises:
         OperatorError: the object is not in the ledger.
@@ -80,6 +81,12 @@ def preview(ledger: Ledger, id_: ObjectId) -> Preview:
         rows = sum(look.committed.values(), rows)
         committed += len(look.committed)
         lots |= {record.lot for record in look.records.values() if record.lot}
+    if known.state is ObjectState.DONE and committed < known.plan.units:  # some of it has left the ledger
+        rows, committed, lots = Counts(), 0, set()
+        for lot in archive.lots_with(ledger, id_):
+            mine = [counts for unit, counts in zip(lot.units, lot.unit_counts, strict=True) if unit.object == id_]
+            rows, committed = sum(mine, rows), committed + len(mine)
+            lots |= {lot.id}
     return Preview(known, rows, committed, len(lots))
 
 

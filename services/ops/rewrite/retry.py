@@ -29,7 +29,7 @@ from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, ObjectId, UnitId
 from services.shared.judge.judge import RowJudge
 from services.shared.judge.verdicts import Accepted, Reason
-from services.shared.lake import Lake
+from services.shared.lake import Lake, ObjectGone
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import (
     RETRY,
@@ -178,7 +178,11 @@ class Retry:
                 if file.key not in chosen:
                     files.append(file)
                     continue
-                data = rewriting.read(file)
+                try:
+                    data = rewriting.read(file)
+                except ObjectGone:  # quarantine expires, file by file; the others can still be retried
+                    files.append(file)
+                    continue
                 judged = judging.judge(data, rewriting.check, seen)
                 if not judged.passing.any():
                     files.append(file)

@@ -86,7 +86,6 @@ class Rewriter:
             self._settle(ours)
             return None
         if lot.leftovers:
-            self.check_bucket(lot)
             self.tidy(lot)
             return None
         try:
@@ -110,7 +109,16 @@ class Rewriter:
             rewriting.undo()
 
     def tidy(self, lot: Lot) -> None:
-        """Delete the files that a committed lot has left over. Only its own, and none that it has now.
+        """Delete the files that somebody's work on a committed lot has left over, if this is their bucket.
+
+        Raises:
+            ConservationError: none of the lot's files is in this bucket, or it names a file that is not its own.
+        """
+        self.check_bucket(lot)
+        self.delete_leftovers(lot)
+
+    def delete_leftovers(self, lot: Lot) -> None:
+        """Delete the files that a lot has left over that was just read or written here. None that it has now.
 
         Raises:
             ConservationError: it names a file that is not its own.
@@ -237,7 +245,7 @@ class Rewriting:
                 made.close()
             self._made.clear()
         if self.lot.obsolete:
-            self._rewriter.tidy(self.lot)
+            self._rewriter.delete_leftovers(self.lot)
 
     def undo(self) -> None:
         """Leave the lot as it was, and delete what was written."""

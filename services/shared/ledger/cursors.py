@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from services.shared.identities import milliseconds
 from services.shared.ledger.items import Item
 from services.shared.ledger.table import LedgerTable
 
 CURSOR_PREFIX = "cursor#"
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Cursors:
@@ -18,10 +21,16 @@ class Cursors:
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
-    def load(self, walk: str) -> dict[str, Any] | None:
-        """Where this walk stopped; None where it starts from the beginning."""
+    def load(self, walk: str, within: timedelta | None = None) -> dict[str, Any] | None:
+        """Where this walk stopped; None where it starts from the beginning.
+
+        Args:
+            within: a place that was saved longer ago counts for nothing: what is before it has changed since.
+        """
         found = self._table.get(_key(walk))
-        return dict(json.loads(found["place"]["S"])) if found else None
+        if not found or (within and self._table.now_ms() - _saved_at_ms(found) > within // _MILLISECOND):
+            return None
+        return dict(json.loads(found["place"]["S"]))
 
     def save(self, walk: str, place: Mapping[str, Any]) -> None:
         """Everything before `place` has been looked at. `place` is what JSON can hold."""
@@ -31,6 +40,10 @@ class Cursors:
     def clear(self, walk: str) -> None:
         """The walk has reached the end: the next one starts from the beginning."""
         self._table.delete(_key(walk))
+
+
+def _saved_at_ms(found: Item) -> int:
+    return milliseconds(datetime.fromisoformat(found["saved_at"]["S"]))
 
 
 def _key(walk: str) -> Item:

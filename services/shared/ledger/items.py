@@ -146,6 +146,7 @@ def object_from(item: Item) -> LedgerObject:
         advice=_text(item, "advice"),
         retraction=_retraction_from(item),
         archived=_text(item, "archived"),
+        since=_number(item, "since"),
         indexed="open" in item,
     )
 

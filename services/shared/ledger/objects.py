@@ -213,12 +213,30 @@ class Objects:
     def mark_done(self, ids: Iterable[ObjectId]) -> None:
         """Every unit of these objects is committed. The caller knows; an object that is finished stays as it is."""
         for id_ in ids:
-            self._table.update(
-                object_key(id_),
-                f"SET #state = :done, done_at = :now{_CLOSE}",
-                {":done": {"S": ObjectState.DONE}, ":now": self._table.timestamp(), **self._finished(id_)},
-                _UNFINISHED,
-            )
+            self._mark_done(id_)
+
+    def mark_done_as_seen(self, seen: Iterable[LedgerObject]) -> int:
+        """As `mark_done`, for whoever looked at the units a while ago: only objects that were not let in again since.
+
+        A unit that was committed need not be any more: an operator may have retracted the object and loaded it again.
+
+        Returns:
+            How many are DONE by this.
+        """
+        return sum(
+            self._mark_done(known.id, Condition("since = :seen", {":seen": {"N": str(known.since)}})) for known in seen
+        )
+
+    def _mark_done(self, id_: ObjectId, *conditions: Condition) -> bool:
+        condition = _UNFINISHED
+        for further in conditions:
+            condition &= further
+        return self._table.update(
+            object_key(id_),
+            f"SET #state = :done, done_at = :now{_CLOSE}",
+            {":done": {"S": ObjectState.DONE}, ":now": self._table.timestamp(), **self._finished(id_)},
+            condition,
+        )
 
     def _finished(self, id_: ObjectId) -> Item:
         """The values of `_CLOSE`: out of the index's open work, into what the history takes next."""

@@ -198,6 +198,7 @@ class LedgerObject:
     advice: str = ""  # and what can be done
     retraction: Retraction | None = None  # the last one, also where the object was loaded again since
     archived: str = ""  # the last history file with it
+    since: int = field(default=0, compare=False)  # epoch milliseconds: how long it is in the index in this way
     indexed: bool = field(default=False, compare=False)  # in the index: it is unfinished, or awaits the history
 
     @property

@@ -28,7 +28,7 @@ from services.shared.ledger.items import (
     unit_from,
     unit_key,
 )
-from services.shared.ledger.records import Counts, LedgerObject, LostRace, ObjectState
+from services.shared.ledger.records import Counts, LedgerObject, LostRace, ObjectState, Retraction
 from services.shared.ledger.table import UNBOUND, Condition, LedgerTable, in_state
 from services.shared.units import BronzeObject, Plan
 
@@ -118,8 +118,7 @@ class Releases:
                 if record.lot is not None:
                     raise LostRace(f"{record.id} is in lot {record.lot}: its object has not left yet")
                 rows += record.retracted
-        at = leaving.retraction.at if leaving.retraction else datetime.min
-        same = Condition("retracted_at = :seen_at", {":seen_at": {"S": at.isoformat(timespec="milliseconds")}})
+        same = _same(leaving.retraction)
         expression = "SET rows_retracted = :rows, #open = :finished, since = :since"  # the history takes it from there
         entered = {":finished": {"S": open_shard("done", leaving.id)}, ":since": {"N": str(self._table.now_ms())}}
         values = {":rows": counts_item(rows)} | entered
@@ -169,8 +168,10 @@ class Releases:
         return object_from(self._table.get(object_key(id_)))
 
     def _let_in(self, known: LedgerObject, plan: Plan) -> None:
-        token = secrets.token_hex(8)
-        self._table.update_if(
+        token, as_seen = secrets.token_hex(8), in_state(known.state)
+        if known.retraction and known.state is ObjectState.RETRACTED:
+            as_seen &= _same(known.retraction) & Condition("attribute_exists(rows_retracted)", {})
+        found = self._table.update_if(
             object_key(known.id),
             "SET #state = :planning, sent = :none, step = :step, units = :units, lease_until = :none,"
             " lease_token = :token, reopened_at = :now, #open = :shard, since = :since"
@@ -185,12 +186,22 @@ class Releases:
                 ":shard": {"S": open_shard("object", known.id)},
                 ":since": {"N": str(self._table.now_ms())},
             },
-            in_state(known.state),
+            as_seen,
             lambda there: state_of(there) not in ("", known.state),
         )
+        if found is not None:
+            raise NotReopened(
+                f"{known.id}: somebody is retracting it again. Run the command once more when that is done."
+            )
 
     def _units(self, plan: Plan) -> Iterator[list[Item]]:
         """The items of a plan's units, batch by batch; units of which the ledger knows nothing have none."""
         every = iter(plan)
         while batch := list(islice(every, UNITS_AT_ONCE)):
             yield self._table.get_many([unit_key(unit.id) for unit in batch])
+
+
+def _same(retraction: Retraction | None) -> Condition:
+    """The object has not been retracted again since this retraction."""
+    at = retraction.at if retraction else datetime.min
+    return Condition("retracted_at = :seen_at", {":seen_at": {"S": at.isoformat(timespec="milliseconds")}})

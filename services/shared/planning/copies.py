@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.shared.lake import LakeForbidden, LakeUnavailable, ObjectGone
-from services.shared.units import BronzeObject
+from services.shared.units import BronzeObject, is_etag
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -26,7 +26,7 @@ class S3Copies:
         self._client = client
 
     def origin_etag(self, copy: BronzeObject) -> str:
-        """The etag of the content that this is a copy of: what its metadata says, or its own.
+        """The etag of the content that this is a copy of: what its metadata says, if that can be one, or its own.
 
         Raises:
             ObjectGone: the copy was deleted, or another one is in its place.
@@ -50,5 +50,5 @@ class S3Copies:
             raise LakeUnavailable(f"the copy {copy.id} cannot be looked up now ({code}): {error}") from error
         except BotoCoreError as error:
             raise LakeUnavailable(f"the copy {copy.id} cannot be looked up now: {error}") from error
-        told = answer.get("Metadata", {}).get(ORIGIN_ETAG, "")
-        return told.strip('"') or copy.etag
+        told = answer.get("Metadata", {}).get(ORIGIN_ETAG, "").strip('"')
+        return told if is_etag(told) else copy.etag  # anybody's text of up to 2 KB: no key of the ledger is so long

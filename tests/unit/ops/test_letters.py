@@ -226,6 +226,11 @@ class TestAMoveTask:
         assert move_all(sqs, DEAD, UNITS, 20, sleep=lambda _: None).moved == 7  # type: ignore[arg-type]
         assert sqs.started == []
 
+    def test_is_not_taken_for_an_earlier_one_that_sqs_still_lists_as_the_last(self) -> None:
+        earlier = DONE | {"ApproximateNumberOfMessagesMoved": 900, "StartedTimestamp": 1}
+        sqs = MoveTasks(earlier, earlier, RUNNING | {"StartedTimestamp": 2}, DONE | {"StartedTimestamp": 2})
+        assert move_all(sqs, DEAD, UNITS, 20, sleep=lambda _: None).moved == 7  # type: ignore[arg-type]
+
     def test_that_fails_is_an_error_with_its_reason(self) -> None:
         failed = {"Status": "FAILED", "FailureReason": "CouldNotSend", "ApproximateNumberOfMessagesMoved": 1}
         with pytest.raises(OperatorError, match=r"FAILED after 1 messages: CouldNotSend\. Nothing is lost"):

@@ -84,6 +84,12 @@ locals {
           ]
           resources = [local.ledger_arn]
         }
+        # Nothing is listed. But without this right S3 answers 403 for a file that does not exist, as if it were forbidden.
+        TellMissingFromForbidden = {
+          actions   = ["s3:ListBucket"]
+          resources = [var.arns.silver_bucket]
+          condition = { StringLike = { "s3:prefix" = ["silver/*", "quarantine/*"] } }
+        }
         ReadOpenWork = {
           actions   = ["dynamodb:Query"]
           resources = ["${local.ledger_arn}/index/open_work"]
@@ -168,10 +174,11 @@ locals {
           actions   = ["s3:GetObject"]
           resources = ["${var.arns.silver_bucket}/history/*"]
         }
+        # Of Silver nothing is listed; but a file that is missing is told from one that is forbidden.
         ListSilver = {
           actions   = ["s3:ListBucket"]
           resources = [var.arns.silver_bucket]
-          condition = { StringLike = { "s3:prefix" = ["history/*", "quarantine/*"] } }
+          condition = { StringLike = { "s3:prefix" = ["history/*", "quarantine/*", "silver/*"] } }
         }
         # Without this right S3 answers 403 for an object that does not exist.
         TellMissingFromForbidden = {

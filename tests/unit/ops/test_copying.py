@@ -1,0 +1,100 @@
+"""Copies for a replay: what is asked of S3, and what S3's refusals mean for the other objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from services.ops.replay.copying import Copier, NotCopyable
+from services.ops.replay.planning import ReplayRequest, Verdict
+from services.ops.replay.running import ByCopying, Done, Replay
+from services.shared.units import BronzeObject
+
+RUN = "bronze/replay/run"
+SOURCES = [
+    BronzeObject(
+        "bronze-bucket", f"bronze/shipments/{name}.jsonl", 10, "e" * 32, None, datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    for name in "abc"
+]
+
+
+@dataclass
+class RefusingS3:
+    """S3's copies, which it refuses for some keys."""
+
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)  # key -> code and message
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def copy_object(self, **request: Any) -> None:
+        self.asked.append(request)
+        if refusal := self.refused.get(request["CopySource"]["Key"]):
+            raise ClientError({"Error": {"Code": refusal[0], "Message": refusal[1]}}, "CopyObject")
+
+
+@dataclass
+class Bronze:
+    """A listing of three objects, and of copies."""
+
+    copies: list[BronzeObject] = field(default_factory=list)
+    bucket: str = "bronze-bucket"
+
+    def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+        yield [one for one in [*SOURCES, *self.copies] if one.key.startswith(prefix) and one.key > after]
+
+    versions = objects
+
+    def pinned(self, source: BronzeObject) -> BronzeObject | None:
+        return source
+
+
+def replay(s3: RefusingS3, bronze: Bronze | None = None) -> Any:
+    bronze = bronze or Bronze()
+    way = ByCopying(Copier(s3, RUN), bronze)  # type: ignore[arg-type]
+    return Replay(bronze, None, way, jobs=1).run(ReplayRequest("bronze/"))[0]
+
+
+def test_tags_are_not_copied_since_that_needs_rights_that_operators_do_not_have() -> None:
+    s3 = RefusingS3()
+    replay(s3)
+    assert [request["TaggingDirective"] for request in s3.asked] == ["REPLACE"] * 3
+    assert not any("Tagging" in request for request in s3.asked)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("InvalidObjectState", "Operation is not valid for the source object's storage class"),
+        ("ObjectNotInActiveTierError", "The source object of the COPY action is not in the active tier"),
+        ("InvalidRequest", "The object was stored using a form of Server Side Encryption."),
+        ("KMS.DisabledException", "the key is disabled"),
+        ("AccessDenied", "User: somebody is not authorized to perform: kms:Decrypt on resource: a key"),
+    ],
+)
+def test_an_object_that_s3_does_not_copy_does_not_stop_the_others(code: str, message: str) -> None:
+    s3 = RefusingS3({SOURCES[0].key: (code, message)})
+    summary = replay(s3)
+    assert summary.objects == {(Verdict.NOT_LOOKED_UP, Done.NOT_COPYABLE): 1, (Verdict.NOT_LOOKED_UP, Done.COPIED): 2}
+    assert not summary.all_right
+    with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied"):
+        Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
+
+
+def test_a_refusal_that_every_object_would_meet_stops_the_replay() -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        replay(RefusingS3({SOURCES[0].key: ("AccessDenied", "Access Denied")}))
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(1, 0), (0, 3)], ids=["later", "in the same second"])
+def test_copies_with_other_etags_as_sse_kms_gives_are_known_by_their_time(seconds: int, again: int) -> None:
+    copies = [
+        replace(one, key=f"{RUN}/{one.key}", etag="f" * 32, created=one.created + timedelta(seconds=seconds))
+        for one in SOURCES
+    ]
+    s3 = RefusingS3()
+    assert replay(s3, Bronze(copies)).number(Done.COPIED) == len(s3.asked) == again
