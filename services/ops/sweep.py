@@ -27,7 +27,7 @@ from services.shared.aws import FAILURES
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.errors import Terminal
 from services.shared.identities import LakeKey, ObjectId
-from services.shared.lake import Lake
+from services.shared.lake import Lake, LakeForbidden
 from services.shared.ledger.items import object_key
 from services.shared.ledger.ledger import Ledger, OpenEntry
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
@@ -54,10 +54,11 @@ class Swept:
     finished: bool = True  # False: time was over first; the next run goes on there
     elsewhere: list[str] = field(default_factory=list)  # lots none of whose committed files are in this bucket
     unreadable: list[str] = field(default_factory=list)  # items of the ledger that were passed over, and why
+    forbidden: list[str] = field(default_factory=list)  # lots whose files S3 did not let us look at or delete, and why
 
     @property
     def all_right(self) -> bool:
-        return not (self.refused or self.elsewhere or self.unreadable)
+        return not (self.refused or self.elsewhere or self.unreadable or self.forbidden)
 
 
 MAX_LISTED = 1000
@@ -164,10 +165,23 @@ class Sweep:
     def _lots(self, place: Place) -> None:
         for batch in batched(self._ledger.open_entries("lot", place.after), LOTS_PER_READ):
             for lot in self._read(batch, lambda part: self._ledger.find_lots([entry.lot for entry in part])):
-                self._tidy(lot)
+                self._try_to_tidy(lot)
             self._swept.lots += len(batch)
             self._watch("open lots", self._swept.lots)
             self._save(Place("lot", batch[-1]))
+
+    def _try_to_tidy(self, lot: Lot) -> None:
+        """What S3 forbids for one lot, such as one prefix or one key, does not keep the sweep from all others.
+
+        Raises:
+            LakeForbidden: it forbids nearly everything, so that there is no point in going on.
+        """
+        try:
+            self._tidy(lot)
+        except LakeForbidden as error:
+            if len(self._swept.forbidden) == MAX_LISTED:
+                raise
+            self._swept.forbidden.append(f"lot {lot.id}: {error}")
 
     def _tidy(self, lot: Lot) -> None:
         """Delete what a committed lot has left over. Only its own files, and none that it committed."""

@@ -20,7 +20,7 @@ from services.ops.cli.console import execute
 from services.ops.sweep import WALK, Place, Swept, sweep
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
-from services.shared.lake import S3Lake
+from services.shared.lake import LakeForbidden, S3Lake
 from services.shared.ledger import items
 from services.shared.ledger.ledger import Ledger, OpenEntry
 from services.shared.ledger.records import (
@@ -117,6 +117,25 @@ def test_in_a_bucket_without_the_lots_own_files_nothing_is_deleted_or_forgotten(
         assert (swept.elsewhere, swept.files_deleted, swept.all_right) == ([str(lot.id)], 0, False)
     swept = sweep(ledger, lake)
     assert (swept.elsewhere, swept.files, swept.all_right) == ([], sorted(lot.outputs), True)
+
+
+def test_a_lot_that_s3_forbids_is_reported_and_does_not_stop_the_sweep(ledger: Ledger) -> None:
+    class Forbidding(MemoryLake):
+        forbidden = ""
+
+        def holds(self, key: str, etag: str) -> bool:
+            if key == self.forbidden:
+                raise LakeForbidden(f"{key} cannot be looked at (403)")
+            return super().holds(key, etag)
+
+    lake = Forbidding()
+    lots = [load(ledger, lake, list(plan(ledger, 1).plan), leftover=True) for _ in range(3)]
+    lake.forbidden = lots[0].files[0].key
+    swept = sweep(ledger, lake)
+    assert (len(swept.forbidden), swept.files_deleted, swept.all_right) == (1, 2, False)
+    assert "(403)" in swept.forbidden[0]
+    lake.forbidden = ""
+    assert (sweep(ledger, lake).files_deleted, sweep(ledger, lake).all_right) == (1, True)
 
 
 @pytest.mark.parametrize("of", ["object", "unit", "lot of a unit", "lot"])

@@ -63,6 +63,7 @@ def _as_document(swept: Swept, dry_run: bool) -> dict[str, object]:
         "refused": swept.refused,
         "lots_of_another_bucket": swept.elsewhere,
         "unreadable": swept.unreadable,
+        "forbidden": swept.forbidden,
     }
 
 
@@ -84,6 +85,8 @@ def _show(swept: Swept, dry_run: bool, bucket: str) -> None:
         )
     for item in swept.unreadable:
         show(f"passed over: {item}. Somebody has changed this item of the ledger, or this is a bug", style="red")
+    for refusal in swept.forbidden:
+        show(f"not tidied: {refusal}. It is tried again by the next sweep", style="red")
     show(f"{swept.objects:,} open objects, {swept.done:,} {would}marked DONE")
     if swept.rewrites:
         show(f"{swept.rewrites:,} rewrites that somebody left {would or 'were '}ended")
