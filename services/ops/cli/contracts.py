@@ -90,7 +90,8 @@ def _show(report: Report) -> None:
     for contract in report.datasets:
         keys = ", ".join(contract.keys)
         datasets.add_row(contract.dataset, contract.version, str(len(contract.fields)), keys, contract.event_time)
-    show(datasets)
+    if report.datasets:
+        show(datasets)
     for finding in report.findings:
         show(str(finding), style=_STYLES[finding.level])
     show("accepted" if report.accepted else "refused", style="green" if report.accepted else "red")

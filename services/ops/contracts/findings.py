@@ -41,7 +41,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = (self.file or self.where) + (f":{self.line}" if self.line else "")
-        return f"{place}: {self.level.value}: {self.what}"
+        return f"{place}: {self.level.value}: {' '.join(self.what.split())}"  # one line, whatever YAML's errors are
 
 
 @dataclass(frozen=True, slots=True)

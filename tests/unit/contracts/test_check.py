@@ -390,3 +390,11 @@ def test_findings_as_json_have_their_lines(write: Change) -> None:
     result = CliRunner().invoke(app, ["contracts", "check", str(file), "--json"])
     assert result.exit_code == 1
     assert [finding["line"] for finding in json.loads(result.output)["findings"]] == [38]
+
+
+def test_a_file_that_is_no_contract_is_one_finding_on_one_line() -> None:
+    result = CliRunner().invoke(app, ["contracts", "check", str(ROOT / "README.md")])
+    assert result.exit_code == 1
+    (line, verdict) = result.output.splitlines()
+    assert "README.md:3: problem: " in line
+    assert verdict == "refused"
