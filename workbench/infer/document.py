@@ -9,6 +9,7 @@ from datetime import datetime
 import yaml
 
 from services.shared.contract.model import FieldType
+from services.shared.contract.sources import path_text
 from workbench.infer.draft import Draft, Drafts, EventTime, Key, shown
 from workbench.infer.evidence import Evidence, epoch_of
 
@@ -93,7 +94,7 @@ def _field(draft: Draft, found: Findings, indent: str) -> Iterator[str]:
     yield f"{indent}- name: {quoted(draft.name)}"
     rest = indent + "  "
     if draft.key != draft.name:
-        yield f"{rest}physicalName: {quoted(draft.key)}"
+        yield f"{rest}physicalName: {quoted(path_text((draft.key,)))}"
     yield f"{rest}description: Not described yet."
     yield from _type(draft, rest)
     if draft.required:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from services.shared.judge.nested import ScanValue, end_of_nested, skip_blanks
 from services.shared.judge.verdicts import MAX_DEPTH, RECORD_TYPE, Reason, Rejection
 
-_SHORT = 64 * 1024  # characters; nested values of longer rows are checked without being built
+SHORT = 64 * 1024  # characters; nested values of longer rows are checked without being built
 
 
 class Number(str):
@@ -64,7 +64,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse_constant)
-_scan_value: ScanValue = _DECODER.scan_once  # type: ignore[attr-defined]
+scan_value: ScanValue = _DECODER.scan_once  # type: ignore[attr-defined]
 _BRACKET = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?+)*+(?:([\[{])|[\]}])?', re.DOTALL)
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _PAIRED = re.compile(rf"(?:[^\\]++|{_HIGH}{_LOW}|(?!{_HIGH}|{_LOW})\\.)*+", re.DOTALL)
@@ -85,7 +85,7 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
     except UnicodeDecodeError as error:
         raise Rejection(Reason.BAD_UTF8, f"byte {error.start} of the row: {error.reason}") from error
     _check_depth(text)
-    read_value = _scan_value if len(text) <= _SHORT else _scan_unbuilt
+    read_value = scan_value if len(text) <= SHORT else scan_unbuilt
     found = Row(text)
     at = skip_blanks(text, 0)
     try:
@@ -114,14 +114,14 @@ def _mark_at(text: str, at: int) -> str:
     return ": a byte order mark, as where files that begin with one were joined; write files without it"
 
 
-def _scan_unbuilt(text: str, at: int) -> tuple[Any, int]:
-    """Like `_scan_value`, but arrays and objects are given as empty ones."""
+def scan_unbuilt(text: str, at: int) -> tuple[Any, int]:
+    """Like `scan_value`, but arrays and objects are given as empty ones."""
     opener = text[at : at + 1]
     if opener == "[":
-        return [], end_of_nested(text, at, _scan_value)
+        return [], end_of_nested(text, at, scan_value)
     if opener == "{":
-        return {}, end_of_nested(text, at, _scan_value)
-    return _scan_value(text, at)
+        return {}, end_of_nested(text, at, scan_value)
+    return scan_value(text, at)
 
 
 def _read_object(row: Row, at: int, wanted: Collection[str] | None, read_value: ScanValue) -> int:

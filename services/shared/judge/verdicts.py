@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 RECORD_TYPE = "record_type"
 MAX_DEPTH = 100  # levels of arrays and objects, the row's own object included
 JSON_BLANKS = b" \t\r\n"
 
-Value = str | int | float | Decimal | bool | date | datetime | None
+Value = str | int | float | Decimal | bool | date | datetime | list[Any] | dict[str, Any] | None
 
 
 class Reason(StrEnum):

@@ -22,6 +22,7 @@ from services.shared.parquet.tables import Refused, quarantine_table, silver_tab
 from services.transform.blocks import BrokenFrame, Check, RowBlock, no_check
 from services.transform.rows.any_order import accept_any_order, learn_key_sets
 from services.transform.rows.columns import Certain
+from services.transform.rows.fields import is_read_one_by_one
 from services.transform.rows.in_order import accept
 from services.transform.rows.layout import learn_layouts, learn_samples
 from services.transform.rows.memory import buffer_bytes
@@ -79,6 +80,7 @@ def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
 _FEWEST_ROWS = 64  # fewer are judged one by one sooner than they are learned from
 _MOST_ROWS = 65_536  # taken at once; this and the next three bound what a block of any content needs in memory
 _MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken at once
+_SLOWER = 20  # times as long as another value takes one that is read by itself
 _JUDGED_ROWS, _JUDGED_BYTES = 4096, 2 * 1024 * 1024  # judged one by one, until they are made into tables
 _CHECKED_ROWS, _CHECKED_BYTES = 1024, 256 * 1024  # judged one by one between two calls of `check`
 _SAMPLES = 8
@@ -226,7 +228,8 @@ class _Parsing:
         contract = self._contracts.get(dataset)
         if contract is None:
             return rows
-        at_once = max(_MOST_VALUES // (keys + len(contract.fields)), 1)
+        slow = sum(map(is_read_one_by_one, contract.fields))
+        at_once = max(_MOST_VALUES // (keys + len(contract.fields) + _SLOWER * slow), 1)
         for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
             self._check()
             found = accept_(part, contract, dataset == self._default_dataset, self._object_created)
