@@ -132,5 +132,5 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
     elif planned.outcome in (Outcome.REJECTED, Outcome.REFUSED):
         count("ObjectsRejected")
         size("BytesRejected", source.size)
-    if planned.outcome in (Outcome.DUPLICATE, Outcome.REFUSED):
+    elif planned.outcome is Outcome.DUPLICATE:
         count("DuplicatesSkipped")

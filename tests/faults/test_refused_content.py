@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import replace
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from services.shared.contract.model import Contract
 from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
@@ -73,20 +71,3 @@ def test_compressed_lines_that_were_planned_in_ranges_are_loaded_once(rig: Rig, 
     rig.check_exactly_once()
     (known,) = rig.ledger.find_objects([source.id])
     assert known.plan.units > 1 or unit_bytes > source.size
-
-
-def test_an_envelope_is_loaded_once_wherever_its_worker_stops(rig: Rig, contracts: dict[str, Contract]) -> None:
-    rig.contracts = contracts | {"shipments": replace(contracts["shipments"], rows_path=("data", "items"))}
-    rows = [shipment(number, 1 + number % 3) for number in range(60)]
-    data = b'{"data": {"items": [' + b", ".join(rows) + b"]}}\n"
-    for step in range(1, 100, 6):
-        source = upload(rig, data + b" " * step, f"{step}.json")
-        for number in range(len(rows)):
-            rig.expected[str(source.id), data.index(rows[number])] += 1
-        units = [unit for unit in rig.units if unit.object.id == source.id]
-        died = rig.deliver(units, Interrupter(step, before=False, action=crash), lot_bytes=40_000) is None
-        rig.drain(units, lot_bytes=40_000)
-        rig.check_exactly_once()
-        if not died:
-            return
-    raise AssertionError("the worker died at every step")

@@ -17,7 +17,7 @@ from typing import Any
 from services.ops.contracts.compare import compare
 from services.ops.contracts.findings import CheckError, Finding, Level, Report
 from services.ops.contracts.lines import Lines
-from services.ops.contracts.notices import notices
+from services.ops.contracts.notices import notices, unread_envelope
 from services.ops.contracts.revision import contracts_at
 from services.shared.contract.document import read_document
 from services.shared.contract.loader import load_contract, load_contracts
@@ -79,6 +79,9 @@ def _check_file(file: Path) -> tuple[Contract | None, list[Finding]]:
     findings += _lint(contract, lines)
     for path, what in notices(document):
         findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, lines.of_path(path)))
+    for what in unread_envelope(contract):
+        line = lines.of_problem("customProperties.envelopeFields", what)
+        findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, line))
     return contract, findings
 
 

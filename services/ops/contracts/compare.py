@@ -96,10 +96,7 @@ def _breaking(before: Contract, after: Contract) -> Iterator[str]:
             yield f"{path}: is new, and required"
         elif path not in old and "." in path and not _is_column(after.fields, path):
             yield f"{path}: is new inside JSON text, where other values were accepted"
-    if before.rows_path != after.rows_path:
-        yield "rowsPath: changes, so other parts of a file are rows"
-    if dict(before.envelope_fields).items() - dict(after.envelope_fields).items():
-        yield "envelopeFields: one is removed or changes"
+    yield from _envelope(before, after)
     if before.event_time != after.event_time:
         yield f"the event time changes from {before.event_time} to {after.event_time}"
     if before.keys != after.keys:
@@ -108,6 +105,26 @@ def _breaking(before: Contract, after: Contract) -> Iterator[str]:
         yield f"the window narrows: earliest goes from {before.earliest:%Y-%m-%d} to {after.earliest:%Y-%m-%d}"
     if after.max_ahead < before.max_ahead:
         yield f"the window narrows: maxAhead goes from {before.max_ahead} to {after.max_ahead}"
+
+
+def _envelope(before: Contract, after: Contract) -> Iterator[str]:
+    """Rows that are others now, and values of the envelope that rows do not get any more, or from elsewhere."""
+    if before.rows_path != after.rows_path:
+        yield f"rowsPath: rows are {_place(after.rows_path)}, not {_place(before.rows_path)} any more"
+    now = dict(after.envelope_fields)
+    for name, path in before.envelope_fields:
+        if name not in now:
+            yield f"envelopeFields.{name}: is removed"
+        elif now[name] != path:
+            yield f"envelopeFields.{name}: comes from {_shown(now[name])}, not from {_shown(path)} any more"
+
+
+def _place(rows_path: tuple[str, ...]) -> str:
+    return f"at {_shown(rows_path)}" if rows_path else "whole documents"
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return ".".join(("$", *path))
 
 
 def _narrowed(was: Field, is_: Field, is_column: bool) -> Iterator[str]:
@@ -154,6 +171,9 @@ def _compatible(before: Contract, after: Contract) -> Iterator[str]:
             yield f"{path}: widens from {_type(was)} to {_type(is_)}"
         if is_.takes_strings and not was.takes_strings:
             yield f"{path}: accepts strings"
+    for name, _ in after.envelope_fields:
+        if name not in dict(before.envelope_fields):
+            yield f"envelopeFields.{name}: is new; a row that has this key itself is rejected as duplicate_key"
     if after.earliest < before.earliest or after.max_ahead > before.max_ahead:
         yield "the window widens"
     kept = [field.name for field in before.fields if field.name in now]

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from services.shared.contract.model import Contract
+from services.shared.judge.verdicts import RECORD_TYPE
+
 _ROOT = {
     "servers": "smelt reads the buckets from its settings",
     "roles": "smelt grants no access; that is done in Terraform",
@@ -33,6 +36,14 @@ def notices(document: Any) -> Iterator[Notice]:
     for at, schema in enumerate(_list(document, "schema")):
         yield from _of(schema, _SCHEMA, ["schema", at])
         yield from _of_fields(schema, ["schema", at])
+
+
+def unread_envelope(contract: Contract) -> Iterator[str]:
+    """The values of the envelope that rows get, and that are no field's."""
+    used = {field.key for field in contract.fields} | {RECORD_TYPE}
+    for name, _ in contract.envelope_fields:
+        if name not in used:
+            yield f"envelopeFields.{name}: no field reads the key {name}, so each row keeps the value in _rescued"
 
 
 def _of_fields(parent: Any, where: list[str | int]) -> Iterator[Notice]:

@@ -11,11 +11,11 @@ import re
 from enum import Enum, auto
 from typing import NamedTuple
 
+from services.shared.compression import HEAD_BYTES
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.documents import RECORD_SEPARATOR
 from services.transform.reading.next_document import find_document
-from services.transform.reading.signatures import HEAD_BYTES
 from services.transform.reading.strict import Outcome, Verdict, validate
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
 

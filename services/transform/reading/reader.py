@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
 
+from services.shared.compression import HEAD_BYTES, codec_of, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.lake import ByteStream, Lake, open_pinned
 from services.shared.units import BronzeObject, Unit
@@ -20,15 +21,7 @@ from services.transform.reading.elements import ArrayReader
 from services.transform.reading.envelope import Envelope, EnvelopeReader, first_byte
 from services.transform.reading.joined import joined
 from services.transform.reading.lines import LineReader, line_window
-from services.transform.reading.signatures import (
-    COMPRESSED_TWICE,
-    HEAD_BYTES,
-    Foreign,
-    RefusedContent,
-    codec_of,
-    foreign_kind,
-    looks_like_json,
-)
+from services.transform.reading.signatures import COMPRESSED_TWICE, Foreign, RefusedContent, foreign_kind
 from services.transform.reading.window import STEP_BYTES, Window
 
 __all__ = ["BLOCK_BYTES", "UnitReader", "UnreadableUnit"]
@@ -114,10 +107,9 @@ class UnitReader:
             RefusedContent: it is known not to be JSON; of compressed content only where `deep`.
         """
         head = _read_head(raw, check)
-        codec, named = codec_of(head), unit.object.bronze_key.codec
-        if codec is None:
+        if codec_of(head) is None:
             self._refuse(unit, foreign_kind(head))
-            codec = None if looks_like_json(head) else named
+        codec = codec_to_read(head, unit.object.bronze_key.codec)
         stream: ByteStream = _Peeked(head, raw)
         if codec is None or not deep:
             return stream, codec

@@ -6,22 +6,14 @@ refused as an object, with one reason code for each kind, what it is and what to
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import NamedTuple
 
+from services.shared.compression import HEAD_BYTES, first_text
 from services.shared.errors import Terminal
 from services.shared.identities import ObjectId
 from services.transform.reading.strict import is_json
 from services.transform.reading.window import BLANKS
-
-HEAD_BYTES = 4096
-
-_COMPRESSED = {
-    "gzip": re.compile(rb"\x1f\x8b\x08"),
-    "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL),
-    "bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)"),
-}
 
 
 class Foreign(NamedTuple):
@@ -80,29 +72,15 @@ _LIKE_JSON = re.compile(rb'\{[ \t]*(?:"[^"]|\})|"[ \t]*:')
 _DELIMITERS = (b",", b";", b"\t", b"|")
 
 
-def codec_of(head: bytes) -> str | None:
-    """How the content is compressed, in a way that is read."""
-    return next((codec for codec, pattern in _COMPRESSED.items() if pattern.match(head)), None)
-
-
 def foreign_kind(head: bytes) -> Foreign | None:
     """What the content is, if it is known not to be JSON in UTF-8."""
     for pattern, kind in _KINDS:
         if pattern.match(head):
             return kind
-    text = _text(head)
+    text = first_text(head)
     if _MARKUP.match(text) and not any(line.lstrip(BLANKS).startswith(b"{") for line in text.split(b"\n")):
         return _XML
     return _CSV if _is_csv(text, len(head) < HEAD_BYTES) else None
-
-
-def looks_like_json(head: bytes) -> bool:
-    """Whether the content begins as an object or an array does."""
-    return _text(head)[:1] in (b"{", b"[")
-
-
-def _text(head: bytes) -> bytes:
-    return head.removeprefix(codecs.BOM_UTF8).lstrip(BLANKS + b"\x1e")
 
 
 def _is_csv(text: bytes, is_whole: bool) -> bool:

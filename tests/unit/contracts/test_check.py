@@ -398,3 +398,59 @@ def test_a_file_that_is_no_contract_is_one_finding_on_one_line() -> None:
     (line, verdict) = result.output.splitlines()
     assert "README.md:3: problem: " in line
     assert verdict == "refused"
+
+
+# Rows inside of an envelope.
+ROWS = "      - {property: rowsPath, value: $.Records}\n"
+KEPT = "      - {property: envelopeFields, value: {price: $.meta.price}}\n"
+AHEAD = "      - property: maxAhead"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ("", ROWS, "rowsPath: rows are at $.Records, not whole documents any more"),
+        (ROWS, "", "rowsPath: rows are whole documents, not at $.Records any more"),
+        (ROWS, ROWS.replace("Records", "data.items"), "rowsPath: rows are at $.data.items, not at $.Records any more"),
+        (ROWS + KEPT, ROWS, "envelopeFields.price: is removed"),
+        (
+            ROWS + KEPT,
+            ROWS + KEPT.replace("meta.", ""),
+            "envelopeFields.price: comes from $.price, not from $.meta.price any more",
+        ),
+    ],
+)
+def test_other_rows_and_other_values_of_their_envelope_are_breaking(
+    write: Change, tmp_path: Path, before: str, after: str, what: str
+) -> None:
+    write((AHEAD, before + AHEAD))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "Describe parcels")
+    write((AHEAD, after + AHEAD))
+    assert told(check(tmp_path, "HEAD")) == [(Level.BREAKING, f"{what} (needs version 2.0.0)")]
+    write((AHEAD, after + AHEAD), MAJOR)
+    assert told(check(tmp_path, "HEAD")) == [(Level.ANNOUNCED, what)]
+
+
+def test_another_value_of_the_envelope_needs_a_minor_version(write: Change, tmp_path: Path) -> None:
+    write((AHEAD, ROWS + AHEAD))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "Describe parcels")
+    write((AHEAD, ROWS + KEPT + AHEAD), MINOR)
+    what = "envelopeFields.price: is new; a row that has this key itself is rejected as duplicate_key"
+    assert told(check(tmp_path, "HEAD")) == [(Level.COMPATIBLE, what)]
+    write((AHEAD, ROWS + KEPT + AHEAD))
+    assert not check(tmp_path, "HEAD").accepted
+
+
+def test_a_value_of_the_envelope_that_no_field_reads_is_announced_with_its_line(write: Change, tmp_path: Path) -> None:
+    file = write((AHEAD, ROWS + KEPT.replace("{price:", "{price: $.price, region:") + AHEAD))
+    (finding,) = check(tmp_path).findings
+    assert (finding.level, check(tmp_path).accepted) == (Level.NOTICE, True)
+    assert (
+        finding.what == "envelopeFields.region: no field reads the key region, so each row keeps the value in _rescued"
+    )
+    assert finding.line is not None
+    assert "envelopeFields" in file.read_text().splitlines()[finding.line - 1]

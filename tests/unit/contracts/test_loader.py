@@ -179,6 +179,32 @@ REFUSED = {
         "- {property: rowsPath, value: Records}\n      - property: maxAhead",
         "customProperties.rowsPath: is 'Records'; write the keys that lead there, such as $.Records",
     ),
+    "a path to rows with a star": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: '$.Records[*]'}\n      - property: maxAhead",
+        "customProperties.rowsPath: is '$.Records[*]'; write the keys that lead there, such as $.Records",
+    ),
+    "a path to rows that is empty": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: }\n      - property: maxAhead",
+        "customProperties.rowsPath: is None; write the keys",
+    ),
+    "a path to rows under another name": (
+        "- property: maxAhead",
+        "- {property: rowspath, value: $.Records}\n      - property: maxAhead",
+        "customProperties.rowspath: is not known; is it rowsPath?",
+    ),
+    "a path to rows that is there twice": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: $.a}\n      - {property: rowsPath, value: $.b}\n      - property: maxAhead",
+        "customProperties.rowsPath: appears more than once",
+    ),
+    "a value of the envelope whose path is not one": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: $.a}\n      - {property: envelopeFields, value: {b: b}}\n"
+        "      - property: maxAhead",
+        "customProperties.envelopeFields.b: is 'b'; write the keys that lead there",
+    ),
     "an envelope's fields without rows": (
         "- property: maxAhead",
         "- {property: envelopeFields, value: {a: $.a}}\n      - property: maxAhead",

@@ -14,9 +14,10 @@ import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
 
+from services.shared.compression import HEAD_BYTES
 from services.shared.units import Plan
 from services.transform.reading.reader import UnitReader
-from services.transform.reading.signatures import HEAD_BYTES, RefusedContent, foreign_kind
+from services.transform.reading.signatures import RefusedContent, foreign_kind
 from tests.support.lake import MemoryLake
 from tests.support.reading import MAX_ROW, pieces_of, read_on, rows_in, rows_of
 
