@@ -79,7 +79,8 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
         "rows_unusable": found.sample.unusable,
         "rows_of_other_record_types": found.sample.others,
         "event_time": contract.event_time,
-        "event_time_candidates": [findings.event_time.field.name, *(one.name for one in findings.event_time.others)],
+        "event_time_candidates": [findings.event_time.name, *(one.name for one in findings.event_time.others)],
+        "rows_path": list(contract.rows_path),
         "key": contract.keys,
         "key_is_unique": findings.key.is_unique,
         "fields": {field.name: {"type": field.type, "required": field.required} for field in contract.fields},
@@ -93,6 +94,14 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
         f"{findings.rows:,} rows: {len(contract.fields):,} fields; event time {contract.event_time}; "
         f"key {', '.join(contract.keys)}"
     )
+    if findings.rows_path:
+        path = ".".join(findings.rows_path)
+        say(
+            f"The rows are taken to be the elements of $.{path}: if a document is a row, remove rowsPath.",
+            style="yellow",
+        )
+    if findings.event_time.field is None:
+        say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
     if not findings.key.is_unique:
         say("Nothing identifies the rows of the sample: choose the key yourself.", style="yellow")
     for key, why in list(findings.drafts.left_out.items())[:_LISTED]:

@@ -45,7 +45,7 @@ def infer(
     """Infer the contract of a dataset from its files. `tolerate`: see `tolerance.misfits`.
 
     Raises:
-        OperatorError: the name cannot be a dataset's, there are no usable rows, or no field says when they happened.
+        OperatorError: the name cannot be a dataset's, there are no usable rows, or nothing identifies them.
         OSError: a file cannot be read.
     """
     if not dataset or column_name(dataset) != dataset or dataset == "replay":
@@ -59,9 +59,17 @@ def infer(
     drafts = draft_fields(gather(sample.rows), len(sample.rows))
     while True:
         event_time = choose_event_time(drafts.fields, now, len(sample.rows))
-        key = choose_key(drafts.fields, sample.rows, event_time.field.name)
+        key = choose_key(drafts.fields, sample.rows, event_time.name)
         findings = Findings(
-            dataset, len(sample.raw), sample.unusable, sample.misfits, drafts, event_time, key, allowed_values
+            dataset,
+            len(sample.raw),
+            sample.unusable,
+            sample.misfits,
+            drafts,
+            event_time,
+            key,
+            allowed_values,
+            sample.rows_path,
         )
         text, contract = _loaded(findings)
         wrong = _misread(drafts, contract, sample, now)
@@ -80,7 +88,7 @@ def _no_rows(sample: Sample, dataset: str) -> str:
         )
     if sample.unusable:
         return f"none of {sample.unusable:,} rows is a JSON object. `smelt try` with any contract says what is wrong."
-    return "no rows found: empty, or not lines, arrays or documents of JSON."
+    return "no rows found: empty, not JSON, or one document that is longer than a row may be (pass a smaller one)."
 
 
 def _loaded(findings: Findings) -> tuple[str, Contract]:
