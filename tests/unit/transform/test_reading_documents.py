@@ -13,6 +13,7 @@ from services.shared.judge.judge import RowJudge
 from services.shared.judge.verdicts import Rejected
 from services.shared.units import Plan
 from services.transform.blocks import Form, OverlongRow, RowBlock
+from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
 from services.transform.reading.signatures import foreign_kind
 from tests.support.lake import CREATED, MemoryLake
@@ -239,3 +240,28 @@ def test_an_over_long_document_comes_out_as_its_first_bytes_in_bounded_pieces() 
     assert (len(counts), sum(counts)) == (len(others), 200_000)
     assert max(counts) <= 65_536
     assert {piece.after.form for piece in pieces if piece.after} == {Form.REST_OF_DOCUMENT, Form.DOCUMENTS}
+
+
+@pytest.mark.parametrize("inside", [b"", b"}", b'"x', b",,", b"1 2"])
+@pytest.mark.parametrize("kind", ["documents", "an envelope", "a value of an envelope"])
+def test_what_is_found_does_not_depend_on_the_stack_from_which_it_is_read(inside: bytes, kind: str) -> None:
+    """Strict reading gets as deep as the stack allows: 900 levels here, and 600 from 300 frames further in."""
+
+    def read(text: bytes, frames: int) -> list[Row]:
+        if frames:
+            return read(text, frames - 1)
+        lake = MemoryLake()
+        reader, envelope = UnitReader(lake, 1 << 12, 1 << 14), None if kind == "documents" else Envelope(("rows",))
+        (unit,) = Plan.of(lake.upload(KEY, text), 1 << 30)
+        return rows_in(reader.read(unit, None, envelope=envelope))
+
+    some = [b'{"id":%d}' % number for number in range(300)]
+    for levels in (90, 150, 700, 800):
+        deep = b'{"a":' + b"[" * levels + inside + b"]" * levels + b"}"
+        if kind == "documents":
+            text = b"".join((*some, deep, *some))
+        elif kind == "an envelope":
+            text = b'{"v":1,\n"rows":[' + b",".join((*some, deep, *some)) + b"]}"
+        else:
+            text = b'{"v":1,\n"x":' + deep + b',"rows":[' + b",".join(some) + b"]}" + b'{"rows":[7]}'
+        assert read(text, 300) == read(text, 0), levels
