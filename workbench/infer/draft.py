@@ -218,6 +218,9 @@ class Key:
 def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event_time: str) -> Key:
     """The most likely key: one field that is unique in the sample, or two, or three; or else all that could be one.
 
+    Of unique fields, one that is named like a key comes first, then the day of rows that come once a day, then texts,
+    times, and numbers last, which may only measure something.
+
     Raises:
         OperatorError: no field can be part of a key.
     """
@@ -228,9 +231,10 @@ def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event
             "has. Let the producer add one, or write the contract by hand (docs/contracts.md)."
         )
     ordered = sorted(scalars, key=lambda one: -_key_score(one))
-    single = [one for one in ordered if one.type in (FieldType.STRING, FieldType.INTEGER) and _unique([one], rows)]
+    single = [one for one in ordered if _may_be_key(one, event_time) and _unique([one], rows)]
     if single:
-        return Key((single[0].name,), True, tuple(one.name for one in single[1:]))
+        best, *others = sorted(single, key=_rank_alone)
+        return Key((best.name,), True, tuple(one.name for one in others))
     tried = [one for one in ordered if one.name != event_time][: _TRIED_TOGETHER - 1]
     tried += [one for one in ordered if one.name == event_time]
     for size in (2, 3):
@@ -238,6 +242,16 @@ def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event
             if _unique(some, rows):
                 return Key(tuple(one.name for one in some), True)
     return Key(tuple(one.name for one in scalars), False)
+
+
+def _may_be_key(one: Draft, event_time: str) -> bool:
+    return one.type in (FieldType.STRING, FieldType.INTEGER) or one.name == event_time
+
+
+def _rank_alone(one: Draft) -> int:
+    if one.name.split("_")[-1] in _KEY_WORDS:
+        return 0
+    return 1 + (FieldType.DATE, FieldType.STRING, FieldType.TIMESTAMP, FieldType.INTEGER).index(one.type)
 
 
 def _key_score(one: Draft) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 from services.shared.judge.judge import read_items
 from services.shared.judge.row_json import Row, own_record_type
 from services.shared.judge.verdicts import RECORD_TYPE
-from workbench.infer.envelope import envelope_path
+from workbench.infer.envelope import arrays_of_objects, envelope_path
 from workbench.infer.tolerance import misfits
 from workbench.inprocess.pipeline import MIB
 from workbench.inprocess.rows import rows_between
@@ -34,19 +35,27 @@ class Sample:
     unusable: int = 0  # rows that no contract accepts: not JSON, not an object, a key more than once ...
     others: dict[str, int] = field(default_factory=dict)  # rows of other datasets, by their record_type
     rows_path: tuple[str, ...] = ()  # where the rows are in each document; none where a document is a row
+    arrays: dict[tuple[str, ...], int] = field(default_factory=dict)  # of objects, with their lengths, if all of a file
 
 
-def take_sample(files: Sequence[Path], dataset: str, rows: int = ROWS) -> Sample:
-    """About `rows` rows of these files, those of other record types left out; where each is one envelope, of its rows.
+def take_sample(
+    files: Sequence[Path], dataset: str, rows: int = ROWS, rows_path: tuple[str, ...] | None = None
+) -> Sample:
+    """About `rows` rows of these files, those of other record types left out.
+
+    `rows_path` is where the rows are in each document; none where a document is a row. None finds it out.
 
     Raises:
         NotTaken: a file's name says that it holds something else.
         OSError: a file cannot be read.
     """
-    sample = _sample_at((), files, dataset, rows)
-    if len(sample.rows) == len(files) and (path := envelope_path(sample.rows)):
-        return _sample_at(path, files, dataset, rows)
-    return sample
+    sample = _sample_at(rows_path or (), files, dataset, rows)
+    if rows_path is not None or len(sample.rows) != len(files):
+        return sample
+    documents = [_whole(raw) for raw in sample.raw]
+    sample.arrays = arrays_of_objects(documents)
+    path = envelope_path(documents)
+    return _sample_at(path, files, dataset, rows) if path else sample
 
 
 def _sample_at(path: tuple[str, ...], files: Sequence[Path], dataset: str, rows: int) -> Sample:
@@ -117,6 +126,15 @@ def _add(sample: Sample, raw: bytes, dataset: str) -> None:
         return
     sample.raw.append(raw)
     sample.rows.append(_values(row))
+
+
+def _whole(raw: bytes) -> dict[str, Any]:
+    """A document that was read as a row, with all that is inside of it, however long; empty if nested too deep."""
+    try:
+        document: dict[str, Any] = json.loads(raw)
+    except RecursionError:
+        return {}
+    return document
 
 
 def _values(row: Row) -> dict[str, Any]:

@@ -61,6 +61,12 @@ _PATH = re.compile(r"\$((?:\.[^\s.\[\]'\"]+){1,20})")
 _CUSTOM = ("eventTime", "earliest", "maxAhead", "rowsPath", "envelopeFields", FIELD_IDS)
 
 
+def keys_of_path(path: str) -> tuple[str, ...]:
+    """The keys of a path to rows, such as `$.data.items`; none if it is not one."""
+    match = _PATH.fullmatch(path)
+    return tuple(match[1][1:].split(".")) if match else ()
+
+
 class _Reading:
     """One file on its way to a `Contract`; collects what is wrong with it."""
 
@@ -198,11 +204,10 @@ class _Reading:
         return tuple(paths)
 
     def _keys_of(self, path: Any, where: str) -> tuple[str, ...]:
-        match = _PATH.fullmatch(path) if isinstance(path, str) else None
-        if match is None:
+        keys = keys_of_path(path) if isinstance(path, str) else ()
+        if not keys:
             self._problems.add(where, f"is {path!r}; write the keys that lead there, such as $.Records or $.data.items")
-            return ()
-        return tuple(match[1][1:].split("."))
+        return keys
 
     def _window(self, custom: dict[str, Any]) -> tuple[datetime, timedelta]:
         earliest, ahead = custom.get("earliest"), custom.get("maxAhead")

@@ -379,6 +379,36 @@ def test_the_rows_of_an_envelope_are_found(
     assert smelt("try", file, "--dataset", "parcels")[0] == 0
 
 
+def test_the_rows_of_a_long_envelope_are_found(tmp_path: Path) -> None:
+    """Of a row of more than 64 KiB, what is nested is not read; of a document that may be an envelope it is."""
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps({"Records": [order(at, note="x" * 100) for at in range(1000)]}))
+    assert infer([file], "parcels").contract.rows_path == ("Records",)
+
+
+def test_the_one_usual_name_among_several_arrays_has_the_rows(tmp_path: Path) -> None:
+    page = {"fields": [{"name": "at"}, {"name": "order_id"}], "features": [order(at) for at in range(3)]}
+    assert inferred(tmp_path, [page]).contract.rows_path == ("features",)
+
+
+def test_where_rows_may_be_is_said_and_can_be_passed(smelt: Smelt, tmp_path: Path) -> None:
+    file = tmp_path / "graph.json"
+    file.write_text(json.dumps({"nodes": [{"name": "a"}, {"name": "b"}], "links": [{"from": "a", "to": "b"}]}))
+    code, _, told = smelt("infer", file, "--name", "links", "--out", "links.yaml")
+    assert code == 2
+    assert "arrays of objects: $.nodes (2), $.links (1)" in " ".join(told.split())
+    code, _, told = smelt("infer", file, "--name", "links", "--rows-path", "$.links", "--out", "links.yaml")
+    assert (code, load_contract(tmp_path / "links.yaml").rows_path) == (0, ("links",)), told
+    code, _, told = smelt("infer", file, "--name", "links", "--rows-path", "links")
+    assert (code, "such as '$.Records'" in told) == (2, True)
+
+
+def test_a_document_is_a_row_if_the_path_says_so(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.json", [{**order(0), "Records": [order(1), order(2)]}])
+    assert infer([file], "parcels").contract.rows_path == ("Records",)
+    assert infer([file], "parcels", rows_path=()).contract.rows_path == ()
+
+
 def test_the_rows_of_many_envelopes_are_sampled_together(tmp_path: Path) -> None:
     files = [write_lines(tmp_path / f"{at}.json.gz", [{"Records": [order(at), order(at + 3)]}]) for at in range(3)]
     found = infer(files, "parcels")
