@@ -2,7 +2,8 @@
 
 Two datasets of JSON lines, their event times in random order over five days: `shipments` as it ships, and `wide`, 40
 columns with nested values, nulls and absent keys. Variants of shipments hold 1 % bad rows, one unknown field in
-every row, or the keys of every row in a random order of its own (`shuffled`; `wide-shuffled` is that of `wide`).
+every row, the keys of every row in a random order of its own (`shuffled`; `wide-shuffled` is that of `wide`), other
+keys than the contract's names (`renamed`), or three of the values in an object of their own (`inside`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,11 +59,31 @@ WIDE = Contract(
     max_ahead=timedelta(days=1),
 )
 
-CONTRACTS = {"shipments": SHIPMENTS, "wide": WIDE}
+_INSIDE = ("origin", "destination", "carrier")  # what `inside` has in an object of its own
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))
+
+
+RENAMED = replace(
+    SHIPMENTS,
+    dataset="renamed",
+    fields=tuple(replace(field, source=(_camel(field.name),)) for field in SHIPMENTS.fields),
+)
+INSIDE = replace(
+    SHIPMENTS,
+    dataset="inside",
+    fields=tuple(
+        replace(field, source=("route", field.name)) if field.name in _INSIDE else field for field in SHIPMENTS.fields
+    ),
+)
+CONTRACTS = {"shipments": SHIPMENTS, "wide": WIDE, "renamed": RENAMED, "inside": INSIDE}
 
 
 def jsonl(variant: str, rows: int, folder: Path) -> Path:
-    """The file of a variant (`shipments`, `bad`, `drift`, `shuffled`, `wide` or `wide-shuffled`) with so many rows."""
+    """The file of a variant (`shipments`, `renamed`, ..., see `VARIANTS` of `transform`) with so many rows."""
     path = folder / f"{variant}-{rows}.jsonl"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +101,12 @@ def _lines(variant: str, rows: int) -> Iterator[str]:
         row = make(chance)
         if variant == "drift":
             row["customs_code"] = f"C{chance.randrange(1000):03}"
+        if variant == "renamed":
+            row = {_camel(key) if key != "record_type" else key: value for key, value in row.items()}
+        if variant == "inside":
+            row["route"] = {key: row.pop(key) for key in _INSIDE}
+        if variant in ("renamed", "inside"):
+            row["record_type"] = variant
         if variant.endswith("shuffled"):
             row = dict(chance.sample(list(row.items()), len(row)))
         line = json.dumps(row)

@@ -36,10 +36,11 @@ CACHE = Path(tempfile.gettempdir()) / "smelt-benchmark"
 
 
 class Case(NamedTuple):
-    """What is delivered: the dataset of its key, and how its file is made."""
+    """What is delivered: the dataset of its key, how its file is made, and where its contract says that rows are."""
 
     dataset: str
     make: Callable[[], Path]
+    path: tuple[str, ...] = ()
 
 
 COPIES = 6  # of 132 MB, so that the streamed cases are far larger than memory may be
@@ -81,7 +82,7 @@ TARGET_MIB = 512
 MIB = 1024 * 1024
 
 
-def hostile(name: str, content: Callable[[], Iterable[bytes]]) -> Case:
+def hostile(name: str, content: Callable[[], Iterable[bytes]], path: tuple[str, ...] = ()) -> Case:
     """A case of made content, which is written chunk by chunk."""
 
     def make() -> Path:
@@ -92,7 +93,7 @@ def hostile(name: str, content: Callable[[], Iterable[bytes]]) -> Case:
                 out.writelines(content())
         return made
 
-    return Case("shipments", make)
+    return Case("shipments", make, path)
 
 
 def repeated(part: bytes, size: int, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
@@ -164,13 +165,41 @@ HOSTILE: dict[str, Callable[[], Iterable[bytes]]] = {
         *(row(n)[: -1 if n % 100 == 0 else None] + b"," for n in range(200_000)),
         b"{}]",
     ],
+    "200 MB of documents one after the other .json": lambda: (row(n) for n in range(1_500_000)),
+    "pretty-printed documents .json": lambda: (
+        json.dumps(json.loads(row(n)), indent=2).encode() + b"\n" for n in range(400_000)
+    ),
+    "one document of 1 GB .json": lambda: repeated(b'{"a":"b"},', 1000 * MIB, b'{"x":[', b"0]}" + row(1)),
+    "100 MB without a newline .json": lambda: repeated(b"x", 100 * MIB),
+    "100 MB of damage between documents .json": lambda: repeated(b"x", 100 * MIB, row(1) + row(2), row(3)),
+    "16 MiB of empty documents .json": lambda: repeated(b"{}", 16 * MIB),
+    "forms in turn .json": lambda: repeated(
+        b'{"a":1}{"b":2}\n[1,2]\n{\n"c": 3\n}\n{"d":4}\n\x1e{"e":5}\n,{"f":6}', 16 * MIB, b"{}{}"
+    ),
     "512 MiB of blanks .json.gz": lambda: bomb(gzip.compress, b" ", 512 * MIB),
     "512 MiB of blanks .json.bz2": lambda: bomb(bz2.compress, b" ", 512 * MIB),
     "512 MiB of blanks .json.zst": lambda: bomb(zstd, b" ", 512 * MIB),
     "512 MiB of one row .jsonl.zst": lambda: bomb(zstd, b"x", 512 * MIB),
     "512 MiB of good rows .jsonl.zst": lambda: bomb(zstd, row(1) + b"\n", 512 * MIB),
 }
-CASES = ORDINARY | {name: hostile(name, content) for name, content in HOSTILE.items()}
+ENVELOPES: dict[str, Callable[[], Iterable[bytes]]] = {
+    "an envelope of 200 MB .json": lambda: [
+        b'{"v":1,"data":{"items":[{}',
+        *(b"," + row(n) for n in range(1_500_000)),
+        b"]}}",
+    ],
+    "an envelope of 1 GB without rows .json": lambda: repeated(b'{"a":"b"},', 1000 * MIB, b'{"data":[', b"0]}"),
+    "an envelope nested 10,000 deep .json": lambda: [b'{"data":' * 10_000 + b"1" + b"}" * 10_000],
+    "lines without rows at the path .jsonl": lambda: rows(100_000),
+    "rows that hold the path .json": lambda: repeated(
+        b'{"data":{"items":[{}]}},', 16 * MIB, b'{"data":{"items":[', b"{}]}}"
+    ),
+}
+CASES = (
+    ORDINARY
+    | {name: hostile(name, content) for name, content in HOSTILE.items()}
+    | {name: hostile(name, content, ("data", "items")) for name, content in ENVELOPES.items()}
+)
 
 
 def run_here(case: str) -> dict[str, float]:
@@ -184,7 +213,7 @@ def run_here(case: str) -> dict[str, float]:
     app.clients_alive = [aws_client(service) for service in ("s3", "dynamodb")]  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        done = deliver(source, CASES[case].dataset, Path(out))
+        done = deliver(source, CASES[case].dataset, Path(out), CASES[case].path)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"object_mb": source.stat().st_size / 1e6, "rows": done, "seconds": seconds, "peak_mib": peak}

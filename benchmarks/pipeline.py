@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from workbench.inprocess.folder import FolderLake, local_object
 from workbench.inprocess.pipeline import InProcess
 
 
-def deliver(source: Path, dataset: str, out: Path) -> int:
+def deliver(source: Path, dataset: str, out: Path, rows_path: tuple[str, ...] = ()) -> int:
     """One delivery of all units of a file; returns the rows that were committed, quarantined ones included."""
+    contracts = {**CONTRACTS, dataset: replace(CONTRACTS[dataset], rows_path=rows_path)}
     bronze = local_object(source, dataset, START + timedelta(days=DAYS))
-    pipeline = InProcess(CONTRACTS, FolderLake({bronze.id: source.resolve()}, out))
+    pipeline = InProcess(contracts, FolderLake({bronze.id: source.resolve()}, out))
     reports: list[LotReport] = []
     if given_up := pipeline.deliver(list(pipeline.plan(bronze).plan), reports.append):
         raise RuntimeError(f"the delivery failed: {given_up}")

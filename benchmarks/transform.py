@@ -28,7 +28,7 @@ from typing import Any
 
 ROWS = {"shipments": 420_000, "wide": 55_000}
 VARIANTS = {
-    "shipments": ("shipments", "bad", "drift", "shuffled"),
+    "shipments": ("shipments", "bad", "drift", "shuffled", "renamed", "inside"),
     "wide": ("wide", "wide-shuffled"),
 }  # of which only smelt's figures are asked
 CACHE = Path(tempfile.gettempdir()) / "smelt-benchmark"
@@ -192,7 +192,9 @@ def show(found: dict[str, Any]) -> None:
     console = Console()
     for name, runs in found.items():
         table = Table(
-            title="smelt: clean, 1 % bad rows, an unknown field, keys in any order" if name == "variants" else name
+            title="smelt: clean, 1 % bad rows, an unknown field, any order, renamed keys, values inside an object"
+            if name == "variants"
+            else name
         )
         first = next(iter(runs.values()))["seconds"]
         for column in ("", "seconds", "CPU s", "start s", "rows/s", "MB/s", "peak MB", "Parquet MB", "x"):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.ops.errors import OperatorError
-from services.shared.contract.model import Contract, Field, FieldType
+from services.shared.contract.model import CREATION, Contract, Field, FieldType, TimeFormat
 
 NULL_RATE = 0.02  # of each optional field
 _MILLISECOND = timedelta(milliseconds=1)
@@ -49,6 +49,13 @@ class Request:
         for name in ("bad_rate", "duplicate_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise WrongRequest(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+        beyond = [field.name for field in contract.fields if not _can_make(field)]
+        if contract.event_time == CREATION or beyond:
+            what = f"the field {beyond[0]}" if beyond else f"the event time {CREATION}"
+            raise WrongRequest(
+                f"events for {contract.dataset} cannot be made: {what} has a path, a format or a described inside, or "
+                "is not in the rows; take a file of the producer and run `smelt try`"
+            )
         if self.end <= self.start:
             raise WrongRequest(f"end ({self.end.isoformat()}) is not after start ({self.start.isoformat()})")
         if self.start < contract.earliest:
@@ -56,6 +63,11 @@ class Request:
                 f"start ({self.start.isoformat()}) is before {contract.earliest.isoformat()}, the earliest event time "
                 f"that the contract of {contract.dataset} accepts"
             )
+
+
+def _can_make(field: Field) -> bool:
+    """Whether values of a field can be made from its type alone, at a key of the row."""
+    return len(field.path) == 1 and field.time == TimeFormat() and not field.children
 
 
 def events(contract: Contract, request: Request) -> Iterator[bytes]:
@@ -104,7 +116,7 @@ _Maker = Callable[[int], str]  # takes the row's number
 
 
 def _row_maker(contract: Contract, request: Request, rng: random.Random) -> _Maker:
-    makers = [(f'"{field.name}": ', _maker(field, contract, request, rng)) for field in contract.fields]
+    makers = [(f"{json.dumps(field.key)}: ", _maker(field, contract, request, rng)) for field in contract.fields]
     return lambda number: "{" + ", ".join([label + make(number) for label, make in makers]) + "}"
 
 
@@ -201,23 +213,23 @@ class _Spoiler:
         return text[: len(text) * 2 // 3].encode()
 
     def _without_required(self, row: dict[str, Any]) -> bytes:
-        absent = self._any_of([field for field in self._contract.fields if field.required]).name
+        absent = self._any_of([field for field in self._contract.fields if field.required]).key
         return json.dumps({name: value for name, value in row.items() if name != absent}, ensure_ascii=False).encode()
 
     def _wrong_type(self, row: dict[str, Any]) -> bytes:
         field = self._any_of(list(self._contract.fields))
         wrong: Any = {"not": "this"} if field.type is not FieldType.OBJECT else 5
-        return self._changed(row, **{field.name: wrong})
+        return self._changed(row, **{field.key: wrong})
 
     def _bad_time(self, row: dict[str, Any]) -> bytes:
-        return self._changed(row, **{self._event_time.name: "the day before yesterday"})
+        return self._changed(row, **{self._event_time.key: "the day before yesterday"})
 
     def _out_of_window(self, row: dict[str, Any]) -> bytes:
         is_date = self._event_time.type is FieldType.DATE
-        return self._changed(row, **{self._event_time.name: "9999-12-31" if is_date else "9999-12-31T00:00:00Z"})
+        return self._changed(row, **{self._event_time.key: "9999-12-31" if is_date else "9999-12-31T00:00:00Z"})
 
     def _out_of_range(self, row: dict[str, Any]) -> bytes:
-        return self._changed(row, **{self._any_of(self._integers).name: 2**63})
+        return self._changed(row, **{self._any_of(self._integers).key: 2**63})
 
     def _unknown_record_type(self, row: dict[str, Any]) -> bytes:
         return self._changed(row, record_type=f"not_{self._contract.dataset}")
@@ -232,5 +244,5 @@ class _Spoiler:
         return self._changed(row)[:-1] + rb', "note": "\ud83d"}'
 
     def _duplicate_key(self, row: dict[str, Any]) -> bytes:
-        name = self._contract.fields[0].name
+        name = self._contract.fields[0].key
         return self._changed(row)[:-1] + f', "{name}": null}}'.encode()

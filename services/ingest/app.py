@@ -131,5 +131,6 @@ def _tell(source: BronzeObject, planned: Planned) -> None:
         size("BytesPlanned", source.size)
     elif planned.outcome in (Outcome.REJECTED, Outcome.REFUSED):
         count("ObjectsRejected")
-    elif planned.outcome in (Outcome.DUPLICATE, Outcome.REFUSED):
+        size("BytesRejected", source.size)
+    elif planned.outcome is Outcome.DUPLICATE:
         count("DuplicatesSkipped")

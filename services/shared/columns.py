@@ -16,14 +16,15 @@ RAW = "raw"
 
 # To be raised with every change of code that makes other rows, or their order, of the same bytes and contracts
 # (docs/decisions/0025-rows-version.md). tests/unit/transform/test_rows_version.py fails if that was forgotten.
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as it is stored. `type` is never ARRAY or OBJECT, which are stored as JSON text.
+    """One column as it is stored, or a part of one. Timestamps are UTC, in microseconds.
 
-    `precision` and `scale` (decimal digits) are set for DECIMAL only. Timestamps are UTC, in microseconds.
+    `precision` and `scale` (decimal digits) are set for DECIMAL only. ARRAY is a list of its one child, OBJECT a struct
+    of its children; where they are stored as JSON text, the type is STRING.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Column:
     meaning: str
     precision: int | None = None
     scale: int | None = None
+    children: tuple[Column, ...] = ()
 
 
 _SOURCE_MEANING = "The Bronze object that the row comes from: s3://bucket/key#etag."
@@ -43,7 +45,7 @@ LINEAGE = (
     Column(SOURCE, FieldType.STRING, False, 1, _SOURCE_MEANING),
     Column(OFFSET, FieldType.INTEGER, False, 2, _OFFSET_MEANING),
     Column(CREATED, FieldType.TIMESTAMP, False, 3, _CREATED_MEANING),
-    Column(RESCUED, FieldType.STRING, True, 4, "Fields that the contract does not know, as one JSON object."),
+    Column(RESCUED, FieldType.STRING, True, 4, "Keys of the row of which no field holds all, as one JSON object."),
 )
 
 # What went wrong, then where the row comes from, and last what may be long.
@@ -61,16 +63,25 @@ QUARANTINE = (
 
 def silver_columns(contract: Contract) -> tuple[Column, ...]:
     """Silver's columns for a dataset: the contract's fields in their order, then the lineage."""
-    return (*(_column(field) for field in contract.fields), *LINEAGE)
+    return (*(column_of(field) for field in contract.fields), *LINEAGE)
 
 
-def _column(field: Field) -> Column:
-    nullable = not field.required
+def column_of(field: Field) -> Column:
+    """The column of a field, or the part of one."""
+    children = tuple(map(column_of, field.children)) if field.is_nested_column else ()
     return Column(
-        field.name, stored_type(field.type), nullable, field.id, field.description, field.precision, field.scale
+        field.name,
+        stored_type(field),
+        not field.required,
+        field.id,
+        field.description,
+        field.precision,
+        field.scale,
+        children,
     )
 
 
-def stored_type(type_: FieldType) -> FieldType:
-    """What a field of this type is stored as."""
-    return FieldType.STRING if type_ in (FieldType.ARRAY, FieldType.OBJECT) else type_
+def stored_type(field: Field) -> FieldType:
+    """What a field is stored as."""
+    is_text = field.type in (FieldType.ARRAY, FieldType.OBJECT) and not field.is_nested_column
+    return FieldType.STRING if is_text else field.type

@@ -22,8 +22,16 @@ HISTORY_ROOT = "history"
 HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
 UNKNOWN_RECORD_TYPE = "_unknown"
 
-_CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-_FORMATS = (".jsonl", ".ndjson", ".json")
+_CODECS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+_FORMATS = (".jsonl", ".ndjson", ".json", ".log", ".txt")
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}$")  # the dots in a version or a stream's name do not begin one
+_MARKERS = ("_", ".")  # what names begin with that Spark, Hadoop and file managers write beside data
+_REMEDIES: dict[tuple[str, ...], str] = {  # what each suffix needs instead
+    (".csv", ".tsv", ".xml", ".html", ".xlsx"): "convert it to JSON lines",
+    (".parquet", ".avro", ".orc"): "it is a table already: load it as one, or convert it to JSON lines",
+    (".zip", ".tar", ".tgz", ".7z"): "unpack it, and upload the JSON files that are inside",
+    (".xz", ".lz4", ".snappy", ".lzo", ".br"): "compress it with gzip, zstd or bzip2 instead",
+}
 _MOST_ORIGINS = 40
 _UNKNOWN_ORIGIN = (
     "a copy under bronze/replay/ asks to finish its origin, and the ledger knows no object of this key, ETag and size. "
@@ -155,8 +163,9 @@ class CopyKey(NamedTuple):
 class BronzeKey(NamedTuple):
     """A key that smelt accepts: `bronze/<dataset>/...`.
 
-    `codec` is what the suffix says of compression (`gzip`, `zstd`, `bz2`) or None. Whether the object holds
-    JSON lines, an array or one document is for its content to say.
+    `codec` is what the suffix says of compression (`gzip`, `zstd`, `bz2`) or None. What the object holds, compressed or
+    not, is for its content to say; the suffix only decides whether it is cut into ranges. Names without any suffix are
+    accepted, as Data Firehose writes them; those with another one are not: they are known to be something else.
     """
 
     dataset: str
@@ -175,9 +184,14 @@ class BronzeKey(NamedTuple):
         codec = next((codec for suffix, codec in _CODECS.items() if name.endswith(suffix)), None)
         if codec:
             name = name.rsplit(".", 1)[0]
-        if not name.endswith(_FORMATS):
+        found = _SUFFIX.search(name)
+        suffix = found[0] if found else ""
+        if name.startswith(_MARKERS) or (suffix and not name.endswith(_FORMATS)):
+            remedy = next((what for suffixes, what in _REMEDIES.items() if suffix in suffixes), "if it holds JSON")
             raise UnacceptableKey(
-                key, "unsupported_format", "upload .jsonl, .ndjson or .json, plain or with .gz, .zst or .bz2"
+                key,
+                "unsupported_format",
+                f"{remedy}: upload .jsonl, .ndjson or .json, plain or with .gz, .zst or .bz2, or a name without suffix",
             )
         return cls(parts[1], codec)
 

@@ -90,6 +90,7 @@ def _tell_lot(report: LotReport) -> None:
         rows_silver=dict(report.silver_rows),
         rows_quarantined=dict(report.reasons),
         rows_rescued=report.rescued,
+        row_bytes_quarantined=report.row_bytes.quarantined,
         files=len(files),
         bytes_read=raw_bytes,
         bytes_written=sum(file.bytes for file in files),
@@ -105,6 +106,8 @@ def _tell_lot(report: LotReport) -> None:
     count("LotsTakenOver", int(report.taken_over))
     count("FilesWritten", len(files))
     size("BytesRead", raw_bytes)
+    size("RowBytesRead", report.row_bytes.read)
+    size("RowBytesQuarantined", report.row_bytes.quarantined)
     seconds("SilverLag", lag)
 
 
@@ -119,4 +122,5 @@ def _tell_delivery(result: DeliveryResult) -> None:
     count("DuplicatesSkipped", result.duplicates)
     count("UnitsDead", len(result.dead))
     count("ObjectsRejected", len(result.rejected))
+    size("BytesRejected", result.rejected_bytes)
     count("LotsDissolved", result.dissolved)

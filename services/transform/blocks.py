@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from services.shared.judge.verdicts import JSON_BLANKS
+from services.shared.judge.verdicts import JSON_BLANKS, Reason
 
 Positions = npt.NDArray[np.int64]
 Check = Callable[[], None]  # called from time to time by what takes long; what it raises ends the work
@@ -24,13 +24,15 @@ class RowBlock(NamedTuple):
     """Raw bytes that hold whole rows.
 
     Row `i` is `data[starts[i]:ends[i]]` (both int64, ascending); it may have JSON's blanks around it. `base` is the
-    byte offset of `data[0]` in the (decompressed) object.
+    byte offset of `data[0]` in the (decompressed) object. `envelope` are members of the document around the rows, as
+    JSON text (`"account":"7","region":"eu"`), which each row has beside its own.
     """
 
     data: bytes
     starts: Positions
     ends: Positions
     base: int
+    envelope: bytes = b""
 
 
 class OverlongRow(NamedTuple):
@@ -44,12 +46,24 @@ class BrokenFrame(NamedTuple):
     """Damage of the file's frame, such as an array that is not closed: one quarantine row of its own.
 
     `offset` is a byte of the (decompressed) object at which no row starts. `detail` says what is wrong, and `raw`
-    holds the damaged bytes, cut if they are many; it may be empty.
+    holds the damaged bytes, cut if they are many; it may be empty. A document that has no rows where they should be is
+    one, too, with a reason of its own.
     """
 
     offset: int
     detail: str
     raw: bytes
+    reason: Reason = Reason.BROKEN_FRAME
+
+
+class BrokenFrames(NamedTuple):
+    """Many of them, in order: a file may be full of documents without rows."""
+
+    frames: tuple[BrokenFrame, ...]
+
+    @property
+    def offset(self) -> int:
+        return self.frames[0].offset
 
 
 class Form(StrEnum):
@@ -69,17 +83,27 @@ class Form(StrEnum):
     REST_OF_FLAT = "rest_of_flat"  # the same among elements that are FLAT
     LOST = "lost"  # the array is broken here: look for an element with which it goes on
     AFTER_ARRAY = "after_array"  # the byte after the closing bracket
+    DOCUMENTS = "documents"  # a document starts here: nothing but blanks need be between one and the next
+    REST_OF_DOCUMENT = "rest_of_document"  # the document that starts here has been reported as over-long
+    LOST_DOCUMENTS = "lost_documents"  # damage that has been reported as over-long: look for the next document
 
 
 class Position(NamedTuple):
-    """Where reading can go on: an offset in bytes of the (decompressed) object, and what is there."""
+    """Where reading can go on: an offset in bytes of the (decompressed) object, and what is there.
+
+    `in_line` says that it is inside of a line, and that what begins there ends with that line. `document` is the offset
+    of the document whose rows are being read, where it holds them in an array (-1: none does).
+    """
 
     offset: int
     form: Form
+    in_line: bool = False
+    document: int = -1
 
     def to_list(self) -> list[int | str]:
-        """The position as plain values, `[offset, form]`, for the ledger."""
-        return [self.offset, self.form.value]
+        """The position as plain values, for the ledger: `[offset, form]`, with `[in_line, document]` if they matter."""
+        inside: list[int | str] = [int(self.in_line), self.document]
+        return [self.offset, self.form.value, *(inside if self.in_line or self.document >= 0 else ())]
 
     @classmethod
     def from_list(cls, values: object) -> Self:
@@ -88,9 +112,18 @@ class Position(NamedTuple):
         Raises:
             ValueError: the values are not a position.
         """
+        number = int | Decimal
         match values:
-            case [offset, str(form)] if isinstance(offset, int | Decimal) and offset >= 0:
+            case [offset, str(form)] if isinstance(offset, number) and offset >= 0:
                 return cls(int(offset), Form(form))
+            case [offset, str(form), in_line, document] if (
+                isinstance(offset, number)
+                and offset >= 0
+                and in_line in (0, 1)
+                and isinstance(document, number)
+                and -1 <= document <= offset
+            ):
+                return cls(int(offset), Form(form), bool(in_line), int(document))
             case _:
                 raise ValueError(f"not a reading position: {values!r} (expected [offset, form])")
 
@@ -102,7 +135,7 @@ class Piece(NamedTuple):
     is behind them. Such a part is no longer than about the longest row that is allowed.
     """
 
-    rows: RowBlock | OverlongRow | BrokenFrame
+    rows: RowBlock | OverlongRow | BrokenFrame | BrokenFrames
     after: Position | None
 
 

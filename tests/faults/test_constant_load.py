@@ -22,10 +22,10 @@ class TimedReader(UnitReader):
         super().__init__(lake, max_row_bytes=4096, block_bytes=512)
         self._clock, self._seconds = clock, seconds
 
-    def read(self, unit: Unit, start: Any = None, check: Any = None) -> Iterator[Piece]:
+    def read(self, unit: Unit, start: Any = None, check: Any = None, **more: Any) -> Iterator[Piece]:
         self._clock.advance(self._seconds.get(str(unit.id), SECONDS_OF_NEW_UNIT))
         check()
-        yield from super().read(unit, start, check)
+        yield from super().read(unit, start, check, **more)
 
 
 def takes(rig: Rig, units: Sequence[Unit], seconds: float) -> None:

@@ -60,7 +60,9 @@ def test_each_byte_is_read_once_and_each_mebibyte_is_checked(case: str) -> None:
     assert cost["checks"] >= held // MIB
 
 
-@pytest.mark.parametrize("name", [name for name in LINES if name != "a document of numbers"])
+@pytest.mark.parametrize(
+    "name", [name for name in LINES if name not in ("a document of numbers", "carriage returns alone")]
+)
 def test_each_line_that_is_not_blank_is_one_row(name: str) -> None:
     lines = LINES[name]().split(b"\n")
     assert cost_of(f"lines: {name}")["rows_read"] == sum(1 for line in lines if line.strip(b" \t\r"))
@@ -71,6 +73,7 @@ def test_each_line_that_is_not_blank_is_one_row(name: str) -> None:
     [
         ("lines: good rows", 40_000, 0),
         ("lines: carriage returns and newlines", 40_000, 0),
+        ("lines: carriage returns alone", 60_000, 0),
         ("lines: a row for each day of six years", 8_000, 0),
         ("lines: one string of a row that is too long", 1, 0),
         ("array: good elements", 40_000, 0),
@@ -81,6 +84,28 @@ def test_each_line_that_is_not_blank_is_one_row(name: str) -> None:
         ("array: an array that is too long", 80_000, 1),
         ("array: brackets that are opened and never closed", 80_000, 1),
         ("array: surplus closing brackets", 40_000, 1),
+        ("documents: good rows", 40_000, 0),
+        ("documents: pretty-printed", 10_000, 0),
+        ("documents: record separators", 40_000, 0),
+        ("documents: every fifth is no JSON", 32_000, 0),
+        ("documents: every fiftieth lacks a bracket", 39_200, 0),
+        ("documents: one that is too long", 1, 0),
+        ("documents: one over many lines that is too long", 1, 0),
+        ("documents: damage that is too long", 3, 0),
+        ("documents: many in one line behind a line", 40_000, 0),
+        ("documents: two in each line", 40_000, 0),
+        ("documents: strings that look like two", 20_000, 0),
+        ("envelopes: good rows", 40_000, 0),
+        ("envelopes: one a line", 5_000, 0),
+        ("envelopes: one after the other", 5_000, 0),
+        ("envelopes: an array of them", 5_000, 0),
+        ("envelopes: long values around the rows", 1, 0),
+        ("envelopes: many keys", 1, 0),
+        ("envelopes: an array that is not closed", 40_000, 1),
+        ("envelopes: every fiftieth row lacks a bracket", 39_200, 800),
+        ("envelopes: nested 10,000 deep", 0, 1),
+        ("envelopes: a path that is nowhere", 0, 1),
+        ("envelopes: a path that is nowhere in any line", 0, 10_000),
         ("packed: empty gzip members", 1, 0),
         ("packed: empty bzip2 streams", 1, 0),
         ("packed: empty zstd frames", 1, 0),

@@ -160,6 +160,8 @@ def test_chosen_rows_alone_are_retried(rig: Rig, fixed: dict[str, Contract]) -> 
         (".jsonl.gz", gzip.compress),
         (".jsonl.bz2", bz2.compress),
         (".jsonl.zst", lambda data: pa.compress(data, "zstd", True)),
+        (".jsonl", gzip.compress),
+        (".jsonl.gz", bytes),
     ],
 )
 def test_rows_of_compressed_objects_move(rig: Rig, fixed: dict[str, Contract], suffix: str, pack: object) -> None:
@@ -198,6 +200,53 @@ def test_rows_of_an_array_belong_to_its_first_unit_wherever_they_start(
         assert sum(lot.unit_counts, Counts()) == lot.counts
         assert all(counts.conserved for counts in lot.unit_counts)
     rig.check_exactly_once()
+
+
+def upload_at(rig: Rig, name: str, data: bytes, rows: list[bytes]) -> BronzeObject:
+    """An object that holds these rows in this order; each is expected once."""
+    source, at = rig.lake.upload(f"bronze/shipments/{rig.name}-{name}", data), 0
+    for row in rows:
+        at = data.index(row, at)
+        rig.expected[str(source.id), at] += 1
+        at += len(row)
+    return rig.plan(source)
+
+
+def test_rows_of_documents_belong_to_their_first_unit_wherever_they_start(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], fixed: dict[str, Contract]
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=200)
+    rows = [shipment(1), late(2).replace(b",", b",\n"), shipment(3), late(4)]
+    upload_at(rig, "stream-1", b"".join(rows), rows)
+    rig.deliver(rig.units)
+    assert retry(rig, fixed).passed.total() == 2  # type: ignore[union-attr]
+    rig.check_exactly_once()
+
+
+class TestRowsOfEnvelopes:
+    ROWS = (shipment(1), late(2), shipment(3))
+
+    def loaded(self, rig: Rig, **how: object) -> dict[str, Contract]:
+        """The rig with an envelope and a document without rows delivered; gives the contracts with a wider window."""
+        contract = replace(rig.contracts["shipments"], rows_path=("rows",), **how)  # type: ignore[arg-type]
+        rig.contracts = {**rig.contracts, "shipments": contract}
+        upload_at(rig, "a.json", b'{"carrier": "X", "rows": [' + b", ".join(self.ROWS) + b"]}", list(self.ROWS))
+        upload_at(rig, "b.json", shipment(4), [shipment(4)])
+        rig.deliver(rig.units)
+        return {**rig.contracts, "shipments": replace(contract, max_ahead=timedelta(days=30), version="1.1.0")}
+
+    def test_move_and_a_document_without_rows_stays_though_it_would_pass_as_a_row(self, rig: Rig) -> None:
+        done = retry(rig, self.loaded(rig))
+        assert done is not None
+        assert (done.passed.total(), done.hopeless, done.stayed) == (1, 1, {"no_rows": 1})
+        rig.check_exactly_once()
+
+    def test_stay_where_they_need_values_of_the_envelope(self, rig: Rig) -> None:
+        done = retry(rig, self.loaded(rig, envelope_fields=(("sender", ("carrier",)),)))
+        assert done is not None
+        assert (done.passed.total(), done.unreadable) == (0, 1)
+        assert "smelt replay --force" in done.listed[0][2]
+        rig.check_exactly_once()
 
 
 class TestWhatCannotBeReadAnyMore:

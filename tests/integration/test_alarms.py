@@ -93,7 +93,9 @@ def busy(day: Day, since: float, until: float) -> None:
         day.put(AGE, at, 60)
         # A long gzip goes on in the next invocation: each is used up to transform's own deadline, and ends in 2 s.
         day.put(function("Duration", "transform"), at, (TIMEOUT - 13) * 1000)
-        for name, value in {"RowsRead": 5000, "RowsQuarantined": 20, "UnitsDead": 0, "ObjectsRejected": 0}.items():
+        zeros = {"UnitsDead": 0, "ObjectsRejected": 0, "BytesRejected": 0}
+        sums = {"RowsRead": 5000, "RowsQuarantined": 20, "RowBytesRead": 1_000_000, "RowBytesQuarantined": 4000}
+        for name, value in (zeros | sums).items():
             day.put(own("transform", name), at, value)
         day.put(own("transform", "ReturnedAge"), at, 600)
 
@@ -157,6 +159,8 @@ def test_three_bad_rows_of_ten_are_no_share_to_speak_of(alarms: list[Alarm]) -> 
     polled(day, 4 * HOUR)
     day.put(own("transform", "RowsRead"), HOUR, 10)
     day.put(own("transform", "RowsQuarantined"), HOUR, 3)
+    day.put(own("transform", "RowBytesRead"), HOUR, 2000)
+    day.put(own("transform", "RowBytesQuarantined"), HOUR, 600)
     assert raised(alarms, day, 4) == {}
 
 
@@ -230,6 +234,13 @@ def a_producer_that_has_changed(day: Day) -> None:
         day.put(own("transform", "RowsQuarantined"), at, 1000)
 
 
+def a_file_that_becomes_one_refused_row(day: Day) -> None:
+    """One row more of 60,000 is no share to speak of; its bytes are."""
+    day.put(own("transform", "RowsQuarantined"), EVENT, 21)
+    day.put(own("transform", "RowBytesRead"), EVENT, 11_000_000)
+    day.put(own("transform", "RowBytesQuarantined"), EVENT, 10_004_000)
+
+
 def invocations_that_hardly_end(day: Day) -> None:
     for at in (EVENT, EVENT + 20 * MINUTE):
         day.put(function("Duration", "transform"), at, (TIMEOUT - 3) * 1000)
@@ -254,6 +265,7 @@ FAILURES: dict[Callable[[Day], None], dict[str, float]] = {
     a_file_that_ingest_does_not_accept: {"ingest-rejects": 2 * MINUTE},
     an_object_that_transform_gives_up: {"transform-rejects": 2 * MINUTE},
     a_producer_that_has_changed: {"quarantine": 62 * MINUTE},
+    a_file_that_becomes_one_refused_row: {"quarantine-bytes": 62 * MINUTE},
     invocations_that_hardly_end: {"slow": 32 * MINUTE},
     the_producer_stops: {"no-data": 25 * HOUR},
 }

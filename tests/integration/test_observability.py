@@ -103,6 +103,8 @@ def test_alarms_watch_metrics_that_the_code_emits(alarms: dict[str, dict[str, An
         ("ingest", "ObjectsRejected"),
         ("transform", "ObjectsRejected"),
         ("transform", "ReturnedAge"),
+        ("transform", "RowBytesQuarantined"),
+        ("transform", "RowBytesRead"),
         ("transform", "RowsQuarantined"),
         ("transform", "RowsRead"),
         ("transform", "UnitsDead"),
@@ -150,6 +152,7 @@ def test_every_question_of_the_night_has_its_alarm(alarms: dict[str, dict[str, A
         "transform-errors",
         "transform-throttles",
         "quarantine",
+        "quarantine-bytes",
         "no-data",
     }
 

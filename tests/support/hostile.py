@@ -22,10 +22,11 @@ import pyarrow as pa
 from services.shared.contract.loader import load_contracts
 from services.shared.lake import ByteStream
 from services.shared.units import BronzeObject, Plan
-from services.transform.blocks import BrokenFrame, OverlongRow, RowBlock
+from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, RowBlock
 from services.transform.files.buffer import RowBuffer
+from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
-from services.transform.rows.parser import Parsed, RowParser, broken_frame, overlong_row
+from services.transform.rows.parser import Parsed, RowParser, broken_frame, broken_frames, overlong_row
 from tests.support.lake import CREATED, MemoryLake
 
 MIB = 1024 * 1024
@@ -64,7 +65,7 @@ def bomb(compress: Callable[[bytes], bytes], part: bytes) -> bytes:
 
 
 def utf16() -> bytes:
-    return b"\xff\xfe" + b"\n".join(good(30_000)).decode().encode("utf-16-le")
+    return b"{}\n" + b"\n".join(good(30_000)).decode().encode("utf-16-le")
 
 
 Made = Callable[[], bytes]
@@ -141,9 +142,74 @@ PACKED: dict[str, tuple[str, Made]] = {
     "skippable zstd frames": ("b.json.zst", lambda: b"\x50\x2a\x4d\x18\0\0\0\0" * 200_000 + zstd(shipment(1))),
 }
 
+DOCUMENTS: dict[str, Made] = {
+    "good rows": lambda: b"".join(good()),
+    "pretty-printed": lambda: b"\n".join(json.dumps(json.loads(row), indent=2).encode() for row in good(10_000)),
+    "record separators": lambda: b"".join(b"\x1e" + row + b"\n" for row in good()),
+    "every fifth is no JSON": lambda: b"".join(shipment(n) if n % 5 else b'{"a":NaN}' for n in range(40_000)),
+    "every fiftieth lacks a bracket": lambda: b"".join(
+        shipment(n) if n % 50 else shipment(n)[:-1] for n in range(40_000)
+    ),
+    "one that is too long": lambda: b'{"a":"' + fill(b"x") + b'"}' + shipment(1),
+    "one over many lines that is too long": lambda: b'{\n"a":[' + fill(b"0,\n") + b"0]}\n" + shipment(1),
+    "damage that is too long": lambda: shipment(1) + shipment(2) + fill(b"x") + shipment(3),
+    "empty objects": lambda: fill(b"{}", DENSE),
+    "numbers": lambda: b"{}{}" + fill(b"0 ", MIB // 4),
+    "opening brackets": lambda: b"{}{}" + fill(b"{"),
+    "closing brackets": lambda: b"{}{}" + fill(b"}"),
+    "objects that are not closed": lambda: b"{}{}" + fill(b'{"a":1'),
+    "objects in objects": lambda: b"{}{}" + fill(b'{"a":'),
+    "deep ones": lambda: b"{}{}" + (b'{"a":' + b"[" * 3000 + b"]" * 3000 + b"}") * 2000,
+    "less deep ones": lambda: b"{}{}" + fill(b'{"a":' + b"[" * 120 + b"]" * 120 + b"}", DENSE),
+    "candidates everywhere": lambda: b"{}{}" + fill(b'}{"a":{},', DENSE),
+    "lines that start objects": lambda: b"{}{}" + fill(b'\n{"a":[{"b":1},', DENSE),
+    "commas": lambda: b"{}{}" + fill(b","),
+    "quotes": lambda: b"{}{}" + fill(b'"', DENSE // 4),
+    "backslashes": lambda: b'{}{}"' + fill(b"\\"),
+    "NUL bytes": lambda: b"{}{}" + fill(b"\0"),
+    "blanks": lambda: b"{}{}" + fill(b" \n\x1e"),
+    "random bytes": lambda: b"{}{}" + random.Random(2).randbytes(SIZE),
+    "forms in turn": lambda: (
+        b"{}{}" + b'{"a":1}{"b":2}\n[1,2]\n{\n"c": 3\n}\n{"d":4}\n\x1e{"e":5}\n,{"f":6}' * (DENSE // 64)
+    ),
+    "many in one line behind a line": lambda: b"{}\n" + b"".join(good()),
+    "two in each line": lambda: b"".join(row + row + b"\n" for row in good(20_000)),
+    "strings that look like two": lambda: b"".join(row[:-1] + b',"x":"}{"}\n' for row in good(20_000)),
+}
+
+ENVELOPES: dict[str, Made] = {
+    "good rows": lambda: b'{"v":1,"data":{"x":[],"items":[' + b",".join(good()) + b']},"next":null}',
+    "one a line": lambda: b"".join(b'{"data":{"items":[' + row + b"]}}\n" for row in good(5_000)),
+    "one after the other": lambda: b"".join(b'{"data":{"items":[' + row + b"]}}" for row in good(5_000)),
+    "nested 10,000 deep": lambda: b'{"data":' * 10_000 + b"1" + b"}" * 10_000,
+    "long values around the rows": lambda: (
+        b'{"a":"' + fill(b"x") + b'","data":{"items":[' + shipment(1) + b'],"b":[' + fill(b"[],") + b"0]}}"
+    ),
+    "a path that is nowhere": lambda: b'{"a":[' + b",".join(good()) + b"]}",
+    "a path that is nowhere in any line": lambda: b"".join(row + b"\n" for row in good(10_000)),
+    "a path that is everywhere": lambda: b'{"data":{"items":[' + fill(b'{"data":{"items":[{}]}},', DENSE) + b"{}]}}",
+    "arrays at the path again and again": lambda: b'{"data":{' + fill(b'"items":[{}],', MIB // 4) + b'"items":[]}}',
+    "many keys": lambda: b'{"data":{' + fill(b'"k":0,', DENSE // 2) + b'"items":[' + shipment(1) + b"]}}",
+    "a huge key": lambda: b'{"' + fill(b"k") + b'":0}{"data":{"items":[' + shipment(1) + b"]}}",
+    "an array that is not closed": lambda: b'{"data":{"items":[' + b",".join(good()),
+    "every fiftieth row lacks a bracket": lambda: (
+        b'{"data":{"items":[' + b",".join(shipment(n) if n % 50 else shipment(n)[:-1] for n in range(40_000)) + b"]}}"
+    ),
+    "frames that do not end": lambda: fill(b'{"data":{', DENSE),
+    "keys that do not end": lambda: fill(b'{"data', DENSE),
+    "colons": lambda: b'{"data"' + fill(b":"),
+    "blanks": lambda: b'{"data"' + fill(b" "),
+    "random bytes": lambda: b'{"data":{"items":[{}]}}' + random.Random(3).randbytes(DENSE),
+    "an array of them": lambda: b"[" + b",".join(b'{"data":{"items":[' + row + b"]}}" for row in good(5_000)) + b"]",
+}
+PATH = ("data", "items")
+KEPT = (("v", ("v",)),)
+
 CASES: dict[str, tuple[str, Made]] = (
     {f"lines: {name}": ("b.jsonl", made) for name, made in LINES.items()}
     | {f"array: {name}": ("b.json", made) for name, made in ARRAYS.items()}
+    | {f"documents: {name}": ("b.json", made) for name, made in DOCUMENTS.items()}
+    | {f"envelopes: {name}": ("b.json", made) for name, made in ENVELOPES.items()}
     | {f"packed: {name}": case for name, case in PACKED.items()}
 )
 
@@ -198,7 +264,8 @@ def run(name: str) -> Cost:
     def check() -> None:
         cost.checks += 1
 
-    for found, _ in UnitReader(lake, MAX_ROW_BYTES).read(unit, None, check):
+    envelope = Envelope(PATH, KEPT) if name.startswith("envelopes:") else None
+    for found, _ in UnitReader(lake, MAX_ROW_BYTES).read(unit, None, check, envelope):
         parsed: Parsed
         match found:
             case OverlongRow(offset, head):
@@ -208,6 +275,10 @@ def run(name: str) -> Cost:
                 parsed, size = broken_frame(offset, detail, raw, "shipments"), len(raw)
                 cost.broken_frames += 1
                 offsets.append(np.array([offset]))
+            case BrokenFrames(frames):
+                parsed, size = broken_frames(frames, "shipments"), sum(len(frame.raw) for frame in frames)
+                cost.broken_frames += len(frames)
+                offsets.append(np.array([frame.offset for frame in frames]))
             case RowBlock():
                 cost.largest_block = max(cost.largest_block, len(found.data))
                 cost.most_rows = max(cost.most_rows, len(found.starts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.shared.units import Plan, Unit
-from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
+from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, Piece, Position
 from services.transform.reading.reader import UnitReader
 from tests.support.lake import MemoryLake
 
@@ -30,6 +30,8 @@ def rows_in(pieces: Iterable[Piece]) -> list[Row]:
     for found, _ in pieces:
         if isinstance(found, OverlongRow):
             rows.append((found.offset, OVERLONG))
+        elif isinstance(found, BrokenFrames):
+            rows += [(frame.offset, BROKEN) for frame in found.frames]
         elif isinstance(found, BrokenFrame):
             rows.append((found.offset, BROKEN))
         else:

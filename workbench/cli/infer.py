@@ -10,6 +10,7 @@ import typer
 
 from services.ops.cli.console import JsonFlag, say, show_json
 from services.ops.errors import OperatorError
+from services.shared.contract.loader import keys_of_path
 from workbench.cli.options import FilesArgument
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ def infer_contract(
             min=0, metavar="N", help="Set aside up to N percent of the rows: those with a key of another type."
         ),
     ] = 0.0,
+    rows_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where the rows are in each document, such as '$.Records'; '$' if a document is a row. [default: "
+            "(found out)]",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a first contract from a sample of rows, taken from all over the files.
@@ -48,7 +57,7 @@ def infer_contract(
 
     if out is not None and out.exists():
         raise OperatorError(f"{out}: exists already, and is not replaced. Delete it, or pass another --out.")
-    found = infer(find_files(files), name, rows, allowed_values, tolerate)
+    found = infer(find_files(files), name, rows, allowed_values, tolerate, _path(rows_path))
     if out is not None:
         _write(out, found.text)
     if as_json:
@@ -56,6 +65,15 @@ def infer_contract(
     elif out is None:
         sys.stdout.write(found.text)
     _tell(found, files, out)
+
+
+def _path(written: str | None) -> tuple[str, ...] | None:
+    if written is None or written == "$":
+        return None if written is None else ()
+    path = keys_of_path(written)
+    if not path:
+        raise OperatorError(f"--rows-path {written}: write the keys that lead there, such as '$.Records'; or '$'.")
+    return path
 
 
 def _write(out: Path, text: str) -> None:
@@ -79,7 +97,8 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
         "rows_unusable": found.sample.unusable,
         "rows_of_other_record_types": found.sample.others,
         "event_time": contract.event_time,
-        "event_time_candidates": [findings.event_time.field.name, *(one.name for one in findings.event_time.others)],
+        "event_time_candidates": [findings.event_time.name, *(one.name for one in findings.event_time.others)],
+        "rows_path": list(contract.rows_path),
         "key": contract.keys,
         "key_is_unique": findings.key.is_unique,
         "fields": {field.name: {"type": field.type, "required": field.required} for field in contract.fields},
@@ -88,11 +107,23 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
 
 
 def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
+    from workbench.infer.infer import rows_elsewhere
+
     findings, contract = found.findings, found.contract
     say(
         f"{findings.rows:,} rows: {len(contract.fields):,} fields; event time {contract.event_time}; "
         f"key {', '.join(contract.keys)}"
     )
+    if findings.rows_path:
+        path = ".".join(findings.rows_path)
+        say(
+            f"The rows are taken to be the elements of $.{path}: if a document is a row, remove rowsPath.",
+            style="yellow",
+        )
+    if advice := rows_elsewhere(found.sample):
+        say(advice, style="yellow")
+    if findings.event_time.field is None:
+        say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
     if not findings.key.is_unique:
         say("Nothing identifies the rows of the sample: choose the key yourself.", style="yellow")
     for key, why in list(findings.drafts.left_out.items())[:_LISTED]:

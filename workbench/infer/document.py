@@ -9,6 +9,7 @@ from datetime import datetime
 import yaml
 
 from services.shared.contract.model import FieldType
+from services.shared.contract.sources import path_text
 from workbench.infer.draft import Draft, Drafts, EventTime, Key, shown
 from workbench.infer.evidence import Evidence, epoch_of
 
@@ -29,6 +30,7 @@ class Findings:
     event_time: EventTime
     key: Key
     allowed_values: bool
+    rows_path: tuple[str, ...] = ()
 
 
 def text_of(found: Findings) -> str:
@@ -64,6 +66,10 @@ def _lines(found: Findings) -> Iterator[str]:
     yield f"    description: Not described yet. Say what one row of {found.dataset} is."
     yield "    customProperties:"
     yield from _event_time(found.event_time)
+    if found.rows_path:
+        yield "      # Each file is one document, and this is its array of objects. Remove it if a document is a row."
+        yield "      - property: rowsPath"
+        yield f"        value: {quoted('.'.join(('$', *found.rows_path)))}"
     yield "    properties:"
     for draft in found.drafts.fields:
         yield from _field(draft, found, "      ")
@@ -76,6 +82,11 @@ def _lines(found: Findings) -> Iterator[str]:
 
 
 def _event_time(when: EventTime) -> Iterator[str]:
+    if when.field is None:
+        yield f"      # When the row's object was created: {_comment(when.why)}."
+        yield "      - property: eventTime"
+        yield f"        value: {when.name}"
+        return
     yield f"      # {when.field.name}: {_days(when.field.evidence)}"
     for other in when.others:
         yield f"      # could be it too: {other.name}, {_days(other.evidence)}"
@@ -93,7 +104,7 @@ def _field(draft: Draft, found: Findings, indent: str) -> Iterator[str]:
     yield f"{indent}- name: {quoted(draft.name)}"
     rest = indent + "  "
     if draft.key != draft.name:
-        yield f"{rest}physicalName: {quoted(draft.key)}"
+        yield f"{rest}physicalName: {quoted(path_text((draft.key,)))}"
     yield f"{rest}description: Not described yet."
     yield from _type(draft, rest)
     if draft.required:
@@ -129,6 +140,8 @@ def _type(draft: Draft, indent: str) -> Iterator[str]:
     yield f"{indent}logicalType: {logical}"
     if draft.fit.physical:
         yield f"{indent}physicalType: {draft.fit.physical}"
+    if draft.fit.format:
+        yield f"{indent}logicalTypeOptions: {{format: {draft.fit.format}}}"
 
 
 # Comments
@@ -141,7 +154,8 @@ def _comments(draft: Draft, found: Findings) -> Iterator[str]:
     yield f"{where}; {_values(draft)}"
     if epoch := epoch_of(one):
         unit, first, last = epoch
-        yield f"these integers may be {unit} since 1970: {_time(first)} to {_time(last)}"
+        what = "are read as" if draft.fit.format else "may be"
+        yield f"these integers {what} {unit} since 1970: {_time(first)} to {_time(last)}"
     if draft.type is FieldType.NUMBER and 0 < one.fraction_digits <= 4:
         digits = one.fraction_digits
         yield f"never more than {digits} digits behind the point: physicalType decimal(18,{digits}) would be exact"

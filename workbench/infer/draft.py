@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
 from services.ops.errors import OperatorError
-from services.shared.contract.model import FieldType
+from services.shared.contract.model import CREATION, EPOCHS, FieldType
 from services.shared.judge.row_json import shortened
 from workbench.infer.evidence import Evidence, Fit, epoch_of, fit
 
@@ -47,6 +47,8 @@ _OTHER_TIMES = {
     "until",
     "end",
 }
+_EPOCH_WORDS = (_TIME_WORDS.keys() | _OTHER_TIMES) - {"event"}
+_NEARLY_ALL = 0.95  # of the rows; a time that so many have is the event time, and the others are damaged
 _KEY_WORDS = {"id": 4, "uuid": 4, "guid": 4, "key": 3, "number": 2, "no": 2, "code": 1, "name": 1}
 
 
@@ -89,7 +91,7 @@ def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
         if not name or (key != name and name in taken):
             found.left_out[key] = "cannot be a column's name" if not name else f"{name} is another key's column"
             continue
-        fitting = fit(one)
+        one, fitting = _as_epoch(name, one)
         if fitting.type is None:
             found.left_out[key] = fitting.why_not
         elif len(found.fields) == MAX_FIELDS:
@@ -99,6 +101,15 @@ def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
             children = tuple(_children(one, fitting))
             found.fields.append(Draft(name, key, fitting, one.values == rows, one, children))
     return found
+
+
+def _as_epoch(name: str, evidence: Evidence) -> tuple[Evidence, Fit]:
+    """The type that fits; a time where all are integers that may be one, under a name that says so."""
+    fitting, words = fit(evidence), set(name.split("_"))
+    epoch = epoch_of(evidence) if fitting.type is FieldType.INTEGER else None
+    if epoch and f"epoch_{epoch[0]}" in EPOCHS and words & _EPOCH_WORDS and not words & _KEY_WORDS.keys():
+        return replace(evidence, first=epoch[1], last=epoch[2]), Fit(FieldType.TIMESTAMP, format=f"epoch_{epoch[0]}")
+    return evidence, fitting
 
 
 def column_name(key: str) -> str:
@@ -133,23 +144,31 @@ def _children(evidence: Evidence, fitting: Fit) -> Iterator[Draft]:
 
 @dataclass(frozen=True, slots=True)
 class EventTime:
-    """The field that says when a row happened, the others that could, and the window that accepts the sample."""
+    """The field that says when a row happened, the others that could, and the window that accepts the sample.
 
-    field: Draft
-    others: Sequence[Draft]
-    earliest: datetime
-    max_ahead: timedelta  # whole days
+    Where no field says it (None), it is when the row's object was created, and `why` says why.
+    """
+
+    field: Draft | None
+    others: Sequence[Draft] = ()
+    earliest: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    max_ahead: timedelta = timedelta(days=1)  # whole days
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.field.name if self.field else CREATION
 
 
 def choose_event_time(fields: Sequence[Draft], now: datetime, rows: int) -> EventTime:
     """The most likely event time, of a sample of so many rows.
 
     Raises:
-        OperatorError: no field can be it.
+        OperatorError: no field can be it, though nearly all rows have one that could.
     """
     times = [one for one in fields if one.required and _days_ahead(one, now) <= _MOST_DAYS_AHEAD]
     if not times:
-        raise OperatorError(f"No field says when a row happened: {_why_no_time(fields, rows)}")
+        return EventTime(None, why=_why_no_time(fields, rows))
     best, *others = sorted(times, key=lambda one: -_time_score(one))
     first = best.evidence.first or now
     earliest = min(
@@ -165,15 +184,17 @@ def _days_ahead(one: Draft, now: datetime) -> int:
 
 
 def _why_no_time(fields: Sequence[Draft], rows: int) -> str:
-    some = [(one.key, max(one.evidence.times, one.evidence.dates)) for one in fields]
-    partly = [f"{key} in {number:,} of {rows:,} rows" for key, number in some if number]
-    epochs = [f"{one.key} ({epoch[0]})" for one in fields if (epoch := epoch_of(one.evidence))]
-    told = "a contract needs a timestamp or a date that every row has."
-    if partly:
-        told += f" There is one only in some: {', '.join(partly)}; --tolerate 1 sets aside up to 1 % of the rows."
-    if epochs:
-        told += f" Numbers that look like times since 1970: {', '.join(epochs)}."
-    return f"{told} Let the producer add one, or write the contract by hand (docs/contracts.md)."
+    some = [(one.key, one.evidence.values) for one in fields if one.type in (FieldType.TIMESTAMP, FieldType.DATE)]
+    some += [(one.key, max(one.evidence.times, one.evidence.dates)) for one in fields if one.type is FieldType.STRING]
+    some = [(key, number) for key, number in some if number]
+    partly = ", ".join(f"{shortened(key)} in {number:,} of {rows:,} rows" for key, number in some)
+    if any(_NEARLY_ALL * rows <= number < rows for _, number in some):
+        raise OperatorError(
+            "No field says when a row happened: a contract needs a timestamp or a date that every row has. There is "
+            f"one only in some: {partly}; --tolerate 1 sets aside up to 1 % of the rows. Let the producer add one, or "
+            "write the contract by hand (docs/contracts.md)."
+        )
+    return f"there is a time only in some: {partly}" if partly else "no field is a time"
 
 
 def _time_score(one: Draft) -> int:
@@ -195,12 +216,25 @@ class Key:
 
 
 def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event_time: str) -> Key:
-    """The most likely key: one field that is unique in the sample, or two, or three; or else all that could be one."""
+    """The most likely key: one field that is unique in the sample, or two, or three; or else all that could be one.
+
+    Of unique fields, one that is named like a key comes first, then the day of rows that come once a day, then texts,
+    times, and numbers last, which may only measure something.
+
+    Raises:
+        OperatorError: no field can be part of a key.
+    """
     scalars = [one for one in fields if one.required and one.type in _KEY_TYPES]
+    if not scalars:
+        raise OperatorError(
+            "Nothing can identify a row: a contract needs a string, an integer, a date or a timestamp that every row "
+            "has. Let the producer add one, or write the contract by hand (docs/contracts.md)."
+        )
     ordered = sorted(scalars, key=lambda one: -_key_score(one))
-    single = [one for one in ordered if one.type in (FieldType.STRING, FieldType.INTEGER) and _unique([one], rows)]
+    single = [one for one in ordered if _may_be_key(one, event_time) and _unique([one], rows)]
     if single:
-        return Key((single[0].name,), True, tuple(one.name for one in single[1:]))
+        best, *others = sorted(single, key=_rank_alone)
+        return Key((best.name,), True, tuple(one.name for one in others))
     tried = [one for one in ordered if one.name != event_time][: _TRIED_TOGETHER - 1]
     tried += [one for one in ordered if one.name == event_time]
     for size in (2, 3):
@@ -208,6 +242,16 @@ def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event
             if _unique(some, rows):
                 return Key(tuple(one.name for one in some), True)
     return Key(tuple(one.name for one in scalars), False)
+
+
+def _may_be_key(one: Draft, event_time: str) -> bool:
+    return one.type in (FieldType.STRING, FieldType.INTEGER) or one.name == event_time
+
+
+def _rank_alone(one: Draft) -> int:
+    if one.name.split("_")[-1] in _KEY_WORDS:
+        return 0
+    return 1 + (FieldType.DATE, FieldType.STRING, FieldType.TIMESTAMP, FieldType.INTEGER).index(one.type)
 
 
 def _key_score(one: Draft) -> int:

@@ -132,11 +132,12 @@ def is_date(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A type of the contract, `physical` where it needs a physicalType; or why no type fits."""
+    """A type of the contract, with the physicalType and the format that it needs, if any; or why no type fits."""
 
     type: FieldType | None
     physical: str = ""
     why_not: str = ""
+    format: str = ""
 
 
 def fit(evidence: Evidence) -> Fit:

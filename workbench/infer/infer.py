@@ -26,6 +26,7 @@ from workbench.infer.draft import Drafts, choose_event_time, choose_key, column_
 from workbench.infer.evidence import gather
 from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
 
+_LISTED = 5  # arrays
 _OF_NO_COLUMN = "cannot be the name of a column"
 
 
@@ -40,28 +41,44 @@ class Inferred:
 
 
 def infer(
-    files: Sequence[Path], dataset: str, rows: int = ROWS, allowed_values: bool = False, tolerate: float = 0.0
+    files: Sequence[Path],
+    dataset: str,
+    rows: int = ROWS,
+    allowed_values: bool = False,
+    tolerate: float = 0.0,
+    rows_path: tuple[str, ...] | None = None,
 ) -> Inferred:
-    """Infer the contract of a dataset from its files. `tolerate`: see `tolerance.misfits`.
+    """Infer the contract of a dataset from its files. `tolerate`: see `tolerance.misfits`; `rows_path`: `take_sample`.
 
     Raises:
-        OperatorError: the name cannot be a dataset's, there are no usable rows, or no field says when they happened.
+        OperatorError: the name cannot be a dataset's, there are no usable rows, or nothing identifies them.
         OSError: a file cannot be read.
     """
     if not dataset or column_name(dataset) != dataset or dataset == "replay":
         raise OperatorError(
             f"{dataset!r} cannot be a dataset's name: lower-case letters, digits and _, beginning with a letter."
         )
-    sample = without_misfits(take_sample(files, dataset, rows), tolerate)
+    sample = without_misfits(take_sample(files, dataset, rows, rows_path), tolerate)
     if not sample.raw:
         raise OperatorError(f"{', '.join(map(str, files[:3]))}: {_no_rows(sample, dataset)}")
     now = datetime.now(UTC)
     drafts = draft_fields(gather(sample.rows), len(sample.rows))
     while True:
         event_time = choose_event_time(drafts.fields, now, len(sample.rows))
-        key = choose_key(drafts.fields, sample.rows, event_time.field.name)
+        try:
+            key = choose_key(drafts.fields, sample.rows, event_time.name)
+        except OperatorError as error:
+            raise OperatorError(f"{error} {advice}" if (advice := rows_elsewhere(sample)) else str(error)) from error
         findings = Findings(
-            dataset, len(sample.raw), sample.unusable, sample.misfits, drafts, event_time, key, allowed_values
+            dataset,
+            len(sample.raw),
+            sample.unusable,
+            sample.misfits,
+            drafts,
+            event_time,
+            key,
+            allowed_values,
+            sample.rows_path,
         )
         text, contract = _loaded(findings)
         wrong = _misread(drafts, contract, sample, now)
@@ -72,6 +89,18 @@ def infer(
             _retreat(drafts, name, why)
 
 
+def rows_elsewhere(sample: Sample) -> str:
+    """A sentence on the arrays that may hold the rows, where the documents were taken for rows; empty if none do."""
+    if sample.rows_path or not sample.arrays:
+        return ""
+    paths = [f"$.{'.'.join(path)} ({size:,})" for path, size in list(sample.arrays.items())[:_LISTED]]
+    first = ".".join(next(iter(sample.arrays)))
+    return (
+        f"Each file is one document, with arrays of objects: {', '.join(paths)}. If those are the rows: "
+        f"--rows-path '$.{first}'."
+    )
+
+
 def _no_rows(sample: Sample, dataset: str) -> str:
     if sample.others:
         return (
@@ -80,7 +109,10 @@ def _no_rows(sample: Sample, dataset: str) -> str:
         )
     if sample.unusable:
         return f"none of {sample.unusable:,} rows is a JSON object. `smelt try` with any contract says what is wrong."
-    return "no rows found: empty, or not lines, arrays or documents of JSON."
+    return (
+        "no rows found: empty, not JSON, or one document that is longer than a row may be (say where its rows are with "
+        "--rows-path, or pass a smaller one)."
+    )
 
 
 def _loaded(findings: Findings) -> tuple[str, Contract]:

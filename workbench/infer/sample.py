@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any
 from services.shared.judge.judge import read_items
 from services.shared.judge.row_json import Row, own_record_type
 from services.shared.judge.verdicts import RECORD_TYPE
+from workbench.infer.envelope import arrays_of_objects, envelope_path
 from workbench.infer.tolerance import misfits
 from workbench.inprocess.pipeline import MIB
 from workbench.inprocess.rows import rows_between
@@ -32,20 +34,36 @@ class Sample:
     misfits: int = 0  # rows that were set aside: their types are not those of nearly all others
     unusable: int = 0  # rows that no contract accepts: not JSON, not an object, a key more than once ...
     others: dict[str, int] = field(default_factory=dict)  # rows of other datasets, by their record_type
+    rows_path: tuple[str, ...] = ()  # where the rows are in each document; none where a document is a row
+    arrays: dict[tuple[str, ...], int] = field(default_factory=dict)  # of objects, with their lengths, if all of a file
 
 
-def take_sample(files: Sequence[Path], dataset: str, rows: int = ROWS) -> Sample:
+def take_sample(
+    files: Sequence[Path], dataset: str, rows: int = ROWS, rows_path: tuple[str, ...] | None = None
+) -> Sample:
     """About `rows` rows of these files, those of other record types left out.
+
+    `rows_path` is where the rows are in each document; none where a document is a row. None finds it out.
 
     Raises:
         NotTaken: a file's name says that it holds something else.
         OSError: a file cannot be read.
     """
-    sample = Sample()
+    sample = _sample_at(rows_path or (), files, dataset, rows)
+    if rows_path is not None or len(sample.rows) != len(files):
+        return sample
+    documents = [_whole(raw) for raw in sample.raw]
+    sample.arrays = arrays_of_objects(documents)
+    path = envelope_path(documents)
+    return _sample_at(path, files, dataset, rows) if path else sample
+
+
+def _sample_at(path: tuple[str, ...], files: Sequence[Path], dataset: str, rows: int) -> Sample:
+    sample = Sample(rows_path=path)
     kept = 0
     for number, file in enumerate(files):
         share = -(-(rows - len(sample.raw)) // (len(files) - number))
-        for row in _rows_of(file, share):
+        for row in _rows_of(file, share, path):
             kept += len(row)
             if kept > _SAMPLE_BYTES:
                 return sample
@@ -64,8 +82,8 @@ def without_misfits(sample: Sample, percent: float) -> Sample:
     )
 
 
-def _rows_of(file: Path, rows: int) -> list[bytes]:
-    if file.stat().st_size > _SMALL_BYTES:
+def _rows_of(file: Path, rows: int, path: tuple[str, ...]) -> list[bytes]:
+    if not path and file.stat().st_size > _SMALL_BYTES:
         size, share = file.stat().st_size, -(-rows // _PARTS)
         bounds = [size * part // _PARTS for part in range(_PARTS + 1)]
         parts = [_first(rows_between(file, bounds[at], bounds[at + 1], _BLOCK_BYTES), share) for at in range(1, _PARTS)]
@@ -74,7 +92,7 @@ def _rows_of(file: Path, rows: int) -> list[bytes]:
                 *_first(rows_between(file, 0, bounds[1], _BLOCK_BYTES), share),
                 *(row for part in parts for row in part),
             ]
-    return _some_of(rows_between(file, 0, file.stat().st_size), rows)
+    return _some_of(rows_between(file, 0, file.stat().st_size, rows_path=path), rows)
 
 
 def _first(rows: Iterable[bytes], most: int) -> list[bytes]:
@@ -108,6 +126,15 @@ def _add(sample: Sample, raw: bytes, dataset: str) -> None:
         return
     sample.raw.append(raw)
     sample.rows.append(_values(row))
+
+
+def _whole(raw: bytes) -> dict[str, Any]:
+    """A document that was read as a row, with all that is inside of it, however long; empty if nested too deep."""
+    try:
+        document: dict[str, Any] = json.loads(raw)
+    except RecursionError:
+        return {}
+    return document
 
 
 def _values(row: Row) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from services.shared.errors import Terminal
 from services.shared.identities import UnacceptableKey
 from services.shared.units import Unit
 from services.transform.blocks import RowBlock
+from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
 from workbench.inprocess.folder import FolderLake, local_object
 from workbench.inprocess.pipeline import MAX_ROW_BYTES, MIB
@@ -33,10 +34,13 @@ def first_rows(file: Path, rows: int) -> Iterator[bytes]:
     return islice(rows_between(file, 0, file.stat().st_size), rows)
 
 
-def rows_between(file: Path, start: int, end: int, block_bytes: int = MIB) -> Iterator[bytes]:
+def rows_between(
+    file: Path, start: int, end: int, block_bytes: int = MIB, rows_path: tuple[str, ...] = ()
+) -> Iterator[bytes]:
     """The rows that start in a range of a file's bytes. Over-long rows and what is damaged are passed over.
 
-    A compressed file, an array or a document has all its rows at its start, 0.
+    A compressed file, an array, documents or an envelope have all their rows at their start, 0. `rows_path` is where
+    rows are in each document, as a contract says it.
 
     Raises:
         NotTaken: the file's name says that it holds something else.
@@ -49,9 +53,9 @@ def rows_between(file: Path, start: int, end: int, block_bytes: int = MIB) -> It
         raise NotTaken(f"{file}: {error.reason}: {error.advice}.") from error
     if not source.size:
         return
-    lake = FolderLake({source.id: file.resolve()}, file.parent)
+    reader = UnitReader(FolderLake({source.id: file.resolve()}, file.parent), MAX_ROW_BYTES, block_bytes)
     try:
-        for piece in UnitReader(lake, MAX_ROW_BYTES, block_bytes).read(Unit(source, start, end)):
+        for piece in reader.read(Unit(source, start, end), envelope=Envelope(rows_path) if rows_path else None):
             if isinstance(block := piece.rows, RowBlock):
                 for first, last in zip(block.starts.tolist(), block.ends.tolist(), strict=True):
                     yield bytes(block.data[first:last])

@@ -6,35 +6,37 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from services.ops.cli.console import JsonFlag, finish, make_app, make_table, show, show_json
 from services.ops.contracts.check import check
 from services.ops.contracts.findings import Level, Report
 from services.ops.contracts.number import write_ids
-from services.ops.errors import OperatorError
 
 app = make_app("The files that describe the datasets.")
 
-_STYLES = {Level.PROBLEM: "red", Level.BREAKING: "red", Level.ANNOUNCED: "yellow", Level.COMPATIBLE: "green"}
+_STYLES = {
+    Level.PROBLEM: "red",
+    Level.BREAKING: "red",
+    Level.ANNOUNCED: "yellow",
+    Level.COMPATIBLE: "green",
+    Level.NOTICE: "yellow",
+}
 
 
 @app.command("check")
 def check_contracts(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of contracts.")] = Path("contracts"),
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A contract, or a folder of them.")] = Path("contracts"),
     against: Annotated[
         str | None, typer.Option(metavar="GIT_REV", help="Also list what has changed since this revision.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check contracts: readable, valid ODCS, documented.
+    """Check contracts: readable, valid ODCS, documented, and nothing in them that would be ignored.
 
     With --against, also check that every breaking change has a new major version. Exits with 1 if a contract is
     refused.
     """
-    if not directory.is_dir():
-        raise OperatorError(f"{directory}: no such folder. Pass the folder that holds the contracts.")
-    report = check(directory, against)
+    report = check(path, against)
     if as_json:
         show_json(_as_dict(report))
     else:
@@ -71,7 +73,14 @@ def _as_dict(report: Report) -> dict[str, object]:
             for contract in report.datasets
         ],
         "findings": [
-            {"where": finding.where, "level": finding.level, "what": finding.what} for finding in report.findings
+            {
+                "where": finding.where,
+                "level": finding.level,
+                "what": finding.what,
+                "file": finding.file or None,
+                "line": finding.line,
+            }
+            for finding in report.findings
         ],
     }
 
@@ -81,10 +90,8 @@ def _show(report: Report) -> None:
     for contract in report.datasets:
         keys = ", ".join(contract.keys)
         datasets.add_row(contract.dataset, contract.version, str(len(contract.fields)), keys, contract.event_time)
-    show(datasets)
-    if report.findings:
-        findings = make_table("Findings", "where", "finding", "what")
-        for finding in report.findings:
-            findings.add_row(finding.where, finding.level.value, escape(finding.what), style=_STYLES[finding.level])
-        show(findings)
+    if report.datasets:
+        show(datasets)
+    for finding in report.findings:
+        show(str(finding), style=_STYLES[finding.level])
     show("accepted" if report.accepted else "refused", style="green" if report.accepted else "red")

@@ -9,71 +9,123 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft201909Validator
-from jsonschema.exceptions import best_match
-
 from services.ops.contracts.compare import compare
-from services.ops.contracts.findings import Finding, Level, Report
+from services.ops.contracts.findings import CheckError, Finding, Level, Report
+from services.ops.contracts.lines import Lines
+from services.ops.contracts.notices import notices, unread_envelope
 from services.ops.contracts.revision import contracts_at
 from services.shared.contract.document import read_document
 from services.shared.contract.loader import load_contract, load_contracts
-from services.shared.contract.model import Contract, ContractError, Field, FieldType
+from services.shared.contract.model import Contract, ContractError, Field
+from services.shared.judge.inside import Place, leaf
+from services.shared.judge.verdicts import Rejection
 
 SCHEMA = Path(__file__).resolve().parents[3] / "contracts" / "schema" / "odcs-3.1.0.schema.json"
 
 
-def check(directory: Path, against: str | None = None) -> Report:
-    """Check a folder of contracts, and with `against` (a git revision) also what changed since.
+def check(path: Path, against: str | None = None) -> Report:
+    """Check a contract's file, or a folder of them, and with `against` (a git revision) also what changed since.
 
     Raises:
-        CheckError: git does not know the revision.
+        CheckError: there is no such file or folder, or git does not know the revision.
     """
-    contracts, findings = _load_all(directory)
-    findings += _schema_findings(contracts)
-    for contract in contracts:
-        findings += _lint(contract)
+    if not path.exists():
+        raise CheckError(f"{path}: no such file or folder. Pass a contract's file, or the folder that holds contracts.")
+    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    contracts, findings = [], []
+    for file in files:
+        contract, found = _check_file(file)
+        contracts += [contract] if contract else []
+        findings += found
+    if path.is_dir() and not any(finding.level is Level.PROBLEM for finding in findings):
+        try:
+            load_contracts(path)  # what only the folder as a whole shows: it is empty, or a dataset is in it twice
+        except ContractError as error:
+            findings.append(Finding(str(path), Level.PROBLEM, str(error)))
     if against is not None:
-        findings += _compare_with(directory, against, contracts)
+        folder = path if path.is_dir() else path.parent
+        findings += _compare_with(folder, against, contracts, {file.name for file in files})
+    if files and _validator() is None:
+        what = "not checked against the official schema of ODCS: jsonschema is not installed; run `make setup`"
+        findings.append(Finding(str(path), Level.NOTICE, what))
     return Report(tuple(contracts), tuple(findings))
 
 
-def _load_all(directory: Path) -> tuple[list[Contract], list[Finding]]:
-    contracts: list[Contract] = []
-    findings: list[Finding] = []
-    for file in sorted(directory.glob("*.yaml")):
-        try:
-            contracts.append(load_contract(file))
-        except ContractError as error:
-            findings.append(Finding(file.name, Level.PROBLEM, str(error)))
-    if not findings:
-        try:
-            load_contracts(directory)  # what only the folder as a whole shows: it is empty, or a dataset is in it twice
-        except ContractError as error:
-            findings.append(Finding(str(directory), Level.PROBLEM, str(error)))
-    return contracts, findings
+def _check_file(file: Path) -> tuple[Contract | None, list[Finding]]:
+    try:
+        document = read_document(file)
+        lines = Lines(file.read_text("utf-8"))
+    except ContractError as error:
+        return None, [Finding(file.name, Level.PROBLEM, str(error), str(file), error.line)]
+    findings = [
+        Finding(file.name, Level.PROBLEM, f'{text} is a date to YAML; put it in quotes: "{text}"', str(file), line)
+        for line, text in lines.unquoted_dates()
+    ]
+    dates = {finding.line for finding in findings}
+    try:
+        contract = load_contract(file)
+    except ContractError as error:
+        broken = [
+            Finding(file.name, Level.PROBLEM, f"{where}: {what}", str(file), lines.of_problem(where, what))
+            for where, what in error.problems
+        ] or [Finding(file.name, Level.PROBLEM, str(error), str(file))]
+        return None, findings + [finding for finding in broken if finding.line not in dates]
+    findings += _schema_findings(contract, document, lines)
+    findings += _lint(contract, lines)
+    for path, what in notices(document):
+        findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, lines.of_path(path)))
+    for what in unread_envelope(contract):
+        line = lines.of_problem("customProperties.envelopeFields", what)
+        findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, line))
+    return contract, findings
 
 
 # The official schema
 
 
-def _schema_findings(contracts: list[Contract]) -> Iterator[Finding]:
-    validator = Draft201909Validator(json.loads(SCHEMA.read_text("utf-8")))
-    for contract in contracts:
-        for violation in validator.iter_errors(read_document(contract.file)):
-            cause = best_match([violation])
-            yield Finding(contract.dataset, Level.PROBLEM, f"ODCS schema: {cause.json_path}: {cause.message}")
+@cache
+def _validator() -> Any:
+    """What validates documents by the official schema; None where its package is not installed."""
+    try:
+        from jsonschema import Draft201909Validator
+    except ModuleNotFoundError:
+        return None
+    return Draft201909Validator(json.loads(SCHEMA.read_text("utf-8")))
+
+
+def _schema_findings(contract: Contract, document: Any, lines: Lines) -> Iterator[Finding]:
+    validator = _validator()
+    if validator is None:
+        return
+    from jsonschema.exceptions import best_match
+
+    for violation in validator.iter_errors(_with_quoted_dates(document)):
+        cause = best_match([violation])
+        what = f"ODCS schema: {cause.json_path}: {cause.message}"
+        yield Finding(contract.dataset, Level.PROBLEM, what, contract.file, lines.of_path(list(cause.absolute_path)))
+
+
+def _with_quoted_dates(value: Any) -> Any:
+    """The document with texts for dates, which have been reported by themselves."""
+    if isinstance(value, dict):
+        return {key: _with_quoted_dates(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_quoted_dates(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 # Lint
 
 
-def _lint(contract: Contract) -> Iterator[Finding]:
-    def problem(what: str) -> Finding:
-        return Finding(contract.dataset, Level.PROBLEM, what)
+def _lint(contract: Contract, lines: Lines) -> Iterator[Finding]:
+    def problem(what: str, where: str = "schema") -> Finding:
+        line = lines.of_problem(where, what.removeprefix(f"{where}: "))
+        return Finding(contract.dataset, Level.PROBLEM, what, contract.file, line)
 
     if Path(contract.file).stem != contract.dataset:
         yield problem(f"the file is {Path(contract.file).name}; name it {contract.dataset}.yaml, so that it is found")
@@ -81,47 +133,36 @@ def _lint(contract: Contract) -> Iterator[Finding]:
         yield problem("the dataset has no description: say what one row is")
     for field in contract.fields:
         if not field.description:
-            yield problem(f"{field.name}: has no description")
+            yield problem(f"{field.name}: has no description", field.name)
         for example in field.examples:
             if not _fits(example, field):
-                yield problem(f"{field.name}: the example {example!r} is not of type {field.type.value}")
-
-
-_PYTHON_TYPES: dict[FieldType, type | tuple[type, ...]] = {
-    FieldType.STRING: str,
-    FieldType.INTEGER: int,
-    FieldType.NUMBER: (int, float),
-    FieldType.DECIMAL: (int, float),
-    FieldType.BOOLEAN: bool,
-    FieldType.DATE: str,
-    FieldType.TIMESTAMP: str,
-    FieldType.ARRAY: list,
-    FieldType.OBJECT: dict,
-}
+                what = f"{field.name}: the example {example!r} is not of type {field.type.value}"
+                written = f", written as {field.time.pattern}" if field.time.pattern else ""
+                yield problem(what + written, field.name)
 
 
 def _fits(example: Any, field: Field) -> bool:
-    if isinstance(example, bool):
-        return field.type is FieldType.BOOLEAN
-    if not isinstance(example, _PYTHON_TYPES[field.type]):
-        return False
+    """Whether rows may hold this value."""
+    if isinstance(example, date):  # has been reported: it must be in quotes
+        return True
+    text = json.dumps(example, ensure_ascii=False, default=str)
     try:
-        if field.type is FieldType.DATE:
-            date.fromisoformat(str(example))
-        elif field.type is FieldType.TIMESTAMP:
-            datetime.fromisoformat(str(example))
-    except ValueError:
+        leaf(field, text, Place(0, len(text)))
+    except Rejection:
         return False
-    return True
+    return example is not None
 
 
 # What changed
 
 
-def _compare_with(directory: Path, revision: str, contracts: list[Contract]) -> Iterator[Finding]:
+def _compare_with(directory: Path, revision: str, contracts: list[Contract], files: set[str]) -> Iterator[Finding]:
+    """What changed since a revision in these files, and in those of the folder that are gone."""
     now = {contract.dataset: contract for contract in contracts}
     unread = {file.name for file in directory.glob("*.yaml")} - {Path(contract.file).name for contract in contracts}
     for name, before in contracts_at(directory, revision):
+        if name not in files and (directory / name).exists():
+            continue
         if isinstance(before, ContractError):
             what = f"was not a usable contract at {revision}, so it is not compared: {before}"
             yield Finding(name, Level.COMPATIBLE, what)

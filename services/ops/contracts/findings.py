@@ -20,6 +20,7 @@ class Level(StrEnum):
     BREAKING = "breaking"  # a breaking change without the version that announces it
     ANNOUNCED = "announced"  # a breaking change under a new major version
     COMPATIBLE = "compatible"
+    NOTICE = "notice"  # what the file says and nothing acts on
 
 
 REFUSED = {Level.PROBLEM, Level.BREAKING}
@@ -27,11 +28,20 @@ REFUSED = {Level.PROBLEM, Level.BREAKING}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know about one contract. `where` is its dataset, or its file where it could not be read."""
+    """One thing to know about one contract. `where` is its dataset, or its file where it could not be read.
+
+    `file` and `line` (from 1) say where it is written, if it is about one place.
+    """
 
     where: str
     level: Level
     what: str
+    file: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = (self.file or self.where) + (f":{self.line}" if self.line else "")
+        return f"{place}: {self.level.value}: {' '.join(self.what.split())}"  # one line, whatever YAML's errors are
 
 
 @dataclass(frozen=True, slots=True)

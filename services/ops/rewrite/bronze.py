@@ -1,7 +1,7 @@
 """Single rows of an object read again: where they start is known, and so are their bytes, which must be there still.
 
-A plain object is read in ranges that hold the rows; a compressed one is decompressed from its start, once for all of
-its rows. Memory holds one row at a time, and what is between two rows is never kept.
+A plain object is read in ranges that hold the rows; a compressed one (its first bytes say so) is decompressed from its
+start, once for all of its rows. Memory holds one row at a time, and what is between two rows is never kept.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
 
+from services.shared.compression import HEAD_BYTES, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.judge.verdicts import JSON_BLANKS
 from services.shared.lake import ByteStream, Lake, ObjectGone
@@ -56,7 +57,10 @@ def read_again(
 def _read(
     lake: Lake, source: BronzeObject, rows: Sequence[Wanted], check: Callable[[], None]
 ) -> Iterator[bytes | Unreadable]:
-    if source.bronze_key.codec is None:
+    if not rows:
+        return
+    codec = _codec(lake, source, check)
+    if codec is None:
         for first, last in _runs(rows):
             run = rows[first:last]
             end = min(run[-1].offset + len(run[-1].text) + _BLANKS, source.size)
@@ -65,10 +69,15 @@ def _read(
                 continue
             with closing(_open(lake, source, run[0].offset, end)) as raw:
                 yield from _out_of(_Stream(raw, run[0].offset, check), run)
-    elif rows:
+    else:
         with closing(_open(lake, source, 0, source.size)) as raw:
-            content = Decompressed(raw, source.bronze_key.codec, Unit(source, 0, source.size), check)
+            content = Decompressed(raw, codec, Unit(source, 0, source.size), check)
             yield from _out_of(_Stream(content, 0, check), rows)
+
+
+def _codec(lake: Lake, source: BronzeObject, check: Callable[[], None]) -> str | None:
+    with closing(_open(lake, source, 0, min(HEAD_BYTES, source.size))) as raw:
+        return codec_to_read(_Stream(raw, 0, check).take(HEAD_BYTES), source.bronze_key.codec)
 
 
 def _open(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteStream:

@@ -3,7 +3,8 @@
 Each row is read again from Bronze, at `_source` and `_offset`, and judged by the reference judge under the dataset and
 the creation time that its object had. What passes is written to Silver as a file of its lot's next generation, the
 quarantine without it, and one transaction swaps them: of each unit, as many rows leave quarantine as come to Silver.
-Rows that no contract can accept (not UTF-8, too long, damage of a file's frame) are not read.
+Rows that no contract can accept (not UTF-8, too long, damage of a file's frame) are not read, nor are documents
+without rows: what they hold is for the reader to find.
 """
 
 from __future__ import annotations
@@ -48,7 +49,13 @@ from services.shared.parquet.subset import read_rows, without
 from services.shared.parquet.tables import silver_table, with_lineage
 from services.shared.units import BronzeObject
 
-HOPELESS = frozenset({Reason.BAD_UTF8.value, Reason.ROW_TOO_LONG.value, Reason.BROKEN_FRAME.value})
+HOPELESS = frozenset(
+    reason.value for reason in (Reason.BAD_UTF8, Reason.ROW_TOO_LONG, Reason.BROKEN_FRAME, Reason.NO_ROWS)
+)
+_NEEDS_ENVELOPE = (
+    "its contract gives each row values of the envelope around it (envelopeFields), and a retry reads the row alone; "
+    "load the object again with `smelt replay --force`"
+)
 MAX_LISTED = 1000
 _ROWS_AT_ONCE = 5000  # that are accepted and not yet in a table
 _TRIES = 10
@@ -317,6 +324,10 @@ class _Judging:
             return
         origin: BronzeObject = known.source
         dataset = origin.bronze_key.dataset
+        contract = self.contracts.get(dataset)
+        if contract and contract.envelope_fields:
+            yield from (Unreadable(_NEEDS_ENVELOPE) for _ in wanted)
+            return
         for row in read_again(self.lake, origin, wanted, check):
             check()
             if isinstance(row, Unreadable):

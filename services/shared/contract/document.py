@@ -27,7 +27,8 @@ def read_document(file: Path | str) -> Any:
     except UnicodeDecodeError as error:
         raise ContractError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
     except (yaml.YAMLError, ValueError, TypeError) as error:  # a date such as 2000-13-01; a list as a key
-        raise ContractError(f"{path}: is not YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        raise ContractError(f"{path}: is not YAML: {error}", line=mark.line + 1 if mark else None) from error
 
 
 _SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

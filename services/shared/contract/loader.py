@@ -7,13 +7,14 @@ and refuses a broken one with the file, the field and the reason.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from services.shared.contract.document import read_document
 from services.shared.contract.fields import FIELD_IDS, assign_ids, read_fields, read_name
-from services.shared.contract.model import Contract, ContractError, Field, FieldType, walk
+from services.shared.contract.keys import DOCUMENT_KEYS, SCHEMA_KEYS, check_keys, suggestion
+from services.shared.contract.model import CREATION, Contract, ContractError, Field, FieldType, walk
 from services.shared.contract.problems import Problems, kind_of, repeated, text_of
 from services.shared.contract.rules import read_rules
 
@@ -56,7 +57,14 @@ def load_contract(file: Path | str, ids_required: bool = True) -> Contract:
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DURATION = re.compile(r"P(\d{1,4})D|PT(\d{1,5})H")
-_CUSTOM = ("eventTime", "earliest", "maxAhead", FIELD_IDS)
+_PATH = re.compile(r"\$((?:\.[^\s.\[\]'\"]+){1,20})")
+_CUSTOM = ("eventTime", "earliest", "maxAhead", "rowsPath", "envelopeFields", FIELD_IDS)
+
+
+def keys_of_path(path: str) -> tuple[str, ...]:
+    """The keys of a path to rows, such as `$.data.items`; none if it is not one."""
+    match = _PATH.fullmatch(path)
+    return tuple(match[1][1:].split(".")) if match else ()
 
 
 class _Reading:
@@ -78,6 +86,7 @@ class _Reading:
         if len(schemas) > 1:
             problems.add("schema", f"holds {len(schemas)} datasets; a file describes exactly one")
         schema = problems.mapping(schemas[0] if schemas else {}, "schema")
+        check_keys(schema, SCHEMA_KEYS, "schema", problems)
         dataset = read_name(schema.get("name"), "schema.name", problems)
         entries = self._entries(schema)
         fields = read_fields(entries, problems)
@@ -85,10 +94,12 @@ class _Reading:
         event_time = self._event_time(custom, fields)
         keys = self._keys(entries)
         earliest, max_ahead = self._window(custom)
+        rows_path = self._rows_path(custom)
+        envelope_fields = self._envelope_fields(custom, rows_path)
         quality = read_rules(document, schema, entries, fields, problems)
         fields, retired = self._with_ids(fields, custom)
         if problems.found:
-            raise ContractError(f"{self._path}: " + "; ".join(problems.found))
+            raise ContractError(f"{self._path}: " + "; ".join(problems.found), tuple(problems.entries_found))
         return Contract(
             dataset,
             str(document["version"]),
@@ -102,9 +113,12 @@ class _Reading:
             quality,
             retired,
             text_of(document.get("status")),
+            rows_path=rows_path,
+            envelope_fields=envelope_fields,
         )
 
     def _check_kind(self, document: dict[Any, Any]) -> None:
+        check_keys(document, DOCUMENT_KEYS, "contract", self._problems)
         if document.get("kind") != "DataContract":
             self._problems.add("kind", f"is {document.get('kind')!r}, not 'DataContract'")
         version = document.get("apiVersion")
@@ -125,7 +139,8 @@ class _Reading:
             self._problems.add(f"customProperties.{name}", "appears more than once")
         custom = {name: pair.get("value") for name, pair in zip(names, pairs, strict=True)}
         for unknown in sorted(custom.keys() - {*_CUSTOM}):
-            self._problems.add(f"customProperties.{unknown}", f"is not known; there are {', '.join(_CUSTOM)}")
+            what = f"is not known{suggestion(unknown, _CUSTOM)}; there are {', '.join(_CUSTOM)}"
+            self._problems.add(f"customProperties.{unknown}", what)
         return custom
 
     def _with_ids(
@@ -142,12 +157,14 @@ class _Reading:
 
     def _event_time(self, custom: dict[str, Any], fields: tuple[Field, ...]) -> str:
         name = custom.get("eventTime")
+        if name == CREATION:
+            return CREATION
         field = next((field for field in fields if field.name == name), None)
         if field is None:
             what = (
-                "is missing; name the field that says when a row happened"
+                f"is missing; name the field that says when a row happened, or {CREATION}, when its object was created"
                 if name is None
-                else (f"is {name!r}, which is not a field")
+                else f"is {name!r}, which is not a field{suggestion(name, [field.name for field in fields])}"
             )
             self._problems.add("customProperties.eventTime", what)
         elif field.type not in (FieldType.TIMESTAMP, FieldType.DATE) or not field.required:
@@ -167,13 +184,46 @@ class _Reading:
             self._problems.add("schema.properties", "a primaryKeyPosition is not a whole number")
         return tuple(str(entry.get("name")) for entry in keys)
 
+    def _rows_path(self, custom: dict[str, Any]) -> tuple[str, ...]:
+        return self._keys_of(custom["rowsPath"], "customProperties.rowsPath") if "rowsPath" in custom else ()
+
+    def _envelope_fields(
+        self, custom: dict[str, Any], rows: tuple[str, ...]
+    ) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        where = "customProperties.envelopeFields"
+        fields = custom.get("envelopeFields", {})
+        if not isinstance(fields, dict):
+            self._problems.add(where, f"is {kind_of(fields)}; write a path for each key, such as account: $.accountId")
+            return ()
+        if fields and not rows:
+            self._problems.add(where, "means nothing without rowsPath")
+        paths = [(str(name), self._keys_of(path, f"{where}.{name}")) for name, path in fields.items()]
+        for name, path in paths:
+            if path and path == rows[: len(path)]:
+                self._problems.add(f"{where}.{name}", "holds the rows themselves; name a value beside them")
+        return tuple(paths)
+
+    def _keys_of(self, path: Any, where: str) -> tuple[str, ...]:
+        keys = keys_of_path(path) if isinstance(path, str) else ()
+        if not keys:
+            self._problems.add(where, f"is {path!r}; write the keys that lead there, such as $.Records or $.data.items")
+        return keys
+
     def _window(self, custom: dict[str, Any]) -> tuple[datetime, timedelta]:
         earliest, ahead = custom.get("earliest"), custom.get("maxAhead")
+        if custom.get("eventTime") == CREATION:
+            for name in ("earliest", "maxAhead"):
+                if name in custom:
+                    what = f"has no effect where the event time is {CREATION}; remove it"
+                    self._problems.add(f"customProperties.{name}", what)
+            return datetime.min.replace(tzinfo=UTC), timedelta()
         match = _DURATION.fullmatch(str(ahead))
         if not match:
             what = f"is {ahead!r}, not whole days or hours such as P1D or PT6H (at most P9999D)"
             self._problems.add("customProperties.maxAhead", what)
         days, hours = (int(group or 0) for group in match.groups()) if match else (0, 0)
+        if isinstance(earliest, date):
+            self._problems.add("customProperties.earliest", f'is a date of YAML; put it in quotes: "{earliest}"')
         try:
             written = datetime.fromisoformat(str(earliest))
             moment = written.astimezone(UTC) if written.tzinfo else written.replace(tzinfo=UTC)

@@ -9,11 +9,16 @@ class Problems:
     """A list of problems, and the checks that every part of the loader needs."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self.entries_found: list[tuple[str, str]] = []
+
+    @property
+    def found(self) -> list[str]:
+        """Each problem as a sentence."""
+        return [f"{where}: {what}" for where, what in self.entries_found]
 
     def add(self, where: str, what: str) -> None:
         """Note a problem: `where` is a key of the file or the name of a field."""
-        self.found.append(f"{where}: {what}")
+        self.entries_found.append((where, what))
 
     def mapping(self, value: Any, where: str) -> dict[Any, Any]:
         """The value, if it is a mapping; else a problem and an empty one."""

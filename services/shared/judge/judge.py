@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from io import StringIO
 
-from services.shared.contract.model import Contract
+from services.shared.contract.model import CREATION, Contract
+from services.shared.judge.fields import field_value
 from services.shared.judge.row_json import Row, own_record_type, read_row, shortened
-from services.shared.judge.values import field_value
 from services.shared.judge.verdicts import JSON_BLANKS, RECORD_TYPE, Accepted, Reason, Rejected, Rejection, Value
 
 
@@ -32,7 +32,7 @@ class RowJudge:
 
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
         self._contracts = dict(contracts)
-        fields = (field.name for contract in contracts.values() for field in contract.fields)
+        fields = (field.key for contract in contracts.values() for field in contract.fields)
         self._wanted = frozenset((RECORD_TYPE, *fields))
 
     def judge(self, row: bytes, default_dataset: str, object_created: datetime) -> Accepted | Rejected:
@@ -50,11 +50,13 @@ class RowJudge:
             if contract is None:
                 detail = f"no contract is named {shortened(record_type)!r}"
                 raise Rejection(Reason.UNKNOWN_RECORD_TYPE, detail, RECORD_TYPE)
-            values = tuple(field_value(field, found) for field in contract.fields)
+            judged = [field_value(field, found) for field in contract.fields]
+            values = tuple(value for value, _ in judged)
             _check_window(contract, values, object_created)
         except Rejection as why:
             return Rejected(record_type, why.reason, why.field, why.detail)
-        return Accepted(record_type, values, _rescued(found, contract))
+        whole = {field.key for field, (_, is_whole) in zip(contract.fields, judged, strict=True) if is_whole}
+        return Accepted(record_type, values, _rescued(found, whole))
 
 
 def read_items(row: bytes) -> Row | None:
@@ -80,8 +82,9 @@ def shown(row: bytes) -> str:
     return row.strip(JSON_BLANKS).decode("utf-8", "backslashreplace")
 
 
-def _rescued(row: Row, contract: Contract) -> str | None:
-    names = {RECORD_TYPE, *(field.name for field in contract.fields)}
+def _rescued(row: Row, whole: set[str]) -> str | None:
+    """The keys of which no field holds the whole value."""
+    names = {RECORD_TYPE, *whole}
     known = {row.items[name].start for name in names if name in row.items}
     if len(known) == len(row.hashes):
         return None
@@ -95,7 +98,9 @@ def _rescued(row: Row, contract: Contract) -> str | None:
 
 
 def _check_window(contract: Contract, values: tuple[Value, ...], object_created: datetime) -> None:
-    """A day counts as inside when any moment of it is."""
+    """A day counts as inside when any moment of it is; the object's creation always is."""
+    if contract.event_time == CREATION:
+        return
     names = [field.name for field in contract.fields]
     moment = values[names.index(contract.event_time)]
     first, last = event_window(contract, object_created)

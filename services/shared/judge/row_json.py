@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from services.shared.judge.nested import ScanValue, end_of_nested, skip_blanks
 from services.shared.judge.verdicts import MAX_DEPTH, RECORD_TYPE, Reason, Rejection
 
-_SHORT = 64 * 1024  # characters; nested values of longer rows are checked without being built
+SHORT = 64 * 1024  # characters; nested values of longer rows are checked without being built
 
 
 class Number(str):
@@ -64,7 +64,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse_constant)
-_scan_value: ScanValue = _DECODER.scan_once  # type: ignore[attr-defined]
+scan_value: ScanValue = _DECODER.scan_once  # type: ignore[attr-defined]
 _BRACKET = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?+)*+(?:([\[{])|[\]}])?', re.DOTALL)
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _PAIRED = re.compile(rf"(?:[^\\]++|{_HIGH}{_LOW}|(?!{_HIGH}|{_LOW})\\.)*+", re.DOTALL)
@@ -85,7 +85,7 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
     except UnicodeDecodeError as error:
         raise Rejection(Reason.BAD_UTF8, f"byte {error.start} of the row: {error.reason}") from error
     _check_depth(text)
-    read_value = _scan_value if len(text) <= _SHORT else _scan_unbuilt
+    read_value = scan_value if len(text) <= SHORT else scan_unbuilt
     found = Row(text)
     at = skip_blanks(text, 0)
     try:
@@ -93,9 +93,10 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
         at = _read_object(found, at, wanted, read_value) if is_object else read_value(text, at)[1]
         at = skip_blanks(text, at)
         if at != len(text):
-            raise ValueError(f"text continues after the row's value, at character {at}")
+            raise ValueError(f"text continues after the row's value, at character {at}" + _mark_at(text, at))
     except StopIteration as error:
-        raise Rejection(Reason.MALFORMED_JSON, f"no value at character {error.value}") from error
+        detail = f"no value at character {error.value}" + _mark_at(text, error.value)
+        raise Rejection(Reason.MALFORMED_JSON, detail) from error
     except ValueError as error:
         raise Rejection(Reason.MALFORMED_JSON, str(error)) from error
     if not is_object:
@@ -106,14 +107,21 @@ def read_row(row: bytes, wanted: Collection[str] | None = None) -> Row:
     return found
 
 
-def _scan_unbuilt(text: str, at: int) -> tuple[Any, int]:
-    """Like `_scan_value`, but arrays and objects are given as empty ones."""
+def _mark_at(text: str, at: int) -> str:
+    """What to say where a byte order mark is in the way: JSON has none, and at a file's start it is passed over."""
+    if text[at : at + 1] != "\ufeff":
+        return ""
+    return ": a byte order mark, as where files that begin with one were joined; write files without it"
+
+
+def scan_unbuilt(text: str, at: int) -> tuple[Any, int]:
+    """Like `scan_value`, but arrays and objects are given as empty ones."""
     opener = text[at : at + 1]
     if opener == "[":
-        return [], end_of_nested(text, at, _scan_value)
+        return [], end_of_nested(text, at, scan_value)
     if opener == "{":
-        return {}, end_of_nested(text, at, _scan_value)
-    return _scan_value(text, at)
+        return {}, end_of_nested(text, at, scan_value)
+    return scan_value(text, at)
 
 
 def _read_object(row: Row, at: int, wanted: Collection[str] | None, read_value: ScanValue) -> int:

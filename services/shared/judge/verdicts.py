@@ -5,19 +5,20 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 RECORD_TYPE = "record_type"
 MAX_DEPTH = 100  # levels of arrays and objects, the row's own object included
 JSON_BLANKS = b" \t\r\n"
 
-Value = str | int | float | Decimal | bool | date | datetime | None
+Value = str | int | float | Decimal | bool | date | datetime | list[Any] | dict[str, Any] | None
 
 
 class Reason(StrEnum):
     """Why a row is in quarantine.
 
-    `row_too_long` and `broken_frame` are found by the reader, all others by the judge. `broken_frame` is damage to what
+    `row_too_long`, `broken_frame` and `no_rows` (nothing is at the contract's `rowsPath`) are found by the reader, all
+    others by the judge. `broken_frame` is damage to what
     holds the rows of a file together: an array cut short, a missing comma, text after the closing bracket.
     """
 
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     DUPLICATE_KEY = "duplicate_key"
     ROW_TOO_LONG = "row_too_long"
     BROKEN_FRAME = "broken_frame"
+    NO_ROWS = "no_rows"
     UNKNOWN_RECORD_TYPE = "unknown_record_type"
     MISSING_REQUIRED = "missing_required"
     WRONG_TYPE = "wrong_type"

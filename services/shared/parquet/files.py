@@ -120,8 +120,8 @@ def _compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """The file's bytes, in encodings that every reader knows (docs/decisions/0024-encodings.md)."""
     dictionaries = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-    numbers = [field.name for field in table.schema if _is_int64(field.type)]
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -129,13 +129,8 @@ def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
         compression="zstd",
         compression_level=1,
         use_dictionary=dictionaries,
-        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
         store_schema=False,
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata(dict(metadata))
     return bytes(sink.getvalue())
-
-
-def _is_int64(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_int64(type_) or pa.types.is_timestamp(type_))

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from services.shared.columns import Column
-
-_FIELD_ID = b"PARQUET:field_id"  # the name by which Arrow writes a field id into a Parquet schema, and reads it
+from services.shared.parquet.tables import FIELD_ID
 
 
 def described(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
@@ -21,7 +20,7 @@ def described(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
     if table.column_names != names:
         raise ValueError(f"the table has the columns {table.column_names}, not {names}")
     fields = [
-        pa.field(column.name, array.type, column.nullable, {_FIELD_ID: str(column.id)})
+        pa.field(column.name, array.type, column.nullable, {FIELD_ID: str(column.id)})
         for column, array in zip(columns, table.itercolumns(), strict=True)
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from services.shared.columns import CREATED, OFFSET, QUARANTINE, RAW, SOURCE, Column, silver_columns, stored_type
-from services.shared.contract.model import Contract, Field, FieldType
+from services.shared.columns import CREATED, OFFSET, QUARANTINE, RAW, SOURCE, Column, silver_columns
+from services.shared.contract.model import Contract, FieldType
 from services.shared.judge.verdicts import Accepted, Rejected
 from services.shared.units import BronzeObject
 
+FIELD_ID = b"PARQUET:field_id"  # the name by which Arrow writes a field id into a Parquet schema, and reads it
 Refused = tuple[int, Rejected, str]  # a row's offset, the verdict, and the row's text
 
 _REPEATED_STRING = pa.dictionary(pa.int32(), pa.string())
@@ -28,11 +29,20 @@ _ARROW_TYPES = {
 _OF_THE_OBJECT = {SOURCE, CREATED}  # the same for all rows of an object, and added to them later
 
 
-def arrow_type(column: Field | Column) -> pa.DataType:
-    """The type of a column's values in Silver and quarantine."""
-    if column.type is FieldType.DECIMAL:
-        return pa.decimal128(column.precision, column.scale)
-    return _ARROW_TYPES[stored_type(column.type)]
+def arrow_type(column: Column) -> pa.DataType:
+    """The type of a column's values in Silver and quarantine. What is inside structs and lists has its field id."""
+    match column.type:
+        case FieldType.DECIMAL:
+            return pa.decimal128(column.precision, column.scale)
+        case FieldType.OBJECT:
+            return pa.struct(list(map(_inner, column.children)))
+        case FieldType.ARRAY:
+            return pa.list_(_inner(column.children[0]))
+    return _ARROW_TYPES[column.type]
+
+
+def _inner(column: Column) -> pa.Field:
+    return pa.field(column.name, arrow_type(column), column.nullable, {FIELD_ID: str(column.id)})
 
 
 def _in_memory(column: Column) -> pa.DataType:

@@ -9,11 +9,13 @@ import pyarrow as pa
 from services.shared.parquet.tables import with_lineage
 from services.shared.units import Unit
 from services.transform.rows.parser import Parsed
+from services.transform.rows.row_bytes import RowBytes
 
 # What rows of one block cost beside their data, as measured on 7 to 48 columns: objects, and buffers rounded up.
 _BLOCK_BYTES = 2560
 _TABLE_BYTES = 512
 _CHUNK_BYTES = 1152  # of a column
+_NO_BYTES = RowBytes()
 
 
 class RowBuffer:
@@ -25,15 +27,17 @@ class RowBuffer:
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, Parsed]] = []
+        self.row_bytes: list[RowBytes] = []  # of each entry
         self.bytes = 0
         self._nothing: pa.Table | None = None
 
-    def add(self, unit: int, parsed: Parsed, size: int) -> None:
+    def add(self, unit: int, parsed: Parsed, size: int, row_bytes: RowBytes = _NO_BYTES) -> None:
         """Take rows of the unit with this number, which came from `size` raw bytes."""
         if not parsed.quarantine.num_rows:  # in nearly every block: all share one empty table
             self._nothing = parsed.quarantine if self._nothing is None else self._nothing
             parsed = parsed._replace(quarantine=self._nothing)
         self.entries.append((unit, parsed))
+        self.row_bytes.append(row_bytes)
         self.bytes += max(size, memory_of(parsed))
 
     def mark(self) -> tuple[int, int]:
@@ -41,7 +45,7 @@ class RowBuffer:
 
     def roll_back(self, mark: tuple[int, int]) -> None:
         entries, self.bytes = mark
-        del self.entries[entries:]
+        del self.entries[entries:], self.row_bytes[entries:]
 
     def take(self, units: Sequence[Unit]) -> tuple[dict[str, pa.Table], pa.Table | None]:
         """All rows as one table a dataset and one quarantine table, with their objects' lineage; empties itself.
@@ -58,6 +62,7 @@ class RowBuffer:
             if parsed.quarantine.num_rows:
                 quarantine.append(with_lineage(parsed.quarantine, source))
         entries.clear()
+        self.row_bytes.clear()
         tables = {}
         while silver:
             dataset, parts = silver.popitem()

@@ -23,6 +23,7 @@ from services.transform.protocol.failures import RefusedMessage, TooLarge, Unexp
 from services.transform.protocol.isolation import FreeUnit, Isolation, OpenLot
 from services.transform.protocol.lots import LotWorker, whole_objects
 from services.transform.protocol.messages import Letter, confirmed
+from services.transform.reading.signatures import RefusedContent
 
 _ROUNDS = 3  # a race is lost to a worker with one of our units; another look at the ledger settles it
 
@@ -36,6 +37,7 @@ class DeliveryResult:
     duplicates: int = 0  # messages whose unit or object was finished before
     dead: dict[str, Failure] = field(default_factory=dict)  # messages that became dead letters, by message id
     rejected: dict[ObjectId, Failure] = field(default_factory=dict)  # objects that were given up
+    rejected_bytes: int = 0  # of these objects, as they are in Bronze
     dissolved: int = 0  # lots that were given up; their units are tried alone
 
     @property
@@ -209,8 +211,14 @@ class _Delivery:
             return
         self._send_dead(letters[:1], "attempts_exhausted", failure)
 
-    def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide) -> None:
-        reason = "too_large" if isinstance(failure, TooLarge) else "too_wide"
+    def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide | RefusedContent) -> None:
+        match failure:
+            case RefusedContent():
+                reason = failure.reason
+            case TooLarge():
+                reason = "too_large"
+            case _:
+                reason = "too_wide"
         try:
             is_rejected = self._ledger.objects.reject_known(unit.id, reason, str(failure))
         except FAILURES as error:
@@ -218,6 +226,7 @@ class _Delivery:
             return
         if is_rejected:
             self.result.rejected[unit.object.id] = failure
+            self.result.rejected_bytes += unit.object.size
         else:
             self.lost_race(unit, LostRace(f"{unit.id} is in a lot of another worker, or its object is finished"))
 

@@ -24,9 +24,11 @@ from services.shared.ledger.records import (
 )
 from services.shared.parquet.encode import EncodedFile, encode
 from services.shared.units import Unit
-from services.transform.blocks import BrokenFrame, OverlongRow, Piece, Position
+from services.transform.blocks import BrokenFrame, BrokenFrames, OverlongRow, Piece, Position
 from services.transform.files.buffer import RowBuffer
-from services.transform.rows.parser import Parsed, broken_frame, overlong_row
+from services.transform.reading.envelope import Envelope
+from services.transform.rows.parser import Parsed, broken_frame, broken_frames, overlong_row
+from services.transform.rows.row_bytes import RowBytes, RowScales
 
 if TYPE_CHECKING:
     from services.transform.protocol.lots import LotWorker
@@ -54,6 +56,7 @@ class LotReport:
     reasons: Counter[str]  # quarantined rows by reason code
     silver_rows: Counter[str]  # by dataset
     rescued: int  # rows with unknown fields
+    row_bytes: RowBytes
 
     @property
     def counts(self) -> Counts:
@@ -67,6 +70,7 @@ class _Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     silver_rows: Counter[str] = field(default_factory=Counter)
     rescued: int = 0
+    row_bytes: RowBytes = field(default_factory=RowBytes)
     by_unit: list[Counts] = field(default_factory=list)
     reasons_by_unit: list[Counter[str]] = field(default_factory=list)
 
@@ -78,7 +82,8 @@ class _Tally:
         self.by_unit.pop()
         self.reasons_by_unit.pop()
 
-    def add(self, unit: int, parsed: Parsed) -> None:
+    def add(self, unit: int, parsed: Parsed, row_bytes: RowBytes) -> None:
+        self.row_bytes = self.row_bytes.plus(row_bytes)
         silver = 0
         for dataset, table in parsed.silver.items():
             silver += table.num_rows
@@ -132,10 +137,15 @@ class Execution:
         number = len(self.units)
         self.units.append(unit)
         self._tally.begin_unit()
+        scales = RowScales(0 if unit.object.bronze_key.codec else unit.end)
         try:
-            for piece in self._worker.reader.read(unit, self._position, self._deadline.check):
+            contract = self._worker.contracts.get(unit.object.bronze_key.dataset)
+            envelope = None
+            if contract and contract.rows_path:
+                envelope = Envelope(contract.rows_path, contract.envelope_fields)
+            for piece in self._worker.reader.read(unit, self._position, self._deadline.check, envelope=envelope):
                 parsed, size = self._parse(piece, unit)
-                self._rows.add(number, parsed, size)
+                self._rows.add(number, parsed, size, scales.weigh(piece, parsed))
                 if number and not self.sealed and self._rows.bytes > self._worker.memory_budget:
                     raise NoRoom
                 if piece.after is not None:
@@ -157,6 +167,7 @@ class Execution:
                 self._forget(mark)
             raise
         self._position = None
+        self._tally.row_bytes = self._tally.row_bytes.plus(scales.rest())
 
     def finish(self) -> LotReport:
         """Write what is left, and commit."""
@@ -175,6 +186,7 @@ class Execution:
             reasons=self._tally.reasons,
             silver_rows=self._tally.silver_rows,
             rescued=self._tally.rescued,
+            row_bytes=self._tally.row_bytes,
         )
 
     def _parse(self, piece: Piece, unit: Unit) -> tuple[Parsed, int]:
@@ -182,8 +194,10 @@ class Execution:
         dataset, created, rows = unit.object.bronze_key.dataset, unit.object.created, piece.rows
         if isinstance(rows, OverlongRow):
             return overlong_row(rows.offset, rows.head, dataset), len(rows.head)
+        if isinstance(rows, BrokenFrames):
+            return broken_frames(rows.frames, dataset), sum(len(frame.raw) for frame in rows.frames)
         if isinstance(rows, BrokenFrame):
-            return broken_frame(rows.offset, rows.detail, rows.raw, dataset), len(rows.raw)
+            return broken_frame(rows.offset, rows.detail, rows.raw, dataset, rows.reason), len(rows.raw)
         return self._worker.parser.parse(rows, dataset, created, self._deadline.check), len(rows.data)
 
     def _forget(self, mark: tuple[int, int]) -> None:
@@ -198,8 +212,8 @@ class Execution:
     def _write_part(self) -> Lot:
         """Encode what is in memory, record the keys, write the files; for a unit of its own, note the progress."""
         self.sealed = True
-        for unit, parsed in self._rows.entries:
-            self._tally.add(unit, parsed)
+        for (unit, parsed), row_bytes in zip(self._rows.entries, self._rows.row_bytes, strict=True):
+            self._tally.add(unit, parsed, row_bytes)
         silver, quarantine = self._rows.take(self.units)
         part_end = (len(self.units) - 1, self._position)
         variant = variant_of(self._worker.versions, self._worker.reader.max_row, self._part_start, part_end)

@@ -28,6 +28,7 @@ from services.shared.units import Unit
 from services.transform.protocol.execution import LotReport
 from services.transform.protocol.failures import TooLarge, UnexpectedFailure, as_failure, is_own_fault
 from services.transform.protocol.lots import MAX_TAKE_OVERS, Attempt, LotWorker, too_large
+from services.transform.reading.signatures import RefusedContent
 
 MAX_ATTEMPTS = 5
 _WHOLE_INVOCATION = 0.9  # of the time that the delivery had at its beginning
@@ -80,7 +81,7 @@ class Settlement(Protocol):
 
     def is_dead(self, unit: Unit, failure: Failure) -> None: ...
 
-    def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide) -> None: ...
+    def is_given_up(self, unit: Unit, failure: TooLarge | LotTooWide | RefusedContent) -> None: ...
 
 
 class Isolation:
@@ -191,7 +192,9 @@ class Isolation:
 
     def _failed_by_itself(self, unit: FreeUnit, failure: Failure, recorded: bool, whole: bool = False) -> None:
         """A unit failed, and its neighbours have nothing to do with it. `recorded`: as an attempt, before it began."""
-        if isinstance(failure, OutOfTime):
+        if isinstance(failure, RefusedContent):  # so is every unit of its object: nothing of it is in any lot
+            self._settle.is_given_up(unit.unit, failure)
+        elif isinstance(failure, OutOfTime):
             self._ran_out_of_time(unit, failure, recorded, whole)
         elif not is_own_fault(failure):
             self._not_their_fault([unit], failure, recorded)

@@ -21,19 +21,25 @@ _DEPTH[[ord("{"), ord("[")]] = 1
 _DEPTH[[ord("}"), ord("]")]] = -1
 _STRUCTURAL = _DEPTH != 0
 _STRUCTURAL[[_QUOTE, _COMMA]] = True
+_NONE = np.array([], dtype=np.int64)
 
 
 class Separators(NamedTuple):
     """Commas between elements in a chunk, and the offset of the bracket that closes the array (-1: not here).
 
     `deep` is the offset of the first bracket that is nested deeper than the scanner was told to look for (-1: none).
-    `end` is the offset behind the first object, array or string that ends between commas (-1: none, or not asked for).
+    `ends` are the offsets behind the objects, arrays and strings that end between commas, if they were asked for.
     """
 
     commas: npt.NDArray[np.int64]
     close: int
     deep: int = -1
-    end: int = -1
+    ends: npt.NDArray[np.int64] = _NONE
+
+    @property
+    def end(self) -> int:
+        """The first of the `ends`, or -1."""
+        return _first(self.ends)
 
 
 class ArrayScanner:
@@ -78,8 +84,8 @@ class ArrayScanner:
         elif depths.size:
             self._depth = int(depths[-1])
         deep = -1 if self._deep is None else _first(at[depths > self._deep])
-        end = _first(at[(depths == 0) & (marks != _COMMA)]) + 1 if self._finds_end else 0
-        return Separators(at[(depths == 0) & (marks == _COMMA)], close, deep, end or -1)
+        ends = at[(depths == 0) & (marks != _COMMA)] + 1 if self._finds_end else _NONE
+        return Separators(at[(depths == 0) & (marks == _COMMA)], close, deep, ends)
 
     def _escaped_bytes(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Offsets of the bytes that an odd run of backslashes escapes."""

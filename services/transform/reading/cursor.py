@@ -18,10 +18,11 @@ class ArrayCursor:
     """A place in a window that begins one byte before an array's elements.
 
     `data[at]` of the window is always the next byte that has not been dealt with, and `form` says what is there.
+    `levels` says how many objects the array is inside of, if it is not all that there is.
     Decisions may look at `reach` bytes from it on, and no further.
     """
 
-    def __init__(self, window: Window, max_row: int, block_bytes: int) -> None:
+    def __init__(self, window: Window, max_row: int, block_bytes: int, levels: int = 0) -> None:
         self.form = Form.ARRAY
         self._at = 1
         self._window = window
@@ -29,7 +30,8 @@ class ArrayCursor:
         self._reach = max_row + 1
         self._block = block_bytes
         self._rows = PendingRows(window, block_bytes)
-        self._resumption = Resumption(window, self._reach)
+        self._resumption = Resumption(window, self._reach, levels)
+        self._levels = levels
         self._decided_until = 0  # offset in the object: how rows are told apart up to there depends on what is behind
 
     def _report_up_to(self, start: int, next_element: int, detail: str) -> Iterator[Piece]:

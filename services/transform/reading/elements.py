@@ -43,7 +43,10 @@ class ArrayReader(DamagedArray):
     """Reads elements out of a window that begins one byte before the first of them."""
 
     def read(self, form: Form) -> Iterator[Piece]:
-        """The rows up to the object's end or to lines behind the array: the window then begins with these."""
+        """The rows up to the object's end or to lines behind the array: the window then begins with these.
+
+        An array inside of something else ends with its bracket: `form` is then AFTER_ARRAY.
+        """
         steps: dict[Form, Callable[[], Iterator[Piece]]] = {
             Form.ARRAY: self._elements,
             Form.AFTER_COMMA: self._elements,
@@ -56,6 +59,8 @@ class ArrayReader(DamagedArray):
             Form.LOST: self._lost,
             Form.AFTER_ARRAY: self._after_array,
         }
+        if self._levels:  # what follows the array is not for us
+            del steps[Form.AFTER_ARRAY]
         self.form = form
         for piece in self._steps_through(steps):
             decided = piece.after is not None and piece.after.offset < self._decided_until

@@ -14,6 +14,7 @@ from services.transform.reading.window import Window, blanks_end
 Offsets = npt.NDArray[np.int64]
 
 OPTIONAL_COMMAS = (Form.LOOSE, Form.FLAT)
+_BY_THEMSELVES = (*OPTIONAL_COMMAS, Form.DOCUMENTS)  # what is behind a row is read as what was before it
 _COMMA = ord(",")
 _IS_BLANK = np.zeros(256, dtype=bool)
 _IS_BLANK[list(b" \t\r\n")] = True
@@ -66,7 +67,7 @@ class PendingRows:
     def after(self, end: int) -> Position:
         """Where reading goes on behind an element that ends at `end`, an offset in the window's data."""
         window = self._window
-        if self.form in OPTIONAL_COMMAS:
+        if self.form in _BY_THEMSELVES:
             return Position(window.base + end, self.form)
         if end < len(window.data) and window.data[end] == _COMMA:
             return Position(window.base + end + 1, Form.AFTER_COMMA)

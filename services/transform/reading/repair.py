@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from services.shared.judge.verdicts import MAX_DEPTH
-from services.transform.reading.strict import Outcome, Verdict, is_deeper, validate_as_deep_as_possible
+from services.transform.reading.strict import Outcome, Verdict, is_deeper, validate, validate_as_deep_as_possible
 from services.transform.reading.window import STEP_BYTES, Window
 
 CLEAN_BYTES = 256
@@ -46,11 +46,12 @@ def next_is_object(data: bytearray, start: int) -> bool:
 
 
 class Resumption:
-    """Looks for the element with which a broken array goes on."""
+    """Looks for the element with which a broken array goes on; `levels` is how many objects the array is inside of."""
 
-    def __init__(self, window: Window, reach: int) -> None:
+    def __init__(self, window: Window, reach: int, levels: int = 0) -> None:
         self._window = window
         self._reach = reach
+        self._levels = levels
 
     def find(self, start: int, broken: int) -> int:
         """The offset in the window of the next element, or -1 where there is none within reach of `start`.
@@ -99,7 +100,16 @@ class Resumption:
         """Whether what stands behind a closed array shows that it was nested: another end, or an object's next key."""
         self._need(at + 1 + _LOOK_BYTES)
         text = bytes(self._window.data[at : at + 1 + _LOOK_BYTES])
+        if self._levels:
+            return self._is_deeper(text)
         return text[:1] in (b"]", b"}") or _NEXT_KEY.match(text) is not None
+
+    def _is_deeper(self, text: bytes) -> bool:
+        """Whether the text is not what goes on behind an array that is inside of so many objects."""
+        verdict = validate(b'{"":' * self._levels + b"0" + text, self._levels + MAX_DEPTH)
+        if verdict.outcome is Outcome.VALUE_AND_MORE:
+            return text[verdict.at - 4 * self._levels - 1 :][:1] in (b",", b":", b"]", b"}")
+        return verdict.outcome is Outcome.BROKEN and verdict.at - 4 * self._levels < CLEAN_BYTES
 
     def _comma_before(self, start: int, at: int) -> int:
         """The comma that only blanks separate from `at`, if there is one in `data[start:at]`; otherwise `at`."""

@@ -46,6 +46,8 @@ Text = bytes | bytearray | memoryview
 def validate(text: Text, levels: int = MAX_DEPTH) -> Verdict:
     """Read a text as JSON, from its first byte on; TOO_DEEP with more levels of arrays and objects than these."""
     verdict = validate_as_deep_as_possible(text)
+    if verdict.outcome is Outcome.TOO_DEEP:
+        return verdict
     end = verdict.at if verdict.at >= 0 else len(text)
     with memoryview(text) as whole, whole[:end] as valid:
         return Verdict(Outcome.TOO_DEEP) if is_deeper(valid, levels) else verdict
@@ -72,6 +74,17 @@ def validate_as_deep_as_possible(text: Text) -> Verdict:
     """As `validate`, at the speed of memory, but what is TOO_DEEP, above some hundred levels, depends on the stack."""
     try:
         _DECODER.decode(text)
+    except RecursionError:
+        return Verdict(Outcome.TOO_DEEP)
+    except msgspec.DecodeError as error:
+        return _verdict(str(error), len(text))
+    return Verdict(Outcome.VALUE)
+
+
+def validate_sequence(text: Text) -> Verdict:
+    """Read a text as JSON values, one after the other, with or without blanks between them, however deep they are."""
+    try:
+        _DECODER.decode_lines(text)
     except RecursionError:
         return Verdict(Outcome.TOO_DEEP)
     except msgspec.DecodeError as error:

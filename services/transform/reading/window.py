@@ -44,10 +44,10 @@ class Window:
         del self.data[:size]
         self.base += size
 
-    def prepend(self) -> None:
-        """Put a byte before the window, which the stream does not have."""
-        self.data[:0] = b" "
-        self.base -= 1
+    def prepend(self, size: int = 1) -> None:
+        """Put blanks before the window, in place of what was left behind or of what the stream does not have."""
+        self.data[:0] = b" " * size
+        self.base -= size
 
     def take(self, size: int) -> bytes:
         """The first bytes, which are left behind."""
@@ -96,18 +96,21 @@ class Window:
         if self.data.startswith(codecs.BOM_UTF8):
             self.drop(len(codecs.BOM_UTF8))
 
-    def skip_blanks(self, limit: int | None = None) -> None:
-        """Leave behind JSON's blanks; no more than `limit` bytes of them."""
-        left = limit
+    def skip_blanks(self, limit: int | None = None) -> int:
+        """Leave behind JSON's blanks, no more than `limit` bytes. Returns how many are behind the last newline."""
+        left, of_line = limit, 0
         while left is None or left > 0:
             self.fill(STEP_BYTES if left is None else min(STEP_BYTES, left))
             blanks = blanks_end(self.data, 0)
             blanks = blanks if left is None else min(blanks, left)
             found = blanks < len(self.data)
+            newline = self.data.rfind(b"\n", 0, blanks)
+            of_line = blanks + (of_line if newline < 0 else -newline - 1)
             self.drop(blanks)
             if found or not blanks:
-                return
+                return of_line
             left = None if left is None else left - blanks
+        return of_line
 
     def skip_blanks_of_line(self) -> None:
         """Leave behind blanks up to what is none, or is a newline."""

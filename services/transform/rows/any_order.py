@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.transform.rows.columns import Certain, Columns
-from services.transform.rows.fields import Cursor, Read, read_field, read_unknown
 from services.transform.rows.layout import MAX_KEYS, Sample
+from services.transform.rows.read import Cursor
 from services.transform.rows.text import WORD, BlockText, Literal, Mask, Positions, Words
 from services.transform.rows.values import slices
 
@@ -53,8 +53,8 @@ class KeySet:
         if contract.dataset not in self._known:
             known = dict(self.keys)
             for column in contract.fields:
-                if column.name != RECORD_TYPE:
-                    known.setdefault(column.name, json.dumps(column.name).encode())
+                if column.key != RECORD_TYPE:
+                    known.setdefault(column.key, json.dumps(column.key, ensure_ascii=False).encode())
             self._known[contract.dataset] = Known(known, _KeyTable(list(known.values())))
         return self._known[contract.dataset]
 
@@ -215,22 +215,19 @@ class _Reading:
         self._by_number = np.argsort(found.number, kind="stable")
         counts = np.bincount(found.number, minlength=len(keys.keys) + len(contract.fields) + 1)
         self._firsts = np.append(0, np.cumsum(counts))
-        self._unknown: dict[int, bytes] = {}
+        self._rescued: dict[int, tuple[bytes, Mask]] = {}  # by the key's number: how it is written, and in which rows
 
     def read(self, number: int, key: str, written: bytes) -> None:
         """Read a key's values in the rows that have it."""
         if self._firsts[number] == self._firsts[number + 1]:  # of thousands of keys, rows may have a few
             return
         cursor, has_key, end = self._cursor(number, written)
-        field = self.columns.fields.get(key)
-        if field:
-            read = read_field(self._text, field, cursor)
-            self.columns.add(field, has_key, read)
-            self.columns.ok &= (read.at == end) | ~has_key
-        elif has_key.any():
-            self._unknown[number] = written
-            unknown: Read = read_unknown(self._text, cursor)
-            self.columns.ok &= (unknown.ok & (unknown.at == end)) | ~has_key
+        if not has_key.any():
+            return
+        behind, rescued = self.columns.read_key(key, cursor, has_key)
+        self.columns.ok &= (behind.at == end) | ~has_key
+        if rescued:
+            self._rescued[number] = written, rescued.rows
 
     def read_record_type(self, number: int, written: bytes, is_default: bool) -> None:
         """Check the dataset's name in the rows that have it."""
@@ -256,16 +253,20 @@ class _Reading:
         return Cursor(at, quotes, np.zeros_like(at), ok & has_key), has_key, end
 
     def rescued(self, chosen: Positions) -> pa.Array:
-        """The unknown keys of each row, in its order, as one JSON object; null where there are none."""
+        """The keys that no field holds whole, in each row's order, as one JSON object; null where there are none."""
         place = np.full(len(self._rows), -1, dtype=np.int64)
         place[chosen] = np.arange(len(chosen))
         row = place[self._found.row]
-        picked = np.flatnonzero((row >= 0) & np.isin(self._found.number, list(self._unknown)))
+        picked = np.flatnonzero((row >= 0) & np.isin(self._found.number, list(self._rescued)))
+        for number, (_, rows) in self._rescued.items():
+            if not rows.all():
+                of_key = self._found.number[picked] == number
+                picked = picked[~of_key | rows[self._found.row[picked]]]
         if not len(picked):
             return pa.nulls(len(chosen), pa.string())
         numbers, row = self._found.number[picked], row[picked]
         sizes = np.zeros(len(self._firsts), dtype=np.int64)
-        for number, written in self._unknown.items():
+        for number, (written, _) in self._rescued.items():
             sizes[number] = len(written)
         at, size = self._found.at[picked], sizes[numbers]
         everywhere = np.ones(len(picked), dtype=bool)

@@ -7,19 +7,23 @@ text. Columns are built later, of those rows that turned out right to their end.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.shared.contract.model import Field, FieldType
+from services.shared.columns import column_of
+from services.shared.contract.model import EPOCHS, Field, FieldType
 from services.shared.parquet.tables import arrow_type
+from services.transform.rows.inside import judge_inside, one_by_one
+from services.transform.rows.read import Built, Column, Computed, Cursor, Read
 from services.transform.rows.text import BlockText, Literal, Mask, Positions
 from services.transform.rows.values import (
-    Ints,
+    Tokens,
     are_json,
     days,
+    epochs,
     is_decimal,
     is_int64,
     number_tokens,
@@ -33,37 +37,6 @@ _QUOTE, _MINUS, _ZERO, _NINE = b'"-09'
 _OPENERS = {FieldType.ARRAY: (ord("["),), FieldType.OBJECT: (ord("{"),)}
 NESTED = frozenset(_OPENERS)
 _ANY_OPENER = (ord("["), ord("{"))
-
-
-class Cursor(NamedTuple):
-    """A position in each row, how many quotes and closers of the block are before it, and which rows matter."""
-
-    at: Positions
-    quotes: Positions
-    closers: Positions
-    live: Mask
-
-
-class Column(Protocol):
-    """The values of one field, one for each row that was read."""
-
-    def build(self, rows: Positions) -> pa.Array:
-        """The Arrow column of these rows (indices into those that were read), all of them right to their end."""
-        ...
-
-
-class Read(NamedTuple):
-    """What was read: the place behind each value, and in which rows it is certain. Nulls are values.
-
-    Rows that were not live have any content.
-    """
-
-    at: Positions
-    quotes: Positions
-    closers: Positions
-    ok: Mask
-    is_null: Mask
-    column: Column
 
 
 class _Token(NamedTuple):
@@ -95,44 +68,10 @@ class _Slices:
         return strings.cast(self.type)
 
 
-@dataclass(slots=True)
-class _Built:
-    """Values that have been built, one for each row."""
-
-    values: pa.Array
-
-    def build(self, rows: Positions) -> pa.Array:
-        return self.values if len(rows) == len(self.values) else self.values.take(pa.array(rows))
-
-
-@dataclass(slots=True)
-class Computed:
-    """Values that have been computed."""
-
-    values: Ints | Mask
-    has_value: Mask
-    type: pa.DataType
-
-    def build(self, rows: Positions) -> pa.Array:
-        values = pa.array(self.values[rows], mask=_mask(self.has_value[rows]))
-        return values.cast(pa.int32()).cast(self.type) if pa.types.is_date32(self.type) else values.cast(self.type)
-
-
-@dataclass(slots=True)
-class Constant:
-    """The same text in all rows that have a value."""
-
-    value: str | None
-    has_value: Mask
-
-    def build(self, rows: Positions) -> pa.Array:
-        constant = pa.repeat(pa.scalar(self.value, pa.string()), len(rows))
-        return pc.if_else(pa.array(self.has_value[rows]), constant, pa.scalar(None, pa.string()))
-
-
-def _mask(has_value: Mask) -> Mask | None:
-    """What Arrow wants: True where there is no value."""
-    return None if has_value.all() else ~has_value
+def is_read_one_by_one(field: Field) -> bool:
+    """Whether each value of a field is looked at by itself, which takes much longer."""
+    has_pattern = bool(field.time.pattern) and field.time.pattern not in EPOCHS
+    return len(field.path) > 1 or bool(field.children) or has_pattern
 
 
 def read_field(text: BlockText, field: Field, cursor: Cursor) -> Read:
@@ -142,35 +81,37 @@ def read_field(text: BlockText, field: Field, cursor: Cursor) -> Read:
     if is_null.any():
         is_null &= text.matches(cursor.at, _NULL)
     here = cursor._replace(live=cursor.live & ~is_null)
+    is_whole: Mask | None = None
     column: Column
     match field.type:
         case FieldType.STRING:
             token, decoded = _string(text, here)
             column = _Slices(text, here.at + 1, token.end - 1, here.live, decoded=decoded)
         case FieldType.TIMESTAMP | FieldType.DATE:
-            token = _quoted(text, here)
-            convert = timestamps if field.type is FieldType.TIMESTAMP else days
-            values, is_time = convert(text, here.at + 1, token.end - 1)
-            token = token._replace(ok=token.ok & is_time)
-            column = Computed(values, here.live, arrow_type(field))
+            token, column = _times(text, here, field)
         case FieldType.BOOLEAN:
-            token, is_true = _boolean(text, here)
+            token, is_true = _boolean(text, here, field)
             column = Computed(is_true, here.live, pa.bool_())
         case FieldType.INTEGER | FieldType.NUMBER | FieldType.DECIMAL:
-            token = _number(text, here, field)
-            column = _Slices(text, here.at, token.end, here.live, arrow_type(field))
+            token, start, end = _number(text, here, field)
+            column = _Slices(text, start, end, here.live, arrow_type(column_of(field)))
         case FieldType.ARRAY | FieldType.OBJECT:
-            token, values_ = _nested(text, here, _OPENERS[field.type])
-            column = _Built(values_)
+            token, texts = _nested(text, here, _OPENERS[field.type])
+            column = Built(texts)
+            if field.children:
+                judged = judge_inside(field, texts, token.ok)
+                token, column, is_whole = token._replace(ok=judged.ok), judged.column, judged.is_whole
     if not is_null.any():
-        return Read(*token, is_null, column)
+        return Read(*token, is_null, column, is_whole)
     end = np.where(is_null, cursor.at + _NULL.size, token.end)
     quotes, closers = token.quotes, token.closers
     if quotes is not cursor.quotes:
         quotes = np.where(is_null, cursor.quotes, quotes)
     if closers is not cursor.closers:
         closers = np.where(is_null, cursor.closers, closers)
-    return Read(end, quotes, closers, token.ok | is_null, is_null, column)
+    if is_whole is not None:
+        is_whole = is_whole | is_null
+    return Read(end, quotes, closers, token.ok | is_null, is_null, column, is_whole)
 
 
 def read_unknown(text: BlockText, cursor: Cursor) -> Read:
@@ -229,20 +170,66 @@ def _string(text: BlockText, cursor: Cursor) -> tuple[_Token, dict[int, str | No
     return token._replace(ok=ok), decoded
 
 
-def _boolean(text: BlockText, cursor: Cursor) -> tuple[_Token, Mask]:
-    is_true, is_false = text.matches(cursor.at, _TRUE), text.matches(cursor.at, _FALSE)
-    end = cursor.at + np.where(is_true, _TRUE.size, _FALSE.size)
-    return _Token(end, cursor.quotes, cursor.closers, is_true | is_false), is_true
+def _times(text: BlockText, cursor: Cursor, field: Field) -> tuple[_Token, Column]:
+    """Days and moments, however the contract says that they are written."""
+    how, type_ = field.time, arrow_type(column_of(field))
+    if how.pattern in EPOCHS:
+        inner, tokens, token = _number_token_of(text, cursor, field)
+        values, is_time = epochs(text, tokens, inner, EPOCHS[how.pattern])
+        return token._replace(ok=token.ok & is_time), Computed(values, cursor.live, type_)
+    if how.pattern:
+        token, decoded = _string(text, cursor)
+        rows = np.flatnonzero(token.ok & cursor.live)
+        texts = _Slices(text, cursor.at + 1, token.end - 1, cursor.live, decoded=decoded).build(rows)
+        column, ok = one_by_one(field, texts.to_pylist(), rows, len(cursor.at))
+        return token._replace(ok=token.ok & ok), column
+    token = _quoted(text, cursor)
+    if field.type is FieldType.DATE:
+        values, is_time = days(text, cursor.at + 1, token.end - 1)
+    else:
+        values, is_time = timestamps(text, cursor.at + 1, token.end - 1, how.has_offset, how.default_offset)
+    return token._replace(ok=token.ok & is_time), Computed(values, cursor.live, type_)
 
 
-def _number(text: BlockText, cursor: Cursor, field: Field) -> _Token:
-    tokens = number_tokens(text, cursor.at)
-    ok = tokens.ok
+def _boolean(text: BlockText, cursor: Cursor, field: Field) -> tuple[_Token, Mask]:
+    at, is_quoted = _inside_quotes(text, cursor, field)
+    is_true, is_false = text.matches(at, _TRUE), text.matches(at, _FALSE)
+    end = at + np.where(is_true, _TRUE.size, _FALSE.size)
+    return _behind_quotes(text, cursor, is_quoted, end, is_true | is_false), is_true
+
+
+def _number(text: BlockText, cursor: Cursor, field: Field) -> tuple[_Token, Positions, Positions]:
+    """Numbers, and where their digits begin and end."""
+    at, tokens, token = _number_token_of(text, cursor, field)
     if field.type is FieldType.INTEGER:
-        ok = is_int64(tokens, cursor.at)
+        ok = is_int64(tokens, at)
     elif field.type is FieldType.DECIMAL:
-        ok = is_decimal(text, tokens, cursor.at, field.precision or 0, field.scale or 0)
-    return _Token(tokens.end, cursor.quotes, cursor.closers, ok)
+        ok = is_decimal(text, tokens, at, field.precision or 0, field.scale or 0)
+    else:
+        ok = tokens.ok
+    return token._replace(ok=token.ok & ok), at, tokens.end
+
+
+def _number_token_of(text: BlockText, cursor: Cursor, field: Field) -> tuple[Positions, Tokens, _Token]:
+    """Where each number begins, its tokens, and what is behind it and its quotes, if the field takes such."""
+    at, is_quoted = _inside_quotes(text, cursor, field)
+    tokens = number_tokens(text, at)
+    return at, tokens, _behind_quotes(text, cursor, is_quoted, tokens.end, tokens.ok)
+
+
+def _inside_quotes(text: BlockText, cursor: Cursor, field: Field) -> tuple[Positions, Mask | None]:
+    """Where values begin that may be in quotes, and which are; None where the field takes none."""
+    if not field.takes_strings:
+        return cursor.at, None
+    is_quoted: Mask = text.byte(cursor.at) == _QUOTE
+    return cursor.at + is_quoted, is_quoted
+
+
+def _behind_quotes(text: BlockText, cursor: Cursor, is_quoted: Mask | None, end: Positions, ok: Mask) -> _Token:
+    if is_quoted is None:
+        return _Token(end, cursor.quotes, cursor.closers, ok)
+    closed = ok & (~is_quoted | (text.byte(end) == _QUOTE))
+    return _Token(end + is_quoted, cursor.quotes + 2 * is_quoted, cursor.closers, closed)
 
 
 def _nested(text: BlockText, cursor: Cursor, openers: tuple[int, ...]) -> tuple[_Token, pa.Array]:

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import RECORD_TYPE
-from services.transform.rows.columns import Certain, Columns
-from services.transform.rows.fields import NESTED, Column, Cursor, Read, read_field, read_unknown
+from services.transform.rows.columns import Certain, Columns, Rescued
 from services.transform.rows.layout import Layout
+from services.transform.rows.read import Cursor, Read
 from services.transform.rows.text import BlockText, Mask, Positions
 
 
@@ -48,13 +48,12 @@ class _Walk:
     def __init__(self, text: BlockText, rows: Positions, layout: Layout, contract: Contract) -> None:
         self._text, self._rows, self._layout = text, rows, layout
         self.columns = Columns(text, rows, contract)
-        fields = self.columns.fields
         self._at = text.starts[rows]
         self._quotes = text.quotes_before(self._at)
         keys = set(layout.keys) - {RECORD_TYPE}
-        has_nested = any(key not in fields or fields[key].type in NESTED for key in keys)
+        has_nested = any(map(self.columns.looks_inside, keys))
         self._closers = text.closers_before(self._at) if has_nested else np.zeros_like(self._at)
-        self._unknown: dict[str, tuple[Mask, Column]] = {}
+        self._rescued: dict[str, Rescued] = {}
 
     def pass_record_type(self, is_default: bool) -> None:
         """Pass the dataset's name, which is part of the key's literal."""
@@ -67,15 +66,10 @@ class _Walk:
         has_key, value = self._pass_literal(key)
         if not has_key.any():  # of thousands of keys, rows may have a few
             return
-        field = self.columns.fields.get(key)
-        if field:
-            read = read_field(self._text, field, value)
-            self.columns.add(field, has_key, read)
-        else:
-            read = read_unknown(self._text, value)
-            self._unknown[key] = has_key, read.column
-            self.columns.ok &= read.ok | ~has_key
-        self._move(has_key, read)
+        behind, rescued = self.columns.read_key(key, value, has_key)
+        if rescued:
+            self._rescued[key] = rescued
+        self._move(has_key, behind)
 
     def _pass_literal(self, key: str) -> tuple[Mask, Cursor]:
         literal = self._layout.literals[key]
@@ -99,11 +93,14 @@ class _Walk:
         self.columns.ok &= self._at + trailer.size == self._text.ends[self._rows]
 
     def rescued(self, chosen: Positions) -> pa.Array:
-        """The unknown keys of each row as one JSON object; null where there are none."""
+        """The keys of each row that no field holds whole, as one JSON object; null where there are none."""
         parts, has_any = [], np.zeros(len(chosen), dtype=bool)
-        for key, (has_key, column) in self._unknown.items():
-            parts.append(pc.binary_join_element_wise(f",{self._layout.key_texts[key]}:", column.build(chosen), ""))
-            has_any |= has_key[chosen]
+        for key, (rows, texts) in self._rescued.items():
+            values = texts.build(chosen)
+            if not rows[chosen].all():
+                values = pc.if_else(pa.array(rows[chosen]), values, pa.scalar(None, pa.string()))
+            parts.append(pc.binary_join_element_wise(f",{self._layout.key_texts[key]}:", values, ""))
+            has_any |= rows[chosen]
         if not has_any.any():
             return pa.nulls(len(chosen), pa.string())
         inner = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")

@@ -19,12 +19,14 @@ from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge, shown
 from services.shared.judge.verdicts import Accepted, Reason, Rejected
 from services.shared.parquet.tables import Refused, quarantine_table, silver_table
-from services.transform.blocks import Check, RowBlock, no_check
+from services.transform.blocks import BrokenFrame, Check, RowBlock, no_check
 from services.transform.rows.any_order import accept_any_order, learn_key_sets
 from services.transform.rows.columns import Certain
+from services.transform.rows.fields import is_read_one_by_one
 from services.transform.rows.in_order import accept
 from services.transform.rows.layout import learn_layouts, learn_samples
 from services.transform.rows.memory import buffer_bytes
+from services.transform.rows.spliced import splice, unspliced
 from services.transform.rows.text import WORD, BlockText, Positions, TooDense, room_for_quotes
 
 
@@ -52,14 +54,20 @@ class Parsed(NamedTuple):
         return Counter({count["values"]: count["counts"] for count in counts})
 
 
-def broken_frame(offset: int, detail: str, raw: bytes, dataset: str) -> Parsed:
+def broken_frame(offset: int, detail: str, raw: bytes, dataset: str, reason: Reason = Reason.BROKEN_FRAME) -> Parsed:
     """The quarantine of damage to what holds a file's rows together, such as an array that is cut short.
 
     It counts as one row, so that the damage shows in the counts. `offset` is where the damage is in the (decompressed)
     object, `raw` the bytes there, `detail` what is wrong.
     """
-    rejected = Rejected(dataset, Reason.BROKEN_FRAME, None, detail)
+    rejected = Rejected(dataset, reason, None, detail)
     return Parsed(1, {}, quarantine_table([(offset, rejected, shown(raw))]))
+
+
+def broken_frames(found: Iterable[BrokenFrame], dataset: str) -> Parsed:
+    """The quarantine of many of them, in order."""
+    rows = [(one.offset, Rejected(dataset, one.reason, None, one.detail), shown(one.raw)) for one in found]
+    return Parsed(len(rows), {}, quarantine_table(rows))
 
 
 def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
@@ -72,6 +80,7 @@ def overlong_row(offset: int, head: bytes, dataset: str) -> Parsed:
 _FEWEST_ROWS = 64  # fewer are judged one by one sooner than they are learned from
 _MOST_ROWS = 65_536  # taken at once; this and the next three bound what a block of any content needs in memory
 _MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken at once
+_SLOWER = 20  # times as long as another value takes one that is read by itself
 _JUDGED_ROWS, _JUDGED_BYTES = 4096, 2 * 1024 * 1024  # judged one by one, until they are made into tables
 _CHECKED_ROWS, _CHECKED_BYTES = 1024, 256 * 1024  # judged one by one between two calls of `check`
 _SAMPLES = 8
@@ -100,6 +109,11 @@ class RowParser:
         from which the end of the accepted event times is counted. `check` is called about once a second or more often,
         but never within one row; what it raises ends the parsing.
         """
+        if block.envelope:
+            spliced = splice(block)
+            parsed = self.parse(spliced, default_dataset, object_created, check)
+            silver = {dataset: unspliced(table, spliced, block) for dataset, table in parsed.silver.items()}
+            return Parsed(parsed.rows_read, silver, unspliced(parsed.quarantine, spliced, block))
         made = _Tables(self._contracts)
         pieces = list(reversed(_cut(block, _MOST_ROWS)))
         while pieces:
@@ -214,7 +228,8 @@ class _Parsing:
         contract = self._contracts.get(dataset)
         if contract is None:
             return rows
-        at_once = max(_MOST_VALUES // (keys + len(contract.fields)), 1)
+        slow = sum(map(is_read_one_by_one, contract.fields))
+        at_once = max(_MOST_VALUES // (keys + len(contract.fields) + _SLOWER * slow), 1)
         for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
             self._check()
             found = accept_(part, contract, dataset == self._default_dataset, self._object_created)

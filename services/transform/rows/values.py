@@ -37,7 +37,7 @@ def _transitions() -> Ints:
         for state in states:
             table[[state + byte for byte in bytes_]] = then
 
-    digits, after = b"0123456789", b",}] \t\r\n"
+    digits, after = b"0123456789", b',}] \t\r\n"'
     on((_START,), b"-", _MINUS)
     on((_START, _MINUS), b"0", _ZERO)
     on((_START, _MINUS), b"123456789", _WHOLE)
@@ -130,6 +130,7 @@ _DAY_TO_MINUTE, _SECOND, _ZONE = _Pattern("00?00:00"), _Pattern(":00?????"), _Pa
 _FIRST_OF_MONTH: Ints = np.arange("0001-01", "10000-02", dtype="datetime64[M]").astype("datetime64[D]").astype(np.int64)
 _FIRST_MICRO = int(_FIRST_OF_MONTH[0]) * MICROS_PER_DAY
 _END_MICRO = int(_FIRST_OF_MONTH[-1]) * MICROS_PER_DAY
+_MOST_EPOCH_DIGITS = 18  # of microseconds: more are beyond the year 9999
 _MAX_FRACTION = 9  # digits; longer ones are left to the reference
 
 
@@ -160,8 +161,14 @@ def days(text: BlockText, start: Positions, end: Positions) -> tuple[Ints, Mask]
     return day, (end - start == 10) & head_ok & tail_ok & is_day
 
 
-def timestamps(text: BlockText, start: Positions, end: Positions) -> tuple[Ints, Mask]:
-    """UTC microseconds since 1970 for the slices that are RFC 3339 times."""
+def timestamps(
+    text: BlockText, start: Positions, end: Positions, has_offset: bool | None = None, default_offset: int = 0
+) -> tuple[Ints, Mask]:
+    """UTC microseconds since 1970 for the slices that are RFC 3339 times.
+
+    `has_offset` says whether all or none of them must say their offset from UTC; times without one are `default_offset`
+    minutes ahead of it.
+    """
     date_values, ok = _DATE_START.read(text.word(start))
     words = text.word(start + 8)
     time_values, time_ok = _DAY_TO_MINUTE.read(words)
@@ -173,10 +180,39 @@ def timestamps(text: BlockText, start: Positions, end: Positions) -> tuple[Ints,
     ok &= (separator == ord("T")) | (separator == ord(" ")) | (separator == ord("t"))
     fraction, zone = _fraction(text, start + 19, end)
     offset, zone_ok = _zone_offset(text, zone, end)
+    if has_offset is not None:
+        zone_ok &= (zone < end) == has_offset
+    if default_offset:
+        offset += np.where(zone >= end, default_offset, 0)
     micros = ((day * 24 + hour) * 60 + minute - offset) * 60 + second
     micros = micros * 1_000_000 + fraction
     ok &= zone_ok & (micros >= _FIRST_MICRO) & (micros < _END_MICRO)
     return micros, ok
+
+
+def epochs(text: BlockText, tokens: Tokens, start: Positions, unit: int) -> tuple[Ints, Mask]:
+    """UTC microseconds since 1970 for numbers of so many microseconds each; further digits are cut off."""
+    most_digits = _MOST_EPOCH_DIGITS - len(str(unit)) + 1
+    is_negative = text.byte(start) == ord("-")
+    first = start + is_negative
+    ok = tokens.ok & ~tokens.has_exponent & (tokens.point - first <= most_digits)
+    ok &= tokens.is_integer | ~is_negative  # digits that are cut off make a time earlier, not its digits smaller
+    micros = _whole(text, np.where(ok, first, 0), np.where(ok, tokens.point, 0)) * unit
+    if not tokens.is_integer[ok].all():
+        fraction, stop = _fraction(text, tokens.point, tokens.end)
+        ok &= tokens.is_integer | (stop == tokens.end)
+        micros += np.where(tokens.is_integer, 0, fraction * unit // 1_000_000)
+    micros = np.where(is_negative, -micros, micros)
+    return micros, ok & (micros >= _FIRST_MICRO) & (micros < _END_MICRO)
+
+
+def _whole(text: BlockText, start: Positions, end: Positions) -> Ints:
+    """The number that the digits from each start to its end are."""
+    number = np.zeros(len(start), dtype=np.int64)
+    for step in range(int((end - start).max(initial=0))):
+        digit = (text.byte(start + step) - np.uint8(ord("0"))).astype(np.int64)
+        number = np.where(start + step < end, number * 10 + digit, number)
+    return number
 
 
 def _fraction(text: BlockText, at: Positions, end: Positions) -> tuple[Ints, Positions]:

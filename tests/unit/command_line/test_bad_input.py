@@ -292,8 +292,7 @@ MISTAKES = [
     Mistake(
         replay_from_s3, [*REPLAYED[:4], "--queue-url", "http://localhost/0/mine"], "(or set QUEUE_URL and LEDGER_TABLE)"
     ),
-    Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such folder"),
-    Mistake(smelt, ["contracts", "check", "README.md"], "README.md: no such folder"),
+    Mistake(smelt, ["contracts", "check", "nowhere"], "nowhere: no such file or folder"),
     Mistake(smelt, ["contracts", "number", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file"),
     Mistake(smelt, ["contracts", "number", "contracts"], "contracts: cannot be read: Is a directory"),
     Mistake(smelt, ["contracts", "number", "README.md"], "README.md: is not YAML"),

@@ -60,4 +60,4 @@ def test_a_terminal_without_a_width_still_shows_results_and_errors(columns: str)
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=True)
     assert "shipments" in done.stdout
     done = subprocess.run([*command, "nowhere"], cwd=ROOT, env=settings, capture_output=True, text=True)
-    assert "nowhere: no such folder" in done.stderr
+    assert "nowhere: no such file or folder" in done.stderr

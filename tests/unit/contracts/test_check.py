@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import suppress
@@ -72,7 +73,7 @@ class TestAFolderByItself:
     @pytest.mark.parametrize(
         ("old", "new", "reason"),
         [
-            ("description: When.", "descripton: When.", "'descripton' was unexpected"),
+            ("description: When.", "descripton: When.", "at: 'descripton' is not known; is it description?"),
             ("id: test-parcels\n", "", "ODCS schema: $: 'id' is a required property"),
             (
                 "    properties:",
@@ -292,3 +293,164 @@ class TestTheCommandLine:
     def test_checks_the_folder_contracts_where_none_is_named(self) -> None:
         command = [sys.executable, "-m", "services.ops.cli", "contracts", "check"]
         assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+# New keys of a field, and what `--against` calls a change of them.
+TAGS = "      - name: tags\n        logicalType: array\n        description: What is written on it.\n"
+NESTED = TAGS + "        items:\n          logicalType: object\n          properties:\n"
+NESTED += "            - name: sku\n              logicalType: string\n"
+SOURCES = {
+    "another source": (
+        "name: price",
+        "name: price\n        physicalName: cost",
+        "price: comes from cost, not from price",
+    ),
+    "another way of writing times": (
+        "logicalType: timestamp",
+        "logicalType: timestamp\n        logicalTypeOptions: {format: epoch_seconds}",
+        "at: is written as epoch_seconds, not as RFC 3339 any more",
+    ),
+    "inside JSON text": (TAGS, NESTED, "tags.element: is new inside JSON text, where other values were accepted"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "what"), SOURCES.values(), ids=SOURCES.keys())
+def test_what_takes_values_from_elsewhere_or_accepts_fewer_is_breaking(
+    committed: Change, tmp_path: Path, old: str, new: str, what: str
+) -> None:
+    committed((old, new))
+    assert any(level is Level.BREAKING and what in told_ for level, told_ in told(check(tmp_path, "HEAD")))
+
+
+def test_json_text_never_becomes_a_column_of_its_own(committed: Change, tmp_path: Path) -> None:
+    committed((TAGS, NESTED.replace("array\n", "array\n        physicalType: array\n")), MAJOR)
+    assert any(
+        level is Level.PROBLEM and "tags: changes from array to list, but a column keeps its type" in what
+        for level, what in told(check(tmp_path, "HEAD"))
+    )
+
+
+class TestAFinding:
+    @pytest.mark.parametrize(
+        ("old", "new", "line", "what"),
+        [
+            ("logicalType: timestamp", "logicalTyp: timestamp", 25, "at: 'logicalTyp' is not known; is it logicalT"),
+            ("logicalType: array", "logicalType: arry", 38, "tags: logicalType is 'arry'; is it array?"),
+            ("decimal(8,2)", "varchar(10)", 35, "price: physicalType is 'varchar(10)', but the column is double"),
+            ("value: PT6H", "value: soon", 16, "customProperties.maxAhead: is 'soon'"),
+            ('"2020-01-01"', "2020-01-01", 14, '2020-01-01 is a date to YAML; put it in quotes: "2020-01-01"'),
+            ("maxAhead", "maxahead", 15, "customProperties.maxahead: is not known; is it maxAhead?"),
+            ("value: at", "value: att", 12, "eventTime: is 'att', which is not a field; is it at?"),
+            ("description: When.", "unique: true", 26, "at: unique: smelt does not check it in rows"),
+            ("description: How much.", "transformLogic: x", 36, "price: transformLogic: smelt runs no code"),
+            ("status: active", "status: [", 7, "is not YAML"),
+        ],
+    )
+    def test_names_the_line_and_what_was_probably_meant(
+        self, write: Change, old: str, new: str, line: int, what: str
+    ) -> None:
+        file = write((old, new))
+        found = check(file).findings
+        assert any(finding.line == line and what in finding.what for finding in found), list(map(str, found))
+        assert all(str(finding).startswith(f"{file}:") for finding in found)
+
+    def test_is_told_once_where_the_schema_and_the_loader_see_the_same(self, write: Change) -> None:
+        assert len(check(write(('"2020-01-01"', "2020-01-01"))).findings) == 1
+
+    @pytest.mark.parametrize(
+        ("old", "new", "what"),
+        [
+            ("status: active", "status: active\nservers: [{server: a, type: s3, location: s3://b}]", "servers has no"),
+            ("    logicalType: object", "    physicalName: t\n    logicalType: object", "physicalName has no effect"),
+        ],
+    )
+    def test_of_words_that_nothing_acts_on_is_a_notice_and_refuses_nothing(
+        self, write: Change, old: str, new: str, what: str
+    ) -> None:
+        report = check(write((old, new)))
+        assert [finding.level for finding in report.findings] == [Level.NOTICE]
+        assert what in report.findings[0].what
+        assert report.accepted
+
+
+def test_without_jsonschema_a_notice_says_so(write: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ops.contracts.check._validator", lambda: None)
+    report = check(write())
+    assert report.accepted
+    assert "jsonschema is not installed" in report.findings[0].what
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckError, match="no such file or folder"):
+        check(tmp_path / "nowhere")
+
+
+def test_findings_as_json_have_their_lines(write: Change) -> None:
+    file = write(("logicalType: array", "logicalType: arry"))
+    result = CliRunner().invoke(app, ["contracts", "check", str(file), "--json"])
+    assert result.exit_code == 1
+    assert [finding["line"] for finding in json.loads(result.output)["findings"]] == [38]
+
+
+def test_a_file_that_is_no_contract_is_one_finding_on_one_line() -> None:
+    result = CliRunner().invoke(app, ["contracts", "check", str(ROOT / "README.md")])
+    assert result.exit_code == 1
+    (line, verdict) = result.output.splitlines()
+    assert "README.md:3: problem: " in line
+    assert verdict == "refused"
+
+
+# Rows inside of an envelope.
+ROWS = "      - {property: rowsPath, value: $.Records}\n"
+KEPT = "      - {property: envelopeFields, value: {price: $.meta.price}}\n"
+AHEAD = "      - property: maxAhead"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ("", ROWS, "rowsPath: rows are at $.Records, not whole documents any more"),
+        (ROWS, "", "rowsPath: rows are whole documents, not at $.Records any more"),
+        (ROWS, ROWS.replace("Records", "data.items"), "rowsPath: rows are at $.data.items, not at $.Records any more"),
+        (ROWS + KEPT, ROWS, "envelopeFields.price: is removed"),
+        (
+            ROWS + KEPT,
+            ROWS + KEPT.replace("meta.", ""),
+            "envelopeFields.price: comes from $.price, not from $.meta.price any more",
+        ),
+    ],
+)
+def test_other_rows_and_other_values_of_their_envelope_are_breaking(
+    write: Change, tmp_path: Path, before: str, after: str, what: str
+) -> None:
+    write((AHEAD, before + AHEAD))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "Describe parcels")
+    write((AHEAD, after + AHEAD))
+    assert told(check(tmp_path, "HEAD")) == [(Level.BREAKING, f"{what} (needs version 2.0.0)")]
+    write((AHEAD, after + AHEAD), MAJOR)
+    assert told(check(tmp_path, "HEAD")) == [(Level.ANNOUNCED, what)]
+
+
+def test_another_value_of_the_envelope_needs_a_minor_version(write: Change, tmp_path: Path) -> None:
+    write((AHEAD, ROWS + AHEAD))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "Describe parcels")
+    write((AHEAD, ROWS + KEPT + AHEAD), MINOR)
+    what = "envelopeFields.price: is new; a row that has this key itself is rejected as duplicate_key"
+    assert told(check(tmp_path, "HEAD")) == [(Level.COMPATIBLE, what)]
+    write((AHEAD, ROWS + KEPT + AHEAD))
+    assert not check(tmp_path, "HEAD").accepted
+
+
+def test_a_value_of_the_envelope_that_no_field_reads_is_announced_with_its_line(write: Change, tmp_path: Path) -> None:
+    file = write((AHEAD, ROWS + KEPT.replace("{price:", "{price: $.price, region:") + AHEAD))
+    (finding,) = check(tmp_path).findings
+    assert (finding.level, check(tmp_path).accepted) == (Level.NOTICE, True)
+    assert (
+        finding.what == "envelopeFields.region: no field reads the key region, so each row keeps the value in _rescued"
+    )
+    assert finding.line is not None
+    assert "envelopeFields" in file.read_text().splitlines()[finding.line - 1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.ops.contracts.compare import compare
-from services.ops.contracts.findings import REFUSED
+from services.ops.contracts.findings import REFUSED, Level
 from services.ops.contracts.number import write_ids
 from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract, ContractError, Field, FieldType, field_ids
@@ -187,10 +187,12 @@ class TestAChange:
             "fieldIds: sender.city had the id 13 and has 14; put 13 back"
         ]
 
-    def test_that_only_adds_nested_fields_is_accepted(self, write: Change) -> None:
+    def test_that_describes_what_is_inside_json_text_is_breaking(self, write: Change) -> None:
         before = load_contract(write())
         file = write(
             ("        logicalType: array\n", "        logicalType: array\n        items: {logicalType: string}\n")
         )
         write_ids(file)
-        assert compare(before, load_contract(file)) == []
+        (finding,) = compare(before, load_contract(file))
+        assert finding.level is Level.BREAKING
+        assert "tags.element: is new inside JSON text" in finding.what

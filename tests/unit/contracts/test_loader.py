@@ -51,6 +51,17 @@ class TestAGoodContract:
             Field("tags", FieldType.ARRAY, description="What is written on it.", id=8),
         )
 
+    def test_says_where_rows_are_and_what_of_the_envelope_they_get(self, write: Change) -> None:
+        assert (load_contract(write()).rows_path, load_contract(write()).envelope_fields) == ((), ())
+        custom = (
+            "- {property: rowsPath, value: $.data.Records}\n"
+            "      - {property: envelopeFields, value: {account: $.accountId, region: $.data.aws-region}}\n"
+            "      - property: maxAhead"
+        )
+        contract = load_contract(write(("- property: maxAhead", custom)))
+        assert contract.rows_path == ("data", "Records")
+        assert contract.envelope_fields == (("account", ("accountId",)), ("region", ("data", "aws-region")))
+
     def test_names_the_event_time_the_key_and_the_window(self, write: Change) -> None:
         contract = load_contract(write())
         assert contract.event_time == "at"
@@ -163,6 +174,53 @@ REFUSED = {
     "a start before the year 1": ('"2020-01-01"', '"0001-01-01T00:00:00+05:00"', "not a day such as"),
     "a duration of days and hours": ("PT6H", "P1DT6H", "maxAhead: is 'P1DT6H', not whole days or hours"),
     "a duration beyond any date": ("PT6H", "P99999999D", "maxAhead: is 'P99999999D'"),
+    "a path to rows that is not one": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: Records}\n      - property: maxAhead",
+        "customProperties.rowsPath: is 'Records'; write the keys that lead there, such as $.Records",
+    ),
+    "a path to rows with a star": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: '$.Records[*]'}\n      - property: maxAhead",
+        "customProperties.rowsPath: is '$.Records[*]'; write the keys that lead there, such as $.Records",
+    ),
+    "a path to rows that is empty": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: }\n      - property: maxAhead",
+        "customProperties.rowsPath: is None; write the keys",
+    ),
+    "a path to rows under another name": (
+        "- property: maxAhead",
+        "- {property: rowspath, value: $.Records}\n      - property: maxAhead",
+        "customProperties.rowspath: is not known; is it rowsPath?",
+    ),
+    "a path to rows that is there twice": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: $.a}\n      - {property: rowsPath, value: $.b}\n      - property: maxAhead",
+        "customProperties.rowsPath: appears more than once",
+    ),
+    "a value of the envelope whose path is not one": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: $.a}\n      - {property: envelopeFields, value: {b: b}}\n"
+        "      - property: maxAhead",
+        "customProperties.envelopeFields.b: is 'b'; write the keys that lead there",
+    ),
+    "an envelope's fields without rows": (
+        "- property: maxAhead",
+        "- {property: envelopeFields, value: {a: $.a}}\n      - property: maxAhead",
+        "customProperties.envelopeFields: means nothing without rowsPath",
+    ),
+    "an envelope's fields that are not a mapping": (
+        "- property: maxAhead",
+        "- {property: envelopeFields, value: [a]}\n      - property: maxAhead",
+        "customProperties.envelopeFields: is a list; write a path for each key",
+    ),
+    "an envelope's field that holds the rows": (
+        "- property: maxAhead",
+        "- {property: rowsPath, value: $.a.b}\n      - {property: envelopeFields, value: {a: $.a}}\n"
+        "      - property: maxAhead",
+        "customProperties.envelopeFields.a: holds the rows themselves",
+    ),
     "an unknown custom property": (
         "property: maxAhead",
         "property: maxahead",

@@ -96,7 +96,7 @@ def test_long_rows_are_judged_like_short_ones(row: dict[str, object], at: int, t
 
     short = read()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_json, "_SHORT", 0)
+        patch.setattr(row_json, "SHORT", 0)
         assert read() == short
 
 

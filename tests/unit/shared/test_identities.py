@@ -36,6 +36,12 @@ def test_a_text_that_is_no_object_id_is_refused(text: str) -> None:
         ("bronze/shipments/A.NDJSON.GZ", BronzeKey("shipments", "gzip")),
         ("bronze/shipments/x/a.jsonl.zst", BronzeKey("shipments", "zstd")),
         ("bronze/shipments/a.json.bz2", BronzeKey("shipments", "bz2")),
+        ("bronze/shipments/a.gz", BronzeKey("shipments", "gzip")),
+        ("bronze/shipments/a.json.gzip", BronzeKey("shipments", "gzip")),
+        ("bronze/shipments/a.log", BronzeKey("shipments", None)),
+        ("bronze/shipments/a.txt.gz", BronzeKey("shipments", "gzip")),
+        ("bronze/shipments/2026/01/31/12/stream-1-2026-01-31-12-00-00-0a1b2c3d", BronzeKey("shipments", None)),
+        ("bronze/shipments/my.stream-1-2026-01-31", BronzeKey("shipments", None)),
     ],
 )
 def test_a_key_names_its_dataset_and_codec(key: str, expected: BronzeKey) -> None:
@@ -53,7 +59,9 @@ def test_a_key_names_its_dataset_and_codec(key: str, expected: BronzeKey) -> Non
         ("bronze/replay/a.jsonl", "unknown_origin"),
         ("bronze/shipments/", "directory_marker"),
         ("bronze/shipments/a.csv", "unsupported_format"),
-        ("bronze/shipments/a.gz", "unsupported_format"),
+        ("bronze/shipments/a.parquet.gz", "unsupported_format"),
+        ("bronze/shipments/_SUCCESS", "unsupported_format"),
+        ("bronze/shipments/.a.json.crc", "unsupported_format"),
         ("bronze/shipments/a.jsonl.zip", "unsupported_format"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 
 from services.shared.contract.model import Contract, Field, FieldType
 from services.transform.blocks import lines_block
-from services.transform.rows import any_order, fields, in_order, parser, text
+from services.transform.rows import any_order, columns, fields, parser, text
 from services.transform.rows.fields import read_unknown
 from services.transform.rows.parser import RowParser
 
@@ -226,7 +226,7 @@ def test_keys_of_a_few_wide_rows_cost_little_in_all_the_narrow_ones(
 
         return counted
 
-    monkeypatch.setattr(in_order, "read_unknown", counting(read_unknown))
+    monkeypatch.setattr(columns, "read_unknown", counting(read_unknown))
     monkeypatch.setattr(any_order._Reading, "_cursor", counting(any_order._Reading._cursor))
     rows, keys = [AT.encode() + b',"k0":1}'] * 30_000, 900
     for sample, row in enumerate(np.linspace(0, len(rows) - 1, 8).astype(int).tolist()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -177,8 +177,10 @@ def exactly(value: Any) -> Any:
     return (value, math.copysign(1, value)) if isinstance(value, float) else value
 
 
-def by_reference(data: bytes, default: str) -> tuple[dict[int, Any], dict[int, Any]]:
-    judge = RowJudge(CONTRACTS)
+def by_reference(
+    data: bytes, default: str, contracts: Mapping[str, Contract] = CONTRACTS
+) -> tuple[dict[int, Any], dict[int, Any]]:
+    judge = RowJudge(contracts)
     accepted: dict[str, list[tuple[int, Accepted]]] = {}
     rejected = []
     block = lines_block(data, 1000)
@@ -188,7 +190,7 @@ def by_reference(data: bytes, default: str) -> tuple[dict[int, Any], dict[int, A
             accepted.setdefault(verdict.dataset, []).append((1000 + start, verdict))
         else:
             rejected.append((1000 + start, verdict, shown(data[start:end])))
-    tables = {name: silver_table(CONTRACTS[name], found) for name, found in accepted.items()}
+    tables = {name: silver_table(contracts[name], found) for name, found in accepted.items()}
     return outcome(Parsed(len(block.starts), tables, quarantine_table(rejected)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.shared.units import Plan
@@ -39,6 +39,7 @@ files = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(files, st.integers(1, 400), st.integers(1, 200))
 @example(b"x\n" + b"y" * 400 + b"\nz", 150, 64)
 @example(b"x\r\ny\r\n", 2, 1)
@@ -63,6 +64,7 @@ def test_a_20_mb_line_comes_out_as_its_first_bytes() -> None:
     assert sum(len(row.starts) for row in found if not isinstance(row, OverlongRow)) == 2
 
 
+@settings(deadline=None)
 @given(files, st.integers(1, 400), st.integers(1, 200))
 @example(b"x\n" + b"y" * 700 + b"\nz\n" + b" " * 500 + b"z\n" + b" " * 500, 150, 64)
 def test_reading_goes_on_behind_any_piece_of_any_range(data: bytes, unit_bytes: int, block_bytes: int) -> None:

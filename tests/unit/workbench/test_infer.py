@@ -149,13 +149,32 @@ def test_an_object_whose_keys_are_data_is_not_described(tmp_path: Path) -> None:
 # Comments
 
 
-@pytest.mark.parametrize(
-    ("factor", "unit"), [(1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")]
-)
+UNITS = [(1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")]
+JANUARY = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize(("factor", "unit"), UNITS)
 def test_integers_that_may_be_times_are_noted(tmp_path: Path, factor: int, unit: str) -> None:
-    seconds = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp())
-    text = inferred(tmp_path, [order(at, ts=(seconds + at) * factor) for at in range(3)]).text
+    text = inferred(tmp_path, [order(at, weight=(JANUARY + at) * factor) for at in range(3)]).text
     assert f"these integers may be {unit} since 1970: 2026-01-31T00:00:00Z to 2026-01-31T00:00:02Z" in text
+
+
+@pytest.mark.parametrize(("factor", "unit"), UNITS[:3])
+def test_integers_that_may_be_times_under_the_name_of_one_are_read_as_such(
+    tmp_path: Path, factor: int, unit: str
+) -> None:
+    rows = [{"id": at, "createdAt": (JANUARY + at) * factor} for at in range(3)]
+    found = inferred(tmp_path, rows)
+    assert (types_of(found), found.contract.event_time) == ({"id": "integer", "created_at": "timestamp"}, "created_at")
+    assert field_of(found, "created_at").time.pattern == f"epoch_{unit}"
+    assert f"these integers are read as {unit} since 1970: 2026-01-31T00:00:00Z" in found.text
+    assert "createdAt" not in found.findings.drafts.left_out
+
+
+@pytest.mark.parametrize("key", ["time_id", "event", "weight"])
+def test_numbers_that_identify_something_are_not_read_as_times(tmp_path: Path, key: str) -> None:
+    found = inferred(tmp_path, [order(at, **{key: JANUARY + at}) for at in range(3)])
+    assert types_of(found)[key] == "integer"
 
 
 def test_strings_that_are_few_are_listed_only_on_request(tmp_path: Path) -> None:
@@ -190,11 +209,29 @@ def test_the_window_takes_times_long_ago_and_ahead(tmp_path: Path) -> None:
     assert found.contract.max_ahead.days > 365
 
 
-def test_without_an_event_time_it_says_what_could_become_one(smelt: Smelt, tmp_path: Path) -> None:
-    rows = [{"id": 1, "ts": 1767225600000}, {"id": 2, "ts": 1767225600001, "seen_at": "2026-01-01T00:00:00Z"}]
-    code, _, told = smelt("infer", write_lines(tmp_path / "a.jsonl", rows), "--name", "orders")
-    told = " ".join(told.split())
-    assert (code, "ts (milliseconds)" in told, "seen_at in 1 of 2 rows" in told) == (2, True, True)
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([{"id": 1, "size": 5}, {"id": 2}], "no field is a time"),
+        ([{"id": 1}, {"id": 2, "seen_at": "2026-01-01T00:00:00Z"}], "seen_at in 1 of 2 rows"),
+        ([{"id": 1, "ts": None}, {"id": 2, "ts": 1767225600000}], "ts in 1 of 2 rows"),
+    ],
+)
+def test_rows_without_a_time_happened_when_their_file_was_created(
+    smelt: Smelt, tmp_path: Path, rows: list[Any], why: str
+) -> None:
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    code, _, told = smelt("infer", file, "--name", "visits", "--out", "contracts/visits.yaml")
+    assert (code, why in " ".join(told.split())) == (0, True)
+    contract = load_contract(tmp_path / "contracts/visits.yaml")
+    assert (contract.event_time, contract.keys) == ("_created", ("id",))
+    assert smelt("contracts", "check", "contracts")[0] == 0
+    assert smelt("try", file, "--dataset", "visits")[0] == 0
+
+
+def test_rows_that_nothing_can_identify_are_refused(smelt: Smelt, tmp_path: Path) -> None:
+    code, _, told = smelt("infer", write_lines(tmp_path / "a.jsonl", [{"x": 0.5}, {"x": 1.5}]), "--name", "visits")
+    assert (code, "Nothing can identify a row" in " ".join(told.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -316,3 +353,77 @@ def test_deep_and_hostile_rows_are_no_trouble(tmp_path: Path) -> None:
     rows = [json.dumps(order(0))[:-1] + f', "deep": {deep}}}', "[" * 5000, '{"a":' * 200, "\x00", order(1)]
     found = inferred(tmp_path, rows)
     assert (found.findings.rows, found.sample.unusable) == (2, 3)
+
+
+# Envelopes
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"Records": [order(0), order(1)]}, ("Records",)),
+        ({"meta": {"page": 1}, "data": {"items": [order(at) for at in range(30)], "tags": ["a"]}}, ("data", "items")),
+        ({"next": "x", "results": [order(at) for at in range(3)]}, ("results",)),
+    ],
+)
+def test_the_rows_of_an_envelope_are_found(
+    smelt: Smelt, tmp_path: Path, document: dict[str, Any], path: tuple[str, ...]
+) -> None:
+    file = tmp_path / "page.json"
+    file.write_text(json.dumps(document, indent=1))
+    code, _, told = smelt("infer", file, "--name", "parcels", "--out", "contracts/parcels.yaml")
+    assert (code, f"the elements of $.{'.'.join(path)}" in " ".join(told.split())) == (0, True)
+    contract = load_contract(tmp_path / "contracts/parcels.yaml")
+    assert (contract.rows_path, [field.name for field in contract.fields]) == (path, ["at", "order_id", "total"])
+    assert smelt("contracts", "check", "contracts")[0] == 0
+    assert smelt("try", file, "--dataset", "parcels")[0] == 0
+
+
+def test_the_rows_of_a_long_envelope_are_found(tmp_path: Path) -> None:
+    """Of a row of more than 64 KiB, what is nested is not read; of a document that may be an envelope it is."""
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps({"Records": [order(at, note="x" * 100) for at in range(1000)]}))
+    assert infer([file], "parcels").contract.rows_path == ("Records",)
+
+
+def test_the_one_usual_name_among_several_arrays_has_the_rows(tmp_path: Path) -> None:
+    page = {"fields": [{"name": "at"}, {"name": "order_id"}], "features": [order(at) for at in range(3)]}
+    assert inferred(tmp_path, [page]).contract.rows_path == ("features",)
+
+
+def test_where_rows_may_be_is_said_and_can_be_passed(smelt: Smelt, tmp_path: Path) -> None:
+    file = tmp_path / "graph.json"
+    file.write_text(json.dumps({"nodes": [{"name": "a"}, {"name": "b"}], "links": [{"from": "a", "to": "b"}]}))
+    code, _, told = smelt("infer", file, "--name", "links", "--out", "links.yaml")
+    assert code == 2
+    assert "arrays of objects: $.nodes (2), $.links (1)" in " ".join(told.split())
+    code, _, told = smelt("infer", file, "--name", "links", "--rows-path", "$.links", "--out", "links.yaml")
+    assert (code, load_contract(tmp_path / "links.yaml").rows_path) == (0, ("links",)), told
+    code, _, told = smelt("infer", file, "--name", "links", "--rows-path", "links")
+    assert (code, "such as '$.Records'" in told) == (2, True)
+
+
+def test_a_document_is_a_row_if_the_path_says_so(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.json", [{**order(0), "Records": [order(1), order(2)]}])
+    assert infer([file], "parcels").contract.rows_path == ("Records",)
+    assert infer([file], "parcels", rows_path=()).contract.rows_path == ()
+
+
+def test_the_rows_of_many_envelopes_are_sampled_together(tmp_path: Path) -> None:
+    files = [write_lines(tmp_path / f"{at}.json.gz", [{"Records": [order(at), order(at + 3)]}]) for at in range(3)]
+    found = infer(files, "parcels")
+    assert (found.contract.rows_path, found.findings.rows) == (("Records",), 6)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [order(0, lines=[{"sku": "a"}, {"sku": "b"}])],  # an order with its lines
+        [{"Records": [order(0), order(1)], "id": 1}, {"Records": [order(2), order(3)], "id": 2}],  # more than one
+        [order(0, data=[{"a": 1}, {"a": 2}], values=[{"b": 1}, {"b": 2}])],  # two arrays
+        [order(0, **{"da.ta": [{"a": n} for n in range(50)]})],  # a key that no path can have
+        [order(0, data=[{"a": 1}, 2, {"a": 3}])],
+    ],
+)
+def test_what_may_be_rows_themselves_is_not_taken_for_an_envelope(tmp_path: Path, rows: list[Any]) -> None:
+    assert inferred(tmp_path, rows).contract.rows_path == ()

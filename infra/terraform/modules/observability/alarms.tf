@@ -188,6 +188,42 @@ resource "aws_cloudwatch_metric_alarm" "quarantine" {
   }
 }
 
+# The same share of bytes: one refused row may be a whole file that was written in a form that nobody expected.
+resource "aws_cloudwatch_metric_alarm" "quarantine_bytes" {
+  alarm_name          = "${local.name}-quarantine-bytes"
+  alarm_description   = "More than ${var.quarantine_percent} % of the bytes of an hour's rows went to quarantine, perhaps in few rows: a file that is damaged or in another form than its rows should have. Query the quarantine by reason and source. ${local.runbook}"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.quarantine_percent
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = var.tags
+
+  metric_query {
+    id          = "share"
+    label       = "bytes of rows in quarantine, %"
+    expression  = "IF(rows >= ${var.quarantine_minimum_bytes}, 100 * bad / rows, 0)"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = { rows = "RowBytesRead", bad = "RowBytesQuarantined" }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = var.metrics_namespace
+        metric_name = metric_query.value
+        dimensions  = { service = "transform" }
+        stat        = "Sum"
+        period      = 3600
+      }
+    }
+  }
+}
+
 # SQS reports how many messages were sent, 0 too, for as long as somebody polls the queue. Before the pipeline is there, and
 # while transform is paused for hours, it reports nothing, and nothing is missed. A metric of ingest's own would be missing in
 # both cases: when nothing arrives, and when nothing has been there yet.

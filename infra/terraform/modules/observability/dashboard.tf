@@ -55,10 +55,17 @@ locals {
             [var.metrics_namespace, "ObjectsRejected", "service", service, { label = "rejected by ${service}" }]
           ],
         ) },
-        { title = "Rows in quarantine, rows with fields that no contract knows", stat = "Sum", lines = [
-          [var.metrics_namespace, "RowsQuarantined", "service", "transform"],
-          [var.metrics_namespace, "RowsRescued", "service", "transform"],
-        ] },
+        { title = "Rows in quarantine, with unknown fields; bytes refused (right)", stat = "Sum", lines = concat(
+          [
+            [var.metrics_namespace, "RowsQuarantined", "service", "transform"],
+            [var.metrics_namespace, "RowsRescued", "service", "transform"],
+            [var.metrics_namespace, "RowBytesQuarantined", "service", "transform", { yAxis = "right" }],
+          ],
+          [
+            for service in keys(var.functions) :
+            [var.metrics_namespace, "BytesRejected", "service", service, { label = "bytes rejected by ${service}", yAxis = "right" }]
+          ],
+        ) },
         { title = "Errors, throttles, messages and lots that are tried again", stat = "Sum", lines = concat(
           [for service, function in var.functions : ["AWS/Lambda", "Errors", "FunctionName", function.name, { label = "${service} errors" }]],
           [for service, function in var.functions : ["AWS/Lambda", "Throttles", "FunctionName", function.name, { label = "${service} throttles" }]],
@@ -121,7 +128,7 @@ locals {
     type = "alarm", x = 0, y = 0, width = 24, height = 3
     properties = {
       title = "Alarms"
-      alarms = [for alarm in concat(keys(local.simple), ["quarantine"], var.no_data_hours > 0 ? ["no-data"] : []) :
+      alarms = [for alarm in concat(keys(local.simple), ["quarantine", "quarantine-bytes"], var.no_data_hours > 0 ? ["no-data"] : []) :
         "${local.alarm_arn}:${local.name}-${alarm}"
       ]
     }

@@ -98,6 +98,12 @@ variable "quarantine_minimum_rows" {
   default     = 100
 }
 
+variable "quarantine_minimum_bytes" {
+  description = "An hour with fewer bytes of rows says nothing about a share of bytes."
+  type        = number
+  default     = 1000000
+}
+
 variable "no_data_hours" {
   description = "So many hours without a new unit mean that nothing arrives; 0 where that is normal."
   type        = number

@@ -1,0 +1,64 @@
+"""Nested events of public APIs, in the files in which their services write them, reach Silver without code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.onboarding.journey import check_silver, onboard
+from tests.onboarding.samples import cloudtrail, eventbridge, github_push, segment_track, stripe_event
+from tests.unit.workbench.conftest import Smelt
+
+ROWS = 300
+
+
+def lines(rows: list[Any]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def concatenated(rows: list[Any]) -> bytes:
+    """As Data Firehose writes them by default."""
+    return b"".join(json.dumps(row, separators=(",", ":")).encode() for row in rows)
+
+
+def pretty(rows: list[Any]) -> bytes:
+    return "\n".join(json.dumps(row, indent=2, ensure_ascii=False) for row in rows).encode()
+
+
+def records(rows: list[Any]) -> bytes:
+    """As CloudTrail writes a file."""
+    return gzip.compress(json.dumps({"Records": rows}).encode())
+
+
+@pytest.mark.parametrize(
+    ("event", "form", "name", "event_time", "key"),
+    [
+        (github_push, lines, "pushes.jsonl", "_created", "after"),
+        (github_push, pretty, "pushes.json", "_created", "after"),
+        (cloudtrail, records, "trail.json.gz", "event_time", "event_id"),
+        (stripe_event, lines, "events.jsonl", "created", "id"),
+        (stripe_event, concatenated, "events", "created", "id"),
+        (eventbridge, concatenated, "firehose-1-2026-05-01", "time", "id"),
+        (segment_track, lines, "calls.ndjson", "timestamp", "message_id"),
+    ],
+)
+def test_events_are_onboarded_as_their_service_writes_them(
+    smelt: Smelt,
+    tmp_path: Path,
+    event: Callable[[int], dict[str, Any]],
+    form: Callable[[list[Any]], bytes],
+    name: str,
+    event_time: str,
+    key: str,
+) -> None:
+    rows = [event(number) for number in range(ROWS)]
+    file = tmp_path / name
+    file.write_bytes(form(rows))
+    contract = onboard(smelt, [file], "events")
+    assert (contract.event_time, contract.keys) == (event_time, (key,))
+    check_silver(contract, rows)
