@@ -53,10 +53,14 @@ def find(text: str, start: int, steps: Steps) -> Place | None:
     Raises:
         Rejection: a key on the way appears more than once.
     """
-    scan = _scanner(text)
+    read_value = _scanner(text)
     place = Place(start, start)
     for step in steps:
-        found = _key(text, place.start, step, scan) if isinstance(step, str) else _item(text, place.start, step, scan)
+        found = (
+            _key(text, place.start, step, read_value)
+            if isinstance(step, str)
+            else _item(text, place.start, step, read_value)
+        )
         if found is None:
             return None
         place = found
@@ -65,12 +69,14 @@ def find(text: str, start: int, steps: Steps) -> Place | None:
 
 def keys_at(text: str, start: int, steps: Steps) -> tuple[str | int, list[str]]:
     """The first step that leads nowhere ("" where all lead to a value), and the keys that are there instead."""
-    scan = _scanner(text)
+    read_value = _scanner(text)
     at = start
     for step in steps:
-        place = _key(text, at, step, scan) if isinstance(step, str) else _item(text, at, step, scan)
+        place = _key(text, at, step, read_value) if isinstance(step, str) else _item(text, at, step, read_value)
         if place is None:
-            return step, [key for key, _ in islice(_members(text, at, scan), _MOST_KEYS)] if text[at] == "{" else []
+            return step, [key for key, _ in islice(_members(text, at, read_value), _MOST_KEYS)] if text[
+                at
+            ] == "{" else []
         at = place.start
     return "", []
 
@@ -107,43 +113,43 @@ def _scanner(text: str) -> ScanValue:
     return scan_value if len(text) <= SHORT else scan_unbuilt
 
 
-def _members(text: str, at: int, scan: ScanValue) -> Iterator[tuple[str, Place]]:
+def _members(text: str, at: int, read_value: ScanValue) -> Iterator[tuple[str, Place]]:
     """The keys and values of the object at `at`."""
     at = skip_blanks(text, at + 1)
     while text[at] != "}":
         key, end = scanstring(text, at + 1, True)
         start = skip_blanks(text, skip_blanks(text, end) + 1)
-        end = scan(text, start)[1]
+        end = read_value(text, start)[1]
         yield key, Place(start, end)
         at = skip_blanks(text, end)
         if text[at] == ",":
             at = skip_blanks(text, at + 1)
 
 
-def _items(text: str, at: int, scan: ScanValue) -> Iterator[Place]:
+def _items(text: str, at: int, read_value: ScanValue) -> Iterator[Place]:
     """The items of the array at `at`."""
     at = skip_blanks(text, at + 1)
     while text[at] != "]":
-        end = scan(text, at)[1]
+        end = read_value(text, at)[1]
         yield Place(at, end)
         at = skip_blanks(text, end)
         if text[at] == ",":
             at = skip_blanks(text, at + 1)
 
 
-def _key(text: str, at: int, key: str, scan: ScanValue) -> Place | None:
+def _key(text: str, at: int, key: str, read_value: ScanValue) -> Place | None:
     if text[at] != "{":
         return None
-    found = [place for name, place in _members(text, at, scan) if name == key]
+    found = [place for name, place in _members(text, at, read_value) if name == key]
     if len(found) > 1:
         raise Rejection(Reason.DUPLICATE_KEY, f"{shortened(key)!r} appears more than once")
     return found[0] if found else None
 
 
-def _item(text: str, at: int, number: int, scan: ScanValue) -> Place | None:
+def _item(text: str, at: int, number: int, read_value: ScanValue) -> Place | None:
     if text[at] != "[":
         return None
-    return next((place for at_, place in enumerate(_items(text, at, scan)) if at_ == number), None)
+    return next((place for at_, place in enumerate(_items(text, at, read_value)) if at_ == number), None)
 
 
 class _Reading:

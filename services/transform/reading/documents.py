@@ -27,7 +27,7 @@ from services.transform.reading.window import BLANKS, STEP_BYTES, Window, blanks
 
 RECORD_SEPARATOR = b"\x1e"
 BETWEEN = re.compile(rb"[ \t\r\n\x1e]*")
-_FEWEST_BYTES = 4096  # looked through for many documents at once; twice as many each time that it was worthwhile
+_FEWEST_BYTES = 4096  # looked through at once; twice as many each time that it was worthwhile
 _OPENING = b'{["'  # of values whose end shows by itself
 
 
@@ -85,8 +85,8 @@ class DocumentReader:
             found = ArrayScanner(MAX_DEPTH, finds_end=True).feed(text)
         if verdict.outcome is Outcome.BROKEN:
             end = start + verdict.at
-        if found.deep >= 0:  # strict reading gets further, but how far depends on the stack
-            end = min(end, start + found.deep)
+        elif verdict.outcome is Outcome.TOO_DEEP:  # those before it; where it ends, its brackets say, as they do here
+            end = start + max(found.deep, 0)
         self._window.check()
         ends = found.ends[found.ends <= end - start] + start
         starts = without_leading_blanks(data, np.concatenate(([start], ends[:-1])), ends)
@@ -95,8 +95,9 @@ class DocumentReader:
         if not taken:
             self._at_once = _FEWEST_BYTES
             return False
-        self._at_once = min(2 * self._at_once, SCAN_BYTES)
         self._at = int(ends[taken - 1])
+        is_worthwhile = 2 * (self._at - start) >= min(self._at_once, len(data) - start)
+        self._at_once = min(2 * self._at_once, SCAN_BYTES) if is_worthwhile else _FEWEST_BYTES
         yield from self._rows.add(starts[:taken], ends[:taken])
         return True
 
@@ -143,13 +144,14 @@ class DocumentReader:
     def _end_of_first(self) -> int:
         """Where the document at `at` ends by its brackets, or the end of what a row may have."""
         scanner, data = ArrayScanner(finds_end=True), self._window.data
-        last = min(self._at + self._reach, len(data))
-        for first in range(self._at, last, SCAN_BYTES):
-            with memoryview(data) as whole, whole[first : min(first + SCAN_BYTES, last)] as chunk:
+        first, last, size = self._at, min(self._at + self._reach, len(data)), _FEWEST_BYTES
+        while first < last:
+            with memoryview(data) as whole, whole[first : min(first + size, last)] as chunk:
                 found = scanner.feed(chunk)
             self._window.check()
             if found.end >= 0:
                 return first + found.end
+            first, size = first + size, min(2 * size, SCAN_BYTES)
         return last
 
     def _skip_document(self) -> None:
