@@ -271,7 +271,6 @@ class TestALetterWithNothingLeftToDo:
         pipe.rig.forget(source)
         assert pipe.rig.lake.positions() == {}
 
-    @pytest.mark.skipif("RETRACTED" not in ObjectState.__members__, reason="objects cannot be retracted yet")
     def test_of_a_retracted_object_is_acknowledged_and_brings_nothing_back(
         self, pipe: Pipeline, clients: Clients, ledger_table: str
     ) -> None:
