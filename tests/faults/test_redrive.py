@@ -15,7 +15,6 @@ from services.ops.dead_letters.sending import Pace, UnitQueue
 from services.ops.dead_letters.standing import Standing
 from services.ops.dead_letters.wanted import Wanted
 from services.shared.contract.model import Contract
-from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.faults.rig import INVOCATION_SECONDS, Rig, shipment
 from tests.support.faults import Crash, Interrupted, Interrupter
