@@ -15,7 +15,6 @@ from services.ops.dead_letters.sending import Pace, UnitQueue
 from services.ops.dead_letters.standing import Standing
 from services.ops.dead_letters.wanted import Wanted
 from services.shared.contract.model import Contract
-from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.faults.rig import INVOCATION_SECONDS, Rig, shipment
 from tests.support.faults import Crash, Interrupted, Interrupter
@@ -271,7 +270,6 @@ class TestALetterWithNothingLeftToDo:
         pipe.rig.forget(source)
         assert pipe.rig.lake.positions() == {}
 
-    @pytest.mark.skipif("RETRACTED" not in ObjectState.__members__, reason="objects cannot be retracted yet")
     def test_of_a_retracted_object_is_acknowledged_and_brings_nothing_back(
         self, pipe: Pipeline, clients: Clients, ledger_table: str
     ) -> None:

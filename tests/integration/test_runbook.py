@@ -83,9 +83,9 @@ def keep_failed_events(pipeline: Running) -> str:
     return url
 
 
-def set_ledger(pipeline: Running, table: str) -> None:
-    """Let ingest look for its ledger under this name."""
-    functions, name = pipeline.clients.functions, pipeline.names.ingest
+def set_ledger(pipeline: Running, table: str, function: str | None = None) -> None:
+    """Let ingest, or another function, look for its ledger under this name."""
+    functions, name = pipeline.clients.functions, function or pipeline.names.ingest
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     functions.update_function_configuration(
         FunctionName=name, Environment={"Variables": variables | {"LEDGER_TABLE": table}}
