@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,9 +103,16 @@ def _print_json(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     """A list of objects, one a line, written as they come."""
     separator = "["
     for row in rows:
-        results.file.write(f"{separator}\n{json.dumps(dict(zip(columns, row, strict=True)), default=str)}")
+        results.file.write(f"{separator}\n{json.dumps(dict(zip(columns, row, strict=True)), default=_plain)}")
         separator = ","
     results.file.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def _plain(value: object) -> object:
+    """A value that JSON has no form for. DuckDB's sums of integers are decimals without a point."""
+    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
+        return int(value)
+    return str(value)
 
 
 def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]], limit: int) -> None:

@@ -70,7 +70,8 @@ class LocalAthena:
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
-            result = self._connection.sql(_with_names(statements[0]).sql("duckdb"))
+            statement = _with_names(_without_databases(statements[0], self._names()))
+            result = self._connection.sql(statement.sql("duckdb"))
             if result is None:  # a statement that gives no rows
                 yield []
                 return
@@ -119,6 +120,15 @@ def statements_of(sql: str) -> list[exp.Expr]:
         ) from error
     except errors.SqlglotError as error:
         raise QueryError(f"This is not Athena's SQL: {_first_lines(error)}") from error
+
+
+def _without_databases(statement: exp.Expr, tables: Sequence[str]) -> exp.Expr:
+    """The statement with our tables by their names alone: `"lake".silver` is `silver`, whatever the database's name."""
+    for table in statement.find_all(exp.Table):
+        if table.db and table.name in tables and table.db != "information_schema":
+            table.set("db", None)
+            table.set("catalog", None)
+    return statement
 
 
 def _with_names(statement: exp.Expr) -> exp.Expr:
