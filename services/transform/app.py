@@ -47,7 +47,7 @@ def _processor() -> DeliveryProcessor:
     reader = UnitReader(lake, settings.max_row_bytes)
     worker = LotWorker(lake, ledger, contracts, settings.lot_bytes, reader)
     dead_letters = DeadLetterQueue(_sqs(), settings.dead_letter_queue_url)
-    return DeliveryProcessor(worker, ledger, dead_letters, settings.bronze_bucket)
+    return DeliveryProcessor(worker, ledger, dead_letters, settings.bronze_bucket, settings.silver_bucket)
 
 
 if os.environ.get("AWS_LAMBDA_RUNTIME_API"):  # start-up in Lambda: a broken contract or setting fails now

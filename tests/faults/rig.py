@@ -23,7 +23,7 @@ from services.transform.protocol.delivery import DeliveryProcessor, DeliveryResu
 from services.transform.protocol.lots import LotWorker
 from services.transform.reading.reader import UnitReader
 from tests.support.faults import LAKE_CALLS, LEDGER_CALLS, QUEUE_CALLS, Crash, Interrupted, Interrupter
-from tests.support.lake import BRONZE, Clock, MemoryLake
+from tests.support.lake import BRONZE, SILVER, Clock, MemoryLake
 from tests.support.queue import MemoryQueue, record
 
 INVOCATION_SECONDS = 60.0
@@ -125,7 +125,7 @@ class Rig:
         )
         deadline = Deadline.of(self._remaining())
         try:
-            return DeliveryProcessor(worker, ledger, dead_letters, BRONZE).process(records, deadline)
+            return DeliveryProcessor(worker, ledger, dead_letters, BRONZE, SILVER).process(records, deadline)
         except Crash:
             return None
 

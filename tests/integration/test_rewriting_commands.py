@@ -72,7 +72,7 @@ class Pipeline:
         lake = S3Lake(self.clients.s3, self.silver)
         worker = LotWorker(lake, self.ledger, self.contracts, 1 << 20, UnitReader(lake, 1 << 16))
         letters = DeadLetterQueue(MemoryQueue(), "dead")  # type: ignore[arg-type]
-        result = DeliveryProcessor(worker, self.ledger, letters, self.bronze).process(
+        result = DeliveryProcessor(worker, self.ledger, letters, self.bronze, self.silver).process(
             records(units), Deadline(lambda: 60, 5)
         )
         assert not result.failed

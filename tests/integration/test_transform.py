@@ -29,7 +29,7 @@ from services.transform.reading.reader import UnitReader, UnreadableUnit
 from services.transform.rows.parser import Parsed, RowParser
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
-from tests.support.lake import BRONZE, CREATED
+from tests.support.lake import BRONZE, CREATED, SILVER
 from tests.support.queue import records
 from tests.support.readers import MisbehavingReader
 
@@ -42,7 +42,7 @@ def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> 
 def processor(rig: Rig, max_row_bytes: int = 4096) -> DeliveryProcessor:
     ledger = Ledger(rig.dynamodb, rig.table, clock=rig.clock)
     worker = LotWorker(rig.lake, ledger, rig.contracts, 2 << 20, UnitReader(rig.lake, max_row_bytes), rig.clock)
-    return DeliveryProcessor(worker, ledger, DeadLetterQueue(rig.dead_letters, "dead-letters"), BRONZE)  # type: ignore[arg-type]
+    return DeliveryProcessor(worker, ledger, DeadLetterQueue(rig.dead_letters, "dead-letters"), BRONZE, SILVER)  # type: ignore[arg-type]
 
 
 def deliver(rig: Rig, batch: list[dict[str, Any]], seconds: float = 60) -> DeliveryResult:

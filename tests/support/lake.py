@@ -16,6 +16,7 @@ from services.shared.lake import ByteStream, ObjectGone
 from services.shared.units import BronzeObject
 
 BRONZE = "bronze-bucket"
+SILVER = "silver"
 CREATED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 

@@ -62,7 +62,7 @@ class InProcess:
         queue = SimpleNamespace(send_message=lambda **_: None)  # `deliver` tells what became a dead letter, and why
         worker = LotWorker(lake, self.ledger, contracts, LOT_BYTES, UnitReader(lake, MAX_ROW_BYTES))
         dead_letters = DeadLetterQueue(cast("SQSClient", queue), "dead letters")
-        self._processor = DeliveryProcessor(worker, self.ledger, dead_letters, BUCKET)
+        self._processor = DeliveryProcessor(worker, self.ledger, dead_letters, BUCKET, BUCKET)
 
     def plan(self, source: BronzeObject) -> LedgerObject:
         """Plan an object as ingest does; gives it as the ledger knows it then: planned, rejected, or done if empty."""

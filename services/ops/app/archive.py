@@ -33,6 +33,7 @@ def handler(_event: Any, context: LambdaContext) -> dict[str, Any]:
     Raises:
         ClientError, BotoCoreError, Transient: ledger or bucket does not answer; what was done is kept.
     """
+    pipeline.ledger().home.check_bucket(pipeline.settings().silver_bucket)
     archived = archive(pipeline.ledger(), _files(), deadline=pipeline.deadline_of(context))
     told: dict[str, Any] = asdict(archived)
     if archived.damaged:

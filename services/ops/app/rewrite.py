@@ -54,6 +54,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     by, note = _text(event, "by"), _text(event, "reason")
     archive = History.of(pipeline.s3(), pipeline.settings().silver_bucket)
+    pipeline.ledger().home.check_bucket(pipeline.settings().silver_bucket)
     deadline = pipeline.deadline_of(context)
     if event.get("action") == "retract":
         retraction = Retraction(pipeline.ledger(), _lake(), by, note, archive)

@@ -38,6 +38,7 @@ def handler(_event: Any, context: LambdaContext) -> dict[str, Any]:
         ClientError, BotoCoreError, Transient: ledger or bucket does not answer; the next run goes on there.
         NotAllSwept: everything else is done. An error, so that the alarm of this function tells somebody.
     """
+    pipeline.ledger().home.check_bucket(pipeline.settings().silver_bucket)
     swept = sweep(pipeline.ledger(), _lake(), deadline=pipeline.deadline_of(context))
     for key in swept.refused:
         logger.error("not deleted: a lot wants a file deleted that is not its own", file=key)

@@ -105,6 +105,7 @@ def audit_pipeline(
             if open_only:
                 found = unfinished(ledger, scope, limits, watch=watch)
             else:
+                ledger.home.check_bucket(silver_bucket)
                 listings = S3Listings(aws_client("s3", region), bronze_bucket, silver_bucket)
                 history = History.of(aws_client("s3", region), silver_bucket)
                 found = audit(ledger, listings, scope, limits, watch=watch, history=history)

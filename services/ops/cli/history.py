@@ -78,6 +78,7 @@ def history(
     choice = Choice(object_, dataset, prefix, since, until, frozenset(state or ()))
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
+        ledger.home.check_bucket(silver_bucket)
         past = History.of(aws_client("s3", region), silver_bucket)
         with watching() as watch:
             found = loads(ledger, past, choice, limit, watch)
@@ -117,6 +118,7 @@ def archive_history(
         raise OperatorError(f"--retention-days is {retention_days}: pass 1 to {MAX_RETENTION_DAYS:,} days.")
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
+        ledger.home.check_bucket(silver_bucket)
         put = S3HistoryFiles(aws_client("s3", region), silver_bucket)
         with watching() as watch:
             done = archive(ledger, put, timedelta(days=retention_days), watch=watch)

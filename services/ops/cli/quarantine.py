@@ -156,6 +156,7 @@ def _pipeline(table: str, silver_bucket: str, region: str | None) -> Iterator[tu
     try:
         s3 = aws_client("s3", region)
         ledger = Ledger(aws_client("dynamodb", region), table)
+        ledger.home.check_bucket(silver_bucket)
         yield ledger, S3Lake(s3, silver_bucket), S3Shelf(s3, silver_bucket), History.of(s3, silver_bucket)
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(

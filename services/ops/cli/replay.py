@@ -277,6 +277,7 @@ def _check_force(asked: _Asked, table: str) -> None:
 def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     """Retracts an object and lets it in again; one at a time, since objects share lots."""
     planner_bytes = unit_bytes_of(os.environ)
+    ledger.home.check_bucket(asked.silver_bucket)
     lake, history = S3Lake(s3, asked.silver_bucket), History.of(s3, asked.silver_bucket)
     retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history)
     one_at_a_time = Lock()

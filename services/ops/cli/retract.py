@@ -50,6 +50,7 @@ def retract_objects(
         raise OperatorError("No reason given: pass --reason; the ledger keeps it for whoever asks later.")
     try:
         ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
+        ledger.home.check_bucket(silver_bucket)
         history = History.of(s3, silver_bucket)
         found = [preview(ledger, history, object_named(name, ledger, s3)) for name in dict.fromkeys(objects)]
         previews = list({seen.known.id: seen for seen in found}.values())

@@ -36,6 +36,7 @@ def sweep_pipeline(
         )
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
+        ledger.home.check_bucket(silver_bucket)
         with watching() as watch:
             swept = sweep(ledger, S3Lake(aws_client("s3", region), silver_bucket), dry_run, watch)
     except (BotoCoreError, ClientError) as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.archive import Archive
 from services.shared.ledger.cursors import Cursors
+from services.shared.ledger.home import Home
 from services.shared.ledger.items import (
     OPEN_SHARDS,
     Item,
@@ -76,6 +77,7 @@ class Ledger:
         self.releases = Releases(self._table)
         self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
+        self.home = Home(self._table)
 
     def now_ms(self) -> int:
         """The ledger's time, by which leases end: epoch milliseconds."""

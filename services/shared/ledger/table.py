@@ -79,6 +79,10 @@ class LedgerTable:
         self._name = name
         self._clock = clock
 
+    @property
+    def name(self) -> str:
+        return self._name
+
     # -- time ------------------------------------------------------------------------------------------------
 
     def now_ms(self) -> int:

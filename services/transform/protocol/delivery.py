@@ -47,13 +47,24 @@ class DeliveryResult:
 
 
 class DeliveryProcessor:
-    """Processes deliveries with one worker. Objects of other buckets than `bronze_bucket` are refused."""
+    """Processes deliveries with one worker. Objects of other buckets than `bronze_bucket` are refused.
 
-    def __init__(self, worker: LotWorker, ledger: Ledger, dead_letters: DeadLetterQueue, bronze_bucket: str) -> None:
+    `silver_bucket` must be the ledger's: otherwise every message comes back.
+    """
+
+    def __init__(
+        self,
+        worker: LotWorker,
+        ledger: Ledger,
+        dead_letters: DeadLetterQueue,
+        bronze_bucket: str,
+        silver_bucket: str,
+    ) -> None:
         self._worker = worker
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._bronze_bucket = bronze_bucket
+        self._settle: Callable[[], None] | None = lambda: ledger.home.settle_in_bucket(silver_bucket)
 
     def process(
         self,
@@ -65,6 +76,8 @@ class DeliveryProcessor:
         dissolved_before = self._worker.dissolved
         delivery = _Delivery(self._worker, self._ledger, self._dead_letters, self._bronze_bucket, on_lot)
         delivery.open(records)
+        if self._settle is not None and delivery.try_for_all(self._settle):
+            self._settle = None  # once for each process
         isolation = Isolation(self._worker, self._ledger, deadline, delivery)
         for _ in range(_ROUNDS):
             for found in delivery.look_up():
@@ -103,6 +116,17 @@ class _Delivery:
                 self._send_dead([letter], "malformed_message", error)
             else:
                 self._waiting.setdefault(message, []).append(letter)
+
+    def try_for_all(self, needed: Callable[[], None]) -> bool:
+        """Do what every unit needs; where that fails, all messages come back."""
+        try:
+            needed()
+        except FAILURES as error:
+            for letters in self._waiting.values():
+                self._come_back(letters, error)
+            self._waiting.clear()
+            return False
+        return True
 
     def close(self, deadline: Deadline) -> None:
         """Whatever has lost one race after the other comes back. Then, if there is time, what others left is tidied."""

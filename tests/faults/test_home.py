@@ -1,0 +1,86 @@
+"""A ledger and its bucket belong together: with another bucket nothing is written, deleted or judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.stack import Clients
+from services.ops.cli.app import app
+from services.ops.cli.console import ExitCode, execute
+from services.shared.ledger.home import WrongBucket
+from services.shared.ledger.ledger import Ledger
+from tests.faults.rig import Rig
+from tests.support.faults import LostAnswers
+from tests.support.lake import SILVER
+
+
+@pytest.fixture
+def ledger(rig: Rig) -> Ledger:
+    return rig.ledger
+
+
+def test_the_first_bucket_stays(ledger: Ledger) -> None:
+    ledger.home.check_bucket("any")  # there are no files yet
+    ledger.home.settle_in_bucket("ours")
+    ledger.home.settle_in_bucket("ours")
+    ledger.home.check_bucket("ours")
+    for refuse in (ledger.home.check_bucket, ledger.home.settle_in_bucket):
+        with pytest.raises(WrongBucket, match="are in the bucket ours, not in theirs"):
+            refuse("theirs")
+    ledger.home.check_bucket("ours")
+
+
+def test_a_lost_answer_is_no_other_bucket(clients: Clients, ledger_table: str) -> None:
+    forgetful = Ledger(LostAnswers(clients.dynamodb), ledger_table)  # type: ignore[arg-type]
+    forgetful.home.settle_in_bucket("ours")
+    forgetful.home.check_bucket("ours")
+
+
+def test_transform_with_another_bucket_gives_every_message_back_and_writes_nothing(rig: Rig) -> None:
+    rig.ledger.home.settle_in_bucket("another")
+    rig.upload("shipments", [b"{}"])
+    (unit,) = rig.units
+    result = rig.deliver([unit])
+    assert result is not None
+    assert [str(error)[:62] for error in result.failed.values()] == [
+        f"The files of the ledger {rig.table} are in the bucket another, not in {SILVER}."[:62]
+    ]
+    assert (rig.lake.files, result.dead) == ({}, {})
+    assert rig.ledger.look_up([unit.id]).lot_of == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sweep"],
+        ["audit", "--bronze-bucket", "b"],
+        ["retract", "s3://b/bronze/shipments/a.jsonl", "--reason", "wrong", "--yes"],
+        ["quarantine", "show"],
+        ["quarantine", "retry", "--reason", "r", "--yes"],
+        ["history"],
+        ["history", "archive"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_command_with_another_bucket_stops_at_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    rig.ledger.home.settle_in_bucket("ours")
+
+    def client(service: str, *_: Any, **__: Any) -> Any:
+        return rig.dynamodb if service == "dynamodb" else _Untouched()
+
+    for name in ("sweep", "audit", "retract", "quarantine", "history"):
+        monkeypatch.setattr(f"services.ops.cli.{name}.aws_client", client)
+    code = execute(app, [*command, "--table", rig.table, "--silver-bucket", "theirs"])
+    assert code == ExitCode.FAILED
+    assert "are in the bucket ours, not in theirs" in " ".join(capsys.readouterr().err.split())
+
+
+class _Untouched:
+    """A client of S3 that nobody may call."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was called")
