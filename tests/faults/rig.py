@@ -45,7 +45,7 @@ def shipment(number: int, day: int = 1) -> bytes:
 
 @dataclass
 class Rig:
-    """Objects, their units, and workers over them. `unit_bytes` cuts objects small.
+    """Objects, their units, and workers over them. `unit_bytes` cuts objects small, `home` is the ledger's bucket.
 
     Each unit has one message; `receives` counts how often it was delivered.
     """
@@ -63,7 +63,11 @@ class Rig:
     reader: Callable[[Any], UnitReader] = lambda lake: UnitReader(lake, max_row_bytes=4096, block_bytes=512)
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     invocation_seconds: float = INVOCATION_SECONDS
+    home: str = SILVER
     _numbers: Any = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.ledger.home.settle_in_bucket(self.home)
 
     @property
     def ledger(self) -> Ledger:

@@ -9,6 +9,7 @@ import pytest
 from local.stack import Clients
 from services.ops.cli.app import app
 from services.ops.cli.console import ExitCode, execute
+from services.shared.contract.model import Contract
 from services.shared.ledger.home import WrongBucket
 from services.shared.ledger.ledger import Ledger
 from tests.faults.rig import Rig
@@ -17,8 +18,8 @@ from tests.support.lake import SILVER
 
 
 @pytest.fixture
-def ledger(rig: Rig) -> Ledger:
-    return rig.ledger
+def ledger(clients: Clients, ledger_table: str) -> Ledger:
+    return Ledger(clients.dynamodb, ledger_table)
 
 
 def test_the_first_bucket_stays(ledger: Ledger) -> None:
@@ -38,8 +39,10 @@ def test_a_lost_answer_is_no_other_bucket(clients: Clients, ledger_table: str) -
     forgetful.home.check_bucket("ours")
 
 
-def test_transform_with_another_bucket_gives_every_message_back_and_writes_nothing(rig: Rig) -> None:
-    rig.ledger.home.settle_in_bucket("another")
+def test_transform_with_another_bucket_gives_every_message_back_and_writes_nothing(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts, home="another")
     rig.upload("shipments", [b"{}"])
     (unit,) = rig.units
     result = rig.deliver([unit])
@@ -65,16 +68,20 @@ def test_transform_with_another_bucket_gives_every_message_back_and_writes_nothi
     ids=lambda command: " ".join(command[:2]),
 )
 def test_a_command_with_another_bucket_stops_at_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+    clients: Clients,
+    ledger_table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
 ) -> None:
-    rig.ledger.home.settle_in_bucket("ours")
+    Ledger(clients.dynamodb, ledger_table).home.settle_in_bucket("ours")
 
     def client(service: str, *_: Any, **__: Any) -> Any:
-        return rig.dynamodb if service == "dynamodb" else _Untouched()
+        return clients.dynamodb if service == "dynamodb" else _Untouched()
 
     for name in ("sweep", "audit", "retract", "quarantine", "history"):
         monkeypatch.setattr(f"services.ops.cli.{name}.aws_client", client)
-    code = execute(app, [*command, "--table", rig.table, "--silver-bucket", "theirs"])
+    code = execute(app, [*command, "--table", ledger_table, "--silver-bucket", "theirs"])
     assert code == ExitCode.FAILED
     assert "are in the bucket ours, not in theirs" in " ".join(capsys.readouterr().err.split())
 
