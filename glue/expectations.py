@@ -1,9 +1,9 @@
 """The rules of a contract measured by Great Expectations on Spark.
 
-Great Expectations counts; what a count means is decided by `services.shared.gate.verdict`, because a limit of a contract
-(`mustBeGreaterThan: 5`, in percent or rows) is more than the `success` of an expectation can say. Each expectation
-carries the place of its rule, so a result that is missing is missed: `ExpectationSuite(expectations=[...])` would log
-and drop a type that it does not know; `add_expectation_configuration` raises.
+Great Expectations counts; what a count means is decided by `services.shared.gate.verdict`, because a limit of a
+contract (`mustBeGreaterThan: 5`, in percent or rows) is more than the `success` of an expectation can say. Each
+expectation carries the place of its rule, so a result that is missing is missed: `ExpectationSuite(expectations=[...])`
+would log and drop a type that it does not know; `add_expectation_configuration` raises.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from services.shared.contract.quality import (
     Range,
     RowCount,
 )
-from services.shared.gate.rules import Rule, RowConservation, fields_of
+from services.shared.gate.rules import RowConservation, Rule, fields_of
 from services.shared.gate.verdict import SAMPLES, Measured, NotMeasured
 
+ENGINE = f"Great Expectations {gx.__version__}"
 _PLACE = "rule"  # in an expectation's meta
 _REPEATS = "__repeats_"  # helper columns: whether a row repeats an earlier one
 _UNICODE = "(?U)"  # Java's \d, \w and \s know ASCII only, Python's do not
-_EARLIEST = datetime(1, 1, 2)  # noqa: DTZ001 (Spark gives times without zone, in UTC)
+_EARLIEST = datetime(1, 1, 2)
 
 Measurements = dict[int, Measured | NotMeasured]
 
@@ -179,7 +180,7 @@ def _run(
     suite: gx.ExpectationSuite, rules: Mapping[int, Rule], frame: DataFrame, samples: int, now: datetime
 ) -> Measurements:
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     asset = context.data_sources.add_spark("spark").add_dataframe_asset("partition")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
     # BASIC: counts, and few values. SUMMARY would carry values of sensitive fields, COMPLETE all of them.

@@ -1,54 +1,54 @@
-"""Small documents at a URI: in S3, or in a folder. Rows are read by Spark itself."""
+"""Small documents at a URI, or in a folder. URIs are read by Spark's own file systems: the job needs no AWS client."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from pyspark.sql import SparkSession
 
 
 def join(root: str, key: str) -> str:
-    """The URI of a key below `s3://bucket` or a folder."""
+    """The place of a key below a root, such as `s3://bucket` or a folder."""
     return f"{root.rstrip('/')}/{key}"
 
 
-def read(uri: str) -> bytes:
+def read(spark: SparkSession, place: str) -> bytes:
     """
     Raises:
-        OSError, ClientError: there is no such document, or it cannot be read.
+        OSError, Py4JJavaError: there is no such document, or it cannot be read.
     """
-    bucket, key = _split(uri)
-    if not bucket:
-        return Path(key).read_bytes()
-    data: bytes = _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
-    return data
+    if "://" not in place:
+        return Path(place).read_bytes()
+    system, path = _located(spark, place)
+    stream = system.open(path)
+    try:
+        return bytes(spark._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+    finally:
+        stream.close()
 
 
-def write(uri: str, data: bytes, content_type: str = "application/json") -> None:
-    """Write a document, whole or not at all.
+def write(spark: SparkSession, place: str, data: bytes) -> None:
+    """Write a document, over the one that is there.
 
     Raises:
-        OSError, ClientError: it cannot be written.
+        OSError, Py4JJavaError: it cannot be written.
     """
-    bucket, key = _split(uri)
-    if bucket:
-        _s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+    if "://" not in place:
+        path = Path(place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.tmp")
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
         return
-    path = Path(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+    system, path = _located(spark, place)
+    stream = system.create(path, True)
+    try:
+        stream.write(bytearray(data))
+    finally:
+        stream.close()
 
 
-def _split(uri: str) -> tuple[str, str]:
-    if not uri.startswith("s3://"):
-        return "", uri
-    parts = urlsplit(uri)
-    return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}/")
-
-
-def _s3() -> Any:
-    import boto3  # AWS Glue brings it; a run over folders needs none
-
-    return boto3.client("s3")
+def _located(spark: SparkSession, place: str) -> tuple[Any, Any]:
+    path = spark._jvm.org.apache.hadoop.fs.Path(place)
+    return path.getFileSystem(spark._jsc.hadoopConfiguration()), path

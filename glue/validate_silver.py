@@ -4,8 +4,9 @@
 
 It reads a plan (`services.shared.gate.plan`), measures, and writes `result.json` beside the plan, whatever happens.
 
-Exit codes, as every command of smelt has them: 0 passed; 1 failed; 2 error, which is anything else. On AWS Glue a run of
-the job succeeds only if the partition has passed; any other end raises, so that nobody takes "succeeded" for a verdict.
+Exit codes, as every command of smelt has them: 0 passed; 1 failed; 2 error, which is anything else. On AWS Glue a run
+of the job succeeds only if the partition has passed; any other end raises, so that nobody takes "succeeded" for a
+verdict.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 
 from glue.uris import join, read, write
+from services.shared.contract.model import Contract
 from services.shared.gate.plan import GatePlan, PlannedFile
 from services.shared.gate.rules import rules_of
-from services.shared.gate.verdict import GateResult, Verdict, judge, not_judged, nothing_to_judge
+from services.shared.gate.verdict import GateResult, Measured, NotMeasured, Verdict, judge, not_judged, nothing_to_judge
 
+Measurements = dict[int, Measured | NotMeasured]
 EXIT_CODES = {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.ERROR: 2}
 
 
@@ -37,45 +40,45 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--plan", required=True, help="The plan: s3://bucket/key, or a file.")
     parser.add_argument("--runtime", choices=["glue", "local"], default="local", help="Where this runs.")
     asked, _ = parser.parse_known_args(arguments)  # AWS Glue adds arguments of its own
-    plan = GatePlan.from_json(read(asked.plan))
-    result = run(plan)
-    write(join(plan.root, plan.run.result), result.to_json().encode())
+    spark = session(asked.runtime)
+    plan = GatePlan.from_json(read(spark, asked.plan))
+    result = run(plan, spark)
+    write(spark, join(plan.root, plan.run.result), result.to_json().encode())
     print(f"{result.verdict}: {plan.run.record_type}, dt={plan.run.dt}: {result.cause or 'every rule holds'}")
     if asked.runtime == "glue" and result.verdict is not Verdict.PASSED:
         raise NotPassed(f"{result.verdict}: {result.cause}")
     return EXIT_CODES[result.verdict]
 
 
-def run(plan: GatePlan, spark: SparkSession | None = None) -> GateResult:
-    """Judge a plan. Whatever breaks is the verdict error, never a pass and never an exception.
-
-    Args:
-        spark: a session whose time zone is UTC; None makes one.
-    """
-    if not plan.files and not plan.missing:
+def run(plan: GatePlan, spark: SparkSession) -> GateResult:
+    """Judge a plan. Whatever breaks is the verdict error, never a pass and never an exception."""
+    if not plan.files and not plan.missing:  # Spark would refuse to read no file at all
         return nothing_to_judge(plan, datetime.now(UTC))
     version = ""
     try:
         contract = plan.contract()
         version = contract.version
-        rows, engine, measured = _measured(plan, spark or session())
+        rows, engine, measured = _measured(plan, contract, spark)
         return judge(plan, contract, rows, measured, datetime.now(UTC), engine)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as the verdict)
         return not_judged(plan, _first_line(error), datetime.now(UTC), version)
 
 
-def session() -> SparkSession:
+def session(runtime: str = "local") -> SparkSession:
     """Spark as the job needs it: times in UTC, for Python too."""
     os.environ["TZ"] = "UTC"
     time.tzset()
     builder = SparkSession.builder.appName("smelt-gate").config("spark.sql.session.timeZone", "UTC")
+    if runtime == "local":  # one process: more parts than it has threads only cost time
+        threads = os.cpu_count() or 1
+        builder = builder.master(f"local[{threads}]").config("spark.sql.shuffle.partitions", threads)
+        builder = builder.config("spark.ui.enabled", "false")
     return builder.getOrCreate()
 
 
-def _measured(plan: GatePlan, spark: SparkSession) -> tuple[int, str, dict[int, object]]:
-    from glue.expectations import gx, measure  # it takes seconds, which an empty partition need not
+def _measured(plan: GatePlan, contract: Contract, spark: SparkSession) -> tuple[int, str, Measurements]:
+    from glue.expectations import ENGINE, measure  # it takes seconds, which an empty partition need not
 
-    contract = plan.contract()
     sensitive = [field.name for field in contract.fields if field.is_sensitive]
     own = {file.key for file in plan.files}
     other = [file for file in plan.newest if file.key not in own]
@@ -87,7 +90,7 @@ def _measured(plan: GatePlan, spark: SparkSession) -> tuple[int, str, dict[int, 
         sensitive,
         datetime.now(UTC),
     )
-    return rows, f"Great Expectations {gx.__version__} on Spark {spark.version}", dict(measured)
+    return rows, f"{ENGINE} on Spark {spark.version}", measured
 
 
 def _read(spark: SparkSession, root: str, files: Iterable[PlannedFile]) -> DataFrame:

@@ -10,7 +10,7 @@ from services.shared.contract.quality import QualityRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowConservation:
-    """The files hold the rows that the ledger counts, each as many as its lot committed. No contract can switch it off."""
+    """Each file holds the rows that its lot committed. No contract can switch it off."""
 
     name: str = "row conservation"
     description: str = "Every row that was committed is in the files, and no other."

@@ -1,8 +1,8 @@
 """From what was measured to a verdict: passed, failed, and error, which says that nobody knows.
 
-    passed   every rule was measured, and each number is as it must be
-    failed   every rule was measured, and a number is not as it must be
-    error    a rule was not measured, there is nothing to measure, or something broke
+passed   every rule was measured, and each number is as it must be
+failed   every rule was measured, and a number is not as it must be
+error    a rule was not measured, there is nothing to measure, or something broke
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from services.shared.contract.model import Contract
 from services.shared.contract.quality import Freshness, Limit, Unit
 from services.shared.errors import Terminal
 from services.shared.gate.plan import GatePlan
-from services.shared.gate.rules import Rule, RowConservation, fields_of, rules_of
+from services.shared.gate.rules import RowConservation, Rule, fields_of, rules_of
 from services.shared.gate.words import limit_in_words, number_in_words, span_in_words, what_is_counted
 from services.shared.identities import GateRun
 

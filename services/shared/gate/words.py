@@ -17,7 +17,7 @@ from services.shared.contract.quality import (
     RowCount,
     Unit,
 )
-from services.shared.gate.rules import Rule, RowConservation
+from services.shared.gate.rules import RowConservation, Rule
 
 _COMPARED = {
     Comparison.EQUAL: "{0}",
