@@ -16,7 +16,7 @@ from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lookup, LotState, ObjectState
+from services.shared.ledger.records import Lookup, LotState, ObjectState, Outbox
 from services.shared.units import BronzeObject, Unit
 from services.transform.protocol.dead_letters import DeadLetterQueue
 from services.transform.protocol.delivery import DeliveryProcessor, DeliveryResult
@@ -64,6 +64,7 @@ class Rig:
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     invocation_seconds: float = INVOCATION_SECONDS
     home: str = SILVER
+    outboxes: frozenset[Outbox] = frozenset()
     _numbers: Any = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Rig:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.dynamodb, self.table, self.clock)
+        return Ledger(self.dynamodb, self.table, self.clock, self.outboxes)
 
     def plan(self, source: BronzeObject) -> BronzeObject:
         """Plan an object as ingest does; its units join `units`."""
@@ -122,7 +123,7 @@ class Rig:
         """One invocation with these messages; None where it crashed."""
         interrupter = interrupter or Interrupter()
         lake = Interrupted(self.lake, interrupter, LAKE_CALLS)
-        ledger = Ledger(Interrupted(self.dynamodb, interrupter, LEDGER_CALLS), self.table, self.clock)
+        ledger = Ledger(Interrupted(self.dynamodb, interrupter, LEDGER_CALLS), self.table, self.clock, self.outboxes)
         dead_letters = DeadLetterQueue(Interrupted(self.dead_letters, interrupter, QUEUE_CALLS), "dead-letters")
         worker = LotWorker(
             lake, ledger, contracts or self.contracts, lot_bytes, self.reader(lake), self.clock, writers=1
