@@ -61,7 +61,7 @@ def run(plan: GatePlan, spark: SparkSession) -> GateResult:
         rows, engine, measured = _measured(plan, contract, spark)
         return judge(plan, contract, rows, measured, datetime.now(UTC), engine)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as the verdict)
-        return not_judged(plan, _first_line(error), datetime.now(UTC), version)
+        return not_judged(plan, _told(error), datetime.now(UTC), version)
 
 
 def session(runtime: str = "local") -> SparkSession:
@@ -98,9 +98,15 @@ def _read(spark: SparkSession, root: str, files: Iterable[PlannedFile]) -> DataF
     return spark.read.option("mergeSchema", "true").parquet(*(join(root, file.key) for file in files))
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
-    return lines[0][:1000]
+def _told(error: Exception) -> str:
+    """An error in a line, with what caused it inside Spark."""
+    told = [f"{type(error).__name__}: {error}"]
+    cause = getattr(error, "java_exception", None)
+    while cause is not None:
+        told.append(str(cause.getMessage()))
+        cause = cause.getCause()
+    lines = [next(iter(text.strip().splitlines()), "") for text in told]
+    return ": ".join(dict.fromkeys(line.rstrip(". ") for line in lines if line))[:1000]
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def test_a_good_partition_passes_every_rule(results: dict[str, GateResult]) -> N
     good = results["good"]
     assert (good.verdict, good.cause) == (Verdict.PASSED, "")
     assert (good.rows, good.rows_expected, good.files, good.contract_version) == (20, 20, 2, "1.2.0")
-    assert len(good.rules) == 14
+    assert len(good.rules) == 13
     assert {rule.verdict for rule in good.rules} == {Verdict.PASSED}
     assert _rule(good, "few without carrier").observed == "5 %"
     assert "Great Expectations 1.24.1 on Spark 3.5.6" in good.engine
@@ -177,7 +177,7 @@ def test_a_dataset_is_as_fresh_as_its_newest_partition(results: dict[str, GateRe
     fresh = _rule(results["good"], "latency(handed_in_at)")
     assert (fresh.observed[:2], fresh.expected) == ("1 ", "at most 3 d")
     stale = results["stale"]
-    assert (stale.verdict, _rule(stale, "latency(handed_in_at)").observed) == (Verdict.FAILED, "4 d")
+    assert (stale.verdict, _rule(stale, "latency(handed_in_at)").observed[:3]) == (Verdict.FAILED, "4 d")
 
 
 def test_each_file_must_hold_the_rows_that_were_committed(results: dict[str, GateResult]) -> None:
