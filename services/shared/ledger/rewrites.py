@@ -39,12 +39,14 @@ from services.shared.ledger.records import (
     Intent,
     LeaseHeld,
     LeaseLost,
+    LedgerObject,
     LostRace,
     Lot,
     LotFile,
     LotState,
     reasons_key,
 )
+from services.shared.ledger.releases import check_still_leaving, still_leaving
 from services.shared.ledger.table import Condition, LedgerTable, in_state, lease_over, leased_with
 
 _COMMITTED = in_state(LotState.COMMITTED)
@@ -59,15 +61,20 @@ class Rewrites:
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
-    def begin(self, lot: Lot, intent: Intent, lease_seconds: float) -> Lot:
+    def begin(self, lot: Lot, intent: Intent, lease_seconds: float, leaving: LedgerObject | None = None) -> Lot:
         """Make a committed lot ours to rewrite. `lot` is as it was seen: without leftover files.
 
+        Args:
+            leaving: the object whose rows are to leave. It cannot be let in again before they have: its units are in
+                this lot until the rewrite ends. So it is enough to look at it here.
+
         Raises:
-            LostRace: it is not as it was seen any more; look again.
+            LostRace: the lot is not as it was seen any more; look again.
+            LetInAgain: the object is not being retracted any more.
         """
         token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)
         generation = lot.generation + 1
-        found = self._table.update_if(
+        write = (
             lot_key(lot.id),
             "SET #state = :rewriting, generation = :generation, intent = :intent, lease_token = :token,"
             " lease_until = :until, #open = :shard, since = :since REMOVE expires_at",
@@ -80,10 +87,13 @@ class Rewrites:
                 ":shard": {"S": open_shard("lot", lot.id)},
                 ":since": {"N": str(self._table.now_ms())},
             },
-            _COMMITTED & _NOTHING_LEFT & _of_generation(lot.generation),
-            lambda there: token_of(there) == token,
         )
-        if found is not None:
+        as_seen = _COMMITTED & _NOTHING_LEFT & _of_generation(lot.generation)
+        objects = [still_leaving(leaving)] if leaving else []
+        reasons = self._table.transact([{"update": write, "condition": as_seen}, *objects])
+        if reasons and token_of(self._table.get(lot_key(lot.id))) != token:
+            if leaving:
+                check_still_leaving(leaving, reasons[1:])
             raise LostRace(f"lot {lot.id} is not to be rewritten as it was seen: somebody else works on it")
         state = LotState.REWRITING
         return replace(
