@@ -194,8 +194,22 @@ $(VENV)-iam/.ready: requirements/iam-simulate/package-lock.json
 ##@ Checks
 .PHONY: test
 test: setup ## Set up and run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform and not spark"
 	@echo "Not run here: 'make e2e' and 'make tf-test', the images under docker compose and as Terraform deploys them. They need Docker."
+	@echo "Nor 'make test-spark', the jobs on Spark. They need Java 17$(if $(shell command -v java 2>/dev/null),, which is not installed: apt-get install openjdk-17-jre-headless)."
+
+# Spark as AWS Glue 5.1 has it, in an environment of its own because Glue's versions are older than ours.
+$(VENV)-spark/.ready: FORCE
+	@$(INSTALL) $(VENV)-spark requirements/spark.txt
+
+.PHONY: setup-spark
+setup-spark: $(VENV)-spark/.ready ## Install Spark for the jobs of glue/ into .venv-spark (1 GB; Java 17 is needed to run it)
+	@command -v java >/dev/null || echo "Java is missing: install a JRE 17, such as apt-get install --no-install-recommends openjdk-17-jre-headless"
+
+.PHONY: test-spark
+test-spark: $(VENV)/.dev setup-spark ## Run the tests of the jobs on Spark (needs Java 17)
+	@command -v java >/dev/null || { echo "error: Spark needs Java 17: install it, such as apt-get install --no-install-recommends openjdk-17-jre-headless" >&2; exit 2; }
+	@$(BIN)/python -m pytest -m spark
 
 IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
@@ -285,6 +299,8 @@ lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in
 	$(COMPILE) --python-version 3.13 --python-platform linux -o requirements/localstack.txt -c requirements/localstack.constraints.txt requirements/localstack.in
+	$(LOCK) -o requirements/glue.txt -c requirements/glue51.constraints.txt requirements/glue.in
+	$(LOCK) -o requirements/spark.txt -c requirements/glue51.constraints.txt -c requirements/glue.txt requirements/spark.in
 	$(LOCK) -o requirements/rie.txt --no-deps requirements/rie.in
 	$(LOCK) -o requirements/checks.txt requirements/checks.in
 	$(LOCK) -o requirements/uv.txt requirements/uv.in

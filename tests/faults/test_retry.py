@@ -347,7 +347,7 @@ def test_rows_whose_quarantine_expires_meanwhile_stay_as_they_were(rig: Rig, fix
     def expire() -> None:
         rig.lake.delete([file.key for file in lot.files if file.key.startswith("quarantine/")])
 
-    judged = retry(rig, fixed, Interrupter(first="transact_write_items", before=False, action=expire))
+    judged = retry(rig, fixed, Interrupter(first="update_item", before=False, action=expire))
     assert judged is not None
     assert (judged.passed.total(), judged.busy) == (0, [])
     (after,) = rig.look_up().lots.values()

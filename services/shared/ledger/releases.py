@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from services.shared.errors import Terminal
 from services.shared.identities import ObjectId, UnitId
@@ -31,7 +30,7 @@ from services.shared.ledger.items import (
     unit_key,
 )
 from services.shared.ledger.records import Counts, LedgerObject, LetInAgain, LostRace, ObjectState, Retraction
-from services.shared.ledger.table import UNBOUND, Condition, LedgerTable, in_state
+from services.shared.ledger.table import UNBOUND, Condition, LedgerTable, Write, in_state
 from services.shared.units import BronzeObject, Plan
 
 REASON = "retracted"
@@ -141,7 +140,8 @@ class Releases:
         refuse = ("SET refused_at = if_not_exists(refused_at, :now)", {":now": self._table.timestamp()})
         writes = [{"update": (unit_key(unit), *refuse), "condition": UNBOUND} for unit in units]
         refused = self._table.transact([still_leaving(leaving), *writes])
-        check_still_leaving(leaving, refused[:1])
+        if refused:
+            check_leaving(self._table, leaving)
         return not refused
 
     def finish(self, leaving: LedgerObject) -> Counts:
@@ -263,7 +263,7 @@ class Releases:
             yield self._table.get_many([unit_key(unit.id) for unit in batch])
 
 
-def still_leaving(leaving: LedgerObject) -> dict[str, Any]:
+def still_leaving(leaving: LedgerObject) -> Write:
     """A write for a transaction that changes nothing, and fails where this retraction is over.
 
     Whoever retracts may have been paused for hours. Without it, it would take away what was loaded since.
@@ -272,12 +272,14 @@ def still_leaving(leaving: LedgerObject) -> dict[str, Any]:
     return {"update": (object_key(leaving.id), *same), "condition": _RETRACTED & _same(leaving.retraction)}
 
 
-def check_still_leaving(leaving: LedgerObject, reasons: Sequence[str]) -> None:
+def check_leaving(table: LedgerTable, leaving: LedgerObject) -> None:
     """
     Raises:
-        LetInAgain: `still_leaving` is why a transaction was refused.
+        LetInAgain: this retraction is over.
     """
-    if "ConditionalCheckFailed" in reasons:
+    known = object_from(table.get(object_key(leaving.id)))
+    is_same = known.retraction and leaving.retraction and known.retraction.at == leaving.retraction.at
+    if known.state is not ObjectState.RETRACTED or not is_same:
         raise _let_in_again(leaving)
 
 
