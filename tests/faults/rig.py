@@ -63,12 +63,13 @@ class Rig:
     reader: Callable[[Any], UnitReader] = lambda lake: UnitReader(lake, max_row_bytes=4096, block_bytes=512)
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     invocation_seconds: float = INVOCATION_SECONDS
-    home: str = SILVER
+    silver: str = SILVER
+    home: str = ""  # the bucket that the ledger belongs to, where it is not `silver`
     outboxes: frozenset[Outbox] = frozenset()
     _numbers: Any = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.ledger.home.settle_in_bucket(self.home)
+        self.ledger.home.settle_in_bucket(self.home or self.silver)
 
     @property
     def ledger(self) -> Ledger:
@@ -130,7 +131,7 @@ class Rig:
         )
         deadline = Deadline.of(self._remaining())
         try:
-            return DeliveryProcessor(worker, ledger, dead_letters, BRONZE, SILVER).process(records, deadline)
+            return DeliveryProcessor(worker, ledger, dead_letters, BRONZE, self.silver).process(records, deadline)
         except Crash:
             return None
 
