@@ -26,7 +26,8 @@ from services.ops.parallel import in_order, read_ahead
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import CopyKey, ObjectId
 from services.shared.lake import ObjectGone
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
 from services.shared.planning.missing import Fate, fates
 from services.shared.planning.planner import Outcome, Planned, Planner, find_origin

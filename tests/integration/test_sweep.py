@@ -22,7 +22,8 @@ from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
 from services.shared.lake import LakeForbidden, S3Lake
 from services.shared.ledger import items
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import (
     RETRACT,
     RETRY,

@@ -147,6 +147,7 @@ COMMANDS = {
     },
     "and audit": {
         "dynamodb:BatchGetItem",
+        "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:Scan",
         "s3:ListBucket",

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from services.ops.errors import OperatorError
 from services.ops.grid import LOTS_PER_READ, batched, look_at
 from services.ops.rewrite.archive import Archive
-from services.ops.rewrite.rewriting import Changes, Rewriter
+from services.ops.rewrite.rewriting import Changes, LakeBehind, Rewriter
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.lake import Lake
@@ -174,7 +174,8 @@ class Retraction:
         for few in batched(left, LOTS_PER_READ):
             for lot in self.ledger.find_lots(few):
                 if lot.state is LotState.COMMITTED and lot.obsolete:
-                    rewriter.tidy(lot)
+                    rewriter.check_bucket(lot)
+                    rewriter.delete_unless_behind(lot)
 
     def _leave(self, lot: Lot, rewriter: Rewriter, result: Retracted) -> int | None:
         """One step towards a lot without the object. Returns until when to wait (epoch ms), None where not."""
@@ -190,6 +191,8 @@ class Retraction:
             else:
                 self._dissolve(lot)
         except LeaseHeld as held:
+            if isinstance(held, LakeBehind):
+                self.watch("lots that wait for `smelt publish`", 1)
             return held.until_ms
         except LeaseLost:
             return 0

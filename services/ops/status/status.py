@@ -19,7 +19,8 @@ from enum import StrEnum
 from services.ops.dead_letters.looking import Depth
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
 from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState, UnitRecord
 
 LIMIT = 1000

@@ -36,6 +36,13 @@ class LotState(StrEnum):
         return self in (LotState.COMMITTED, LotState.REWRITING)
 
 
+class Outbox(StrEnum):
+    """Who is told of each commit by a mark."""
+
+    PUBLISH = "publish"  # the lake's tables
+    EVENTS = "events"  # whoever wants to know which partitions were written
+
+
 class LeaseHeld(Transient):
     """Somebody else is at work on this: come back when their lease is over, at `until_ms` if that is known."""
 

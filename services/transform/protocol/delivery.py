@@ -64,7 +64,12 @@ class DeliveryProcessor:
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._bronze_bucket = bronze_bucket
-        self._settle: Callable[[], None] | None = lambda: ledger.home.settle_in_bucket(silver_bucket)
+
+        def settle() -> None:
+            ledger.home.settle_in_bucket(silver_bucket)
+            ledger.marks.settle()
+
+        self._settle: Callable[[], None] | None = settle
 
     def process(
         self,
