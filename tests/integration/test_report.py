@@ -27,7 +27,7 @@ def rig(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> 
     """A day ago: a file with rows that are refused; and one that is unfinished."""
     bucket = f"silver-{uuid.uuid4().hex[:12]}"
     create_bucket(clients.s3, bucket)
-    made = Rig(clients.dynamodb, ledger_table, contracts, clock=Clock(time.time() - DAY), home=bucket)
+    made = Rig(clients.dynamodb, ledger_table, contracts, clock=Clock(time.time() - DAY), silver=bucket)
     made.upload("shipments", [shipment(1), b"{", b'{"event_time": "<script>pwned=1</script>"}'])
     load_everything(made)
     made.upload("shipments", [shipment(3)])
@@ -43,7 +43,7 @@ def report(
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": emulator}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LEDGER_TABLE", rig.table)
-    monkeypatch.setenv("SILVER_BUCKET", rig.home)
+    monkeypatch.setenv("SILVER_BUCKET", rig.silver)
 
     def run(*words: object) -> tuple[int, str, str]:
         code = execute(app, ["report", "--out", str(tmp_path / "page.html"), *map(str, words)])
@@ -61,7 +61,7 @@ def test_a_deployment_is_on_one_page(rig: Rig, clients: Clients, report: Report,
     page = (tmp_path / "page.html").read_text()
     assert "3 = 1 in Silver + 2 in quarantine" in page
     assert "1 done, 1 in progress" in page
-    assert f"{rig.table}, {rig.home}" in page
+    assert f"{rig.table}, {rig.silver}" in page
     assert "smelt dlq show" in page
     assert f"s3://{BRONZE}/bronze/shipments/{rig.name}-0.jsonl" in page
     assert re.search(r"&lt;script&gt;pwned=1", page)

@@ -80,10 +80,10 @@ class Look:
 
 
 def find_chromium() -> str:
-    """The browser, or the test is skipped. With SMELT_NEEDS_BROWSER, as in CI, it fails."""
+    """The browser, or the test is skipped. In CI, or with SMELT_NEEDS_BROWSER, it fails."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
-        (pytest.fail if os.environ.get("SMELT_NEEDS_BROWSER") else pytest.skip)(HOW)
+        (pytest.fail if os.environ.get("SMELT_NEEDS_BROWSER") or os.environ.get("CI") else pytest.skip)(HOW)
     return str(found)
 
 
