@@ -123,7 +123,6 @@ class Office:
             self.gone.discard(name)
             self.loaded_again[name] += 1
             retraction.let_in_again(candidate.origin, ENDLESS, unit_bytes=self.rig.unit_bytes)
-            self.retracted.discard(name)
 
         request = ReplayRequest(source.key, force=True)
         if self.dice.randrange(2):

@@ -38,7 +38,7 @@ _LEDGER_WRONG = (
 )
 _RESTORE = (
     "Find out who changed the bucket. If it keeps versions, restore the version with the size and etag that the ledger "
-    "names; otherwise the file's rows must be read again from Bronze."
+    "names; otherwise run `smelt reload` for the file: it reads its rows from Bronze again. docs/runbook.md has both."
 )
 
 _RESTORE_HISTORY = (

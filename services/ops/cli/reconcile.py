@@ -135,7 +135,7 @@ _DONE = {
     Found.TAKEN_OUT: "let in again, and planned",
     Found.REJECTED: "judged again",
     Found.DEAD_LETTERS: "nothing: smelt redrive; if their letters are gone, smelt replay",
-    Found.RETRACTING: "nothing: run the same smelt replay --force again",
+    Found.RETRACTING: "nothing: run the same command again (smelt replay --force, or smelt reload)",
     Found.WAITING: "nothing: its units may be in the queue",
     Found.SENT_LATELY: "nothing: sent again a short time ago",
     Found.ALL_COMMITTED: "nothing: smelt sweep marks it done",
