@@ -128,6 +128,10 @@ audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and sh
 status: $(VENV)/.app ## Show how the deployed pipeline is doing, on one screen (STATUS_OPTIONS=--watch)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt status $(STATUS_OPTIONS)
 
+.PHONY: report
+report: $(VENV)/.app ## Write one page about the deployed pipeline (REPORT_OPTIONS="--since 2026-01-31 --out page.html")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt report $(REPORT_OPTIONS)
+
 .PHONY: dlq
 dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the deployed pipeline (DLQ_OPTIONS="--dataset NAME")
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt dlq show $(DLQ_OPTIONS)
@@ -165,6 +169,15 @@ ops-status: $(VENV)/.app ## Show what the latest execution does, or why it faile
 .PHONY: ops-history
 ops-history: $(VENV)/.app ## List the latest executions (OPS_OPTIONS="--execution ARN": the states that one has entered)
 	@$(DEPLOY) ops-history --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
+
+##@ The catalog (docs/data-guide.md)
+.PHONY: glue-crawler-start
+glue-crawler-start: $(VENV)/.app ## Start the crawler, for those who want its tables; ours need none
+	@$(DEPLOY) glue-crawler-start --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
+
+.PHONY: glue-crawler-status
+glue-crawler-status: $(VENV)/.app ## Show what the crawler does, how its last run ended, which tables it has (GLUE_OPTIONS=--json)
+	@$(DEPLOY) glue-crawler-status --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
 
 ##@ Set-up
 .PHONY: setup
@@ -277,6 +290,8 @@ lint: $(VENV)/.dev lint-terraform lint-delivery ## All checks: code, types, laye
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m services.ops.cli contracts check
+	$(BIN)/python -m services.ops.cli contracts docs --check
+	$(BIN)/python infra/terraform/tools/own_columns.py --check
 
 .PHONY: format
 format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
@@ -284,6 +299,10 @@ format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
 	$(BIN)/ruff format .
 
 ##@ Upkeep
+.PHONY: docs
+docs: $(VENV)/.app ## Write docs/datasets, a page for each contract
+	@$(BIN)/smelt contracts docs
+
 .PHONY: pin-images
 pin-images: ## Renew the digests of the base and emulator images (needs a registry)
 	@$(PYTHON) docker/pin_images.py
@@ -294,7 +313,9 @@ LOCK = $(COMPILE) --universal --python-version 3.11
 .PHONY: lock
 lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (UPGRADE=--upgrade for newer versions)
 	$(LOCK) -o requirements/runtime.txt requirements/runtime.in
-	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt requirements/app.in
+	$(LOCK) -o requirements/lake.txt -c requirements/runtime.txt requirements/lake.in
+	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt -c requirements/lake.txt requirements/app.in
+	$(LOCK) -o requirements/readers.txt requirements/readers.in
 	$(LOCK) -o requirements/flights.txt -c requirements/app.txt requirements/flights.in
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self
 
 from services.ops.bronze import Listing
 from services.ops.grid import batched, slices
@@ -29,9 +30,13 @@ from services.shared.lake import ObjectGone
 from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
+from services.shared.ledger.releases import NotReopened
 from services.shared.planning.missing import Fate, fates
 from services.shared.planning.planner import Outcome, Planned, Planner, find_origin
 from services.shared.units import BronzeObject
+
+if TYPE_CHECKING:
+    from services.ops.history.remembered import Remembered
 
 WALK = "reconcile"
 OLDER_THAN = timedelta(hours=1)
@@ -53,14 +58,17 @@ class Found(StrEnum):
     PLANNING_STOPPED = "planning stopped"  # its planner died: the planning goes on
     UNITS_LOST = "units lost"  # planned, and units are in no lot: they are sent again
     LOT_LEFT = "lot left"  # units are in a lot that its worker has left: they are sent again
+    TAKEN_OUT = "taken out"  # by a `replay --force` that stopped before it let it in: it is let in and planned
     REJECTED = "rejected"  # today's code takes its key: it is judged again
     # Nothing is done about these:
     DEAD_LETTERS = "dead letters"  # what is missing has failed five times: smelt redrive
+    RETRACTING = "being taken out"  # by a `replay --force` that stopped in the middle: the same command goes on
     WAITING = "waiting"  # its units may be in the long queue
     SENT_LATELY = "sent lately"  # by another run, which its units have had no time for
     ALL_COMMITTED = "all committed"  # smelt sweep marks it
     IN_PROGRESS = "in progress"  # a worker or a planner has it
     STILL_REJECTED = "still rejected"  # today's code does not take its key either
+    PUT_BACK = "lost by the ledger"  # the history has it, finished: its record is put back, and nothing is loaded
     FORGOTTEN = "copy forgotten"  # it was rejected since nobody knew its origin; now the ledger does
 
     @property
@@ -68,7 +76,18 @@ class Found(StrEnum):
         return self in _REPAIRED
 
 
-_REPAIRED = frozenset({Found.NEVER_ANNOUNCED, Found.PLANNING_STOPPED, Found.UNITS_LOST, Found.LOT_LEFT, Found.REJECTED})
+_REPAIRED = frozenset(
+    {
+        Found.NEVER_ANNOUNCED,
+        Found.PLANNING_STOPPED,
+        Found.UNITS_LOST,
+        Found.LOT_LEFT,
+        Found.TAKEN_OUT,
+        Found.REJECTED,
+    }
+)
+
+_TOLD = frozenset({Found.DEAD_LETTERS, Found.PUT_BACK, Found.RETRACTING})  # listed, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +134,7 @@ class Reconciled:
         self.objects[repair.found] += 1
         self.units += repair.units
         self.refused += repair.refused
-        if (repair.found.is_repaired or repair.found is Found.DEAD_LETTERS) and len(self.listed) < MAX_LISTED:
+        if (repair.found.is_repaired or repair.found in _TOLD) and len(self.listed) < MAX_LISTED:
             self.listed.append(repair)
 
     @property
@@ -169,6 +188,7 @@ def reconcile(
     keep: Callable[[Mapping[str, Any]], None] = lambda _place: None,
     watch: Watch = lambda _what, _number: None,
     now: datetime | None = None,
+    past: Remembered | None = None,
 ) -> Reconciled:
     """Look at open work and at Bronze from `place` on, and push what nobody works on.
 
@@ -177,12 +197,14 @@ def reconcile(
         waiting: messages in the queue. Above LONG_QUEUE, units of planned objects may be among them.
         keep: hears from time to time up to which place everything has been looked at.
         now: replaced in tests; the ledger has a clock of its own.
+        past: the history. Without it, an object that somebody deleted from the ledger is planned as a new one, which
+            doubles its rows where its lots have left the ledger, too.
 
     Raises:
         ClientError, BotoCoreError, Throttled, SendFailed: AWS refuses or does not answer; what was done is kept.
     """
     moment = now or datetime.now(UTC)
-    run = _Run(ledger, listings, planner, moment - older_than, deadline, dry_run, scope, waiting, keep, watch)
+    run = _Run(ledger, listings, planner, moment - older_than, deadline, dry_run, scope, waiting, keep, watch, past)
     return run.run(Place.from_json(place))
 
 
@@ -199,7 +221,9 @@ class _Run:
         waiting: int,
         keep: Callable[[Mapping[str, Any]], None],
         watch: Watch,
+        past: Remembered | None,
     ) -> None:
+        self._past = past
         self._ledger, self._listing, self._planner = ledger, listing, planner
         self._cut, self._deadline, self._dry_run, self._scope = cut, deadline, dry_run, scope
         self._waiting, self._keep, self._watch = waiting, keep, watch
@@ -232,9 +256,10 @@ class _Run:
             self._deadline.check()
             old = [entry.object for entry in batch if entry.since < self._cut.timestamp() * 1000]
             ids = [id_ for id_ in old if id_.key.startswith(self._scope.prefix)]
-            known = [one for one in self._ledger.find_objects(ids) if not one.is_finished]
-            judged = self._look([one for one in known if self._scope.has(one.id.key, one.source.created)])
-            for repair in in_order(self._repair, judged, _WORKERS):
+            known = [one for one in self._ledger.find_objects(ids) if self._scope.has(one.id.key, one.source.created)]
+            judged = self._look([one for one in known if not one.is_finished])
+            taken_out = ((one, Found.TAKEN_OUT, one.plan.units) for one in known if one.is_to_be_reloaded)
+            for repair in in_order(self._repair, chain(judged, taken_out), _WORKERS):
                 self._done.add(repair)
             self._done.open += len(batch)
             self._watch("open objects", self._done.open)
@@ -257,14 +282,18 @@ class _Run:
         known, found, missing = judged
         if not found.is_repaired:
             return Repair(known.id, found)
+        if found is Found.TAKEN_OUT and known.is_leaving:  # its rows must leave first, which needs the lake
+            return Repair(known.id, Found.RETRACTING)
         if self._dry_run:
             return Repair(known.id, found, missing)
         self._deadline.check()
         try:
+            if found is Found.TAKEN_OUT:
+                return _planned(known.source, found, self._planner.judge_again(known, self._deadline))
             if found is Found.PLANNING_STOPPED:
                 return _planned(known.source, found, self._planner.plan(known.source, self._deadline))
             sent = self._planner.send_missing(known.plan, self._deadline, also_dead=False)
-        except (LeaseHeld, LeaseLost):
+        except (LeaseHeld, LeaseLost, NotReopened):
             return Repair(known.id, Found.IN_PROGRESS)
         self._ledger.objects.note_resent(known.id)
         return Repair(known.id, found, sent)
@@ -335,6 +364,10 @@ class _Run:
             return Repair(source.id, Found.IN_PROGRESS)
 
     def _announce(self, source: BronzeObject) -> Repair:
+        if self._past is not None and self._past.outcome_of(source.id) is not None:
+            if not self._dry_run:
+                self._past.put_back(self._ledger, source.id)
+            return Repair(source.id, Found.PUT_BACK)
         if self._dry_run:
             return Repair(source.id, Found.NEVER_ANNOUNCED)
         return _planned(source, Found.NEVER_ANNOUNCED, self._planner.plan(source, self._deadline))
