@@ -166,6 +166,15 @@ ops-status: $(VENV)/.app ## Show what the latest execution does, or why it faile
 ops-history: $(VENV)/.app ## List the latest executions (OPS_OPTIONS="--execution ARN": the states that one has entered)
 	@$(DEPLOY) ops-history --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
 
+##@ The catalog (docs/data-guide.md)
+.PHONY: glue-crawler-start
+glue-crawler-start: $(VENV)/.app ## Start the crawler, for those who want its tables; ours need none
+	@$(DEPLOY) glue-crawler-start --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
+
+.PHONY: glue-crawler-status
+glue-crawler-status: $(VENV)/.app ## Show what the crawler does, how its last run ended, which tables it has (GLUE_OPTIONS=--json)
+	@$(DEPLOY) glue-crawler-status --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
@@ -277,6 +286,8 @@ lint: $(VENV)/.dev lint-terraform lint-delivery ## All checks: code, types, laye
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m services.ops.cli contracts check
+	$(BIN)/python -m services.ops.cli contracts docs --check
+	$(BIN)/python infra/terraform/tools/own_columns.py --check
 
 .PHONY: format
 format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
@@ -284,6 +295,10 @@ format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
 	$(BIN)/ruff format .
 
 ##@ Upkeep
+.PHONY: docs
+docs: $(VENV)/.app ## Write docs/datasets, a page for each contract
+	@$(BIN)/smelt contracts docs
+
 .PHONY: pin-images
 pin-images: ## Renew the digests of the base and emulator images (needs a registry)
 	@$(PYTHON) docker/pin_images.py

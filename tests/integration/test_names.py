@@ -47,6 +47,10 @@ def names(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Names:
         "ops_enabled": True,
         "ops_schedule_enabled": True,
         "operator_policies_enabled": True,
+        "glue_enabled": True,
+        "glue_analyst_policy_enabled": True,
+        "contracts_dir": str(ROOT / "contracts"),
+        "queries_dir": str(ROOT / "sql/athena"),
         "create_bronze_bucket": False,
         "bronze_bucket_name": "ours",
     }

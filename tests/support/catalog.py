@@ -57,6 +57,7 @@ module "catalog" {
   contracts_dir          = "%s"
   queries_dir            = "%s"
   analyst_policy_enabled = true
+  kms_key_arn            = "%s"
 }
 """
 
@@ -72,12 +73,12 @@ def every_contract(folder: Path) -> Path:
 class AppliedCatalog:
     """modules/catalog, applied to an emulator from a copy of infra/terraform."""
 
-    def __init__(self, contracts: Path, endpoint: str, scratch: Path) -> None:
+    def __init__(self, contracts: Path, endpoint: str, scratch: Path, key: str = "") -> None:
         need_terraform()
         copy_terraform(scratch / "terraform")
         self._root = scratch / "terraform/test/catalog"
         self._root.mkdir(parents=True)
-        (self._root / "main.tf").write_text(_TEST_ROOT % (contracts, ROOT / "sql/athena"))
+        (self._root / "main.tf").write_text(_TEST_ROOT % (contracts, ROOT / "sql/athena", key))
         self._environment = os.environ | EMULATED | {"AWS_ENDPOINT_URL": endpoint, "CHECKPOINT_DISABLE": "1"}
         self.run("init", "-input=false")
 
@@ -93,9 +94,11 @@ class AppliedCatalog:
         """A client for what was made."""
         return boto3.client(service, endpoint_url=endpoint, region_name=REGION, **CREDENTIALS)
 
-    def state(self) -> dict[str, Any]:
-        """What was made, in the form of a plan."""
-        return {"planned_values": json.loads(self.run("show", "-json"))["values"]}
+    def plan(self) -> dict[str, Any]:
+        """What would be made, as `terraform show -json` tells it."""
+        self.run("plan", "-input=false", "-out=test.tfplan")
+        planned: dict[str, Any] = json.loads(self.run("show", "-json", "test.tfplan"))
+        return planned
 
 
 @contextmanager
