@@ -71,7 +71,9 @@ def writer(root: str, plan: CompactionPlan, metadata: Mapping[str, str]) -> Call
         name = f"{task.partitionId() if task else 0:05d}-{secrets.token_hex(4)}"
         output = _Output(store_at(root), plan, name, metadata)
         for batch in batches:
-            output.take(pa.Table.from_batches([batch]))
+            step = max(1, batch.num_rows * output.group_bytes // max(1, batch.nbytes))  # rows may be long
+            for first in range(0, batch.num_rows, step):
+                output.take(pa.Table.from_batches([batch.slice(first, step)]))
         yield _report(output.finish(), output.kept, plan)
 
     return write
@@ -83,6 +85,7 @@ class _Output:
     def __init__(self, store: Store, plan: CompactionPlan, name: str, metadata: Mapping[str, str]) -> None:
         self._store, self._plan, self._name, self._metadata = store, plan, name, dict(metadata)
         self._schema = silver_schema(plan.columns)
+        self.group_bytes = min(_ROW_GROUP_BYTES, plan.target_bytes // 2)
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = self._rows = 0
         self._sink: io.BytesIO | None = None
@@ -91,8 +94,6 @@ class _Output:
         self.kept = Counter[int]()
 
     def take(self, rows: pa.Table) -> None:
-        if not rows.num_rows:
-            return
         self.kept.update(rows[INPUT].to_pylist())
         named = rows.drop_columns([INPUT])
         fields = [
@@ -101,7 +102,7 @@ class _Output:
         described = pa.Table.from_arrays(named.columns, schema=pa.schema(fields))
         self._waiting.append(conformed(described, self._plan.columns, strict=True))
         self._waiting_bytes += rows.nbytes
-        if self._waiting_bytes >= min(_ROW_GROUP_BYTES, 4 * self._plan.target_bytes):
+        if self._waiting_bytes >= self.group_bytes:
             self._write_group()
 
     def finish(self) -> list[OutputFile]:
