@@ -324,7 +324,9 @@ LOCK = $(COMPILE) --universal --python-version 3.11
 .PHONY: lock
 lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (UPGRADE=--upgrade for newer versions)
 	$(LOCK) -o requirements/runtime.txt requirements/runtime.in
-	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt requirements/app.in
+	$(LOCK) -o requirements/lake.txt -c requirements/runtime.txt requirements/lake.in
+	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt -c requirements/lake.txt requirements/app.in
+	$(LOCK) -o requirements/readers.txt requirements/readers.in
 	$(LOCK) -o requirements/flights.txt -c requirements/app.txt requirements/flights.in
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in

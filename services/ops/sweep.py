@@ -150,12 +150,15 @@ class Sweep:
             complete = {(part.object.id, part.first) for part, is_complete in looked if is_complete}
             incomplete |= {part.object.id for part in group if (part.object.id, part.first) not in complete}
             done = [part.object for part in group if part.ends_object and part.object.id not in incomplete]
-            self._swept.done += len(done) if self._dry_run else self._ledger.objects.mark_done_as_seen(done)
+            self._swept.done += len(done) if self._dry_run else self._mark_done(done)
             last = group[-1]
             if not last.ends_object and last.object.id not in incomplete:
                 self._watch("units of one object", last.last)
                 pk = f"object#{last.object.id}"
                 self._save(Place("object", before[last.object.id], pk, last.last, last.object.since))
+
+    def _mark_done(self, done: Sequence[LedgerObject]) -> int:
+        return self._ledger.objects.mark_done_as_seen((known.id, known.since) for known in done)
 
     def _committed_of(self, group: Sequence[Slice]) -> list[tuple[Slice, bool]]:
         """Each slice with whether all of its units are committed."""

@@ -18,6 +18,7 @@ BRONZE_ROOT = "bronze/"
 REPLAY_ROOT = "bronze/replay/"
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
+LAKE_ROOT = "lake"  # of the metadata of the lake's tables
 COMPACTED_ROOT = "silver_compacted"
 HISTORY_ROOT = "history"
 HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
@@ -320,7 +321,7 @@ class CompactionRun(NamedTuple):
         return cls(*match.groups())
 
 
-_ROOTS = {"bronze", "lake", SILVER_ROOT, QUARANTINE_ROOT, HISTORY_ROOT}
+_ROOTS = {"bronze", LAKE_ROOT, SILVER_ROOT, QUARANTINE_ROOT, HISTORY_ROOT}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

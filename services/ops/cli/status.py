@@ -109,6 +109,7 @@ def as_document(table: str, status: Status) -> dict[str, object]:
         "oldest": status.oldest
         and {"object": str(status.oldest.id), "state": status.oldest.state, "since": status.oldest.since.isoformat()},
         "overdue": status.overdue,
+        "taken_out": status.taken_out,
         "datasets": [
             {
                 "dataset": one.name,

@@ -36,6 +36,8 @@ from services.shared.ledger.records import (
     Intent,
     LeaseHeld,
     LeaseLost,
+    LedgerObject,
+    LetInAgain,
     LostRace,
     Lot,
     LotFile,
@@ -84,14 +86,15 @@ class Rewriter:
     writers: int = 8  # files that are written at the same time
     changes: Changes = field(default_factory=Changes)
 
-    def take(self, lot: Lot, intent: Intent) -> Rewriting | None:
-        """Make a lot that holds rows ours to rewrite for this intent.
+    def take(self, lot: Lot, intent: Intent, leaving: LedgerObject | None = None) -> Rewriting | None:
+        """Make a lot that holds rows ours to rewrite for this intent. `leaving` is the object whose rows are to leave.
 
         Returns:
             None where the lot has changed under our eyes: look again.
 
         Raises:
             LeaseHeld: somebody else is rewriting it, or (LakeBehind) the lake has not taken over the last rewrite.
+            LetInAgain: the object is not being retracted any more.
         """
         if lot.state is LotState.REWRITING:
             ours = self.ledger.rewrites.take_over(lot, self._lease())
@@ -103,7 +106,9 @@ class Rewriter:
             self.tidy(lot)
             return None
         try:
-            return Rewriting(self, self.ledger.rewrites.begin(lot, intent, self._lease()))
+            return Rewriting(self, self.ledger.rewrites.begin(lot, intent, self._lease(), leaving))
+        except LetInAgain:
+            raise
         except LostRace:
             return None
 

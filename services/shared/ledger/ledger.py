@@ -23,6 +23,7 @@ from services.shared.ledger.items import (
     unit_from,
     unit_key,
 )
+from services.shared.ledger.leases import Leases
 from services.shared.ledger.lots import Lots
 from services.shared.ledger.marks import Marks
 from services.shared.ledger.objects import Objects
@@ -66,6 +67,7 @@ class Ledger:
         self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
         self.home = Home(self._table)
+        self.leases = Leases(self._table)
 
     def now_ms(self) -> int:
         """The ledger's time, by which leases end: epoch milliseconds."""

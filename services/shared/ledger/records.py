@@ -55,6 +55,10 @@ class LostRace(Transient):
     """Another worker bound one of these units first; the next look at the ledger finds the winner's lot."""
 
 
+class LetInAgain(LostRace):
+    """The object is not being retracted any more: somebody else has let it in again."""
+
+
 class LeaseLost(Transient):
     """Our lease ended and the work is no longer ours."""
 
@@ -187,6 +191,7 @@ class Retraction:
     note: str = ""  # the operator's words
     rows: Counts | None = None  # that left; None while some may still be there
     uploaded_again: datetime | None = None  # the same bytes came again, later than that
+    reload: bool = False  # they are to be loaded again, which has not begun yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +236,11 @@ class LedgerObject:
         """Whether it is RETRACTED, and some of its rows may still be in Silver or quarantine."""
         return self.state is ObjectState.RETRACTED and (self.retraction is None or self.retraction.rows is None)
 
+    @property
+    def is_to_be_reloaded(self) -> bool:
+        """Whether its rows were, or are being, taken out only to be loaded again, which has not begun yet."""
+        return self.state is ObjectState.RETRACTED and self.retraction is not None and self.retraction.reload
+
 
 @dataclass(frozen=True, slots=True)
 class UnitNotes:
@@ -272,4 +282,5 @@ class Lookup:
         Raises:
             KeyError: the object of a unit was not looked up.
         """
-        return [Unit(self.objects[unit.object].source, unit.start, unit.end) for unit in lot.units]
+        known = [(unit, self.objects[unit.object]) for unit in lot.units]
+        return [Unit(found.source, unit.start, unit.end, found.since) for unit, found in known]

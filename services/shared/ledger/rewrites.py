@@ -42,12 +42,14 @@ from services.shared.ledger.records import (
     Intent,
     LeaseHeld,
     LeaseLost,
+    LedgerObject,
     LostRace,
     Lot,
     LotFile,
     LotState,
     reasons_key,
 )
+from services.shared.ledger.releases import check_leaving, still_leaving
 from services.shared.ledger.table import Condition, LedgerTable, Write, in_state, lease_over, leased_with
 
 _COMMITTED = in_state(LotState.COMMITTED)
@@ -63,14 +65,20 @@ class Rewrites:
         self._table = table
         self._marks = marks
 
-    def begin(self, lot: Lot, intent: Intent, lease_seconds: float) -> Lot:
+    def begin(self, lot: Lot, intent: Intent, lease_seconds: float, leaving: LedgerObject | None = None) -> Lot:
         """Make a committed lot ours to rewrite. `lot` is as it was seen: without leftover files.
 
+        Args:
+            leaving: the object whose rows are to leave. It cannot be let in again before they have: its units are in
+                this lot until the rewrite ends. So it is enough to look at it here.
+
         Raises:
-            LostRace: it is not as it was seen any more; look again.
+            LostRace: the lot is not as it was seen any more; look again.
+            LetInAgain: the object is not being retracted any more.
         """
         token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)
         generation = lot.generation + 1
+        marks = self._marks.of_rewrite(lot.id, generation, [file.key for file in lot.files])
         found = self._table.update_if(
             lot_key(lot.id),
             "SET #state = :rewriting, generation = :generation, intent = :intent, lease_token = :token,"
@@ -86,9 +94,11 @@ class Rewrites:
             },
             _COMMITTED & _NOTHING_LEFT & _of_generation(lot.generation),
             lambda there: token_of(there) == token,
-            beside=self._marks.of_rewrite(lot.id, generation, [file.key for file in lot.files]),
+            beside=[*marks, *([still_leaving(leaving)] if leaving else [])],
         )
         if found is not None:
+            if leaving:
+                check_leaving(self._table, leaving)
             raise LostRace(f"lot {lot.id} is not to be rewritten as it was seen: somebody else works on it")
         state = LotState.REWRITING
         return replace(
