@@ -128,6 +128,10 @@ audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and sh
 status: $(VENV)/.app ## Show how the deployed pipeline is doing, on one screen (STATUS_OPTIONS=--watch)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt status $(STATUS_OPTIONS)
 
+.PHONY: report
+report: $(VENV)/.app ## Write one page about the deployed pipeline (REPORT_OPTIONS="--since 2026-01-31 --out page.html")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt report $(REPORT_OPTIONS)
+
 .PHONY: dlq
 dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the deployed pipeline (DLQ_OPTIONS="--dataset NAME")
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt dlq show $(DLQ_OPTIONS)
