@@ -274,6 +274,52 @@ class HistoryKey(NamedTuple):
         return cls(match[1], milliseconds(first), milliseconds(last), match[5], bool(match[6]))
 
 
+class GateRun(NamedTuple):
+    """One run of the quality gate over a partition, whose files are in a folder of its own:
+
+    `<prefix>/<record_type>/dt=YYYY-MM-DD/<YYYYMMDDTHHMMSSZ>-<token>/`
+
+    The time is the UTC second at which its plan was made, so names are in the order of the runs.
+    """
+
+    prefix: str  # such as ge/results
+    record_type: str
+    dt: str
+    planned: str  # YYYYMMDDTHHMMSSZ
+    token: str  # 16 hex digits
+
+    def __str__(self) -> str:
+        return f"{self.partition}{self.planned}-{self.token}/"
+
+    @property
+    def partition(self) -> str:
+        """The folder of all runs over this partition."""
+        return f"{self.prefix}/{self.record_type}/dt={self.dt}/"
+
+    @property
+    def plan(self) -> str:
+        """The key of what is to be judged."""
+        return f"{self}plan.json"
+
+    @property
+    def result(self) -> str:
+        """The key of the verdict with its numbers."""
+        return f"{self}result.json"
+
+    @property
+    def page(self) -> str:
+        """The key of the page for people."""
+        return f"{self}index.html"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        """From the key of its folder, or of anything in it."""
+        match = re.match(r"(.+)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/(\d{8}T\d{6}Z)-([0-9a-f]{16})/", key)
+        if match is None:
+            raise ValueError(f"not a file of a gate's run: {key!r}")
+        return cls(*match.groups())
+
+
 class CompactionRun(NamedTuple):
     """The folder of one compaction of one partition: `<root>/<record_type>/dt=YYYY-MM-DD/run=<run>/`.
 

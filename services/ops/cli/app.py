@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from services.ops.cli import (
     audit,
+    compact,
     contracts,
     dlq,
     history,
     quarantine,
     reconcile,
     redrive,
+    reload,
     replay,
     retract,
     smoke,
@@ -24,9 +26,12 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(history.app, name="history")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
+app.command("compact")(compact.compact_partition)
+app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)
 app.command("redrive")(redrive.redrive_letters)
+app.command("reload")(reload.reload_files)
 app.command("retract")(retract.retract_objects)
 app.command("smoke")(smoke.smoke_pipeline)
 app.command("status")(status.show_status)

@@ -12,6 +12,7 @@ from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.archive import Archive
 from services.shared.ledger.cursors import Cursors
 from services.shared.ledger.entries import OpenEntry, entries_of
+from services.shared.ledger.gates import Gates
 from services.shared.ledger.home import Home
 from services.shared.ledger.items import (
     OPEN_SHARDS,
@@ -67,6 +68,7 @@ class Ledger:
         self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
         self.home = Home(self._table)
+        self.gates = Gates(self._table)
         self.leases = Leases(self._table)
 
     def now_ms(self) -> int:
