@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.ops.cli import (
     audit,
+    compact,
     contracts,
     dlq,
     history,
@@ -11,6 +12,7 @@ from services.ops.cli import (
     quarantine,
     reconcile,
     redrive,
+    reload,
     replay,
     retract,
     smoke,
@@ -26,9 +28,12 @@ app.add_typer(history.app, name="history")
 app.add_typer(publish.app, name="publish")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
+app.command("compact")(compact.compact_partition)
+app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)
 app.command("redrive")(redrive.redrive_letters)
+app.command("reload")(reload.reload_files)
 app.command("retract")(retract.retract_objects)
 app.command("smoke")(smoke.smoke_pipeline)
 app.command("status")(status.show_status)
