@@ -72,6 +72,7 @@ IMPLIED = {
         "iam:PutRolePermissionsBoundary",
         "iam:UpdateAssumeRolePolicy",
     },
+    "iam:CreatePolicy": {"iam:CreatePolicyVersion", "iam:DeletePolicyVersion"},
     "dynamodb:CreateTable": {"dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:UpdateTable"},
     "logs:CreateLogGroup": {"logs:TagResource", "logs:UntagResource"},
     "ecr:CreateRepository": {"ecr:TagResource", "ecr:UntagResource"},
@@ -98,6 +99,14 @@ OF_A_KEY = {
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 }
+OF_TAGS = {
+    "iam:TagPolicy",
+    "iam:TagRole",
+    "iam:UntagPolicy",
+    "iam:UntagRole",
+    "sqs:TagQueue",
+    "sqs:UntagQueue",
+}
 # What our own commands and a state in S3 need; tests/integration/test_permissions.py and
 # tests/terraform/test_state_in_s3.py record them. Docker's part of a push: Amazon ECR User Guide, "IAM permissions for
 # pushing an image".
@@ -122,6 +131,7 @@ COMMANDS = {
         "ecr:DescribeImages",
         "events:DescribeRule",
         "iam:GetAccountSummary",
+        "iam:GetPolicy",
         "iam:GetRole",
         "kms:DescribeKey",
         "lambda:GetAccountSettings",
@@ -132,9 +142,11 @@ COMMANDS = {
         "s3:GetEncryptionConfiguration",
         "s3:ListBucket",
         "s3:ListBucketVersions",
+        "scheduler:GetScheduleGroup",
         "sns:GetTopicAttributes",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+        "states:DescribeStateMachine",
         "sts:GetCallerIdentity",
     },
     "and empty-buckets": {
@@ -237,7 +249,7 @@ def _operations(log: Path) -> Iterator[str]:
 
 
 def record() -> None:
-    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes six minutes."""
+    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes seven minutes."""
     queue = "arn:aws:sqs:us-east-1:000000000000:given"
     url = "http://localhost/000000000000/given"
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
@@ -261,6 +273,8 @@ def record() -> None:
             observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
         with messages.status("with the operators' functions ..."):
             operated = recorder.actions("envs/local", pipeline | {"ops_enabled": True})
+        with messages.status("with policies for operators ..."):
+            with_policies = recorder.actions("envs/local", pipeline | {"operator_policies_enabled": True})
     found = {
         "bootstrap": bootstrap,
         "pipeline with existing queues": without_queues,
@@ -269,7 +283,8 @@ def record() -> None:
         "and kms_key_arn": OF_A_KEY,
         "and observability_enabled": observed - base,
         "and ops_enabled": operated - base,
-        "and tag_iam_and_sqs": {"iam:TagRole", "iam:UntagRole", "sqs:TagQueue", "sqs:UntagQueue"},
+        "and operator_policies_enabled": with_policies - base,
+        "and tag_iam_and_sqs": OF_TAGS,
         **COMMANDS,
     }
     OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")
