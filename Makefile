@@ -184,6 +184,15 @@ ops-status: $(VENV)/.app ## Show what the latest execution does, or why it faile
 ops-history: $(VENV)/.app ## List the latest executions (OPS_OPTIONS="--execution ARN": the states that one has entered)
 	@$(DEPLOY) ops-history --terraform-dir $(TF_ENV) $(OPS_OPTIONS)
 
+##@ The catalog (docs/data-guide.md)
+.PHONY: glue-crawler-start
+glue-crawler-start: $(VENV)/.app ## Start the crawler, for those who want its tables; ours need none
+	@$(DEPLOY) glue-crawler-start --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
+
+.PHONY: glue-crawler-status
+glue-crawler-status: $(VENV)/.app ## Show what the crawler does, how its last run ended, which tables it has (GLUE_OPTIONS=--json)
+	@$(DEPLOY) glue-crawler-status --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
@@ -212,8 +221,22 @@ $(VENV)-iam/.ready: requirements/iam-simulate/package-lock.json
 ##@ Checks
 .PHONY: test
 test: setup ## Set up and run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform and not spark"
 	@echo "Not run here: 'make e2e' and 'make tf-test', the images under docker compose and as Terraform deploys them. They need Docker."
+	@echo "Nor 'make test-spark', the jobs on Spark. They need Java 17$(if $(shell command -v java 2>/dev/null),, which is not installed: apt-get install openjdk-17-jre-headless)."
+
+# Spark as AWS Glue 5.1 has it, in an environment of its own because Glue's versions are older than ours.
+$(VENV)-spark/.ready: FORCE
+	@$(INSTALL) $(VENV)-spark requirements/spark.txt
+
+.PHONY: setup-spark
+setup-spark: $(VENV)-spark/.ready ## Install Spark for the jobs of glue/ into .venv-spark (1 GB; Java 17 is needed to run it)
+	@command -v java >/dev/null || echo "Java is missing: install a JRE 17, such as apt-get install --no-install-recommends openjdk-17-jre-headless"
+
+.PHONY: test-spark
+test-spark: $(VENV)/.dev setup-spark ## Run the tests of the jobs on Spark (needs Java 17)
+	@command -v java >/dev/null || { echo "error: Spark needs Java 17: install it, such as apt-get install --no-install-recommends openjdk-17-jre-headless" >&2; exit 2; }
+	@$(BIN)/python -m pytest -m spark
 
 IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
@@ -282,6 +305,8 @@ lint: $(VENV)/.dev lint-terraform lint-delivery ## All checks: code, types, laye
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m services.ops.cli contracts check
+	$(BIN)/python -m services.ops.cli contracts docs --check
+	$(BIN)/python infra/terraform/tools/own_columns.py --check
 
 .PHONY: format
 format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
@@ -289,6 +314,10 @@ format: $(VENV)/.dev ## Format all code, and fix what ruff can fix
 	$(BIN)/ruff format .
 
 ##@ Upkeep
+.PHONY: docs
+docs: $(VENV)/.app ## Write docs/datasets, a page for each contract
+	@$(BIN)/smelt contracts docs
+
 .PHONY: pin-images
 pin-images: ## Renew the digests of the base and emulator images (needs a registry)
 	@$(PYTHON) docker/pin_images.py
@@ -304,6 +333,8 @@ lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in
 	$(COMPILE) --python-version 3.13 --python-platform linux -o requirements/localstack.txt -c requirements/localstack.constraints.txt requirements/localstack.in
+	$(LOCK) -o requirements/glue.txt -c requirements/glue51.constraints.txt requirements/glue.in
+	$(LOCK) -o requirements/spark.txt -c requirements/glue51.constraints.txt -c requirements/glue.txt requirements/spark.in
 	$(LOCK) -o requirements/rie.txt --no-deps requirements/rie.in
 	$(LOCK) -o requirements/checks.txt requirements/checks.in
 	$(LOCK) -o requirements/uv.txt requirements/uv.in

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Self
 
 from services.ops.bronze import Listing
@@ -26,8 +27,10 @@ from services.ops.parallel import in_order, read_ahead
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import CopyKey, ObjectId
 from services.shared.lake import ObjectGone
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, ObjectState
+from services.shared.ledger.releases import NotReopened
 from services.shared.planning.missing import Fate, fates
 from services.shared.planning.planner import Outcome, Planned, Planner, find_origin
 from services.shared.units import BronzeObject
@@ -52,9 +55,11 @@ class Found(StrEnum):
     PLANNING_STOPPED = "planning stopped"  # its planner died: the planning goes on
     UNITS_LOST = "units lost"  # planned, and units are in no lot: they are sent again
     LOT_LEFT = "lot left"  # units are in a lot that its worker has left: they are sent again
+    TAKEN_OUT = "taken out"  # by a `replay --force` that stopped before it let it in: it is let in and planned
     REJECTED = "rejected"  # today's code takes its key: it is judged again
     # Nothing is done about these:
     DEAD_LETTERS = "dead letters"  # what is missing has failed five times: smelt redrive
+    RETRACTING = "being taken out"  # by a `replay --force` that stopped in the middle: the same command goes on
     WAITING = "waiting"  # its units may be in the long queue
     SENT_LATELY = "sent lately"  # by another run, which its units have had no time for
     ALL_COMMITTED = "all committed"  # smelt sweep marks it
@@ -67,7 +72,16 @@ class Found(StrEnum):
         return self in _REPAIRED
 
 
-_REPAIRED = frozenset({Found.NEVER_ANNOUNCED, Found.PLANNING_STOPPED, Found.UNITS_LOST, Found.LOT_LEFT, Found.REJECTED})
+_REPAIRED = frozenset(
+    {
+        Found.NEVER_ANNOUNCED,
+        Found.PLANNING_STOPPED,
+        Found.UNITS_LOST,
+        Found.LOT_LEFT,
+        Found.TAKEN_OUT,
+        Found.REJECTED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +245,10 @@ class _Run:
             self._deadline.check()
             old = [entry.object for entry in batch if entry.since < self._cut.timestamp() * 1000]
             ids = [id_ for id_ in old if id_.key.startswith(self._scope.prefix)]
-            known = [one for one in self._ledger.find_objects(ids) if not one.is_finished]
-            judged = self._look([one for one in known if self._scope.has(one.id.key, one.source.created)])
-            for repair in in_order(self._repair, judged, _WORKERS):
+            known = [one for one in self._ledger.find_objects(ids) if self._scope.has(one.id.key, one.source.created)]
+            judged = self._look([one for one in known if not one.is_finished])
+            taken_out = ((one, Found.TAKEN_OUT, one.plan.units) for one in known if one.is_to_be_reloaded)
+            for repair in in_order(self._repair, chain(judged, taken_out), _WORKERS):
                 self._done.add(repair)
             self._done.open += len(batch)
             self._watch("open objects", self._done.open)
@@ -256,14 +271,18 @@ class _Run:
         known, found, missing = judged
         if not found.is_repaired:
             return Repair(known.id, found)
+        if found is Found.TAKEN_OUT and known.is_leaving:  # its rows must leave first, which needs the lake
+            return Repair(known.id, Found.RETRACTING)
         if self._dry_run:
             return Repair(known.id, found, missing)
         self._deadline.check()
         try:
+            if found is Found.TAKEN_OUT:
+                return _planned(known.source, found, self._planner.judge_again(known, self._deadline))
             if found is Found.PLANNING_STOPPED:
                 return _planned(known.source, found, self._planner.plan(known.source, self._deadline))
             sent = self._planner.send_missing(known.plan, self._deadline, also_dead=False)
-        except (LeaseHeld, LeaseLost):
+        except (LeaseHeld, LeaseLost, NotReopened):
             return Repair(known.id, Found.IN_PROGRESS)
         self._ledger.objects.note_resent(known.id)
         return Repair(known.id, found, sent)

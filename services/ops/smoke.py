@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 DATASET = "smoke"
 GOOD_ROWS = 97
-_COLUMNS = ("event_time", "run", "number", "amount", "ratio", "even", "day", "note", "tags", RESCUED)
+_KEYS = ("run", "number", "amount", "ratio", "even", "day", "note", "tags")  # of a row; columns have names of their own
+_COLUMNS = ("event_time", *(f"{DATASET}_{key}" for key in _KEYS), RESCUED)
 _LISTED = 5  # rows of a kind that are described one by one
 Tell = Callable[[str], None]
 

@@ -28,9 +28,10 @@ from services.shared.deadline import Deadline, OutOfTime
 from services.shared.errors import Terminal
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.lake import Lake, LakeForbidden
+from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.items import object_key
-from services.shared.ledger.ledger import Ledger, OpenEntry
-from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState, Outbox
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -51,6 +52,7 @@ class Swept:
     files_deleted: int = 0
     refused: list[str] = field(default_factory=list)  # files that a lot wants deleted and that are not its own
     rewrites: int = 0  # that somebody left, and that are finished or undone now
+    behind: int = 0  # lots whose replaced files the lake's tables may still name: `smelt publish` first
     finished: bool = True  # False: time was over first; the next run goes on there
     elsewhere: list[str] = field(default_factory=list)  # lots none of whose committed files are in this bucket
     unreadable: list[str] = field(default_factory=list)  # items of the ledger that were passed over, and why
@@ -148,12 +150,15 @@ class Sweep:
             complete = {(part.object.id, part.first) for part, is_complete in looked if is_complete}
             incomplete |= {part.object.id for part in group if (part.object.id, part.first) not in complete}
             done = [part.object for part in group if part.ends_object and part.object.id not in incomplete]
-            self._swept.done += len(done) if self._dry_run else self._ledger.objects.mark_done_as_seen(done)
+            self._swept.done += len(done) if self._dry_run else self._mark_done(done)
             last = group[-1]
             if not last.ends_object and last.object.id not in incomplete:
                 self._watch("units of one object", last.last)
                 pk = f"object#{last.object.id}"
                 self._save(Place("object", before[last.object.id], pk, last.last, last.object.since))
+
+    def _mark_done(self, done: Sequence[LedgerObject]) -> int:
+        return self._ledger.objects.mark_done_as_seen((known.id, known.since) for known in done)
 
     def _committed_of(self, group: Sequence[Slice]) -> list[tuple[Slice, bool]]:
         """Each slice with whether all of its units are committed."""
@@ -191,6 +196,9 @@ class Sweep:
         if lot.state is not LotState.COMMITTED:
             return
         leftover = sorted(lot.leftovers - {file.key for file in lot.files})
+        if lot.obsolete and self._ledger.marks.holding([lot.id], [Outbox.PUBLISH]):
+            self._swept.behind += 1
+            return
         foreign = [key for key in leftover if not _is_of(key, lot)]
         if foreign:
             self._swept.refused += foreign

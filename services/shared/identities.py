@@ -18,6 +18,7 @@ BRONZE_ROOT = "bronze/"
 REPLAY_ROOT = "bronze/replay/"
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
+COMPACTED_ROOT = "silver_compacted"
 HISTORY_ROOT = "history"
 HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
 UNKNOWN_RECORD_TYPE = "_unknown"
@@ -272,6 +273,54 @@ class HistoryKey(NamedTuple):
         return cls(match[1], milliseconds(first), milliseconds(last), match[5], bool(match[6]))
 
 
+class CompactionRun(NamedTuple):
+    """The folder of one compaction of one partition: `<root>/<record_type>/dt=YYYY-MM-DD/run=<run>/`.
+
+    The plan says what it reads; the manifest, written last, what came of it. Their names begin with `_`, so Spark,
+    Athena and crawlers pass over them. Outputs are Parquet files anywhere below the folder. A folder without a manifest
+    is a run that never ended: nothing reads its outputs.
+    """
+
+    root: str  # COMPACTED_ROOT, or another prefix that is no root of the pipeline's own
+    record_type: str
+    dt: str
+    run: str
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.record_type}/dt={self.dt}/run={self.run}/"
+
+    @property
+    def plan_key(self) -> str:
+        return f"{self}_plan.json"
+
+    @property
+    def manifest_key(self) -> str:
+        return f"{self}_manifest.json"
+
+    @classmethod
+    def new(cls, root: str, record_type: str, dt: str, now: datetime) -> Self:
+        """A run that nobody else has. Its name sorts by its time."""
+        return cls.parse(str(cls(root.strip("/"), record_type, dt, str(LotId.new(now)))))
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        """The run of a key: of its folder, or of anything in it."""
+        match = re.match(
+            r"([A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)*)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/run=([A-Za-z0-9][A-Za-z0-9_-]*)/",
+            key,
+        )
+        if match is None:
+            raise ValueError(
+                f"not a compaction's key: {key!r} (expected <root>/<record_type>/dt=YYYY-MM-DD/run=<run>/)"
+            )
+        if match[1].split("/")[0] in _ROOTS:
+            raise ValueError(
+                f"{match[1]!r} belongs to the pipeline: compact into another prefix, such as {COMPACTED_ROOT}"
+            )
+        return cls(*match.groups())
+
+
+_ROOTS = {"bronze", "lake", SILVER_ROOT, QUARANTINE_ROOT, HISTORY_ROOT}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

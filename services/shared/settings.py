@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from services.shared.errors import Terminal
+from services.shared.ledger.records import Outbox
 
 MIB = 1024 * 1024
 
@@ -38,6 +39,13 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     if value < least:
         raise SettingsError(f"{name}={value} is too small; it must be at least {least}")
     return value
+
+
+def _outboxes(env: Mapping[str, str]) -> frozenset[Outbox]:
+    names = [name.strip() for name in env.get("OUTBOXES", "").split(",") if name.strip()]
+    if unknown := sorted(set(names) - set(Outbox)):
+        raise SettingsError(f"OUTBOXES names {unknown[0]!r}; it may name {', '.join(Outbox)}, with commas between")
+    return frozenset(map(Outbox, names))
 
 
 def unit_bytes_of(env: Mapping[str, str]) -> int:
@@ -80,6 +88,7 @@ class TransformSettings:
     contracts_dir: Path
     lot_bytes: int  # raw bytes of rows held in memory at once: the size of a lot, or of one part of it
     max_row_bytes: int  # a longer row is quarantined
+    outboxes: frozenset[Outbox]  # whose marks a commit leaves
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -92,6 +101,7 @@ class TransformSettings:
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
             lot_bytes=_number(env, "LOT_BYTES", 128 * MIB, least=MIB),
             max_row_bytes=_number(env, "MAX_ROW_BYTES", 8 * MIB, least=1024),
+            outboxes=_outboxes(env),
         )
 
 

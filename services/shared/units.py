@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -123,6 +123,7 @@ class Unit:
     object: BronzeObject
     start: int
     end: int
+    open_since: int = field(default=0, compare=False)  # epoch milliseconds: the object's, as the ledger was seen
 
     @property
     def id(self) -> UnitId:

@@ -42,7 +42,7 @@ def _sqs() -> Any:
 def _processor() -> DeliveryProcessor:
     settings = _settings()
     lake = S3Lake(aws_client("s3"), settings.silver_bucket)
-    ledger = Ledger(aws_client("dynamodb"), settings.ledger_table)
+    ledger = Ledger(aws_client("dynamodb"), settings.ledger_table, outboxes=settings.outboxes)
     contracts = load_contracts(settings.contracts_dir)
     reader = UnitReader(lake, settings.max_row_bytes)
     worker = LotWorker(lake, ledger, contracts, settings.lot_bytes, reader)

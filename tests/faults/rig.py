@@ -16,7 +16,7 @@ from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lookup, LotState, ObjectState
+from services.shared.ledger.records import Lookup, LotState, ObjectState, Outbox
 from services.shared.units import BronzeObject, Unit
 from services.transform.protocol.dead_letters import DeadLetterQueue
 from services.transform.protocol.delivery import DeliveryProcessor, DeliveryResult
@@ -63,15 +63,17 @@ class Rig:
     reader: Callable[[Any], UnitReader] = lambda lake: UnitReader(lake, max_row_bytes=4096, block_bytes=512)
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     invocation_seconds: float = INVOCATION_SECONDS
-    home: str = SILVER
+    silver: str = SILVER
+    home: str = ""  # the bucket that the ledger belongs to, where it is not `silver`
+    outboxes: frozenset[Outbox] = frozenset()
     _numbers: Any = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.ledger.home.settle_in_bucket(self.home)
+        self.ledger.home.settle_in_bucket(self.home or self.silver)
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.dynamodb, self.table, self.clock)
+        return Ledger(self.dynamodb, self.table, self.clock, self.outboxes)
 
     def plan(self, source: BronzeObject) -> BronzeObject:
         """Plan an object as ingest does; its units join `units`."""
@@ -122,14 +124,14 @@ class Rig:
         """One invocation with these messages; None where it crashed."""
         interrupter = interrupter or Interrupter()
         lake = Interrupted(self.lake, interrupter, LAKE_CALLS)
-        ledger = Ledger(Interrupted(self.dynamodb, interrupter, LEDGER_CALLS), self.table, self.clock)
+        ledger = Ledger(Interrupted(self.dynamodb, interrupter, LEDGER_CALLS), self.table, self.clock, self.outboxes)
         dead_letters = DeadLetterQueue(Interrupted(self.dead_letters, interrupter, QUEUE_CALLS), "dead-letters")
         worker = LotWorker(
             lake, ledger, contracts or self.contracts, lot_bytes, self.reader(lake), self.clock, writers=1
         )
         deadline = Deadline.of(self._remaining())
         try:
-            return DeliveryProcessor(worker, ledger, dead_letters, BRONZE, SILVER).process(records, deadline)
+            return DeliveryProcessor(worker, ledger, dead_letters, BRONZE, self.silver).process(records, deadline)
         except Crash:
             return None
 

@@ -100,6 +100,7 @@ def test_each_line_that_is_not_blank_is_one_row(name: str) -> None:
         ("envelopes: one after the other", 5_000, 0),
         ("envelopes: an array of them", 5_000, 0),
         ("envelopes: long values around the rows", 1, 0),
+        ("envelopes: a long value for each of many rows", 20_000, 0),
         ("envelopes: many keys", 1, 0),
         ("envelopes: an array that is not closed", 40_000, 1),
         ("envelopes: every fiftieth row lacks a bracket", 39_200, 800),

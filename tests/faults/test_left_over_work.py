@@ -142,3 +142,23 @@ def test_an_object_that_is_let_in_again_meanwhile_is_not_done(rig: Rig) -> None:
     assert known.state is ObjectState.PLANNED
     rig.drain(rig.units[:1])
     assert rig.lake.positions() == rig.expected
+
+
+def test_an_object_that_is_let_in_again_right_after_its_commit_is_not_done(rig: Rig) -> None:
+    """A forced replay comes between the worker's commit and its mark; nobody has read the new units yet."""
+    rig.upload("shipments", [shipment(1)])
+    watch = Interrupter()
+    rig.deliver(rig.units, watch)
+    source = rig.upload("shipments", [shipment(2)])
+
+    def load_again() -> None:
+        rig.clock.advance(1)
+        assert retract(rig, source) is not None
+        rig.ledger.objects.finish(rig.ledger.objects.begin(rig.ledger.objects.reopen(source.id).source, 1, 60))
+
+    rig.deliver(rig.units[1:], Interrupter(len(watch.calls), before=True, action=load_again))  # the mark comes last
+    assert rig.state_of(source) is ObjectState.PLANNED
+    rig.drain(rig.units)
+    rig.tidy()
+    rig.check_exactly_once()
+    assert rig.state_of(source) is ObjectState.DONE

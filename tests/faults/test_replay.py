@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 import services.shared.ledger.ledger as ledger_module
 from local.stack import Clients
-from services.ops.replay.planning import Candidate, ReplayRequest, Verdict
-from services.ops.replay.running import Done, Force, Summary, check_readable
-from services.ops.rewrite.retraction import Retraction
+from services.ops.replay.planning import ReplayRequest, Verdict
+from services.ops.replay.running import Done, Summary
 from services.shared.contract.model import Contract
-from services.shared.deadline import Deadline
-from services.shared.lake import ByteStream, ObjectGone
 from services.shared.ledger import items
 from services.shared.ledger.records import ObjectState
 from services.shared.planning.planner import Outcome
 from services.shared.units import BronzeObject, UnitMessage
 from tests.faults.rig import Rig, crash, shipment
-from tests.support.archive import NoArchive
 from tests.support.faults import Crash, Interrupter
-from tests.support.replaying import EVERYTHING, RUN, Desk
+from tests.support.replaying import RUN, Desk
 
 ROWS = [shipment(number) for number in range(20)]  # three units of 1,024 bytes
 
@@ -304,140 +298,4 @@ def test_a_copy_by_hand_of_a_copy_by_hand_finishes_the_origin(desk: Desk) -> Non
     copy = desk.bronze.put_copy(f"bronze/replay/2/{RUN}/{source.key}", source.id, "")
     assert desk.ingest(replace(copy)).outcome is Outcome.RESUMED
     desk.deliver()
-    desk.check()
-
-
-def retraction_of(desk: Desk, stops: Interrupter | None = None) -> Retraction:
-    ledger, clock = desk.ledger(stops or Interrupter()), desk.rig.clock
-    return Retraction(ledger, desk.rig.lake, "somebody", "once more", NoArchive(), clock=clock, sleep=clock.advance)
-
-
-def forcing(desk: Desk, stops: Interrupter | None = None, lake: Any = None) -> Force:
-    """Takes an object's rows out and lets it in again, as the command does."""
-    retraction = retraction_of(desk, stops)
-
-    def retract_and_reopen(candidate: Candidate) -> None:
-        check_readable(lake or desk.rig.lake, candidate.source)
-        retraction.run(candidate.origin, Deadline.endless())
-        retraction.ledger.objects.reopen(candidate.origin, desk.rig.unit_bytes)
-
-    return retract_and_reopen
-
-
-def loaded(desk: Desk) -> None:
-    """Two objects in Silver, in the same lots."""
-    for _ in range(2):
-        desk.ingest(desk.upload("shipments", ROWS))
-    desk.deliver()
-    desk.check()
-
-
-FORCED = replace(EVERYTHING, force=True)
-
-
-def test_forced_what_is_committed_is_retracted_and_loaded_again_once(desk: Desk) -> None:
-    loaded(desk)
-    before = set(desk.rig.lake.files)
-    summary = desk.replay_by_copy(FORCED, force=forcing(desk))
-    assert summary.objects == {(Verdict.FORCED, Done.COPIED): 2}
-    assert desk.rig.lake.positions() == {}
-    desk.ingest_copies()
-    desk.deliver()
-    desk.check()
-    assert not before & set(desk.rig.lake.files)
-    assert desk.replay_by_sending(FORCED, force=forcing(desk)).objects == {(Verdict.FORCED, Done.SENT): 2}
-    desk.deliver()
-    desk.check()
-
-
-def test_forced_what_was_retracted_comes_back(desk: Desk) -> None:
-    loaded(desk)
-    (first, *_) = {unit.object.id for unit in desk.rig.units}
-    retraction_of(desk).run(first, Deadline.endless())
-    assert desk.replay_by_copy().objects == {(Verdict.COMMITTED, Done.SKIPPED): 1, (Verdict.RETRACTED, Done.SKIPPED): 1}
-    desk.replay_by_sending(FORCED, force=forcing(desk))
-    desk.deliver()
-    desk.check()
-
-
-def in_silver(desk: Desk) -> Counter[tuple[str, int]]:
-    return desk.rig.lake.positions()
-
-
-def test_forced_what_cannot_be_read_any_more_stays_in_silver(desk: Desk) -> None:
-    loaded(desk)
-    (unreadable, *_) = next(desk.bronze.objects("bronze/shipments/"))
-    before = in_silver(desk)
-
-    class Archived:
-        """Bronze, with one object that is listed and cannot be read."""
-
-        def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
-            if source.id == unreadable.id:
-                raise ObjectGone(f"{source.id} is archived")
-            return desk.rig.lake.open(source, start, end)
-
-    for replay in (desk.replay_by_copy, desk.replay_by_sending):
-        summary = replay(replace(FORCED, prefix=unreadable.key), force=forcing(desk, lake=Archived()))
-        assert summary.objects == {(Verdict.FORCED, Done.UNREADABLE): 1}
-        assert not summary.all_right
-    assert in_silver(desk) == before
-
-
-def test_forced_what_has_no_room_for_the_key_of_a_copy_stays_in_silver(desk: Desk) -> None:
-    loaded(desk)
-    before = in_silver(desk)
-    summary = desk.replay_by_copy(FORCED, prefix="bronze/replay/" + "x" * 1000, force=forcing(desk))
-    assert summary.objects == {(Verdict.FORCED, Done.KEY_TOO_LONG): 2}
-    assert in_silver(desk) == before
-
-
-def test_forced_straight_to_the_queue_what_was_deleted_since_it_was_listed_stays_in_silver(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded(desk)
-    before = in_silver(desk)
-    monkeypatch.setattr(type(desk.bronze), "pinned", lambda _bronze, _source: None)
-    summary = desk.replay_by_sending(FORCED, force=forcing(desk))
-    assert summary.objects == {(Verdict.FORCED, Done.CHANGED): 2}
-    assert in_silver(desk) == before
-
-
-def test_a_forced_replay_that_is_killed_at_any_call_is_finished_by_the_next(
-    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
-) -> None:
-    stops = Interrupter()
-    first = Desk(Rig(clients.dynamodb, ledger_table, contracts))
-    loaded(first)
-    first.replay_by_sending(FORCED, stops, forcing(first, stops))
-    for step in range(1, len(stops.calls) + 1, 3):
-        desk = Desk(Rig(clients.dynamodb, ledger_table, contracts))
-        loaded(desk)
-        again = Interrupter(at=step, action=crash)
-        with suppress(Crash):
-            desk.replay_by_sending(FORCED, again, forcing(desk, again))
-        desk.hours(1)
-        desk.replay_by_sending(FORCED, force=forcing(desk))
-        desk.deliver()
-        desk.check()
-
-
-def test_forced_the_version_that_is_there_now_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version that was loaded may have expired since; the same bytes were uploaded again."""
-    loaded(desk)
-    monkeypatch.setattr(desk.bronze, "pinned", lambda source: replace(source, version_id="the new one"))
-    desk.replay_by_sending(FORCED, force=forcing(desk))
-    found = desk.rig.ledger.find_objects({unit.object.id for unit in desk.rig.units})
-    assert {known.source.version_id for known in found} == {"the new one"}
-    desk.deliver()
-    desk.check()
-
-
-def test_forced_no_row_leaves_that_could_not_come_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded(desk)
-    too_long = desk.replay_by_copy(FORCED, prefix=f"bronze/replay/{'x' * 990}", force=forcing(desk))
-    assert too_long.objects == {(Verdict.FORCED, Done.KEY_TOO_LONG): 2}
-    monkeypatch.setattr(desk.bronze, "pinned", lambda _source: None)  # it was deleted after it was listed
-    for run in (desk.replay_by_copy, desk.replay_by_sending):
-        assert run(FORCED, force=forcing(desk)).objects == {(Verdict.FORCED, Done.CHANGED): 2}
     desk.check()

@@ -11,6 +11,7 @@ from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
 from services.shared.lake import ObjectGone
 from services.shared.ledger.records import Counts, LotState, ObjectState
+from services.shared.ledger.releases import UNITS_AT_ONCE
 from services.shared.units import BronzeObject, Unit
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.archive import NoArchive
@@ -249,7 +250,7 @@ class TestTime:
         looks = iter([1.0] + [0.0] * 1000)
         stopped = retract(rig, wrong, deadline=Deadline(lambda: next(looks, float("inf")), 0))
         assert stopped is not None
-        assert stopped.place == 100
+        assert stopped.place == UNITS_AT_ONCE
         assert rig.state_of(wrong) is ObjectState.RETRACTED
         assert wrong.id in set(rig.ledger.open_objects())
         done = retract(rig, wrong, place=stopped.place)

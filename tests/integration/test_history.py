@@ -40,7 +40,9 @@ class Loaded:
 
 @pytest.fixture
 def loaded(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Loaded:
-    rig = Rig(clients.dynamodb, ledger_table, contracts, clock=Clock(time.time() - 2 * DAY))
+    bucket = f"silver-{uuid.uuid4().hex[:12]}"
+    create_bucket(clients.s3, bucket)
+    rig = Rig(clients.dynamodb, ledger_table, contracts, clock=Clock(time.time() - 2 * DAY), silver=bucket)
     small = rig.upload("shipments", [shipment(1), b"{", b'{"event_time": 5}'])
     large = rig.upload("shipments", [shipment(n) for n in range(40)])
     other = rig.upload("nonsense", [shipment(2)])
@@ -48,8 +50,6 @@ def loaded(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) 
     unfinished = rig.upload("shipments", [shipment(3)])
     refused = replace(small, key=f"bronze/shipments/{rig.name}.csv", etag="csv")
     rig.ledger.objects.reject(refused, "unsupported_format", "upload .jsonl")
-    bucket = f"silver-{uuid.uuid4().hex[:12]}"
-    create_bucket(clients.s3, bucket)
     return Loaded(rig, bucket, small, large, other, refused, unfinished)
 
 

@@ -96,7 +96,7 @@ class TestRetractedObjects:
         handler(events_of(known), Context())
         messages(clients, queue_url)
         leaving = ledger.releases.begin(known.id, "Ann", "wrong file")
-        ledger.releases.refuse([unit.id for unit in leaving.plan])
+        ledger.releases.refuse(leaving, [unit.id for unit in leaving.plan])
         ledger.releases.finish(leaving)
         return known
 

@@ -16,6 +16,7 @@ from services.shared.ledger.records import (
     Intent,
     LeaseHeld,
     LeaseLost,
+    LetInAgain,
     LostRace,
     Lot,
     LotFile,
@@ -204,7 +205,7 @@ class TestReleasing:
         leaving = ledger.releases.begin(SOURCE.id, "Ann", "wrong file")
         assert leaving.is_leaving
         assert list(ledger.open_objects()) == [SOURCE.id]
-        assert ledger.releases.refuse(UNITS)
+        assert ledger.releases.refuse(leaving, UNITS)
         assert ledger.releases.finish(leaving) == Counts()
         assert not list(ledger.open_objects())
         (known,) = ledger.find_objects([SOURCE.id])
@@ -228,7 +229,7 @@ class TestReleasing:
         planned(ledger)
         committed(ledger)
         leaving = ledger.releases.begin(SOURCE.id, "Ann", "")
-        assert not ledger.releases.refuse(UNITS)
+        assert not ledger.releases.refuse(leaving, UNITS)
         assert not any(record.refused for record in ledger.find_units(UNITS))
         with pytest.raises(LostRace):
             ledger.releases.finish(leaving)
@@ -260,7 +261,7 @@ class TestReopening:
     def test_a_retracted_object_is_planned_once_more_by_its_stored_plan(self, ledger: Ledger) -> None:
         planned(ledger)
         leaving = ledger.releases.begin(SOURCE.id, "Ann", "wrong file")
-        ledger.releases.refuse(UNITS)
+        ledger.releases.refuse(leaving, UNITS)
         with pytest.raises(NotReopened, match="not all of its rows have left"):
             ledger.objects.reopen(SOURCE.id)
         ledger.releases.finish(leaving)
@@ -277,7 +278,7 @@ class TestReopening:
     def test_a_late_reopening_does_not_undo_the_next_retraction(self, ledger: Ledger, clock: Clock) -> None:
         planned(ledger)
         leaving = ledger.releases.begin(SOURCE.id, "Ann", "wrong file")
-        ledger.releases.refuse(UNITS)
+        ledger.releases.refuse(leaving, UNITS)
         ledger.releases.finish(leaving)
         (seen_before,) = ledger.find_objects([SOURCE.id])
         ledger.objects.reopen(SOURCE.id)
@@ -285,8 +286,46 @@ class TestReopening:
         again = ledger.releases.begin(SOURCE.id, "Bob", "still wrong")
         with pytest.raises(NotReopened, match="retracting it again"):
             ledger.releases._let_in(seen_before, seen_before.plan)  # of somebody who had looked before all that
-        ledger.releases.refuse(UNITS)
+        ledger.releases.refuse(again, UNITS)
         assert ledger.releases.finish(again) == Counts()
+
+    def test_who_was_paused_takes_nothing_away_that_was_loaded_since(self, ledger: Ledger, clock: Clock) -> None:
+        """Two operators retract one object; the other has let it in again meanwhile."""
+        planned(ledger)
+        leaving = ledger.releases.begin(SOURCE.id, "Ann", "wrong file")
+        ledger.releases.refuse(leaving, UNITS)
+        ledger.releases.finish(leaving)
+        ledger.objects.reopen(SOURCE.id)
+        with pytest.raises(LetInAgain):
+            ledger.releases.refuse(leaving, UNITS)
+        assert not any(record.refused for record in ledger.find_units(UNITS))
+        lot = committed(ledger)
+        with pytest.raises(LetInAgain):
+            ledger.rewrites.begin(lot, INTENT, 60, leaving)
+        assert seen(ledger, lot).state is LotState.COMMITTED
+
+    def test_an_object_that_is_to_be_loaded_again_stays_open_work_until_it_is_let_in(self, ledger: Ledger) -> None:
+        planned(ledger)
+        leaving = ledger.releases.begin(SOURCE.id, "Ann", "once more", reload=True)
+        ledger.releases.refuse(leaving, UNITS)
+        ledger.releases.finish(leaving)
+        (known,) = ledger.find_objects([SOURCE.id])
+        assert (known.is_to_be_reloaded, known.is_leaving) == (True, False)
+        assert list(ledger.open_objects()) == [SOURCE.id]
+        known = ledger.objects.reopen(SOURCE.id, marked=True)
+        assert (known.state, known.is_to_be_reloaded) == (ObjectState.PLANNING, False)
+
+    def test_who_wants_it_away_for_good_comes_before_who_wanted_it_again(self, ledger: Ledger) -> None:
+        planned(ledger)
+        leaving = ledger.releases.begin(SOURCE.id, "Ann", "once more", reload=True)
+        ledger.releases.refuse(leaving, UNITS)
+        ledger.releases.finish(leaving)
+        assert not ledger.releases.begin(SOURCE.id, "Ben", "wrong file").is_to_be_reloaded
+        assert list(ledger.open_objects()) == []
+        with pytest.raises(NotReopened, match="for good"):
+            ledger.objects.reopen(SOURCE.id, marked=True)
+        assert ledger.releases.begin(SOURCE.id, "Ann", "after all", reload=True).is_to_be_reloaded
+        assert ledger.objects.reopen(SOURCE.id, marked=True).state is ObjectState.PLANNING
 
     def test_an_object_that_was_given_up_is_let_in_with_its_unit(self, ledger: Ledger) -> None:
         planned(ledger)

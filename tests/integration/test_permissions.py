@@ -22,6 +22,7 @@ from local.stack import Clients
 from services.ops.cli.app import app as smelt
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
+from tests.support.catalog import AppliedCatalog
 from tests.support.iam import Request, record
 from tests.support.running import deployed
 from tests.support.sweeping import load
@@ -140,6 +141,20 @@ def test_starting_and_following_the_workflow_needs_what_is_listed(
     found = asked(deploy, "ops-start") | asked(deploy, "ops-status") | asked(deploy, "ops-history")
     renamed = {action.replace("stepfunctions:", "states:").replace("sfn:", "states:") for action in found}
     assert renamed == listed("and ops-start, ops-status, ops-history")
+
+
+def test_the_crawlers_commands_need_what_is_listed(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, emulator: str
+) -> None:
+    name = f"crawler-{uuid.uuid4().hex[:8]}"
+    glue = AppliedCatalog.client("glue", emulator)
+    glue.create_database(DatabaseInput={"Name": name})
+    targets = {"S3Targets": [{"Path": "s3://a/b"}]}
+    glue.create_crawler(Name=name, Role="role", DatabaseName=name, TablePrefix="silver_", Targets=targets)
+    created = {"glue_crawler_name": name, "region": "us-east-2"}
+    monkeypatch.setattr("infra.deploy.cli.crawler.outputs", lambda _directory: created)
+    found = asked(deploy, "glue-crawler-start") | asked(deploy, "glue-crawler-status")
+    assert found == listed("and glue-crawler-start, glue-crawler-status")
 
 
 def test_emptying_buckets_needs_what_is_listed(asked: Asked, clients: Clients) -> None:

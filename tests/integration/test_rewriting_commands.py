@@ -177,7 +177,8 @@ class TestRetract:
         right, pipeline.silver = pipeline.silver, pipeline.bronze
         code, _, err = pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")
         assert code == 2
-        assert "Check --silver-bucket" in err
+        told = " ".join(err.split())
+        assert f"are in the bucket {right}, not in {pipeline.silver}. Nothing was done." in told
         pipeline.silver = right
         assert pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")[0] == 0
         pipeline.check([wrong])

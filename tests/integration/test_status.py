@@ -21,7 +21,7 @@ from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients
 from services.ops.cli.app import app
 from services.ops.dead_letters.looking import Depth
-from services.ops.status.status import NO_DATASET, OVERDUE, Glance, Status, UnitState
+from services.ops.status.status import LEFT_AFTER, NO_DATASET, OVERDUE, Glance, Status, UnitState
 from services.shared.ledger import items
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState
@@ -178,6 +178,28 @@ def test_dead_letters_and_failed_events_need_somebody(ledger: Ledger, clock: Clo
         (2, "dead letters", "smelt dlq show"),
         (1, "failed S3 events", "smelt dlq show --only events"),
     ]
+
+
+def test_units_that_were_given_up_and_have_no_letter_need_somebody(ledger: Ledger, clock: Clock) -> None:
+    (unit,) = plan(ledger, 1).plan
+    ledger.units.bury(unit.id, "m1", "gone")
+    needed = [(1, "units given up, whose dead letters are gone", "smelt audit --unfinished")]
+    assert look(ledger, clock, queues={"dead_letters": Depth()}).needs == needed
+    assert look(ledger, clock, queues={"dead_letters": Depth(0, 1)}).needs == [(1, "dead letters", "smelt dlq show")]
+    assert look(ledger, clock).needs == []  # the queue has no name here: nothing is known of it
+
+
+def test_what_a_forced_replay_took_out_and_left_needs_somebody(ledger: Ledger, clock: Clock) -> None:
+    known = plan(ledger, 1)
+    leaving = ledger.releases.begin(known.id, "Ann", "", reload=True)
+    ledger.releases.refuse(leaving, [unit.id for unit in known.plan])
+    assert look(ledger, clock).needs == []
+    ledger.releases.finish(leaving)
+    clock.advance(LEFT_AFTER.total_seconds() + 1)
+    needed = [(1, "objects taken out by replay --force, not loaded again", "smelt audit --unfinished")]
+    assert look(ledger, clock).needs == needed
+    ledger.objects.reopen(known.id)
+    assert look(ledger, clock).needs == []
 
 
 # ---- the command

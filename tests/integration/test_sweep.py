@@ -22,7 +22,8 @@ from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
 from services.shared.lake import LakeForbidden, S3Lake
 from services.shared.ledger import items
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import (
     RETRACT,
     RETRY,
@@ -252,7 +253,7 @@ def let_in_again(ledger: Ledger, known: LedgerObject) -> None:
     for lot in ledger.find_lots(bound):
         ours = ledger.rewrites.begin(lot, Intent(RETRACT, known.id), 60)
         ledger.rewrites.clear_obsolete(ledger.rewrites.finish_rewriting(ours, [], [], lot.units))
-    assert ledger.releases.refuse(units)
+    assert ledger.releases.refuse(leaving, units)
     ledger.releases.finish(leaving)
     ledger.objects.finish(ledger.objects.begin(ledger.objects.reopen(known.id).source, 1000, 60))
 

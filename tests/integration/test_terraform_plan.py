@@ -175,11 +175,20 @@ def test_everything_is_named_after_the_project(planned: dict[str, Any]) -> None:
     assert all(name.startswith("smelt-dev-") for name in names)
 
 
-def of_ops(expressions: Mapping[str, Any]) -> set[str]:
-    """The environment's variables of the operators' part: those that the platform's object has."""
+# What the environment calls a variable of a part that has another name than `<part>_<name>`.
+OTHER_NAMES = {
+    "catalog_contracts_dir": "contracts_dir",
+    "catalog_queries_dir": "queries_dir",
+    "catalog_scan_limit_bytes": "athena_scan_limit_bytes",
+    "catalog_results_days": "athena_results_days",
+}
+
+
+def of_part(part: str, expressions: Mapping[str, Any], prefix: str) -> set[str]:
+    """The environment's variables of a part: those that the platform's object has."""
     references = [one for expression in expressions.values() for one in expression.get("references", [])]
-    named = {one.removeprefix("var.ops.") for one in references if one.startswith("var.ops.")}
-    return {f"ops_{name}" for name in {*named, "enabled"}}
+    named = {one.removeprefix(f"var.{part}.") for one in references if one.startswith(f"var.{part}.")}
+    return {OTHER_NAMES.get(f"{part}_{name}", f"{prefix}_{name}") for name in {*named, "enabled"}}
 
 
 def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: dict[str, Any]) -> None:
@@ -190,8 +199,11 @@ def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: d
     assert set(pipeline["expressions"]) == set(pipeline["module"]["variables"])
     for name, expression in pipeline["expressions"].items():
         assert {f"var.{name}", f"var.pipeline.{name}", f"local.{name}"} & set(expression["references"])
-    ops = platform["module"]["module_calls"]["ops"]
-    assert set(ops["expressions"]) == set(ops["module"]["variables"])
+    parts = {}
+    for part, prefix in (("ops", "ops"), ("catalog", "glue")):
+        called = platform["module"]["module_calls"][part]
+        assert set(called["expressions"]) == set(called["module"]["variables"])
+        parts[part] = of_part(part, called["expressions"], prefix)
     passed = {
         reference.removeprefix("var.")
         for expression in platform["expressions"].values()
@@ -199,7 +211,7 @@ def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: d
     }
     of_pipeline = set(pipeline["module"]["variables"]) - {"unit_sender_arns"}  # the platform's own business
     of_platform = {"artifacts_bucket_enabled", "operator_policies_enabled"}
-    assert passed == {*of_pipeline, *of_platform, *of_ops(ops["expressions"])}
+    assert passed == {*of_pipeline, *of_platform, *parts["ops"], *parts["catalog"]}
     assert set(root["variables"]) == {"region", "account_id", *passed}
 
 

@@ -94,6 +94,7 @@ LINES: dict[str, Made] = {
     "many keys": lambda: b"{" + b",".join(b'"%x":0' % n for n in range(500_000)) + b"}\n" + shipment(1),
     "one string of a row that is too long": lambda: b'{"a":"' + fill(b"x") + b'"}\n' + shipment(1),
     "random bytes": lambda: random.Random(1).randbytes(SIZE),
+    "newlines behind damage": lambda: b"{x" + fill(b"\n"),
     "a document of numbers": lambda: b'{\n"a": [' + fill(b"0,", 7 * MIB) + b"0]\n}",
 }
 
@@ -168,6 +169,7 @@ DOCUMENTS: dict[str, Made] = {
     "backslashes": lambda: b'{}{}"' + fill(b"\\"),
     "NUL bytes": lambda: b"{}{}" + fill(b"\0"),
     "blanks": lambda: b"{}{}" + fill(b" \n\x1e"),
+    "damage and then record separators": lambda: b"{}{}x" + fill(b"\x1e"),
     "random bytes": lambda: b"{}{}" + random.Random(2).randbytes(SIZE),
     "forms in turn": lambda: (
         b"{}{}" + b'{"a":1}{"b":2}\n[1,2]\n{\n"c": 3\n}\n{"d":4}\n\x1e{"e":5}\n,{"f":6}' * (DENSE // 64)
@@ -200,6 +202,10 @@ ENVELOPES: dict[str, Made] = {
     "colons": lambda: b'{"data"' + fill(b":"),
     "blanks": lambda: b'{"data"' + fill(b" "),
     "random bytes": lambda: b'{"data":{"items":[{}]}}' + random.Random(3).randbytes(DENSE),
+    "a long value for each of many rows": lambda: (
+        b'{"v":"' + b"x" * 60_000 + b'","data":{"items":[' + b",".join(good(20_000)) + b"]}}"
+    ),
+    "blank lines behind damage": lambda: b'{"data":1 x' + fill(b"\n"),
     "an array of them": lambda: b"[" + b",".join(b'{"data":{"items":[' + row + b"]}}" for row in good(5_000)) + b"]",
 }
 PATH = ("data", "items")

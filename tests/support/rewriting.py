@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from services.ops.rewrite.quarantine import Selection
@@ -38,12 +38,17 @@ def _broken(rig: Rig, interrupter: Interrupter | None) -> tuple[Any, Ledger]:
 
 
 def retract(
-    rig: Rig, source: BronzeObject, interrupter: Interrupter | None = None, deadline: Deadline = ENDLESS, place: int = 0
+    rig: Rig,
+    source: BronzeObject,
+    interrupter: Interrupter | None = None,
+    deadline: Deadline = ENDLESS,
+    place: int = 0,
+    sleep: Callable[[float], Any] | None = None,
 ) -> Retracted | None:
-    """Retract an object; None where it crashed. Waiting lets the clock go on."""
+    """Retract an object; None where it crashed. Waiting lets the clock go on, unless `sleep` does something else."""
     lake, ledger = _broken(rig, interrupter)
     retraction = Retraction(
-        ledger, lake, "Ann", "wrong file", NoArchive(), clock=rig.clock, sleep=rig.clock.advance, writers=1
+        ledger, lake, "Ann", "wrong file", NoArchive(), clock=rig.clock, sleep=sleep or rig.clock.advance, writers=1
     )
     try:
         return retraction.run(source.id, deadline, place)

@@ -47,7 +47,8 @@ def query_silver(
 ) -> None:
     """Ask local Silver in Athena's SQL.
 
-    The tables are silver, quarantine, and one for each dataset. The SQL is translated for DuckDB, which runs it.
+    The tables are those that Athena has (silver, quarantine, load_history), and one for each dataset. The SQL is
+    translated for DuckDB, which runs it.
     CSV and JSON give every row, also of large answers.
     """
     from workbench.query.athena import LocalAthena

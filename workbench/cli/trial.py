@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from services.ops.cli.console import JsonFlag, finish, make_table, messages, show, show_json
 from services.ops.errors import OperatorError
+from services.ops.words import plain, rows, size
 from workbench.cli.options import TRIAL, ContractsOption, FilesArgument
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ def try_files(
 
 
 @contextmanager
-def _progress(size: int) -> Iterator[Watch]:
+def _progress(total: int) -> Iterator[Watch]:
     """A bar on a terminal; nothing elsewhere."""
     columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        bar = progress.add_task("reading", total=size)
-        yield lambda read: progress.update(bar, completed=min(read, size))
+        bar = progress.add_task("reading", total=total)
+        yield lambda read: progress.update(bar, completed=min(read, total))
 
 
 def _show(account: Account) -> None:
@@ -83,56 +84,39 @@ def _show(account: Account) -> None:
     )
     for name, one in sorted(account.datasets.items()):
         numbers = f"{one.silver:,}", f"{one.quarantined:,}", f"{one.rescued:,}", f"{one.files:,}"
-        table.add_row(name, *numbers, _size(one.bytes))
+        table.add_row(name, *numbers, size(one.bytes))
     if account.datasets:
         show(table)
     for dataset, keys in account.unknown_fields.items():
-        show(f"{dataset}: kept as text in _rescued, because the contract does not know them: {', '.join(keys)}")
+        unknown = ", ".join(map(plain, keys))
+        show(f"{dataset}: kept as text in _rescued, because the contract does not know them: {unknown}")
     for refusal in account.refusals:
         field = f" in {refusal.field}" if refusal.field else ""
         show(
-            f"{refusal.dataset}: {refusal.reason}{field}: {refusal.rows:,} {_rows(refusal.rows)} refused",
+            f"{refusal.dataset}: {refusal.reason}{field}: {rows(refusal.rows)} refused",
             style="yellow",
         )
         for example in refusal.examples:
             _show_example(example)
     for refused in account.refused_files:
-        show(f"{refused.file}: refused: {refused.reason}: {_plain(refused.advice)}", style="red")
+        show(f"{plain(refused.file)}: refused: {refused.reason}: {plain(refused.advice)}", style="red")
     _show_sums(account)
 
 
 def _show_example(example: Example) -> None:
     place = f":{example.line}" if example.line else ""
-    show(f"  {example.file}{place} (byte {example.offset:,}): {_plain(example.detail)}")
-    show(f"    {_plain(example.raw)}", style="dim")
+    show(f"  {plain(example.file)}{place} (byte {example.offset:,}): {plain(example.detail)}")
+    show(f"    {plain(example.raw)}", style="dim")
 
 
 def _show_sums(account: Account) -> None:
     places = f"{account.silver:,} in Silver + {account.quarantined:,} in quarantine"
-    show(f"{account.rows:,} {_rows(account.rows)} = {places}", style=None if account.all_right else "yellow")
+    show(f"{rows(account.rows)} = {places}", style=None if account.all_right else "yellow")
     seconds = max(account.seconds, 0.001)
     processes = f"{account.jobs} processes" if account.jobs > 1 else "1 process"
     files = "file" if account.files == 1 else "files"
-    speed = f"{_size(account.bytes / seconds)}/s, {processes}"
-    show(f"{account.files:,} {files}, {_size(account.bytes)} in {seconds:,.1f} s ({speed})")
+    speed = f"{size(account.bytes / seconds)}/s, {processes}"
+    show(f"{account.files:,} {files}, {size(account.bytes)} in {seconds:,.1f} s ({speed})")
     show(f"Parquet: {account.out}/silver and {account.out}/quarantine, by dataset and day")
     if account.silver:
         show(f'Next: smelt query --silver {account.out} "SELECT * FROM silver LIMIT 5"')  # noqa: S608 (shown only)
-
-
-def _rows(number: int) -> str:
-    return "row" if number == 1 else "rows"
-
-
-def _size(number: float) -> str:
-    """Bytes for people: decimal units."""
-    for unit in ("bytes", "kB", "MB"):
-        if number < 1000:
-            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} GB"
-
-
-def _plain(text: str) -> str:
-    """Text from a file on one line, without what could move the cursor."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,7 +1,8 @@
 """Athena's SQL over the lake's files on disk: sqlglot translates it, DuckDB runs it.
 
-Shows what an analyst will see, without Athena. There are the views `silver` and `quarantine`, which have the partition
-columns `record_type` and `dt` as Athena's tables do, and a view for each dataset in Silver, with `dt`.
+Shows what an analyst will see, without Athena. There are the tables that Terraform makes there (`silver`, `quarantine`,
+`load_history`, `load_history_lots`, and the view `load_history_files`), with their partition columns, and a view for
+each dataset in Silver, with `dt`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
 import sqlglot
 from sqlglot import errors, exp
 
 from services.ops.errors import OperatorError
+from services.ops.history.schema import LOTS, OBJECTS
+from services.shared.athena import OWN_TABLES
 from services.shared.columns import LINEAGE, QUARANTINE, Column
 from services.shared.contract.model import FieldType
 
 _TYPES = {FieldType.STRING: "VARCHAR", FieldType.INTEGER: "BIGINT", FieldType.TIMESTAMP: "TIMESTAMPTZ"}
+_FOLDER = "split_part(filename, '/', -3)"  # in which the folders dt=... are
+_HISTORY = {"load_history": ("objects", OBJECTS), "load_history_lots": ("lots", LOTS)}
+_VIEWS = Path(__file__).resolve().parents[2] / "sql/athena/views"
 _PARTITIONED = "hive_partitioning = true, hive_types = {'dt': 'VARCHAR'}"
 
 
@@ -40,15 +47,24 @@ class LocalAthena:
         self._connection = duckdb.connect()
         self.tables: set[str] = set()  # those that have at least one file
         self._connection.execute("SET TimeZone = 'UTC'; SET integer_division = true")
-        self._make_view(lake, "silver", "split_part(filename, '/', -3) AS record_type, * EXCLUDE (filename)")
-        self._make_view(lake, "quarantine", "* EXCLUDE (filename)")
+        self._make_view(lake, "silver", f"* EXCLUDE (filename), {_FOLDER} AS record_type")
+        self._make_view(lake, "quarantine", f"* EXCLUDE (filename), {_FOLDER} AS dataset")
         for folder in sorted(lake.glob("silver/*")):
-            if folder.name not in ("silver", "quarantine") and any(folder.glob("dt=*/*.parquet")):
+            if folder.name not in OWN_TABLES and any(folder.glob("dt=*/*.parquet")):
                 self._view_over(folder.name, folder / "dt=*" / "*.parquet", "* EXCLUDE (filename)")
         if "silver" not in self.tables:
             self._make_empty("silver", LINEAGE, ("record_type", "dt"))
         if "quarantine" not in self.tables:
-            self._make_empty("quarantine", QUARANTINE, ("dt",))
+            self._make_empty("quarantine", QUARANTINE, ("dataset", "dt"))
+        for name, (folder_name, schema) in _HISTORY.items():
+            if any(lake.glob(f"history/{folder_name}/dt=*/*.parquet")):
+                self.tables.add(name)
+                self._view_over(name, lake / "history" / folder_name / "dt=*" / "*.parquet", "* EXCLUDE (filename)")
+            else:
+                self._connection.register(name, schema.append(pa.field("dt", pa.string())).empty_table())
+        for file in _VIEWS.glob("*.sql"):
+            (view,) = statements_of(file.read_text("utf-8"))
+            self._connection.execute(f'CREATE VIEW "{file.stem}" AS {view.sql("duckdb")}')
 
     def query(self, sql: str) -> Answer:
         """Run one query in Athena's SQL.

@@ -31,7 +31,7 @@ TOOLS = Path(__file__).resolve().parent
 OUT = ROOT / "infra/terraform/permissions.json"
 PREFIXES = {"CloudWatch Logs": "logs", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb", "ECR": "ecr", "IAM": "iam"}
 PREFIXES |= {"EventBridge": "events", "Lambda": "lambda", "S3": "s3", "SNS": "sns", "SQS": "sqs", "STS": "sts"}
-PREFIXES |= {"SFN": "states", "Scheduler": "scheduler"}
+PREFIXES |= {"SFN": "states", "Scheduler": "scheduler", "Glue": "glue", "Athena": "athena"}
 # Where an action's name is not its operation's (AWS Service Authorization Reference, Amazon S3).
 ACTIONS = {
     "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
@@ -85,6 +85,11 @@ IMPLIED = {
         "states:UntagResource",
         "states:UpdateStateMachine",
     },
+    "glue:CreateDatabase": {"glue:TagResource", "glue:UntagResource", "glue:UpdateDatabase"},
+    "glue:CreateTable": {"glue:UpdateTable"},
+    "glue:CreateCrawler": {"glue:UpdateCrawler", "iam:PassRole"},
+    "athena:CreateWorkGroup": {"athena:TagResource", "athena:UntagResource", "athena:UpdateWorkGroup"},
+    "athena:CreateNamedQuery": {"athena:UpdateNamedQuery"},
     "scheduler:CreateSchedule": {"iam:PassRole", "scheduler:UpdateSchedule"},
     "scheduler:CreateScheduleGroup": {"scheduler:TagResource", "scheduler:UntagResource"},
 }
@@ -159,6 +164,7 @@ COMMANDS = {
     },
     "and audit": {
         "dynamodb:BatchGetItem",
+        "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:Scan",
         "s3:ListBucket",
@@ -189,6 +195,7 @@ COMMANDS = {
         "states:ListExecutions",
         "states:StartExecution",
     },
+    "and glue-crawler-start, glue-crawler-status": {"glue:GetCrawler", "glue:GetTables", "glue:StartCrawler"},
     "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
         "sqs:CreateQueue",
         "sqs:GetQueueAttributes",
@@ -197,6 +204,11 @@ COMMANDS = {
     },
 }
 IMAGES = {function: f"registry.example/{function}@sha256:{'a' * 64}" for function in FUNCTIONS}
+CATALOG = {
+    "glue_enabled": True,
+    "contracts_dir": str(ROOT / "contracts"),
+    "queries_dir": str(ROOT / "sql/athena"),
+}
 PROJECT = {"project": "smelt-local", "region": "us-east-1"}
 
 
@@ -275,6 +287,8 @@ def record() -> None:
             operated = recorder.actions("envs/local", pipeline | {"ops_enabled": True})
         with messages.status("with policies for operators ..."):
             with_policies = recorder.actions("envs/local", pipeline | {"operator_policies_enabled": True})
+        with messages.status("with the catalog ..."):
+            catalogued = recorder.actions("envs/local", pipeline | CATALOG)
     found = {
         "bootstrap": bootstrap,
         "pipeline with existing queues": without_queues,
@@ -284,6 +298,7 @@ def record() -> None:
         "and observability_enabled": observed - base,
         "and ops_enabled": operated - base,
         "and operator_policies_enabled": with_policies - base,
+        "and glue_enabled": catalogued - base,
         "and tag_iam_and_sqs": OF_TAGS,
         **COMMANDS,
     }

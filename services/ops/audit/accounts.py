@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     NOT_LOADED = "not_loaded"  # refused: its rows are in neither place
     RETRACTED = "retracted"  # an operator took its rows away
     RETRACTING = "retracting"  # an operator is taking its rows away, or stopped in the middle
+    RELOADING = "reloading"  # `replay --force` has taken, or is taking, its rows out, and has not let it in again yet
     UPLOADED_AGAIN = "uploaded_again"  # retracted, and the same bytes came again: they are not loaded
 
     @property
@@ -54,11 +55,15 @@ _NEXT = {
         "(docs/audit.md); it sends the missing units."
     ),
     Outcome.STOPPED: (
-        "Read the error, remove its cause, then redrive the dead-letter queue. A unit that is redriven again does no "
-        "harm."
+        "Read the error, remove its cause, then run smelt redrive. If it finds no letter of these units (it was "
+        "deleted, or is older than 14 days), run smelt replay for the object. A unit that is sent twice does no harm."
     ),
     Outcome.NOT_LOADED: "Upload the rows in a file that smelt accepts.",
     Outcome.RETRACTING: "If nobody is at it, run smelt retract for it again: it goes on where it stopped.",
+    Outcome.RELOADING: (
+        "If nobody is at it, run the same `smelt replay --force` again, or smelt reconcile: it is loaded again. Or run "
+        "smelt retract for it, if its rows are to stay away."
+    ),
     Outcome.UPLOADED_AGAIN: (
         "If its rows are wanted after all, run smelt replay --force for it. If they are not, run smelt retract for it "
         "again: this is then settled."
@@ -98,6 +103,8 @@ def outcome_of(known: LedgerObject, committed: int, dead: int, now: datetime, ov
     if known.state is ObjectState.REJECTED:
         return Outcome.NOT_LOADED if known.source.size else Outcome.EMPTY
     if known.state is ObjectState.RETRACTED:
+        if known.is_to_be_reloaded:
+            return Outcome.RELOADING
         if known.is_leaving:
             return Outcome.RETRACTING
         return Outcome.UPLOADED_AGAIN if known.retraction and known.retraction.uploaded_again else Outcome.RETRACTED

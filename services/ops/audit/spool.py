@@ -42,6 +42,7 @@ CREATE INDEX unit_dead ON unit (oid) WHERE dead;
 CREATE INDEX lot_lid ON lot (lid);
 CREATE INDEX file_kid ON file (kid, lid);
 """
+LEAVING_TO_BE_RELOADED = 2  # in the column `leaving`; 1: it leaves for good
 _CACHE_KIB = 32 * 1024  # of SQLite's pages, and of each sort
 _PARAMETERS = 500  # of one query
 _BUFFERED = 2000  # rows of each table before they are written
@@ -115,7 +116,7 @@ class Spool:
             (known.seen or source.created).isoformat(),
             known.reason,
             known.advice,
-            int(known.is_leaving),
+            LEAVING_TO_BE_RELOADED if known.is_to_be_reloaded else int(known.is_leaving),
             int(bool(known.retraction and known.retraction.uploaded_again)),
             int(self._scope.has(source.id, source.created)),
             self.number_of(known.archived),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from services.ops.audit.spool import Spool, names
+from services.ops.audit.spool import LEAVING_TO_BE_RELOADED, Spool, names
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState, Retraction
 from services.shared.units import BronzeObject, Plan
@@ -80,7 +80,7 @@ class Known:
             seen=datetime.fromisoformat(str(seen)),
             reason=str(reason),
             advice=str(advice),
-            retraction=None if leaving else Retraction(moment, rows=Counts(), uploaded_again=moment if again else None),
+            retraction=_retraction(_int(leaving), moment, again=bool(again)),
         )
         self.committed = _int(units)
         self.counts = Counts(_int(read), _int(silver), _int(quarantined))
@@ -94,6 +94,12 @@ class Known:
         ):
             return self.committed > 0
         return self.object.state is ObjectState.DONE and self.committed < self.object.plan.units
+
+
+def _retraction(leaving: int, moment: datetime, again: bool) -> Retraction | None:
+    if leaving == LEAVING_TO_BE_RELOADED:
+        return Retraction(moment, reload=True)
+    return None if leaving else Retraction(moment, rows=Counts(), uploaded_again=moment if again else None)
 
 
 def past(spool: Spool) -> None:

@@ -11,6 +11,7 @@ from services.ops.cli.console import JsonFlag, finish, make_app, make_table, sho
 from services.ops.contracts.check import check
 from services.ops.contracts.findings import Level, Report
 from services.ops.contracts.number import write_ids
+from services.ops.contracts.page_files import changed, pages_of, write
 
 app = make_app("The files that describe the datasets.")
 
@@ -57,6 +58,26 @@ def number_contracts(
             show(f"{file}: {ids or 'every field has its id'}")
     if as_json:
         show_json(written)
+
+
+@app.command("docs")
+def write_pages(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of contracts.")] = Path("contracts"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the pages go.")] = Path("docs/datasets"),
+    is_check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a page is not current.")
+    ] = False,
+) -> None:
+    """Write a page for each dataset from its contract: columns, types, ids, rules, queries."""
+    pages = pages_of(path)
+    outdated = changed(pages, out)
+    if not is_check:
+        write(pages, out)
+    for name in outdated:
+        show(f"{out / name}: {'is not current; run `make docs`' if is_check else 'written'}")
+    if not outdated:
+        show(f"{len(pages)} pages in {out} are current")
+    finish(all_right=not (is_check and outdated))
 
 
 def _as_dict(report: Report) -> dict[str, object]:

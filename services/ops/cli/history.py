@@ -226,6 +226,7 @@ def _archived_document(done: Archived) -> dict[str, object]:
         "expiring_lots": done.expiring_lots,
         "expiring_units": done.expiring_units,
         "damaged_lots": done.damaged,
+        "marked_lots": done.marked,
         "complete": done.complete,
         "busy": done.busy,
     }
@@ -236,6 +237,8 @@ def _show_archived(done: Archived) -> None:
     show(f"{done.expiring_lots:,} lots and {done.expiring_units:,} units will leave the ledger")
     if done.damaged:
         show(f"{done.damaged:,} lots have records that contradict themselves; `smelt audit` tells more", style="red")
+    if done.marked:
+        show(f"{done.marked:,} lots stay until the lake or another reader of their marks has dealt with them")
     if done.busy:
         show(f"not complete: {done.busy}")
 

@@ -229,7 +229,11 @@ def _show_retried(done: Retried, dry_run: bool) -> None:
     if done.unreadable > _LISTED:
         show(f"  and {done.unreadable - _LISTED:,} more that cannot be read (--json lists up to 1,000)", style="yellow")
     for lot in done.busy:
-        show(f"lot {lot} is being rewritten by somebody else: run this again later", style="yellow")
+        show(
+            f"lot {lot} is being rewritten by somebody else, or its last rewrite is not in the lake yet: run this "
+            "again later",
+            style="yellow",
+        )
     if done.changes.lots:
         show(
             f"before: {done.before.silver:,} in Silver, {done.before.quarantined:,} in quarantine; "
@@ -252,5 +256,6 @@ def _retried_document(done: Retried, dry_run: bool) -> dict[str, object]:
         "lots_rewritten": done.changes.lots,
         "files_written": done.changes.written,
         "files_deleted": done.changes.deleted,
+        "files_waiting_for_the_lake": done.changes.waiting,
         "busy": done.busy,
     }

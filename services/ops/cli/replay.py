@@ -285,8 +285,7 @@ def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     def retract_and_reopen(candidate: Candidate) -> None:
         with one_at_a_time:
             check_readable(lake, candidate.source)
-            retraction.run(candidate.origin, Deadline.endless())
-            ledger.objects.reopen(candidate.origin, planner_bytes)
+            retraction.let_in_again(candidate.origin, Deadline.endless(), unit_bytes=planner_bytes)
 
     return retract_and_reopen
 

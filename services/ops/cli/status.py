@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ from services.ops.cli.options import DeadLettersOption, FailuresOption, QueueOpt
 from services.ops.errors import OperatorError
 from services.ops.status.queues import NAMES, depths
 from services.ops.status.status import LIMIT, Glance, Status
+from services.ops.words import span
 from services.shared.aws import aws_client
 from services.shared.errors import Transient
 from services.shared.ledger.ledger import Ledger
@@ -108,6 +109,7 @@ def as_document(table: str, status: Status) -> dict[str, object]:
         "oldest": status.oldest
         and {"object": str(status.oldest.id), "state": status.oldest.state, "since": status.oldest.since.isoformat()},
         "overdue": status.overdue,
+        "taken_out": status.taken_out,
         "datasets": [
             {
                 "dataset": one.name,
@@ -163,7 +165,7 @@ def _show_datasets(status: Status) -> None:
             _ago(status.at, one.oldest_open),
             f"{one.done:,}",
             _ago(status.at, one.last_done),
-            _length(one.lag),
+            span(one.lag),
             f"{one.rows.quarantined:,}",
         )
     show(datasets)
@@ -190,15 +192,4 @@ def _more(kind: str, status: Status) -> str:
 
 
 def _ago(now: datetime, then: datetime | None) -> str:
-    return _length(now - then) if then else "-"
-
-
-def _length(span: timedelta | None) -> str:
-    """In the two largest units, such as `2h 05m`."""
-    if span is None:
-        return "-"
-    seconds = max(int(span.total_seconds()), 0)
-    for unit, size, below, small in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
-        if seconds >= size:
-            return f"{seconds // size}{unit} {seconds % size // small:02d}{below}"
-    return f"{seconds}s"
+    return span(now - then) if then else "-"

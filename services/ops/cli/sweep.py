@@ -65,6 +65,7 @@ def _as_document(swept: Swept, dry_run: bool) -> dict[str, object]:
         "lots_of_another_bucket": swept.elsewhere,
         "unreadable": swept.unreadable,
         "forbidden": swept.forbidden,
+        "lots_behind_in_the_lake": swept.behind,
     }
 
 
@@ -88,6 +89,8 @@ def _show(swept: Swept, dry_run: bool, bucket: str) -> None:
         show(f"passed over: {item}. Somebody has changed this item of the ledger, or this is a bug", style="red")
     for refusal in swept.forbidden:
         show(f"not tidied: {refusal}. It is tried again by the next sweep", style="red")
+    if swept.behind:
+        show(f"{swept.behind:,} lots were rewritten and wait for `smelt publish` before their old files are deleted")
     show(f"{swept.objects:,} open objects, {swept.done:,} {would}marked DONE")
     if swept.rewrites:
         show(f"{swept.rewrites:,} rewrites that somebody left {would or 'were '}ended")

@@ -19,6 +19,7 @@ from services.ops.contracts.findings import CheckError, Finding, Level, Report
 from services.ops.contracts.lines import Lines
 from services.ops.contracts.notices import notices, unread_envelope
 from services.ops.contracts.revision import contracts_at
+from services.ops.contracts.tables import shared_names, table_notices, table_problems
 from services.shared.contract.document import read_document
 from services.shared.contract.loader import load_contract, load_contracts
 from services.shared.contract.model import Contract, ContractError, Field
@@ -47,6 +48,7 @@ def check(path: Path, against: str | None = None) -> Report:
             load_contracts(path)  # what only the folder as a whole shows: it is empty, or a dataset is in it twice
         except ContractError as error:
             findings.append(Finding(str(path), Level.PROBLEM, str(error)))
+        findings += shared_names(contracts)
     if against is not None:
         folder = path if path.is_dir() else path.parent
         findings += _compare_with(folder, against, contracts, {file.name for file in files})
@@ -79,6 +81,9 @@ def _check_file(file: Path) -> tuple[Contract | None, list[Finding]]:
     findings += _lint(contract, lines)
     for path, what in notices(document):
         findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, lines.of_path(path)))
+    for where, what in table_notices(contract):
+        line = lines.of_problem(where, what)
+        findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, line))
     for what in unread_envelope(contract):
         line = lines.of_problem("customProperties.envelopeFields", what)
         findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, line))
@@ -131,6 +136,8 @@ def _lint(contract: Contract, lines: Lines) -> Iterator[Finding]:
         yield problem(f"the file is {Path(contract.file).name}; name it {contract.dataset}.yaml, so that it is found")
     if not contract.description:
         yield problem("the dataset has no description: say what one row is")
+    for where, what in table_problems(contract):
+        yield problem(what, where)
     for field in contract.fields:
         if not field.description:
             yield problem(f"{field.name}: has no description", field.name)

@@ -25,8 +25,9 @@ from services.ops.history.tally import Tallies
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
 from services.shared.identities import HISTORY_LOTS, HISTORY_OBJECTS, HistoryKey, LotId, ObjectId
 from services.shared.ledger.archive import MAX_BATCH_BYTES, Batch, Entry
+from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.items import pack
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LeaseHeld, LeaseLost, Lot
 
 Watch = Callable[[str, int], None]  # what is being written, and how many so far
@@ -49,6 +50,7 @@ class Archived:
     expiring_lots: int = 0  # that DynamoDB may delete after the retention, with their units
     expiring_units: int = 0
     damaged: int = 0  # lots whose record contradicts itself: they stay in the ledger, and the audit reports them
+    marked: int = 0  # lots that a reader of their marks, such as the lake, has not dealt with: they stay in the ledger
     complete: bool = True  # everything that was finished before today is in the history
     busy: str = ""  # why nothing, or not all, was done: another run is at work
 
@@ -82,10 +84,14 @@ class _Archiver:
         """Later generations have files of their own; what was restored from the history is in it already."""
         first, later = list[Entry](), list[Entry]()
         for few in batched(entries, LOTS_PER_READ):
-            for found in self._archive.finished_lots(few):
+            finished = self._archive.finished_lots(few)
+            marked = self._ledger.marks.holding(found.lot.id for found in finished)
+            for found in finished:
                 entry = (f"lot#{found.lot.id}", found.since)
                 if len(found.lot.units) != len(found.lot.unit_counts):
                     self.done.damaged += 1
+                elif found.lot.id in marked:
+                    self.done.marked += 1
                 elif found.archived_generation == found.generation:
                     self._archive.settle(found)
                     self._expire([found.lot.id])

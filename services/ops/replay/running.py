@@ -22,7 +22,8 @@ from services.shared.errors import Terminal
 from services.shared.identities import REPLAY_ROOT, CopyKey
 from services.shared.lake import Lake, LakeForbidden, ObjectGone
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LeaseHeld, LeaseLost
+from services.shared.ledger.records import LeaseHeld, LeaseLost, LostRace
+from services.shared.ledger.releases import NotReopened
 from services.shared.planning.planner import Outcome, Planned, Planner
 from services.shared.units import BronzeObject
 
@@ -148,6 +149,8 @@ class ByCopying:
             self.copier.copy(candidate.source, candidate.origin)
         except Unreadable:
             return Result(candidate, Done.UNREADABLE)
+        except (NotReopened, LostRace):
+            return Result(candidate, Done.LEFT)
         except NotCopyable:
             return Result(candidate, Done.NOT_COPYABLE)
         except SourceChanged:
@@ -178,6 +181,8 @@ class BySending:
                 _forced(self.force, candidate)
         except Unreadable:
             return Result(candidate, Done.UNREADABLE)
+        except (NotReopened, LostRace):
+            return Result(candidate, Done.LEFT)
         try:
             planned = self._plan(candidate, source, deadline)
         except (LeaseHeld, LeaseLost):

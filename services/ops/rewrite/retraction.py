@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from services.ops.errors import OperatorError
 from services.ops.grid import LOTS_PER_READ, batched, look_at
 from services.ops.rewrite.archive import Archive
-from services.ops.rewrite.rewriting import Changes, Rewriter
+from services.ops.rewrite.rewriting import Changes, LakeBehind, Rewriter
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.lake import Lake
@@ -104,19 +104,20 @@ class Retraction:
     writers: int = 8
     watch: Watch = lambda _what, _number: None
 
-    def run(self, id_: ObjectId, deadline: Deadline, place: int = 0) -> Retracted:
-        """Retract an object, or go on with it at unit number `place`.
+    def run(self, id_: ObjectId, deadline: Deadline, place: int = 0, reload: bool = False) -> Retracted:
+        """Retract an object, or go on with it at unit number `place`. `reload`: it is to be let in again after that.
 
         Returns:
             what was done. `place` is set where time ran out: run it again from there, or from the start.
 
         Raises:
             NothingToRetract: there are no rows of it.
+            LetInAgain: somebody else, at the same work, was faster and let the object in again.
             ConservationError, ObjectGone: files are not what the ledger says; nothing of that lot has changed.
         """
         rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers)
         result = Retracted(id_, changes=rewriter.changes)
-        known = self.ledger.releases.begin(id_, self.by, self.note)
+        known = self.ledger.releases.begin(id_, self.by, self.note, reload)
         if known.retraction and known.retraction.rows is not None:
             result.was_retracted, result.rows = True, known.retraction.rows
             return result
@@ -124,7 +125,7 @@ class Retraction:
         at = place
         try:
             for units in _batches(known, place):
-                self._release(units, rewriter, result, deadline)
+                self._release(known, units, rewriter, result, deadline)
                 at += len(units)
                 self.watch("units", at)
                 deadline.check()
@@ -134,17 +135,22 @@ class Retraction:
         result.rows = self.ledger.releases.finish(known)
         return result
 
-    def let_in_again(self, id_: ObjectId, deadline: Deadline, place: int = 0) -> Retracted:
+    def let_in_again(
+        self, id_: ObjectId, deadline: Deadline, place: int = 0, unit_bytes: int | None = None
+    ) -> Retracted:
         """Retract an object, then let it in again: `replay --force` plans it after that. As `run`.
 
-        Where `place` is set in the result, the object is not let in yet.
+        Where `place` is set in the result, the object is not let in yet. Who stops in between leaves it as open work:
+        audit and status name it, reconcile lets it in.
         """
-        done = self.run(id_, deadline, place)
+        done = self.run(id_, deadline, place, reload=True)
         if done.place is None:
-            self.ledger.objects.reopen(id_)
+            self.ledger.objects.reopen(id_, unit_bytes, marked=True)
         return done
 
-    def _release(self, units: Sequence[UnitId], rewriter: Rewriter, result: Retracted, deadline: Deadline) -> None:
+    def _release(
+        self, known: LedgerObject, units: Sequence[UnitId], rewriter: Rewriter, result: Retracted, deadline: Deadline
+    ) -> None:
         """Until each of these units is refused and in no lot."""
         missing = 0
         while True:
@@ -152,7 +158,7 @@ class Retraction:
             records = {record.id: record for record in self.ledger.find_units(units)}
             bound = {record.lot for record in records.values() if record.lot}
             free = [unit for unit in units if unit not in records or not (records[unit].lot or records[unit].refused)]
-            if free and not self.ledger.releases.refuse(free):
+            if free and not self.ledger.releases.refuse(known, free):
                 continue
             if not bound:
                 self._tidy(records.values(), rewriter)
@@ -164,7 +170,7 @@ class Retraction:
                 raise OperatorError(
                     f"{result.id} has units in lot {sorted(gone)[0]}, which is not in the ledger. Run smelt audit."
                 )
-            until = [self._leave(lot, rewriter, result) for lot in lots]
+            until = [self._leave(lot, known, rewriter, result) for lot in lots]
             if waits := [moment for moment in until if moment is not None]:
                 self._wait(min(waits), deadline)
 
@@ -174,14 +180,15 @@ class Retraction:
         for few in batched(left, LOTS_PER_READ):
             for lot in self.ledger.find_lots(few):
                 if lot.state is LotState.COMMITTED and lot.obsolete:
-                    rewriter.tidy(lot)
+                    rewriter.check_bucket(lot)
+                    rewriter.delete_unless_behind(lot)
 
-    def _leave(self, lot: Lot, rewriter: Rewriter, result: Retracted) -> int | None:
+    def _leave(self, lot: Lot, known: LedgerObject, rewriter: Rewriter, result: Retracted) -> int | None:
         """One step towards a lot without the object. Returns until when to wait (epoch ms), None where not."""
         try:
             if lot.state.holds_rows:
                 intent = Intent(RETRACT, result.id, self.by, self.note, _now(self.clock))
-                rewriting = rewriter.take(lot, intent)
+                rewriting = rewriter.take(lot, intent, known)
                 if rewriting:
                     others = rewriting.lot.counts
                     gone = rewriting.retract(result.id)
@@ -190,6 +197,8 @@ class Retraction:
             else:
                 self._dissolve(lot)
         except LeaseHeld as held:
+            if isinstance(held, LakeBehind):
+                self.watch("lots that wait for `smelt publish`", 1)
             return held.until_ms
         except LeaseLost:
             return 0

@@ -27,27 +27,42 @@ import pyarrow.compute as pc
 from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
 from services.shared.errors import Terminal
-from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, ObjectId, UnitId
+from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, LotId, ObjectId, UnitId
 from services.shared.lake import Lake, ObjectGone
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import (
     RETRACT,
     Counts,
     Intent,
+    LeaseHeld,
     LeaseLost,
+    LedgerObject,
+    LetInAgain,
     LostRace,
     Lot,
     LotFile,
     LotState,
+    Outbox,
 )
 from services.shared.parquet.subset import read_rows, without
 
 LEASE_SECONDS = 60.0
 _FILES_TO_LOOK_AT = 3
+_PUBLISH_MS = 5_000  # until another look at what the lake has
 
 
 class ConservationError(Terminal):
     """The files do not hold the rows that the ledger says: nothing is changed."""
+
+
+class LakeBehind(LeaseHeld):
+    """The lake has not taken over what a rewrite did: until then the old files stay, and block the next rewrite."""
+
+    def __init__(self, lot: LotId, now_ms: int) -> None:
+        super().__init__(
+            f"lot {lot}: the lake's tables have not taken over its last rewrite; `smelt publish` does that",
+            now_ms + _PUBLISH_MS,
+        )
 
 
 @dataclass(slots=True)
@@ -57,6 +72,7 @@ class Changes:
     lots: int = 0  # that were rewritten
     written: int = 0  # files
     deleted: int = 0  # files
+    waiting: int = 0  # replaced files that the sweep deletes once the lake's tables do not name them
 
 
 @dataclass(slots=True)
@@ -70,14 +86,15 @@ class Rewriter:
     writers: int = 8  # files that are written at the same time
     changes: Changes = field(default_factory=Changes)
 
-    def take(self, lot: Lot, intent: Intent) -> Rewriting | None:
-        """Make a lot that holds rows ours to rewrite for this intent.
+    def take(self, lot: Lot, intent: Intent, leaving: LedgerObject | None = None) -> Rewriting | None:
+        """Make a lot that holds rows ours to rewrite for this intent. `leaving` is the object whose rows are to leave.
 
         Returns:
             None where the lot has changed under our eyes: look again.
 
         Raises:
-            LeaseHeld: somebody else is rewriting it.
+            LeaseHeld: somebody else is rewriting it, or (LakeBehind) the lake has not taken over the last rewrite.
+            LetInAgain: the object is not being retracted any more.
         """
         if lot.state is LotState.REWRITING:
             ours = self.ledger.rewrites.take_over(lot, self._lease())
@@ -89,7 +106,9 @@ class Rewriter:
             self.tidy(lot)
             return None
         try:
-            return Rewriting(self, self.ledger.rewrites.begin(lot, intent, self._lease()))
+            return Rewriting(self, self.ledger.rewrites.begin(lot, intent, self._lease(), leaving))
+        except LetInAgain:
+            raise
         except LostRace:
             return None
 
@@ -113,6 +132,7 @@ class Rewriter:
 
         Raises:
             ConservationError: none of the lot's files is in this bucket, or it names a file that is not its own.
+            LakeBehind: as `delete_leftovers`.
         """
         self.check_bucket(lot)
         self.delete_leftovers(lot)
@@ -122,7 +142,10 @@ class Rewriter:
 
         Raises:
             ConservationError: it names a file that is not its own.
+            LakeBehind: the lake's tables may still name the files that were replaced.
         """
+        if lot.obsolete and self.ledger.marks.holding([lot.id], [Outbox.PUBLISH]):
+            raise LakeBehind(lot.id, self.ledger.now_ms())
         leftover = sorted(lot.leftovers - {file.key for file in lot.files})
         for key in leftover:
             if _parsed(key).lot != lot.id:
@@ -133,6 +156,13 @@ class Rewriter:
         else:
             self.ledger.rewrites.clear_obsolete(lot)
         self.changes.deleted += len(leftover)
+
+    def delete_unless_behind(self, lot: Lot) -> None:
+        """`delete_leftovers`, or leave it to the sweep where the lake is behind."""
+        try:
+            self.delete_leftovers(lot)
+        except LakeBehind:
+            self.changes.waiting += len(lot.obsolete)
 
     def check_bucket(self, lot: Lot) -> None:
         """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
@@ -245,13 +275,14 @@ class Rewriting:
                 made.close()
             self._made.clear()
         if self.lot.obsolete:
-            self._rewriter.delete_leftovers(self.lot)
+            self._rewriter.delete_unless_behind(self.lot)
 
     def undo(self) -> None:
         """Leave the lot as it was, and delete what was written."""
         undone = self._rewriter.ledger.rewrites.undo(self.lot)
         if undone.obsolete:
-            self._rewriter.tidy(undone)
+            self._rewriter.check_bucket(undone)
+            self._rewriter.delete_unless_behind(undone)
 
     def check(self) -> None:
         """To be called from time to time by what takes long: keeps the lease alive.

@@ -19,11 +19,13 @@ from enum import StrEnum
 from services.ops.dead_letters.looking import Depth
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
 from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey
-from services.shared.ledger.ledger import Ledger, OpenEntry
+from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState, UnitRecord
 
 LIMIT = 1000
 OVERDUE = timedelta(hours=24)
+LEFT_AFTER = timedelta(hours=1)  # what a forced replay took out so long ago, nobody is at any more
 NO_DATASET = "(no dataset)"  # keys that name none: their objects are rejected
 _READERS = 8  # queries side by side
 
@@ -72,6 +74,7 @@ class Status:
     rows: Counts = field(default_factory=Counts)  # committed today
     oldest: Oldest | None = None
     overdue: int = 0  # objects that are unfinished for more than OVERDUE
+    taken_out: int = 0  # objects that `replay --force` took out, and left so for more than LEFT_AFTER
     datasets: dict[str, Dataset] = field(default_factory=dict)
     queues: dict[str, Depth] = field(default_factory=dict)
     more: set[str] = field(default_factory=set)
@@ -87,6 +90,8 @@ class Status:
             (dead.total, "dead letters", "smelt dlq show"),
             (failed.total, "failed S3 events", "smelt dlq show --only events"),
             (self.overdue, f"objects unfinished for {OVERDUE // timedelta(hours=1)} h", "smelt audit --unfinished"),
+            (self.taken_out, "objects taken out by replay --force, not loaded again", "smelt audit --unfinished"),
+            (self._without_letter, "units given up, whose dead letters are gone", "smelt audit --unfinished"),
             (
                 self.finished[ObjectState.REJECTED],
                 "objects rejected today: not loaded",
@@ -94,6 +99,12 @@ class Status:
             ),
         ]
         return [one for one in found if one[0]]
+
+    @property
+    def _without_letter(self) -> int:
+        """Units that are dead, in a pipeline whose dead-letter queue is empty: it was purged, or they are too old."""
+        known = self.queues.get("dead_letters")
+        return self.units[UnitState.DEAD] if known is not None and not known.total else 0
 
 
 class Glance:
@@ -130,6 +141,7 @@ class Glance:
             if found is None or found.state in (ObjectState.DONE, ObjectState.REJECTED):
                 continue
             status.objects[found.state] += 1
+            status.taken_out += found.is_to_be_reloaded and status.at - _time(entry.since) > LEFT_AFTER
             if found.is_finished:  # it is being retracted: no unit of it will be loaded
                 continue
             since = _time(entry.since)

@@ -5,5 +5,6 @@ items     the same as DynamoDB items and back                                (co
 table     the table: reads, conditional writes, answers that were lost
 objects, units, lots     the transitions, each one conditional write
 rewrites, releases       those that undo and do again: a lot's rows, an object
+marks                    what a commit tells those who follow it, in the same transaction
 ledger    all of them over one table, and the look-ups that need several
 """

@@ -215,7 +215,7 @@ def _retraction_from(item: Item) -> Retraction | None:
     if at is None:
         return None
     by, note, rows = _text(item, "retracted_by"), _text(item, "note"), _counts_from(item, "rows_retracted")
-    return Retraction(at, by, note, rows, _time(item, "uploaded_again_at"))
+    return Retraction(at, by, note, rows, _time(item, "uploaded_again_at"), "reload" in item)
 
 
 def _counts_from(item: Item, name: str) -> Counts | None:

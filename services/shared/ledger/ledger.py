@@ -5,17 +5,16 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.archive import Archive
 from services.shared.ledger.cursors import Cursors
+from services.shared.ledger.entries import OpenEntry, entries_of
 from services.shared.ledger.home import Home
 from services.shared.ledger.items import (
     OPEN_SHARDS,
-    Item,
     lot_from,
     lot_key,
     object_from,
@@ -25,8 +24,9 @@ from services.shared.ledger.items import (
     unit_key,
 )
 from services.shared.ledger.lots import Lots
+from services.shared.ledger.marks import Marks
 from services.shared.ledger.objects import Objects
-from services.shared.ledger.records import LedgerObject, Lookup, Lot, UnitRecord
+from services.shared.ledger.records import LedgerObject, Lookup, Lot, Outbox, UnitRecord
 from services.shared.ledger.releases import Releases
 from services.shared.ledger.rewrites import Rewrites
 from services.shared.ledger.table import LedgerTable
@@ -38,42 +38,30 @@ if TYPE_CHECKING:
 
 _RECORDS = ("object#", "unit#", "lot#")  # what else is in the table belongs to walks over it
 _FINISHED_PAGE = 250  # entries of each shard that are held at once when all shards are read side by side
-Kind = Literal["object", "lot", "done", "committed"]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenEntry:
-    """One entry of the index: an object or a lot, since when it is open, or finished, and its place in the index."""
-
-    shard: str  # such as `object#07`
-    since: int  # epoch milliseconds
-    pk: str
-
-    @property
-    def object(self) -> ObjectId:
-        return ObjectId.parse(self.pk.removeprefix("object#"))
-
-    @property
-    def lot(self) -> LotId:
-        return LotId.parse(self.pk.removeprefix("lot#"))
-
-    @classmethod
-    def from_item(cls, item: Item) -> Self:
-        return cls(item["open"]["S"], int(item["since"]["N"]), item["pk"]["S"])
-
-    def to_key(self) -> Item:
-        return {"open": {"S": self.shard}, "since": {"N": str(self.since)}, "pk": {"S": self.pk}}
+Kind = Literal["object", "lot", "done", "committed", "publish", "events"]
 
 
 class Ledger:
-    """`objects`, `units` and `lots` hold the transitions. `clock` gives epoch seconds and is replaced in tests."""
+    """`objects`, `units` and `lots` hold the transitions.
 
-    def __init__(self, client: DynamoDBClient, table: str, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        clock: gives epoch seconds; replaced in tests.
+        outboxes: who is told of each commit by a mark; rewrites also tell those that the ledger itself knows.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        clock: Callable[[], float] = time.time,
+        outboxes: Iterable[Outbox] = (),
+    ) -> None:
         self._table = LedgerTable(client, table, clock)
+        self.marks = Marks(self._table, outboxes)
         self.objects = Objects(self._table)
         self.units = Units(self._table)
-        self.lots = Lots(self._table)
-        self.rewrites = Rewrites(self._table)
+        self.lots = Lots(self._table, self.marks)
+        self.rewrites = Rewrites(self._table, self.marks)
         self.releases = Releases(self._table)
         self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
@@ -130,15 +118,11 @@ class Ledger:
         """One kind of the index, shard by shard, oldest first within each, from behind `after` on.
 
         `object` and `lot` are open work. `done` and `committed` are finished objects and lots that are not in the
-        history yet; theirs is the time at which they were finished.
+        history yet; theirs is the time at which they were finished. `publish` and `events` are marks (`marks`).
 
-        An index is eventually consistent: read the object or lot itself before acting on it.
+        An index is eventually consistent: read the item itself before acting on it.
         """
-        for shard in (f"{kind}#{number:02d}" for number in range(OPEN_SHARDS)):
-            if after and shard < after.shard:
-                continue
-            start = after.to_key() if after and shard == after.shard else None
-            yield from map(OpenEntry.from_item, self._table.open_keys(shard, start))
+        return entries_of(self._table, kind, after)
 
     def finished_entries(self, kind: Literal["done", "committed"], before_ms: int) -> Iterator[OpenEntry]:
         """What was finished before this time and is not in the history yet, oldest first over all shards."""

@@ -34,6 +34,7 @@ from services.shared.ledger.items import (
     token_of,
     unit_key,
 )
+from services.shared.ledger.marks import Marks
 from services.shared.ledger.records import (
     Counts,
     LeaseHeld,
@@ -55,8 +56,9 @@ _FREE = UNBOUND & Condition("attribute_not_exists(refused_at)", {})  # refused w
 class Lots:
     """The transitions of lots over one table."""
 
-    def __init__(self, table: LedgerTable) -> None:
+    def __init__(self, table: LedgerTable, marks: Marks) -> None:
         self._table = table
+        self._marks = marks
 
     def claim(
         self,
@@ -216,7 +218,7 @@ class Lots:
         unit_counts: Sequence[Counts],
         reasons: Sequence[Mapping[str, int]] = (),
     ) -> Lot:
-        """The lot's files are all written: record them with their rows, and close the lot.
+        """The lot's files are all written: record them with their rows, and close the lot. Its marks land with that.
 
         `unit_counts`, and `reasons` (refused rows by reason code), are in the order of the lot's units.
 
@@ -258,6 +260,7 @@ class Lots:
             values,
             in_state(LotState.PENDING) & leased_with(lot.lease_token),
             lambda there: state_of(there) == LotState.COMMITTED and token_of(there) == lot.lease_token,
+            beside=self._marks.of_commit(lot.id, [file.key for file in files]),
         )
         if found is not None:
             raise _lost(lot)

@@ -206,26 +206,25 @@ class Objects:
             ]
         )
 
-    def reopen(self, id_: ObjectId, unit_bytes: int | None = None) -> LedgerObject:
+    def reopen(self, id_: ObjectId, unit_bytes: int | None = None, marked: bool = False) -> LedgerObject:
         """Let a RETRACTED or REJECTED object in again: see `Releases.reopen`."""
-        return Releases(self._table).reopen(id_, unit_bytes)
+        return Releases(self._table).reopen(id_, unit_bytes, marked)
 
     def mark_done(self, ids: Iterable[ObjectId]) -> None:
-        """Every unit of these objects is committed. The caller knows; an object that is finished stays as it is."""
+        """These objects have no unit that could be missing: they are empty. One that is finished stays as it is."""
         for id_ in ids:
             self._mark_done(id_)
 
-    def mark_done_as_seen(self, seen: Iterable[LedgerObject]) -> int:
-        """As `mark_done`, for whoever looked at the units a while ago: only objects that were not let in again since.
+    def mark_done_as_seen(self, seen: Iterable[tuple[ObjectId, int]]) -> int:
+        """Every unit of these objects was committed when they were seen; each with its `since` at that time.
 
-        A unit that was committed need not be any more: an operator may have retracted the object and loaded it again.
+        Only an object that was not let in again since is DONE: an operator may have retracted it and begun to load it
+        again, however short a time ago its units were committed.
 
         Returns:
             How many are DONE by this.
         """
-        return sum(
-            self._mark_done(known.id, Condition("since = :seen", {":seen": {"N": str(known.since)}})) for known in seen
-        )
+        return sum(self._mark_done(id_, Condition("since = :seen", {":seen": {"N": str(at)}})) for id_, at in seen)
 
     def _mark_done(self, id_: ObjectId, *conditions: Condition) -> bool:
         condition = _UNFINISHED

@@ -36,6 +36,13 @@ class LotState(StrEnum):
         return self in (LotState.COMMITTED, LotState.REWRITING)
 
 
+class Outbox(StrEnum):
+    """Who is told of each commit by a mark."""
+
+    PUBLISH = "publish"  # the lake's tables
+    EVENTS = "events"  # whoever wants to know which partitions were written
+
+
 class LeaseHeld(Transient):
     """Somebody else is at work on this: come back when their lease is over, at `until_ms` if that is known."""
 
@@ -46,6 +53,10 @@ class LeaseHeld(Transient):
 
 class LostRace(Transient):
     """Another worker bound one of these units first; the next look at the ledger finds the winner's lot."""
+
+
+class LetInAgain(LostRace):
+    """The object is not being retracted any more: somebody else has let it in again."""
 
 
 class LeaseLost(Transient):
@@ -180,6 +191,7 @@ class Retraction:
     note: str = ""  # the operator's words
     rows: Counts | None = None  # that left; None while some may still be there
     uploaded_again: datetime | None = None  # the same bytes came again, later than that
+    reload: bool = False  # they are to be loaded again, which has not begun yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +236,11 @@ class LedgerObject:
         """Whether it is RETRACTED, and some of its rows may still be in Silver or quarantine."""
         return self.state is ObjectState.RETRACTED and (self.retraction is None or self.retraction.rows is None)
 
+    @property
+    def is_to_be_reloaded(self) -> bool:
+        """Whether its rows were, or are being, taken out only to be loaded again, which has not begun yet."""
+        return self.state is ObjectState.RETRACTED and self.retraction is not None and self.retraction.reload
+
 
 @dataclass(frozen=True, slots=True)
 class UnitNotes:
@@ -265,4 +282,5 @@ class Lookup:
         Raises:
             KeyError: the object of a unit was not looked up.
         """
-        return [Unit(self.objects[unit.object].source, unit.start, unit.end) for unit in lot.units]
+        known = [(unit, self.objects[unit.object]) for unit in lot.units]
+        return [Unit(found.source, unit.start, unit.end, found.since) for unit, found in known]

@@ -6,7 +6,8 @@
 From `begin` on, deliveries of the object's units are acknowledged as duplicates. Each free unit is then refused, so
 that a worker that had looked before cannot claim it; units of committed lots are taken out of them (`rewrites`), which
 refuses them too. When the last one is refused, `finish` counts the rows that have left. Until then the object is in the
-index of open work, so that whoever stops in the middle is found.
+index of open work, so that whoever stops in the middle is found. An object that is taken out only to be loaded again is
+marked `reload`, and stays in that index until it is let in.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from services.shared.ledger.items import (
     unit_from,
     unit_key,
 )
-from services.shared.ledger.records import Counts, LedgerObject, LostRace, ObjectState, Retraction
-from services.shared.ledger.table import UNBOUND, Condition, LedgerTable, in_state
+from services.shared.ledger.records import Counts, LedgerObject, LetInAgain, LostRace, ObjectState, Retraction
+from services.shared.ledger.table import UNBOUND, Condition, LedgerTable, Write, in_state
 from services.shared.units import BronzeObject, Plan
 
 REASON = "retracted"
@@ -38,10 +39,12 @@ ADVICE = (
     "run `smelt replay --force` for this object."
 )
 MAX_NOTE = 1000  # characters of an operator's words that are kept
-UNITS_AT_ONCE = 100  # of a transaction, and of a read
+UNITS_AT_ONCE = 99  # of a transaction beside their object, and of a read
 
 _RETRACTED = in_state(ObjectState.RETRACTED)
 _REFUSED = Condition("attribute_exists(refused_at)", {})
+_TO_BE_RELOADED = Condition("attribute_exists(reload)", {})
+_TO_STAY_AWAY = Condition("attribute_not_exists(reload)", {})
 _FRESH = (
     "REMOVE refused_at, retracted, left_lot, attempts, suspect, stalls, dead, dead_at, last_error, lease_token,"
     " lease_until"
@@ -62,8 +65,12 @@ class Releases:
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
-    def begin(self, id_: ObjectId, by: str, note: str) -> LedgerObject:
+    def begin(self, id_: ObjectId, by: str, note: str, reload: bool = False) -> LedgerObject:
         """Mark an object as RETRACTED. One that is already stays as it is, but a later upload of it is forgiven.
+
+        Args:
+            reload: its rows are taken out to be loaded again. Without it, they are to stay away, also where somebody
+                else wanted to load them again.
 
         Raises:
             NothingToRetract: there are no rows of it.
@@ -72,8 +79,8 @@ class Releases:
         found = self._table.update_if(
             object_key(id_),
             "SET #state = :retracted, retracted_at = :at, retracted_by = :by, note = :note, reason = :reason,"
-            " advice = :advice, #open = :shard, since = :since"
-            " REMOVE lease_until, lease_token, rows_retracted, uploaded_again_at",
+            f" advice = :advice, #open = :shard, since = :since{', reload = :at' if reload else ''}"
+            f" REMOVE lease_until, lease_token, rows_retracted, uploaded_again_at{'' if reload else ', reload'}",
             {
                 ":retracted": {"S": ObjectState.RETRACTED},
                 ":at": at,
@@ -93,23 +100,56 @@ class Releases:
         known = object_from(self._table.get(object_key(id_)))
         if known.retraction and known.retraction.uploaded_again:
             self._table.update(object_key(id_), "REMOVE uploaded_again_at", {}, _RETRACTED)
-            return object_from(self._table.get(object_key(id_)))
+            known = object_from(self._table.get(object_key(id_)))
+        if known.is_to_be_reloaded != reload:
+            self._reload(known) if reload else self._keep_away(known)
+            known = object_from(self._table.get(object_key(id_)))
         return known
 
-    def refuse(self, units: Sequence[UnitId]) -> bool:
-        """Refuse up to 100 units that are in no lot, all or none.
+    def _reload(self, known: LedgerObject) -> None:
+        """It was to stay away, and is to be loaded again."""
+        self._table.update(
+            object_key(known.id),
+            "SET reload = :at, #open = :shard, since = :since",
+            {
+                ":at": self._table.timestamp(),
+                ":shard": {"S": open_shard("object", known.id)},
+                ":since": {"N": str(self._table.now_ms())},
+            },
+            _RETRACTED & _same(known.retraction) & _TO_STAY_AWAY,
+        )
+
+    def _keep_away(self, known: LedgerObject) -> None:
+        """It is not to be loaded again after all."""
+        if known.is_leaving:
+            self._table.update(object_key(known.id), "REMOVE reload", {}, _RETRACTED & _same(known.retraction))
+            return
+        expression = "SET #open = :finished, since = :since REMOVE reload"
+        gone = _RETRACTED & _same(known.retraction) & Condition("attribute_exists(rows_retracted)", {})
+        self._table.update(object_key(known.id), expression, self._finished(known.id), gone & _TO_BE_RELOADED)
+
+    def refuse(self, leaving: LedgerObject, units: Sequence[UnitId]) -> bool:
+        """Refuse up to UNITS_AT_ONCE units of a RETRACTED object that are in no lot, all or none.
 
         Returns:
             False where one of them is in a lot meanwhile: look again.
+
+        Raises:
+            LetInAgain: somebody else has finished this retraction and let the object in: its units are wanted.
         """
         refuse = ("SET refused_at = if_not_exists(refused_at, :now)", {":now": self._table.timestamp()})
-        return not self._table.transact([{"update": (unit_key(unit), *refuse), "condition": UNBOUND} for unit in units])
+        writes = [{"update": (unit_key(unit), *refuse), "condition": UNBOUND} for unit in units]
+        refused = self._table.transact([still_leaving(leaving), *writes])
+        if refused:
+            check_leaving(self._table, leaving)
+        return not refused
 
     def finish(self, leaving: LedgerObject) -> Counts:
         """Every unit of a RETRACTED object is refused: count the rows that have left.
 
         Raises:
-            LostRace: a unit is in a lot, or somebody let the object in again meanwhile.
+            LostRace: a unit is in a lot.
+            LetInAgain: somebody let the object in again meanwhile.
         """
         rows = Counts()
         for records in self._units(leaving.plan):
@@ -118,13 +158,28 @@ class Releases:
                 if record.lot is not None:
                     raise LostRace(f"{record.id} is in lot {record.lot}: its object has not left yet")
                 rows += record.retracted
-        same = _same(leaving.retraction)
-        expression = "SET rows_retracted = :rows, #open = :finished, since = :since"  # the history takes it from there
-        entered = {":finished": {"S": open_shard("done", leaving.id)}, ":since": {"N": str(self._table.now_ms())}}
-        values = {":rows": counts_item(rows)} | entered
-        if not self._table.update(object_key(leaving.id), expression, values, _RETRACTED & same):
-            raise LostRace(f"{leaving.id} is not being retracted any more: somebody let it in again")
+        leaves = _RETRACTED & _same(leaving.retraction)
+        if not (self._note_rows(leaving, rows, leaves) or self._close(leaving, rows, leaves)):
+            raise _let_in_again(leaving)
         return rows
+
+    def _note_rows(self, leaving: LedgerObject, rows: Counts, leaves: Condition) -> bool:
+        """It is to be loaded again: it stays open work."""
+        if not leaving.is_to_be_reloaded:
+            return False
+        values = {":rows": counts_item(rows)}
+        return self._table.update(
+            object_key(leaving.id), "SET rows_retracted = :rows", values, leaves & _TO_BE_RELOADED
+        )
+
+    def _close(self, leaving: LedgerObject, rows: Counts, leaves: Condition) -> bool:
+        """It is finished: the history takes it from there."""
+        expression = "SET rows_retracted = :rows, #open = :finished, since = :since"
+        values = {":rows": counts_item(rows)} | self._finished(leaving.id)
+        return self._table.update(object_key(leaving.id), expression, values, leaves & _TO_STAY_AWAY)
+
+    def _finished(self, id_: ObjectId) -> Item:
+        return {":finished": {"S": open_shard("done", id_)}, ":since": {"N": str(self._table.now_ms())}}
 
     def note_upload(self, known: LedgerObject, announced: BronzeObject) -> bool:
         """The same bytes of a RETRACTED object were announced. Note it if they were uploaded after it was retracted.
@@ -139,14 +194,17 @@ class Releases:
         self._table.update(object_key(known.id), "SET uploaded_again_at = :at", {":at": at}, _RETRACTED & later)
         return True
 
-    def reopen(self, id_: ObjectId, unit_bytes: int | None = None) -> LedgerObject:
+    def reopen(self, id_: ObjectId, unit_bytes: int | None = None, marked: bool = False) -> LedgerObject:
         """Let an object in again that is RETRACTED, all its rows gone, or REJECTED. It is PLANNING, without a lease.
 
         First its units are released, then the object: whoever stops in between starts again. An object that is being
         loaded, or is loaded, stays as it is. `unit_bytes` cuts an object that was refused before it had a plan.
 
+        Args:
+            marked: only one that is to be reloaded, and that nobody has retracted for good meanwhile.
+
         Raises:
-            NotReopened: it is not in the ledger, or its rows have not left yet.
+            NotReopened: it is not in the ledger, its rows have not left yet, or it is to stay away.
             UnacceptableKey: its key is not one that smelt reads.
         """
         item = self._table.get(object_key(id_))
@@ -157,6 +215,8 @@ class Releases:
             return known
         if known.is_leaving:
             raise NotReopened(f"{id_}: not all of its rows have left. Run `smelt retract` for it until it is done.")
+        if marked and not known.is_to_be_reloaded:
+            raise _for_good(id_)
         plan = known.plan
         if known.state is ObjectState.REJECTED and "sent" not in item and unit_bytes:
             plan = Plan.of(known.source, unit_bytes)
@@ -164,18 +224,20 @@ class Releases:
             for record in records:
                 if "refused_at" in record:
                     self._table.update({"pk": record["pk"]}, _FRESH, {}, _REFUSED & UNBOUND)
-        self._let_in(known, plan)
+        self._let_in(known, plan, _TO_BE_RELOADED if marked else None)
         return object_from(self._table.get(object_key(id_)))
 
-    def _let_in(self, known: LedgerObject, plan: Plan) -> None:
+    def _let_in(self, known: LedgerObject, plan: Plan, only: Condition | None = None) -> None:
         token, as_seen = secrets.token_hex(8), in_state(known.state)
+        if only:
+            as_seen &= only
         if known.retraction and known.state is ObjectState.RETRACTED:
             as_seen &= _same(known.retraction) & Condition("attribute_exists(rows_retracted)", {})
         found = self._table.update_if(
             object_key(known.id),
             "SET #state = :planning, sent = :none, step = :step, units = :units, lease_until = :none,"
             " lease_token = :token, reopened_at = :now, #open = :shard, since = :since"
-            " REMOVE reason, advice, rejected_at, uploaded_again_at, planned_at, done_at",
+            " REMOVE reason, advice, rejected_at, uploaded_again_at, planned_at, done_at, reload",
             {
                 ":planning": {"S": ObjectState.PLANNING},
                 ":none": {"N": "0"},
@@ -199,6 +261,36 @@ class Releases:
         every = iter(plan)
         while batch := list(islice(every, UNITS_AT_ONCE)):
             yield self._table.get_many([unit_key(unit.id) for unit in batch])
+
+
+def still_leaving(leaving: LedgerObject) -> Write:
+    """A write for a transaction that changes nothing, and fails where this retraction is over.
+
+    Whoever retracts may have been paused for hours. Without it, it would take away what was loaded since.
+    """
+    same = ("SET #state = :retracted", {":retracted": {"S": ObjectState.RETRACTED}})
+    return {"update": (object_key(leaving.id), *same), "condition": _RETRACTED & _same(leaving.retraction)}
+
+
+def check_leaving(table: LedgerTable, leaving: LedgerObject) -> None:
+    """
+    Raises:
+        LetInAgain: this retraction is over.
+    """
+    known = object_from(table.get(object_key(leaving.id)))
+    is_same = known.retraction and leaving.retraction and known.retraction.at == leaving.retraction.at
+    if known.state is not ObjectState.RETRACTED or not is_same:
+        raise _let_in_again(leaving)
+
+
+def _let_in_again(leaving: LedgerObject) -> LetInAgain:
+    return LetInAgain(f"{leaving.id} is not being retracted any more: somebody let it in again")
+
+
+def _for_good(id_: ObjectId) -> NotReopened:
+    return NotReopened(
+        f"{id_}: somebody has retracted it for good meanwhile. `smelt replay --force` loads it after all."
+    )
 
 
 def _same(retraction: Retraction | None) -> Condition:

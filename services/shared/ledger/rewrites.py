@@ -10,6 +10,9 @@
 used again, also not by whoever undoes it: so nobody can ever need a file that is `obsolete`, however late it is
 deleted, and a second rewrite begins only when none is left. Until `finish_rewriting`, the lot's `files`, `units` and
 counts are those of the generation before: what a reader of the ledger finds is true at every moment.
+
+The lot's marks are those of the new generation from `begin` on, and know every key before it is written: so
+`finish_rewriting`, which frees up to 99 units in one transaction, needs no room for them.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from services.shared.identities import UnitId
 from services.shared.ledger.items import (
@@ -34,18 +36,21 @@ from services.shared.ledger.items import (
     token_of,
     unit_key,
 )
+from services.shared.ledger.marks import Marks
 from services.shared.ledger.records import (
     Counts,
     Intent,
     LeaseHeld,
     LeaseLost,
+    LedgerObject,
     LostRace,
     Lot,
     LotFile,
     LotState,
     reasons_key,
 )
-from services.shared.ledger.table import Condition, LedgerTable, in_state, lease_over, leased_with
+from services.shared.ledger.releases import check_leaving, still_leaving
+from services.shared.ledger.table import Condition, LedgerTable, Write, in_state, lease_over, leased_with
 
 _COMMITTED = in_state(LotState.COMMITTED)
 _REWRITING = in_state(LotState.REWRITING)
@@ -56,17 +61,24 @@ _CLOSE = "#open = :finished, since = :since"  # out of the index's open work, in
 class Rewrites:
     """The rewriting transitions of lots over one table."""
 
-    def __init__(self, table: LedgerTable) -> None:
+    def __init__(self, table: LedgerTable, marks: Marks) -> None:
         self._table = table
+        self._marks = marks
 
-    def begin(self, lot: Lot, intent: Intent, lease_seconds: float) -> Lot:
+    def begin(self, lot: Lot, intent: Intent, lease_seconds: float, leaving: LedgerObject | None = None) -> Lot:
         """Make a committed lot ours to rewrite. `lot` is as it was seen: without leftover files.
 
+        Args:
+            leaving: the object whose rows are to leave. It cannot be let in again before they have: its units are in
+                this lot until the rewrite ends. So it is enough to look at it here.
+
         Raises:
-            LostRace: it is not as it was seen any more; look again.
+            LostRace: the lot is not as it was seen any more; look again.
+            LetInAgain: the object is not being retracted any more.
         """
         token, until = secrets.token_hex(8), self._table.lease_end(lease_seconds)
         generation = lot.generation + 1
+        marks = self._marks.of_rewrite(lot.id, generation, [file.key for file in lot.files])
         found = self._table.update_if(
             lot_key(lot.id),
             "SET #state = :rewriting, generation = :generation, intent = :intent, lease_token = :token,"
@@ -82,8 +94,11 @@ class Rewrites:
             },
             _COMMITTED & _NOTHING_LEFT & _of_generation(lot.generation),
             lambda there: token_of(there) == token,
+            beside=[*marks, *([still_leaving(leaving)] if leaving else [])],
         )
         if found is not None:
+            if leaving:
+                check_leaving(self._table, leaving)
             raise LostRace(f"lot {lot.id} is not to be rewritten as it was seen: somebody else works on it")
         state = LotState.REWRITING
         return replace(
@@ -139,7 +154,8 @@ class Rewrites:
             return lot
         packed = pack(sorted(recorded))
         check_width(packed, pack_files(lot.files))
-        self._update_own(lot, "SET outputs = :outputs", {":outputs": packed})
+        beside = self._marks.of_rewrite(lot.id, lot.generation, recorded)
+        self._update_own(lot, "SET outputs = :outputs", {":outputs": packed}, beside)
         return replace(lot, outputs=recorded)
 
     def give_back(self, lot: Lot) -> None:
@@ -216,7 +232,7 @@ class Rewrites:
         unit_counts: Sequence[Counts],
         obsolete: Iterable[str],
         reasons: Mapping[str, Mapping[str, int]],
-    ) -> dict[str, Any]:
+    ) -> Write:
         """The write that makes a lot what it has been rewritten to."""
         total = sum(unit_counts, Counts())
         packed, packed_obsolete = pack_files(files), pack(sorted(obsolete))
@@ -290,8 +306,14 @@ class Rewrites:
         """Whether the lot is being rewritten, and nobody's lease on it is alive."""
         return lot.state is LotState.REWRITING and lot.lease_until < self._table.now_ms()
 
-    def _update_own(self, lot: Lot, expression: str, values: Item) -> None:
-        if not self._table.update(lot_key(lot.id), expression, values, _REWRITING & leased_with(lot.lease_token)):
+    def _update_own(self, lot: Lot, expression: str, values: Item, beside: Sequence[Write] = ()) -> None:
+        ours = _REWRITING & leased_with(lot.lease_token)
+        write = (lot_key(lot.id), expression, values)
+        if beside:
+            done = not self._table.transact([{"update": write, "condition": ours}, *beside])
+        else:
+            done = self._table.update(*write, ours)
+        if not done:
             raise _lost(lot)
 
 

@@ -44,8 +44,11 @@ TABLE_SCHEMA: Mapping[str, Any] = {
 }
 
 # Reasons of a cancelled transaction: somebody was faster, or nobody had room.
-_REFUSED = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_CONDITION = "ConditionalCheckFailed"
+_REFUSED = frozenset({_CONDITION, "TransactionConflict"})
 _THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+Write = Mapping[str, Any]  # one of a transaction, as `LedgerTable.transact` says
+
 _BATCH_KEYS = 100  # BatchGetItem's limit
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between requests for what was throttled; doubled while nothing comes
 
@@ -200,8 +203,23 @@ class LedgerTable:
         values: Mapping[str, Item],
         condition: Condition,
         landed: Callable[[Item], bool],
+        beside: Sequence[Write] = (),
     ) -> Item | None:
-        """Change an item. Returns None once that has landed, or the item whose state refuses it."""
+        """Change an item. Returns None once that has landed, or the item whose state refuses it.
+
+        `beside` are writes of other items that land with it, all or none.
+
+        Raises:
+            Throttled: with `beside`: another write of these items is under way.
+        """
+        if beside:
+            refused = self.transact([{"update": (key, expression, values), "condition": condition}, *beside])
+            found = self.get(key) if refused else {}
+            if not refused or landed(found):
+                return None
+            if _CONDITION not in refused:
+                raise Throttled(f"table {self._name}: another write is under way ({', '.join(refused)})")
+            return found
         return self._unless_landed(lambda: self._update(key, expression, values, condition), key, landed)
 
     def update(self, key: Item, expression: str, values: Mapping[str, Item], condition: Condition) -> bool:
@@ -224,7 +242,7 @@ class LedgerTable:
             return False
         return True
 
-    def transact(self, writes: Sequence[Mapping[str, Any]]) -> list[str]:
+    def transact(self, writes: Sequence[Write]) -> list[str]:
         """All of these writes or none. Returns nothing once they have landed, or the reasons of the refusal.
 
         Each is `{"put": item}`, `{"update": (key, expression, values)}` or `{"delete": key}`, with its `condition`.
@@ -250,7 +268,7 @@ class LedgerTable:
         request = self._conditional(condition, values, expression)
         self._client.update_item(TableName=self._name, Key=key, UpdateExpression=expression, **request)
 
-    def _entry(self, write: Mapping[str, Any]) -> Any:
+    def _entry(self, write: Write) -> Any:
         condition: Condition = write["condition"]
         if "put" in write:
             return {"Put": {"TableName": self._name, "Item": write["put"], **self._conditional(condition, {})}}

@@ -84,14 +84,14 @@ class Planner:
         return self._plan(source, deadline)
 
     def judge_again(self, rejected: LedgerObject, deadline: Deadline) -> Planned:
-        """Plan an object that was rejected, if today's code takes its key.
+        """Plan an object that was rejected, or taken out to be loaded again, if today's code takes its key.
 
         Raises:
             As `plan`.
         """
         if not self.takes(rejected):
             return Planned(Outcome.DUPLICATE, reason=f"{rejected.reason}: {rejected.advice}")
-        self.ledger.objects.reopen(rejected.id, self.unit_bytes)  # or somebody else has
+        self.ledger.objects.reopen(rejected.id, self.unit_bytes, rejected.is_to_be_reloaded)  # or somebody else has
         return self._plan(rejected.source, deadline)
 
     def takes(self, known: LedgerObject) -> bool:

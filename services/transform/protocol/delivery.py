@@ -64,7 +64,12 @@ class DeliveryProcessor:
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._bronze_bucket = bronze_bucket
-        self._settle: Callable[[], None] | None = lambda: ledger.home.settle_in_bucket(silver_bucket)
+
+        def settle() -> None:
+            ledger.home.settle_in_bucket(silver_bucket)
+            ledger.marks.settle()
+
+        self._settle: Callable[[], None] | None = settle
 
     def process(
         self,
@@ -186,8 +191,7 @@ class _Delivery:
             if lot.outputs:
                 self._worker.tidy(lot, deadline)
             covered = whole_objects(found.units_of(lot))
-            seen = (found.objects[id_] for id_ in covered)
-            self._ledger.objects.mark_done_as_seen(known for known in seen if not known.is_finished)
+            self._ledger.objects.mark_done_as_seen(pair for pair in covered if not found.objects[pair[0]].is_finished)
 
     def _notes_of_living(self, unit: Unit, notes: UnitNotes, letters: Sequence[Letter]) -> UnitNotes | None:
         """A dead unit's own message repeats the sending: its worker died before it could acknowledge.

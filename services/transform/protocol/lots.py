@@ -176,7 +176,7 @@ class LotWorker:
     def _tidy(self, report: LotReport, deadline: Deadline) -> None:
         """What follows a commit. Where it fails, the sweep does it: lot and objects stay in the index of open work."""
         with suppress(*FAILURES):
-            self.ledger.objects.mark_done(whole_objects(report.units))
+            self.ledger.objects.mark_done_as_seen(whole_objects(report.units))
         with suppress(*FAILURES):
             if report.lot.outputs:
                 self.tidy(report.lot, deadline)
@@ -236,9 +236,10 @@ def too_large(unit: Unit) -> TooLarge:
     )
 
 
-def whole_objects(units: Sequence[Unit]) -> list[ObjectId]:
-    """Objects that these units cover from the first byte to the last."""
+def whole_objects(units: Sequence[Unit]) -> list[tuple[ObjectId, int]]:
+    """Objects that these units cover from the first byte to the last, and since when each was open as it was seen."""
     covered: dict[ObjectId, int] = {}
     for unit in units:
         covered[unit.object.id] = covered.get(unit.object.id, 0) + unit.bytes
-    return [unit.object.id for unit in units if unit.start == 0 and covered[unit.object.id] == unit.object.size]
+    whole = (unit for unit in units if unit.start == 0 and covered[unit.object.id] == unit.object.size)
+    return [(unit.object.id, unit.open_since) for unit in whole]

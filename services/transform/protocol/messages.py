@@ -46,4 +46,4 @@ def confirmed(message: UnitMessage, known: LedgerObject | None, bronze_bucket: s
         )
     if wrong := known.plan.contradiction(message):
         raise RefusedMessage(f"{message.id}: {wrong}; find out who sends to this queue")
-    return Unit(known.source, message.start, message.end)
+    return Unit(known.source, message.start, message.end, known.since)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Iterator
 
 from services.transform.blocks import BrokenFrame, Form, Piece, Position
-from services.transform.reading.lines import OVERLONG_HEAD_BYTES
+from services.transform.reading.lines import MAX_ROWS, OVERLONG_HEAD_BYTES
 from services.transform.reading.pending import OPTIONAL_COMMAS, PendingRows
 from services.transform.reading.repair import Resumption
 from services.transform.reading.window import BLANK_RUN, STEP_BYTES, Window, blanks_end
@@ -18,18 +18,21 @@ class ArrayCursor:
     """A place in a window that begins one byte before an array's elements.
 
     `data[at]` of the window is always the next byte that has not been dealt with, and `form` says what is there.
-    `levels` says how many objects the array is inside of, if it is not all that there is.
+    `levels` says how many objects the array is inside of, if it is not all that there is. No piece has more than
+    `max_rows`.
     Decisions may look at `reach` bytes from it on, and no further.
     """
 
-    def __init__(self, window: Window, max_row: int, block_bytes: int, levels: int = 0) -> None:
+    def __init__(
+        self, window: Window, max_row: int, block_bytes: int, levels: int = 0, max_rows: int = MAX_ROWS
+    ) -> None:
         self.form = Form.ARRAY
         self._at = 1
         self._window = window
         self._max_row = max_row
         self._reach = max_row + 1
         self._block = block_bytes
-        self._rows = PendingRows(window, block_bytes)
+        self._rows = PendingRows(window, block_bytes, max_rows)
         self._resumption = Resumption(window, self._reach, levels)
         self._levels = levels
         self._decided_until = 0  # offset in the object: how rows are told apart up to there depends on what is behind

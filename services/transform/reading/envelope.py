@@ -23,6 +23,7 @@ from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.cursor import RAW_BYTES
 from services.transform.reading.documents import BETWEEN
 from services.transform.reading.elements import ArrayReader
+from services.transform.reading.joined import most_rows
 from services.transform.reading.next_document import find_document, skip_to_document
 from services.transform.reading.strict import Outcome, validate
 from services.transform.reading.window import BLANK_RUN, BLANKS, STEP_BYTES, Window, blanks_end
@@ -158,7 +159,8 @@ class EnvelopeReader:
                     level, next_ = level + 1, _Next.FIRST_KEY
                     self._level, self._other = level, ""
                 elif wanted := self._wanted(level, key):
-                    yield from self._keep(wanted)
+                    if not (yield from self._keep(wanted)):
+                        return
                 elif not self._skip_value():
                     yield from self._damage("expected a value")
                     return
@@ -167,7 +169,9 @@ class EnvelopeReader:
 
     def _rows(self, form: Form) -> Generator[Piece, None, bool]:
         """The elements of the array that the window begins with. Returns whether it was closed."""
-        array = ArrayReader(self._window, self._max_row, self._block, len(self._path))
+        members = self._members()
+        max_rows = most_rows(members, self._block)
+        array = ArrayReader(self._window, self._max_row, self._block, len(self._path), max_rows)
         for piece in array.read(form):
             after = piece.after
             if after and after.form is Form.LINES:  # the object ends there
@@ -175,8 +179,8 @@ class EnvelopeReader:
             elif after:
                 after = after._replace(document=self._start)
             rows = piece.rows
-            if self._values and isinstance(rows, RowBlock):
-                rows = rows._replace(envelope=self._members())
+            if members and isinstance(rows, RowBlock):
+                rows = rows._replace(envelope=members)
             yield Piece(rows, after)
         return array.form is Form.AFTER_ARRAY
 
@@ -249,8 +253,8 @@ class EnvelopeReader:
         here = (*self._path[: level - 1], key)
         return [(name, path[level:]) for name, path in self._kept if path[:level] == here]
 
-    def _keep(self, wanted: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[Piece]:
-        """Leave behind a value of which something is kept, or report why it is not."""
+    def _keep(self, wanted: Sequence[tuple[str, tuple[str, ...]]]) -> Generator[Piece, None, bool]:
+        """Leave behind a value of which something is kept, or report why it is not. False where the frame is lost."""
         window, at = self._window, self._window.base
         window.fill(RAW_BYTES)
         with memoryview(window.data) as data, data[:RAW_BYTES] as text:
@@ -264,12 +268,14 @@ class EnvelopeReader:
         for name, path in wanted:
             if not why and (found := _inside(value, path)) is not None:
                 self._values[name] = found
+        if not self._skip_value():
+            yield from self._damage("expected a value")
+            return False
         if why and not self._stops_at_rows:
             names = ", ".join(name for name, _ in wanted)
             detail = f"The rows of this document are without {names}, at byte {at}: {why}."
             yield Piece(BrokenFrame(at, detail, value), None)  # reading cannot go on in the middle of the frame
-        if not self._skip_value():
-            yield from self._damage("expected a value")
+        return True
 
     def _members(self) -> bytes:
         return b",".join(msgspec.json.encode(name) + b":" + value for name, value in self._values.items())

@@ -11,6 +11,12 @@ from services.transform.reading.lines import MAX_ROWS
 
 _MOST_BETWEEN = 64 * 1024  # bytes between the rows of two pieces that are joined; they become blanks. And of frames
 _MOST_FRAMES = 1024
+_ENVELOPES = 4  # copies of the envelope take no more than this part of a block
+
+
+def most_rows(envelope: bytes, block_bytes: int) -> int:
+    """How many rows may come in one piece, since each of them gets the envelope's members."""
+    return min(MAX_ROWS, max(block_bytes // _ENVELOPES // max(len(envelope), 1), 1))
 
 
 def joined(pieces: Iterable[Piece], block_bytes: int) -> Iterator[Piece]:
@@ -48,7 +54,7 @@ def _fits(blocks: list[RowBlock], count: int, more: RowBlock, block_bytes: int) 
         more.envelope == last.envelope
         and more.base - (last.base + len(last.data)) <= _MOST_BETWEEN
         and more.base + len(more.data) - blocks[0].base <= block_bytes
-        and count + len(more.starts) <= MAX_ROWS
+        and count + len(more.starts) <= most_rows(more.envelope, block_bytes)
     )
 
 

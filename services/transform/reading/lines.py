@@ -88,7 +88,10 @@ class LineReader:
         """What `read_line` finds in each line that starts before `end`."""
         window = self._window
         while self._end is None or window.base < self._end:
-            window.fill(STEP_BYTES if self._end is None else min(STEP_BYTES, self._end - window.base))
+            blanks = window.skip_blanks(None if self._end is None else self._end - window.base)
+            if self._end is not None and window.base - blanks >= self._end:
+                return
+            window.fill(1)
             if not window.data:
                 return
             yield from self._read_line(line_window(window))

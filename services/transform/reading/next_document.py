@@ -15,7 +15,8 @@ from services.transform.reading.repair import CLEAN_BYTES
 from services.transform.reading.strict import Outcome, validate
 from services.transform.reading.window import BLANKS, STEP_BYTES, Window
 
-_CANDIDATE = re.compile(rb"[}\n\x1e][ \t\r\n\x1e]*+\{")
+# Blanks are looked at from their first one on, and from no other: a search in a long run of them takes linear time.
+_CANDIDATE = re.compile(rb"(?:\}|(?<![ \t\r\n\x1e])[ \t\r]*+[\n\x1e])[ \t\r\n\x1e]*+\{")
 _ANY_OBJECT = re.compile(rb"\{")
 _INSIDE = b",:]}"
 

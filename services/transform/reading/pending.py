@@ -24,14 +24,15 @@ _FEW_BLANKS = 8  # so many are skipped for all elements at once, more for each b
 class PendingRows:
     """Bounds of elements, as offsets in the window's data. They must be flushed before the window moves.
 
-    `form` is what the array is read as.
+    `form` is what the array is read as. No piece has more than `max_rows`.
     """
 
     form = Form.ARRAY
 
-    def __init__(self, window: Window, max_bytes: int) -> None:
+    def __init__(self, window: Window, max_bytes: int, max_rows: int = MAX_ROWS) -> None:
         self._window = window
         self._max_bytes = max_bytes
+        self._max_rows = max_rows
         self._starts: list[Offsets] = []
         self._ends: list[Offsets] = []
         self._count = 0
@@ -54,7 +55,7 @@ class PendingRows:
         first = 0
         while first < len(starts):
             fitting = int(np.searchsorted(ends, starts[first] + self._max_bytes, side="right"))
-            last = min(first + MAX_ROWS, max(fitting, first + 1))
+            last = min(first + self._max_rows, max(fitting, first + 1))
             yield self._piece(starts[first:last], ends[first:last])
             first = last
 

@@ -6,7 +6,7 @@ reading can go on behind any piece. This module does not look into rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from io import BytesIO
 
@@ -14,7 +14,7 @@ from services.shared.compression import HEAD_BYTES, codec_of, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.lake import ByteStream, Lake, open_pinned
 from services.shared.units import BronzeObject, Unit
-from services.transform.blocks import Check, Form, Piece, Position, RowBlock, no_check
+from services.transform.blocks import BrokenFrame, Check, Form, Piece, Position, RowBlock, no_check
 from services.transform.reading.content import Kind, content_of
 from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
@@ -149,8 +149,8 @@ class UnitReader:
             if window.base == start.offset:
                 window.prepend()
             array = ArrayReader(window, self.max_row, self._block)
-            for piece in array.read(form):
-                yield from self._rows_inside(piece, envelope) if envelope else (piece,)
+            pieces = array.read(form)
+            yield from self._rows_inside_all(pieces, envelope, window.check) if envelope else pieces
             form = array.form
         yield from self._lines(window, envelope, is_rest=form is Form.REST_OF_LINE)
 
@@ -197,20 +197,32 @@ class UnitReader:
         else:
             yield from DocumentReader(window, self.max_row, self._block).read(start.form)
 
-    def _rows_inside(self, piece: Piece, envelope: Envelope | None) -> Iterator[Piece]:
+    def _rows_inside_all(self, pieces: Iterable[Piece], envelope: Envelope, check: Check) -> Iterator[Piece]:
+        """The rows inside of an array's pieces. Where the object ends inside of an element, that is reported once."""
+        reported = -1  # where an element turned out not to be closed
+        for piece in pieces:
+            if isinstance(piece.rows, BrokenFrame) and piece.rows.offset == reported:
+                continue
+            for inside in self._rows_inside(piece, envelope, check):
+                if isinstance(inside.rows, BrokenFrame):
+                    reported = inside.rows.offset
+                yield inside
+
+    def _rows_inside(self, piece: Piece, envelope: Envelope, check: Check) -> Iterator[Piece]:
         """The rows that the elements of an array hold; reading goes on behind all of them."""
         if not isinstance(piece.rows, RowBlock):
             yield piece
             return
-        block, found = piece.rows, None
+        block, found, end = piece.rows, None, 0
         for start, end in zip(block.starts.tolist(), block.ends.tolist(), strict=True):
-            element = Window(BytesIO(block.data[start:end]), block.base + start)
+            element = Window(BytesIO(block.data[start:end]), block.base + start, check)
             for inside in self._documents(element, envelope, Position(element.base, Form.DOCUMENTS)):
                 if found:
                     yield found._replace(after=None)
                 found = inside
         if found:
-            yield found._replace(after=piece.after)
+            is_at_end = isinstance(found.rows, BrokenFrame) and found.rows.offset == block.base + end
+            yield found._replace(after=None if is_at_end else piece.after)
 
 
 def _first_byte(start: Position, envelope: Envelope | None) -> int:

@@ -306,7 +306,10 @@ def test_the_shipped_datasets_are_those_that_the_documents_name() -> None:
     }
     assert columns == {
         "invoice_lines": ["event_time", "invoice_id", "sku", "quantity", "unit_price", "line_total"],
-        "smoke": ["event_time", "run", "number", "amount", "ratio", "even", "day", "note", "tags"],
+        "smoke": [
+            "event_time",
+            *(f"smoke_{name}" for name in ("run", "number", "amount", "ratio", "even", "day", "note", "tags")),
+        ],
         "shipments": ["event_time", "shipment_id", "origin", "destination", "carrier", "weight_kg"],
         "tracking_events": ["event_time", "shipment_id", "status", "city"],
     }

@@ -7,8 +7,8 @@ import string
 
 from services.ops.history.writer import DAY_MS, _days, _fitting
 from services.shared.ledger.archive import MAX_BATCH_BYTES
+from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.items import pack
-from services.shared.ledger.ledger import OpenEntry
 
 
 def entry(at: int) -> OpenEntry:

@@ -72,9 +72,9 @@ def test_a_missing_row_and_one_too_many_are_named(file: SmokeFile) -> None:
 
 def test_a_wrong_value_is_named_with_the_right_one(file: SmokeFile) -> None:
     silver, quarantine = landed(file)
-    silver[0]["amount"] += 1
+    silver[0]["smoke_amount"] += 1
     (problem,) = compare(file, silver, quarantine)
-    assert "row at byte 0: amount is Decimal('1.00'), not Decimal('0.00')" in problem
+    assert "row at byte 0: smoke_amount is Decimal('1.00'), not Decimal('0.00')" in problem
 
 
 def test_a_row_in_the_wrong_place_and_a_wrong_reason_are_named(file: SmokeFile) -> None:

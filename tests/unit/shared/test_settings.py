@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.shared.ledger.records import Outbox
 from services.shared.settings import IngestSettings, SettingsError, TransformSettings
 
 INGEST = {"BRONZE_BUCKET": "b", "QUEUE_URL": "q", "LEDGER_TABLE": "t"}
@@ -26,3 +27,11 @@ def test_a_missing_setting_is_named(name: str) -> None:
 def test_a_wrong_number_is_named_with_its_value(value: str) -> None:
     with pytest.raises(SettingsError, match="UNIT_BYTES"):
         IngestSettings.from_env(INGEST | {"UNIT_BYTES": value})
+
+
+def test_outboxes_are_named_with_commas_between() -> None:
+    env = INGEST | {"SILVER_BUCKET": "s", "DEAD_LETTER_QUEUE_URL": "d"}
+    assert TransformSettings.from_env(env).outboxes == frozenset()
+    assert TransformSettings.from_env(env | {"OUTBOXES": "publish, events"}).outboxes == frozenset(Outbox)
+    with pytest.raises(SettingsError, match="OUTBOXES names 'mails'; it may name publish, events"):
+        TransformSettings.from_env(env | {"OUTBOXES": "publish,mails"})

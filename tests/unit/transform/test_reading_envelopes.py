@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from services.shared.compression import codec_of
@@ -236,6 +236,28 @@ def test_a_value_that_cannot_go_with_the_rows_is_reported(data: bytes, why: str)
     assert ROWS[0] in texts(rows_in(found))
 
 
+@pytest.mark.parametrize("name", ["b.json", "b.json.gz"])
+def test_rows_with_a_long_envelope_come_in_small_pieces_behind_each_of_which_reading_goes_on(name: str) -> None:
+    data = b'{"id": "' + b"x" * 1000 + b'", "Records": [' + b" , ".join(ROWS) + b"]}"
+    lake = MemoryLake()
+    (unit,) = Plan.of(lake.upload("bronze/a/" + name, gzip.compress(data) if name.endswith("gz") else data), 1 << 30)
+    reader = UnitReader(lake, 300, 16_000)
+    where = Envelope(PATH, (("account", ("id",)),))
+    found = list(reader.read(unit, envelope=where))
+    assert texts(rows_in(found)) == ROWS
+    for number, piece in enumerate(found):
+        assert isinstance(piece.rows, RowBlock)
+        assert len(piece.rows.starts) * len(piece.rows.envelope) <= 4000
+        assert piece.after is not None
+        assert rows_in(reader.read(unit, piece.after, envelope=where)) == rows_in(found[number + 1 :])
+
+
+def test_damage_at_a_value_that_rows_should_have_is_reported_once_and_costs_its_document_alone() -> None:
+    data = b'{"v": x, "Records": [' + ROWS[0] + b"]}" + envelope(ROWS[1:3])
+    found = rows(data, Envelope(PATH, (("v", ("v",)),)))
+    assert texts(found) == [BROKEN, *ROWS[1:3]]
+
+
 def test_rows_are_judged_with_the_envelope_and_reported_without_it(contracts: dict[str, Contract]) -> None:
     parser = RowParser(contracts)
     day = b'"event_time":"2026-01-01T00:00:00Z"'
@@ -289,6 +311,9 @@ files = st.lists(part, max_size=15).map(b"".join)
 
 
 @settings(max_examples=300, deadline=None)
+@example(b'[{"Records": [{"a": 1}, {"b"', 64, 400, ())
+@example(b'{"v": x, "Records": [{}]}' + envelope(ROWS[:2]), 64, 400, (("v", ("v",)),))
+@example(envelope(ROWS[:2])[:-1] + b', "v": ', 64, 400, (("v", ("v",)),))
 @given(files, st.integers(1, 200), st.integers(1, 400), st.sampled_from([(), (("v", ("v",)), ("n", ("next",)))]))
 def test_rows_are_the_same_however_the_file_is_cut_and_wherever_reading_goes_on(
     data: bytes, block_bytes: int, unit_bytes: int, kept: tuple[tuple[str, tuple[str, ...]], ...]
@@ -298,6 +323,7 @@ def test_rows_are_the_same_however_the_file_is_cut_and_wherever_reading_goes_on(
     whole = sorted(rows(data, where))
     assert sorted(rows(data, where, 1 << 30, block_bytes)) == whole
     assert sorted(rows(data, where, unit_bytes, block_bytes)) == whole
+    assert len({start for start, _ in whole}) == len(whole)
     at = 0
     for start, text in whole:
         if text not in (BROKEN, OVERLONG):

@@ -83,7 +83,7 @@ def test_nothing_in_quarantine_is_an_empty_table(smelt: Smelt, tmp_path: Path) -
     ("sql", "told"),
     [
         ("SELEC 1", "SELEC"),
-        ("SELECT * FROM shipments", "Tables: orders, quarantine, silver"),
+        ("SELECT * FROM shipments", "load_history_lots, orders, quarantine, silver"),
         ("SELECT nothing FROM silver", "nothing"),
         ("SELECT (1", "Line 1"),
         ("", "Pass one query"),

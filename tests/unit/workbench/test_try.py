@@ -192,8 +192,12 @@ def large(tmp_path: Path) -> Path:
 def test_a_trial_that_is_killed_leaves_nothing_that_the_next_one_trips_over(
     large: Path, tmp_path: Path, smelt: Smelt, jobs: int
 ) -> None:
-    killed = _start(tmp_path, large, "--out", "out", "--jobs", jobs)
+    copies = [large.with_name(f"copy-{number}.jsonl") for number in range(4)]  # long after the first lot is written
+    for copy in copies:
+        copy.hardlink_to(large)
+    killed = _start(tmp_path, large, *copies, "--out", "out", "--jobs", jobs)
     await_true(lambda: any(tmp_path.glob("out.running-*/*/*/*/*.parquet")) or killed.poll() is not None)
+    assert killed.poll() is None
     killed.kill()
     killed.communicate()
     assert not (tmp_path / "out").exists()

@@ -26,3 +26,8 @@ ops_workflow_id = "ops-replay-and-quality-gate"
 # The workflow on a schedule; ops_schedule_input says what it replays.
 ops_schedule_enabled    = false
 ops_schedule_expression = "rate(1 day)"
+
+# Tables in Glue for Athena, the documented queries, a crawler (docs/data-guide.md).
+glue_enabled       = false
+glue_silver_prefix = "silver/"
+glue_table_prefix  = "silver_"

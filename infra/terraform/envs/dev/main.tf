@@ -42,6 +42,20 @@ module "platform" {
     reconcile_schedule_expression = var.ops_reconcile_schedule_expression
   }
 
+  catalog = {
+    enabled                = var.glue_enabled
+    contracts_dir          = var.contracts_dir
+    queries_dir            = var.queries_dir
+    left_out_datasets      = var.glue_left_out_datasets
+    first_day              = var.glue_first_day
+    first_load_day         = var.glue_first_load_day
+    silver_prefix          = var.glue_silver_prefix
+    table_prefix           = var.glue_table_prefix
+    scan_limit_bytes       = var.athena_scan_limit_bytes
+    results_days           = var.athena_results_days
+    analyst_policy_enabled = var.glue_analyst_policy_enabled
+  }
+
   pipeline = {
     silver_bucket_name                 = var.silver_bucket_name
     images                             = var.images

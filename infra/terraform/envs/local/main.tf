@@ -38,6 +38,13 @@ module "platform" {
     reconcile_schedule_expression = ""
   }
 
+  catalog = {
+    enabled                = var.glue_enabled
+    contracts_dir          = var.contracts_dir
+    queries_dir            = var.queries_dir
+    analyst_policy_enabled = var.glue_analyst_policy_enabled
+  }
+
   pipeline = {
     create_bronze_bucket               = var.create_bronze_bucket
     bronze_bucket_name                 = var.bronze_bucket_name

@@ -20,5 +20,5 @@ output "operator_policy_arns" {
 
 output "managed_buckets" {
   description = "The buckets that Terraform made, and that `make empty-buckets` may therefore empty."
-  value       = concat(module.pipeline.managed_buckets, module.artifacts[*].name)
+  value       = concat(module.pipeline.managed_buckets, module.artifacts[*].name, module.catalog[*].results_bucket)
 }

@@ -1,0 +1,119 @@
+# A managed policy for the roles of people who query. It lets them read everything and denies that they change anything, also
+# where another of their policies would let them: in a table of Iceberg, SQL can delete.
+
+locals {
+  limits       = jsondecode(file("${path.module}/../../names.json"))
+  policy_name  = "${var.iam_name_prefix}${var.project}-analyst"
+  read_roots   = ["history", "lake", "quarantine", "silver", "silver_compacted"]
+  workgroup    = "${local.arn}:athena:${local.region}:${local.account}:workgroup/${var.project}"
+  all_tables   = concat(local.catalog, ["${local.glue}:table/${local.database}/*"])
+  results_arn  = "${local.arn}:s3:::${local.results_bucket}"
+  query_tables = { for root in local.read_roots : root => "${var.silver_bucket_arn}/${root}/*" }
+
+  analyst_statements = concat([
+    {
+      Sid    = "RunQueries"
+      Effect = "Allow"
+      Action = [
+        "athena:BatchGetNamedQuery",
+        "athena:BatchGetQueryExecution",
+        "athena:GetNamedQuery",
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "athena:GetQueryResultsStream",
+        "athena:GetQueryRuntimeStatistics",
+        "athena:GetWorkGroup",
+        "athena:ListNamedQueries",
+        "athena:ListQueryExecutions",
+        "athena:StartQueryExecution",
+        "athena:StopQueryExecution",
+      ]
+      Resource = [local.workgroup]
+    },
+    {
+      Sid      = "ReadCatalog"
+      Effect   = "Allow"
+      Action   = ["glue:BatchGetPartition", "glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
+      Resource = local.all_tables
+    },
+    {
+      Sid      = "ReadData"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = values(local.query_tables)
+    },
+    {
+      Sid       = "ListData"
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = [var.silver_bucket_arn]
+      Condition = { StringLike = { "s3:prefix" = [for root in local.read_roots : "${root}/*"] } }
+    },
+    {
+      Sid      = "FindBuckets"
+      Effect   = "Allow"
+      Action   = ["s3:GetBucketLocation"]
+      Resource = [var.silver_bucket_arn, local.results_arn]
+    },
+    {
+      Sid      = "KeepResults"
+      Effect   = "Allow"
+      Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      Resource = ["${local.results_arn}/results/*"]
+    },
+    {
+      Sid      = "ListResults"
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+      Resource = [local.results_arn]
+    },
+    {
+      Sid      = "NeverChangeData"
+      Effect   = "Deny"
+      Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
+      Resource = ["${var.silver_bucket_arn}/*"]
+    },
+    {
+      Sid    = "NeverChangeTables"
+      Effect = "Deny"
+      Action = [
+        "glue:BatchCreatePartition",
+        "glue:BatchDeletePartition",
+        "glue:BatchDeleteTable",
+        "glue:CreatePartition",
+        "glue:CreateTable",
+        "glue:DeleteDatabase",
+        "glue:DeletePartition",
+        "glue:DeleteTable",
+        "glue:UpdateDatabase",
+        "glue:UpdatePartition",
+        "glue:UpdateTable",
+      ]
+      Resource = concat([local.catalog[1]], ["${local.glue}:table/${local.database}/*"])
+    },
+    ], var.kms_key_arn == "" ? [] : [
+    {
+      Sid       = "UseKey"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = [var.kms_key_arn]
+      Condition = { StringEquals = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com"] } }
+    },
+  ])
+}
+
+resource "aws_iam_policy" "analyst" {
+  count = var.analyst_policy_enabled ? 1 : 0
+
+  name        = local.policy_name
+  description = "For analysts of ${var.project}: query in the workgroup ${var.project}, change nothing. docs/data-guide.md"
+  tags        = var.restricted_tags
+  policy      = jsonencode({ Version = "2012-10-17", Statement = local.analyst_statements })
+
+  lifecycle {
+    precondition {
+      condition     = length(local.policy_name) <= local.limits.aws_iam_policy.max
+      error_message = "The policy's name ${local.policy_name} is too long: IAM takes ${local.limits.aws_iam_policy.max} characters. Shorten iam_name_prefix or project."
+    }
+  }
+}

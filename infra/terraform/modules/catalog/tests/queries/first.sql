@@ -1,0 +1,2 @@
+-- How many rows there are.
+SELECT COUNT(*) FROM silver;

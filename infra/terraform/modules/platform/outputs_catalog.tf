@@ -1,0 +1,4 @@
+output "catalog" {
+  description = "The outputs of modules/catalog; null without it."
+  value       = one(module.catalog)
+}
