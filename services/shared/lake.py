@@ -114,7 +114,7 @@ class S3Lake:
 
         Raises:
             ObjectGone: these bytes cannot be read any more; the message says why.
-            LakeForbidden: our role may not read them. Where it may list the key, a missing object is told apart from that.
+            LakeForbidden: our role may not read them. Where it may list the key, a missing object is told apart.
             LakeUnavailable: S3 did not answer.
         """
         pinned: dict[str, Any] = {"IfMatch": f'"{source.etag}"'}

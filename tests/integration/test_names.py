@@ -94,7 +94,11 @@ def test_names_of_the_longest_project_fit(names: Names) -> None:
 def test_descriptions_and_policies_fit_as_the_account_demands(planned: dict[str, dict[str, Any]]) -> None:
     """IAM counts no white space; what is known only after the apply, such as a topic's policy, is not looked at."""
     lengths = [
-        (len(re.sub(r"\s", "", text) if kind.startswith("aws_iam_") and "policy" in attribute else text), kind, attribute)
+        (
+            len(re.sub(r"\s", "", text) if kind.startswith("aws_iam_") and "policy" in attribute else text),
+            kind,
+            attribute,
+        )
         for values in planned.values()
         for kind, attribute in (name.split(".") for name in TEXTS)
         if values["_type"] == kind and (text := values.get(attribute))

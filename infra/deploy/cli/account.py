@@ -38,7 +38,7 @@ def check_account(
     is_right = wanted in ("", caller["Account"])
     if not is_right:
         say(
-            f"This is another account than account_id = \"{wanted}\" in {values}: sign in to that one, or correct it. "
+            f'This is another account than account_id = "{wanted}" in {values}: sign in to that one, or correct it. '
             "Nothing was changed.",
             style="red",
         )

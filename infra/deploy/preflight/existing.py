@@ -56,8 +56,8 @@ def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]
         yield Finding(Level.PROBLEM, variable, what, advice)
     elif visibility < wanted:
         what = (
-            f"its visibility timeout ({visibility} s) is below {wanted} s: six times transform's timeout ({timeout} s), "
-            f"and the batching window ({window} s)"
+            f"its visibility timeout ({visibility} s) is below {wanted} s: six times transform's timeout "
+            f"({timeout} s), and the batching window ({window} s)"
         )
         yield Finding(Level.WARNING, variable, what, f"a throttled unit may become a dead letter: {advice}")
     if "RedrivePolicy" not in found:

@@ -9,7 +9,6 @@ import pytest
 
 from local.ministack import ROOT
 
-
 # The platforms of `terraform providers lock` in infra/terraform/README.md.
 PLATFORMS = re.findall(r"-platform=(\w+)", (ROOT / "infra/terraform/README.md").read_text())
 

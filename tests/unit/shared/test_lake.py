@@ -174,7 +174,7 @@ class TestARefusal:
             assert not S3Lake(s3, "silver").holds("silver/a.parquet", "abc")
             stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
             stub.add_response("list_objects_v2", {}, listed)
-            with pytest.raises(ObjectGone, match="somebody|Somebody"):
+            with pytest.raises(ObjectGone, match="Somebody"):
                 S3Lake(s3, "silver").read("silver/a.parquet", "abc")
 
 
