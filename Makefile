@@ -78,7 +78,7 @@ tf-ready: tf-values
 
 # Asked before Terraform is, which takes long to say that it has no credentials, and does not say what to do.
 .PHONY: signed-in
-signed-in: $(VENV)/.app
+signed-in: $(VENV)/.app ## Say which AWS account and region the credentials of this shell are for, and as whom
 	@$(DEPLOY) signed-in --env $(ENV)
 
 # 3 is the exit code for a missing repository, and the only one after which repositories are created.
@@ -240,10 +240,18 @@ test-spark: $(VENV)/.dev setup-spark ## Run the tests of the jobs on Spark (need
 
 IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
-.PHONY: build
-build: ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops (needs Docker)
+.PHONY: docker-ready
+docker-ready:
 	@command -v docker >/dev/null || { echo "error: docker is not installed: the images are built with it. make demo needs none" >&2; exit 2; }
 	@docker buildx version >/dev/null 2>&1 || { echo "error: docker has no buildx, which builds the images: install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian's, Ubuntu's)" >&2; exit 2; }
+	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers: start Docker, or on bare Debian run docker/docker_on_debian.sh. make demo needs none" >&2; exit 2; }
+
+.PHONY: compose-ready
+compose-ready: docker-ready
+	@docker compose version >/dev/null 2>&1 || { echo "error: docker has no compose: install docker-compose-plugin (Docker's packages) or docker-compose (Debian's); make demo needs none" >&2; exit 2; }
+
+.PHONY: build
+build: docker-ready ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops (needs Docker)
 	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
 	$(IMAGE_BUILD) --target transform --tag smelt-transform .
 	$(IMAGE_BUILD) --target ops --tag smelt-ops .
@@ -251,7 +259,7 @@ build: ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops 
 # A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e
 e2e: export COMPOSE_PROJECT_NAME = smelt-$(shell basename "$$(pwd)" | tr A-Z a-z | tr -cd a-z0-9)-e2e
-e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
+e2e: compose-ready setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
 	docker compose up --build --detach --wait
 	@status=0; $(BIN)/python -m pytest -m e2e tests/e2e || status=$$?; \
 	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes; exit $$status
@@ -262,7 +270,7 @@ e2e-airgapped: ## The same on a bare Debian machine that cannot reach an image r
 	$(MAKE) e2e $(AIRGAPPED)
 
 .PHONY: tf-test
-tf-test: setup ## Apply the same modules to MiniStack with the real images, send events through, destroy (needs Docker)
+tf-test: docker-ready setup ## Apply the same modules to MiniStack with the real images, send events through, destroy (needs Docker)
 	$(BIN)/python -m pytest -m terraform tests/terraform
 
 .PHONY: tf-test-airgapped

@@ -258,21 +258,52 @@ def test_an_environment_that_does_not_exist_is_named() -> None:
     assert done.stderr.startswith("error: infra/terraform/envs/nonsense: no such folder. ENV names a folder")
 
 
-@pytest.mark.parametrize(("docker", "said"), [("", "docker is not installed"), ("exit 1", "docker has no buildx")])
-def test_what_builds_the_images_is_missed_before_anything_is_built(
-    tmp_path: Path, docker: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+WITHOUT = {
+    "docker is not installed": "",
+    "docker has no buildx": "exit 1",
+    "no Docker engine answers": '[ "$1" = buildx ]',
+    "docker has no compose": '[ "$1" != compose ]',
+}
+
+
+@pytest.fixture
+def with_docker(tmp_path: Path) -> Callable[[str], str]:
+    """A PATH on which docker is this script, or is not there."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for tool in ("sh", "make", "awk", "sed"):
+    for tool in ("sh", "make", "awk", "sed", "basename", "tr"):
         (tools / tool).symlink_to(shutil.which(tool) or tool)
-    if docker:
-        (tools / "docker").write_text(f"#!/bin/sh\n{docker}\n")
-        (tools / "docker").chmod(0o755)
-    done = subprocess.run(
-        ["make", "build", "SHELL=/bin/sh"], cwd=ROOT, env={"PATH": str(tools)}, capture_output=True, text=True
-    )
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
-    monkeypatch.setenv("PATH", str(tools))
+
+    def path(docker: str) -> str:
+        if docker:
+            (tools / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+            (tools / "docker").chmod(0o755)
+        return str(tools)
+
+    return path
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (target, said)
+        for target in ("build", "tf-test", "e2e")
+        for said in WITHOUT
+        if target == "e2e" or "compose" not in said
+    ],
+)
+def test_what_docker_lacks_is_said_before_anything_is_installed_or_built(
+    with_docker: Callable[[str], str], target: str, said: str
+) -> None:
+    environment = {"PATH": with_docker(WITHOUT[said])}
+    done = subprocess.run(["make", target], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr, done.stdout) == (2, True, ""), done.stderr
+
+
+@pytest.mark.parametrize("said", ["docker is not installed", "docker has no buildx"])
+def test_push_images_misses_docker_before_it_asks_for_a_revision(
+    with_docker: Callable[[str], str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", with_docker(WITHOUT[said]))
     with pytest.raises(images.PushFailed, match=said):
         images.check_docker()

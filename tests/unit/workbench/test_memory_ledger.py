@@ -81,8 +81,8 @@ def test_what_dynamodb_refuses_is_refused_here() -> None:
     ask, write = table.batch_get_item, table.transact_write_items
     for twice_or_many in (keys, [keys[0], keys[0]]):
         assert refused(lambda k=twice_or_many: ask(RequestItems={TABLE: {"Keys": k}})) == "ValidationException"
-    for twice_or_many in (writes, [writes[0], writes[0]]):
-        assert refused(lambda w=twice_or_many: write(TransactItems=w)) == "ValidationException"
+    for wrong in (writes, [writes[0], writes[0]]):
+        assert refused(lambda w=wrong: write(TransactItems=w)) == "ValidationException"
     large = {"pk": {"S": "a"}, "files": {"B": b"x" * 400 * 1024}}
     assert refused(lambda: table.put_item(TableName=TABLE, Item=large)) == "ValidationException"
     write(TransactItems=writes[:100])
