@@ -146,6 +146,10 @@ audit: $(VENV)/.app ## Account for every object of the deployed pipeline, and sh
 status: $(VENV)/.app ## Show how the deployed pipeline is doing, on one screen (STATUS_OPTIONS=--watch)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt status $(STATUS_OPTIONS)
 
+.PHONY: report
+report: $(VENV)/.app ## Write one page about the deployed pipeline (REPORT_OPTIONS="--since 2026-01-31 --out page.html")
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt report $(REPORT_OPTIONS)
+
 .PHONY: dlq
 dlq: $(VENV)/.app ## Explain each dead letter and each failed S3 event of the deployed pipeline (DLQ_OPTIONS="--dataset NAME")
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt dlq show $(DLQ_OPTIONS)
@@ -336,7 +340,9 @@ LOCK = $(COMPILE) --universal --python-version 3.11
 .PHONY: lock
 lock: $(VENV)-uv/.ready ## Renew all hash-checked locks from requirements/*.in (UPGRADE=--upgrade for newer versions)
 	$(LOCK) -o requirements/runtime.txt requirements/runtime.in
-	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt requirements/app.in
+	$(LOCK) -o requirements/lake.txt -c requirements/runtime.txt requirements/lake.in
+	$(LOCK) -o requirements/app.txt -c requirements/runtime.txt -c requirements/lake.txt requirements/app.in
+	$(LOCK) -o requirements/readers.txt requirements/readers.in
 	$(LOCK) -o requirements/flights.txt -c requirements/app.txt requirements/flights.in
 	$(LOCK) -o requirements/dev.txt -c requirements/app.txt -c requirements/flights.txt requirements/dev.in
 	$(LOCK) -o requirements/emulator.txt requirements/emulator.in

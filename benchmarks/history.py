@@ -12,7 +12,7 @@ from typing import Any
 
 from services.ops.audit.audit import audit
 from services.ops.audit.listings import S3Listings
-from services.ops.history.loads import Choice, files_of, loads
+from services.ops.history.loads import Choice, files_of, loads, lots_of
 from services.ops.history.reader import History
 from services.ops.history.writer import OBJECTS_PER_FILE, archive
 from services.shared.identities import LotId, ObjectId
@@ -173,7 +173,7 @@ def _history(fleet: Any, items: int, folder: Path) -> tuple[Any, dict[str, Any]]
     client = _aged(fleet, items, list(files.names("objects")))
     ledger, past = Ledger(client, "ledger", clock=NOW.timestamp), History(files)
     found = loads(ledger, past, Choice(), 100)
-    named = files_of(ledger, past, found.kept)
+    named = files_of(ledger, past, lots_of(found.kept))
     return client, {"loads": found.total, "rows": found.counts.read, "lots named": len(named), "S3": files.requests}
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SBOM = ROOT / "build/sbom/runtime.cdx.json"
-# runtime goes into the images, app onto an operator's machine. The others are our own tools, or
+# runtime and lake go into the images, app onto an operator's machine. The others are our own tools, or
 # (glue) pinned to what AWS Glue brings: reported only.
-SHIPPED = ("runtime", "app")
-OURS = ("flights", "dev", "emulator", "localstack", "rie", "checks", "uv", "glue", "spark")
+SHIPPED = ("runtime", "lake", "app")
+OURS = ("flights", "dev", "emulator", "localstack", "rie", "checks", "uv", "glue", "spark", "readers")
 FOUND, FAILED = 1, 2  # exit codes, as services/ops/cli/console.py has them
 # How pip-audit's last line begins when its data did not answer: its own two sentences, or an exception's name.
 UNREACHABLE = re.compile(

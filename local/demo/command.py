@@ -24,10 +24,15 @@ from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT
 from services.ops.cli.console import finish, messages, say, show
 from services.ops.errors import OperatorError
+from services.ops.pages.page import write_page
+from services.ops.report.model import Report
+from services.ops.report.page import page_of
 from services.shared.contract.loader import load_contracts
 from workbench.query.athena import LocalAthena
+from workbench.report.folder import add_files, of_folder
 
 STATE = ROOT / ".smelt"
+PAGE = "report.html"  # about all runs so far
 QUERIES = {
     "Latest shipments": """
         SELECT event_time, shipment_id, destination
@@ -113,20 +118,27 @@ def run_and_account(
     """Upload, wait, account, query. Returns whether every row is in exactly one place; only then the run is kept."""
     with new_run(home) as run:
         try:
-            all_right = _run(run, contracts, upload, queries)
+            all_right, report = _run(run, contracts, upload, queries)
         except BaseException:  # Ctrl-C too: whatever ends this run, it is not kept
             say("This run is not kept; earlier runs are as they were. The next one starts there.")
             raise
         if all_right:
             run.keep()
         show(f"The files: {os.path.relpath(lake_of(run))}")
+        if all_right:
+            page = home / PAGE
+            write_page(page, page_of(report))
+            show(f"The page: {os.path.relpath(page)}")
         show(
             NEXT.rstrip() if all_right else f"This run is not kept. The next one removes its files. Its log: {run.log}"
         )
     return all_right
 
 
-def _run(run: Run, contracts: Path, upload: Callable[[Pipeline], list[Upload]], queries: Mapping[str, str]) -> bool:
+def _run(
+    run: Run, contracts: Path, upload: Callable[[Pipeline], list[Upload]], queries: Mapping[str, str]
+) -> tuple[bool, Report]:
+    known = list(load_contracts(contracts).values())
     with pipeline(run, contracts) as pipe:
         show(f"MiniStack is up at {pipe.endpoint}: S3 -> ingest -> SQS -> transform -> S3")
         with messages.status("making Bronze files and uploading them ..."):
@@ -137,6 +149,8 @@ def _run(run: Run, contracts: Path, upload: Callable[[Pipeline], list[Upload]], 
         seconds = time.monotonic() - started
         with messages.status("comparing the ledger and the files ..."):
             audited = pipe.sweep_and_audit()
+            report = pipe.report(known)
+    add_files(report, of_folder(lake_of(run), known, report.at))
     athena = LocalAthena(lake_of(run))
     complete = account(uploads, lots, athena, seconds)
     for title, sql in queries.items():
@@ -146,7 +160,8 @@ def _run(run: Run, contracts: Path, upload: Callable[[Pipeline], list[Upload]], 
     ).rows[0]
     show(f"All runs so far: {rows:,} Silver rows from {objects} objects, {rows - distinct} of them duplicates")
     show_audit(audited)
-    return complete and rows == distinct == audited.counts.silver and audited.all_right and not audited.unfinished
+    all_right = complete and rows == distinct == audited.counts.silver and audited.all_right and not audited.unfinished
+    return all_right, report
 
 
 def demo(

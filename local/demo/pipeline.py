@@ -19,7 +19,12 @@ from services.ops.audit.audit import Audit, audit
 from services.ops.audit.listings import S3Listings
 from services.ops.cli.console import messages
 from services.ops.errors import OperatorError
+from services.ops.history.reader import History
+from services.ops.report.deployment import of_deployment
+from services.ops.report.model import Report
+from services.ops.status.status import Glance
 from services.ops.sweep import sweep
+from services.shared.contract.model import Contract
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Lot
@@ -52,6 +57,19 @@ class Pipeline:
         """Mark finished objects done, then compare ledger and buckets."""
         sweep(self.ledger, S3Lake(self._clients.s3, NAMES.silver_bucket))
         return audit(self.ledger, S3Listings(self._clients.s3, NAMES.bronze_bucket, NAMES.silver_bucket))
+
+    def report(self, contracts: Sequence[Contract]) -> Report:
+        """What the ledger and the files say of all runs so far."""
+        lake = S3Lake(self._clients.s3, NAMES.silver_bucket)
+        return of_deployment(
+            "The demo on this machine",
+            self.ledger,
+            History.of(self._clients.s3, NAMES.silver_bucket),
+            lambda file: lake.read(file.key, file.etag),
+            Glance(self.ledger).look({}),
+            contracts,
+            since=None,
+        )
 
     def upload(self, key: str, data: bytes, rows: int) -> Upload:
         """Put a file into Bronze, as a producer would."""

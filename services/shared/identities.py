@@ -18,6 +18,7 @@ BRONZE_ROOT = "bronze/"
 REPLAY_ROOT = "bronze/replay/"
 SILVER_ROOT = "silver"
 QUARANTINE_ROOT = "quarantine"
+LAKE_ROOT = "lake"  # of the metadata of the lake's tables
 COMPACTED_ROOT = "silver_compacted"
 HISTORY_ROOT = "history"
 HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
@@ -273,6 +274,52 @@ class HistoryKey(NamedTuple):
         return cls(match[1], milliseconds(first), milliseconds(last), match[5], bool(match[6]))
 
 
+class GateRun(NamedTuple):
+    """One run of the quality gate over a partition, whose files are in a folder of its own:
+
+    `<prefix>/<record_type>/dt=YYYY-MM-DD/<YYYYMMDDTHHMMSSZ>-<token>/`
+
+    The time is the UTC second at which its plan was made, so names are in the order of the runs.
+    """
+
+    prefix: str  # such as ge/results
+    record_type: str
+    dt: str
+    planned: str  # YYYYMMDDTHHMMSSZ
+    token: str  # 16 hex digits
+
+    def __str__(self) -> str:
+        return f"{self.partition}{self.planned}-{self.token}/"
+
+    @property
+    def partition(self) -> str:
+        """The folder of all runs over this partition."""
+        return f"{self.prefix}/{self.record_type}/dt={self.dt}/"
+
+    @property
+    def plan(self) -> str:
+        """The key of what is to be judged."""
+        return f"{self}plan.json"
+
+    @property
+    def result(self) -> str:
+        """The key of the verdict with its numbers."""
+        return f"{self}result.json"
+
+    @property
+    def page(self) -> str:
+        """The key of the page for people."""
+        return f"{self}index.html"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        """From the key of its folder, or of anything in it."""
+        match = re.match(r"(.+)/([^/]+)/dt=(\d{4}-\d\d-\d\d)/(\d{8}T\d{6}Z)-([0-9a-f]{16})/", key)
+        if match is None:
+            raise ValueError(f"not a file of a gate's run: {key!r}")
+        return cls(*match.groups())
+
+
 class CompactionRun(NamedTuple):
     """The folder of one compaction of one partition: `<root>/<record_type>/dt=YYYY-MM-DD/run=<run>/`.
 
@@ -320,7 +367,7 @@ class CompactionRun(NamedTuple):
         return cls(*match.groups())
 
 
-_ROOTS = {"bronze", "lake", SILVER_ROOT, QUARANTINE_ROOT, HISTORY_ROOT}
+_ROOTS = {"bronze", LAKE_ROOT, SILVER_ROOT, QUARANTINE_ROOT, HISTORY_ROOT}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

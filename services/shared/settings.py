@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -125,4 +126,40 @@ class OpsSettings:
             ledger_table=_text(env, "LEDGER_TABLE"),
             ingest_function=_text(env, "INGEST_FUNCTION"),
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """What the gate's function needs to know."""
+
+    silver_bucket: str
+    ledger_table: str
+    contracts_dir: Path
+    quarantine_prefix: str  # where markers of partitions that have not passed are; empty for none
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            silver_bucket=_text(env, "SILVER_BUCKET"),
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
+            quarantine_prefix=env.get("GE_QUARANTINE_PREFIX", "").strip(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceSettings:
+    """What the announcer of written partitions needs to know."""
+
+    ledger_table: str
+    pipeline: str  # in each event, so that rules tell one pipeline from another
+    every: timedelta  # a partition is announced once in this time
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            pipeline=_text(env, "PIPELINE"),
+            every=timedelta(minutes=_number(env, "ANNOUNCE_EVERY_MINUTES", 15)),
         )

@@ -78,6 +78,11 @@ class Demo:
         assert found, printed
         assert f"{int(found[1]) * ROWS:,} rows =" in printed
         assert "0 of them duplicates" in printed
+        named = re.search(r"^The page: (.+)$", printed, re.MULTILINE)
+        assert named, printed
+        page = (ROOT / named[1]).read_text()
+        assert f"{int(found[1]) * ROWS:,} = " in page
+        assert "Every row is accounted for" in page
         return int(found[1])
 
     def written(self, pattern: str) -> bool:

@@ -16,7 +16,8 @@ from services.ops.words import plain, rows, size
 from workbench.cli.options import TRIAL, ContractsOption, FilesArgument
 
 if TYPE_CHECKING:
-    from workbench.trial.account import Account, Example
+    from services.ops.report.model import Example
+    from workbench.trial.account import Account
     from workbench.trial.workers import Watch
 
 
@@ -42,6 +43,7 @@ def try_files(
     --dataset, the nearest folder that has a dataset's name decides, or else the record_type in a file's first rows.
     Exits with 1 if a row or a file was refused. docs/workbench.md describes the output and the JSON.
     """
+    from workbench.report.folder import write_trial_page
     from workbench.trial.inputs import Input, by_folder_or_rows, choose_dataset, find_files, read_contracts
     from workbench.trial.trial import run_trial
     from workbench.trial.workers import default_jobs
@@ -58,10 +60,11 @@ def try_files(
         inputs = by_folder_or_rows(found, known)
     with _progress(sum(file.stat().st_size for file in found)) as watch:
         account = run_trial(inputs, known, out, jobs or default_jobs(), watch)
+    page = write_trial_page(out, list(known.values()))
     if as_json:
         show_json(account.as_document())
     else:
-        _show(account)
+        _show(account, page)
     if not account.complete:
         raise RuntimeError("the rows that were read are not those in Silver and quarantine")
     finish(all_right=account.all_right)
@@ -76,7 +79,7 @@ def _progress(total: int) -> Iterator[Watch]:
         yield lambda read: progress.update(bar, completed=min(read, total))
 
 
-def _show(account: Account) -> None:
+def _show(account: Account, page: Path) -> None:
     table = make_table(
         "What became of every row",
         *("dataset", "Silver", "quarantined", "with unknown fields", "files", "Parquet"),
@@ -100,7 +103,7 @@ def _show(account: Account) -> None:
             _show_example(example)
     for refused in account.refused_files:
         show(f"{plain(refused.file)}: refused: {refused.reason}: {plain(refused.advice)}", style="red")
-    _show_sums(account)
+    _show_sums(account, page)
 
 
 def _show_example(example: Example) -> None:
@@ -109,7 +112,7 @@ def _show_example(example: Example) -> None:
     show(f"    {plain(example.raw)}", style="dim")
 
 
-def _show_sums(account: Account) -> None:
+def _show_sums(account: Account, page: Path) -> None:
     places = f"{account.silver:,} in Silver + {account.quarantined:,} in quarantine"
     show(f"{rows(account.rows)} = {places}", style=None if account.all_right else "yellow")
     seconds = max(account.seconds, 0.001)
@@ -118,5 +121,6 @@ def _show_sums(account: Account) -> None:
     speed = f"{size(account.bytes / seconds)}/s, {processes}"
     show(f"{account.files:,} {files}, {size(account.bytes)} in {seconds:,.1f} s ({speed})")
     show(f"Parquet: {account.out}/silver and {account.out}/quarantine, by dataset and day")
+    show(f"Page: {page}")
     if account.silver:
         show(f'Next: smelt query --silver {account.out} "SELECT * FROM silver LIMIT 5"')  # noqa: S608 (shown only)

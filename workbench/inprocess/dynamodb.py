@@ -78,6 +78,20 @@ class MemoryDynamoDB:
         keys = [{name: item[name] for name in ("pk", "open", "since")} for item in open_]
         yield {"Items": sorted((key for key in keys if after is None or _place(key) > after), key=_place)}
 
+    def query(
+        self,
+        *,
+        ExpressionAttributeValues: Mapping[str, Item],  # noqa: N803
+        ScanIndexForward: bool = True,  # noqa: N803
+        Limit: int,  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
+        """The oldest or newest open work in one shard since a time, as `smelt status` asks for it."""
+        since = int(ExpressionAttributeValues[":since"]["N"])
+        (page,) = self._query(ExpressionAttributeValues=ExpressionAttributeValues)
+        keys = [key for key in page["Items"] if int(key["since"]["N"]) >= since]
+        return {"Items": (keys if ScanIndexForward else keys[::-1])[:Limit]}
+
     # -- writes ------------------------------------------------------------------------------------------------
 
     def put_item(self, **request: Any) -> dict[str, Any]:

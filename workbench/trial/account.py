@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from services.ops.report.model import Refusal
 
 
 @dataclass(slots=True)
@@ -16,28 +18,6 @@ class DatasetAccount:
     rescued: int = 0  # of Silver's: rows with fields that the contract does not know
     files: int = 0  # of Silver
     bytes: int = 0  # of Silver's files
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A refused row. `line` counts from 1; None where counting would take too long."""
-
-    file: str
-    line: int | None
-    offset: int
-    detail: str
-    raw: str  # shortened
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Rows that were refused for one reason in one field."""
-
-    dataset: str
-    reason: str
-    field: str | None
-    rows: int
-    examples: Sequence[Example]
 
 
 @dataclass(frozen=True, slots=True)

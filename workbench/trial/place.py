@@ -1,6 +1,6 @@
 """Where a trial's files go: a folder that is replaced as a whole, or not at all.
 
-    <out>                       the last trial that ended, with `account.json`
+    <out>                       the last trial that ended, with `account.json`, its contracts and its page
     <out>.running-<random>      one that is going on, or that was killed; the next one removes it
     <out>.previous              only for a moment, while the new one takes its place
 
@@ -20,6 +20,8 @@ from pathlib import Path
 from services.ops.errors import OperatorError
 
 ACCOUNT = "account.json"
+CONTRACTS = "contracts"  # the folder of those that judged
+PAGE = "report.html"
 
 
 class Place:

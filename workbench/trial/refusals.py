@@ -9,11 +9,10 @@ from typing import BinaryIO, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from services.ops.report.model import EXAMPLES, Example, Refusal
 from workbench.inprocess.folder import shown
 from workbench.inprocess.pipeline import MIB
-from workbench.trial.account import Example, Refusal
 
-EXAMPLES = 3  # of each reason in each field
 RAW_CHARACTERS = 160
 _DETAIL_CHARACTERS = 300
 _BEFORE_CHARACTERS = 80  # what is shown before the place that is wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from workbench.inprocess.folder import local_object, shown
 from workbench.inprocess.pipeline import LOT_BYTES, UNIT_BYTES
 from workbench.trial.account import Account, RefusedFile
 from workbench.trial.inputs import Input
-from workbench.trial.place import ACCOUNT, new_place
+from workbench.trial.place import ACCOUNT, CONTRACTS, new_place
 from workbench.trial.refusals import count_rescued, read_refusals, unknown_fields
 from workbench.trial.work import Done, Refused, Settings, tasks
 from workbench.trial.workers import LEAST_BYTES, Watch, work_through
@@ -64,8 +65,17 @@ def run_trial(
             account.unknown_fields[dataset] = unknown_fields(place.folder, dataset)
         account.seconds = time.monotonic() - started
         (place.folder / ACCOUNT).write_text(json.dumps(account.as_document(), indent=2) + "\n", "utf-8")
+        _keep_contracts(contracts, place.folder / CONTRACTS)
         place.keep()
     return account
+
+
+def _keep_contracts(contracts: Mapping[str, Contract], folder: Path) -> None:
+    """Copy the contracts that judged, so that what they accepted can be looked at later."""
+    folder.mkdir()
+    for contract in contracts.values():
+        if contract.file:
+            shutil.copyfile(contract.file, folder / f"{contract.dataset}.yaml")
 
 
 def _without(id_: ObjectId, why: str) -> str:

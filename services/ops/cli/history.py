@@ -14,7 +14,7 @@ from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.ops.history.files import S3HistoryFiles
-from services.ops.history.loads import Choice, Loads, LoadState, files_of, loads
+from services.ops.history.loads import Choice, Loads, LoadState, files_of, loads, lots_of
 from services.ops.history.reader import History
 from services.ops.history.rows import Outcome
 from services.ops.history.writer import DEFAULT_RETENTION, Archived, archive
@@ -82,7 +82,7 @@ def history(
         past = History.of(aws_client("s3", region), silver_bucket)
         with watching() as watch:
             found = loads(ledger, past, choice, limit, watch)
-            of_lots = files_of(ledger, past, found.kept) if files or as_json else {}
+            of_lots = files_of(ledger, past, lots_of(found.kept)) if files or as_json else {}
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
             f"Cannot read the ledger {table} and the bucket {silver_bucket}: {explain(error)}"

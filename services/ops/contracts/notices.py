@@ -1,6 +1,6 @@
 """Keys that the standard allows and nothing of smelt acts on: said, so that nobody relies on them.
 
-Words for people (`description`, `classification`, `support`, ...) are not among them.
+Words for people (`description`, `businessName`, `support`, ...) are not among them.
 """
 
 from __future__ import annotations

@@ -97,8 +97,15 @@ class Loads:
         return self.states.total()
 
 
-def loads(ledger: Ledger, history: History, choice: Choice, limit: int, watch: Watch = lambda _w, _n: None) -> Loads:
-    """What became of the chosen files, oldest first, unfinished ones last.
+def loads(
+    ledger: Ledger,
+    history: History,
+    choice: Choice,
+    limit: int,
+    watch: Watch = lambda _w, _n: None,
+    tell: Callable[[Outcome], None] = lambda _: None,
+) -> Loads:
+    """What became of the chosen files, oldest first, unfinished ones last; `tell` is told each of them.
 
     Raises:
         HistoryDamaged: a file of the history cannot be read.
@@ -110,12 +117,18 @@ def loads(ledger: Ledger, history: History, choice: Choice, limit: int, watch: W
             watch("loads", number)
         if choice.has(load):
             found.add(load)
+            tell(load)
     return found
 
 
-def files_of(ledger: Ledger, history: History, chosen: Iterable[Outcome]) -> dict[LotId, tuple[LotFile, ...]]:
-    """The files of these loads' lots, as they are now: in the ledger, or else in the history's latest generation."""
-    wanted = {lot for load in chosen for lot in load.tally.lots}
+def lots_of(chosen: Iterable[Outcome]) -> set[LotId]:
+    """The lots that hold the rows of these loads."""
+    return {lot for load in chosen for lot in load.tally.lots}
+
+
+def files_of(ledger: Ledger, history: History, lots: Iterable[LotId]) -> dict[LotId, tuple[LotFile, ...]]:
+    """The files of these lots, as they are now: in the ledger, or else in the history's latest generation."""
+    wanted = set(lots)
     files: dict[LotId, tuple[LotFile, ...]] = {}
     for few in in_batches_of_lots(wanted):
         files |= {lot.id: lot.files for lot in ledger.find_lots(few)}

@@ -97,6 +97,7 @@ def _field(name: str, path: str, entry: dict[Any, Any], problems: Problems, pare
         time=(time := _time(type_, path, options, problems)),
         takes_strings=_takes_strings(type_, time, path, entry, problems),
         is_nested_column=_is_nested_column(type_, path, entry, problems),
+        classification=_classification(path, entry, problems),
     )
     if field.is_nested_column and parent and not parent.is_nested_column:
         stored = _COLUMNS[parent.type]
@@ -128,6 +129,17 @@ def _source(name: str, path: str, entry: dict[Any, Any], problems: Problems) -> 
         problems.add(path, f"physicalName is the path {written!r}; inside another field it is a key of that field")
         return ()
     return () if source == (name,) else source
+
+
+def _classification(path: str, entry: dict[Any, Any], problems: Problems) -> str:
+    """In lower case. What is not a text is a problem, since a value that must not be shown would be."""
+    value = entry.get("classification")
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.strip():
+        problems.add(path, f"classification is {kind_of(value)}, not a word such as public or confidential")
+        return "unknown"
+    return value.strip().lower()
 
 
 def _time(type_: FieldType, path: str, options: dict[str, Any], problems: Problems) -> TimeFormat:

@@ -1,6 +1,6 @@
 """The keys that a contract file may have, and what smelt makes of each: nothing that has a meaning is ignored.
 
-A key is read, or it is words for people (`classification`), or it is refused with what to write instead.
+A key is read, or it is words for people (`businessName`), or it is refused with what to write instead.
 """
 
 from __future__ import annotations

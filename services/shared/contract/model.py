@@ -76,7 +76,8 @@ class Field:
 
     `source` is where the value is, from the object down that the field belongs to; empty for the key that is the
     field's name. `takes_strings`: numbers and booleans may also be written as strings. `is_nested_column`: an OBJECT or
-    ARRAY is stored as a struct or list, not as JSON text.
+    ARRAY is stored as a struct or list, not as JSON text. `classification` is the contract's own word for who may see
+    the values; empty if it has none.
     """
 
     name: str
@@ -92,6 +93,12 @@ class Field:
     time: TimeFormat = TimeFormat()
     takes_strings: bool = False
     is_nested_column: bool = False
+    classification: str = ""
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether no report shows a value: it, or anything inside it, is classified as something else than public."""
+        return self.classification not in ("", "public") or any(child.is_sensitive for child in self.children)
 
     @property
     def path(self) -> Steps:

@@ -12,6 +12,7 @@ from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.archive import Archive
 from services.shared.ledger.cursors import Cursors
 from services.shared.ledger.entries import OpenEntry, entries_of
+from services.shared.ledger.gates import Gates
 from services.shared.ledger.home import Home
 from services.shared.ledger.items import (
     OPEN_SHARDS,
@@ -23,6 +24,7 @@ from services.shared.ledger.items import (
     unit_from,
     unit_key,
 )
+from services.shared.ledger.leases import Leases
 from services.shared.ledger.lots import Lots
 from services.shared.ledger.marks import Marks
 from services.shared.ledger.objects import Objects
@@ -66,6 +68,8 @@ class Ledger:
         self.archive = Archive(self._table)
         self.cursors = Cursors(self._table)
         self.home = Home(self._table)
+        self.gates = Gates(self._table)
+        self.leases = Leases(self._table)
 
     def now_ms(self) -> int:
         """The ledger's time, by which leases end: epoch milliseconds."""

@@ -42,6 +42,7 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "status": (smelt, ["status", *NAMES[:2], "--queue", QUEUE], ["-m", "workbench.cli"]),
     "history": (smelt, ["history", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "history archive": (smelt, ["history", "archive", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "report": (smelt, ["report", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "workbench.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "retract": (

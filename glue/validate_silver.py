@@ -1,0 +1,113 @@
+"""The quality gate's job: judges the committed files of one partition by the rules of its contract.
+
+    spark-submit glue/validate_silver.py --runtime local --plan ge/results/shipments/dt=2025-12-31/<run>/plan.json
+
+It reads a plan (`services.shared.gate.plan`), measures, and writes `result.json` beside the plan, whatever happens.
+
+Exit codes, as every command of smelt has them: 0 passed; 1 failed; 2 error, which is anything else. On AWS Glue a run
+of the job succeeds only if the partition has passed; any other end raises, so that nobody takes "succeeded" for a
+verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame, SparkSession
+
+from glue.uris import join, read, write
+from services.shared.contract.model import Contract
+from services.shared.gate.plan import GatePlan, PlannedFile
+from services.shared.gate.rules import rules_of
+from services.shared.gate.verdict import GateResult, Measured, NotMeasured, Verdict, judge, not_judged, nothing_to_judge
+
+Measurements = dict[int, Measured | NotMeasured]
+EXIT_CODES = {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.ERROR: 2}
+
+
+class NotPassed(Exception):
+    """How a run on AWS Glue ends that is not passed; the message is what Glue shows."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Judge as the arguments say; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--plan", required=True, help="The plan: s3://bucket/key, or a file.")
+    parser.add_argument("--runtime", choices=["glue", "local"], default="local", help="Where this runs.")
+    asked, _ = parser.parse_known_args(arguments)  # AWS Glue adds arguments of its own
+    spark = session(asked.runtime)
+    plan = GatePlan.from_json(read(spark, asked.plan))
+    result = run(plan, spark)
+    write(spark, join(plan.root, plan.run.result), result.to_json().encode())
+    print(f"{result.verdict}: {plan.run.record_type}, dt={plan.run.dt}: {result.cause or 'every rule holds'}")
+    if asked.runtime == "glue" and result.verdict is not Verdict.PASSED:
+        raise NotPassed(f"{result.verdict}: {result.cause}")
+    return EXIT_CODES[result.verdict]
+
+
+def run(plan: GatePlan, spark: SparkSession) -> GateResult:
+    """Judge a plan. Whatever breaks is the verdict error, never a pass and never an exception."""
+    if not plan.files and not plan.missing:  # Spark would refuse to read no file at all
+        return nothing_to_judge(plan, datetime.now(UTC))
+    version = ""
+    try:
+        contract = plan.contract()
+        version = contract.version
+        rows, engine, measured = _measured(plan, contract, spark)
+        return judge(plan, contract, rows, measured, datetime.now(UTC), engine)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told as the verdict)
+        return not_judged(plan, _told(error), datetime.now(UTC), version)
+
+
+def session(runtime: str = "local") -> SparkSession:
+    """Spark as the job needs it: times in UTC, for Python too."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    builder = SparkSession.builder.appName("smelt-gate").config("spark.sql.session.timeZone", "UTC")
+    if runtime == "local":  # one process: more parts than it has threads only cost time
+        threads = os.cpu_count() or 1
+        builder = builder.master(f"local[{threads}]").config("spark.sql.shuffle.partitions", threads)
+        builder = builder.config("spark.ui.enabled", "false")
+    return builder.getOrCreate()
+
+
+def _measured(plan: GatePlan, contract: Contract, spark: SparkSession) -> tuple[int, str, Measurements]:
+    from glue.expectations import ENGINE, measure  # it takes seconds, which an empty partition need not
+
+    sensitive = [field.name for field in contract.fields if field.is_sensitive]
+    own = {file.key for file in plan.files}
+    other = [file for file in plan.newest if file.key not in own]
+    rows, measured = measure(
+        rules_of(contract),
+        _read(spark, plan.root, plan.files),
+        _read(spark, plan.root, plan.newest) if other else None,
+        {file.key.rsplit("/", 1)[1]: file.rows for file in plan.files},
+        sensitive,
+        datetime.now(UTC),
+    )
+    return rows, f"{ENGINE} on Spark {spark.version}", measured
+
+
+def _read(spark: SparkSession, root: str, files: Iterable[PlannedFile]) -> DataFrame:
+    """The rows of these files, with every column that one of them has: files of before a column hold null in it."""
+    return spark.read.option("mergeSchema", "true").parquet(*(join(root, file.key) for file in files))
+
+
+def _told(error: Exception) -> str:
+    """An error in a line, with what caused it inside Spark."""
+    told = [f"{type(error).__name__}: {error}"]
+    cause = getattr(error, "java_exception", None)
+    while cause is not None:
+        told.append(str(cause.getMessage()))
+        cause = cause.getCause()
+    lines = [next(iter(text.strip().splitlines()), "") for text in told]
+    return ": ".join(dict.fromkeys(line.rstrip(". ") for line in lines if line))[:1000]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

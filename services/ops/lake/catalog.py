@@ -1,0 +1,162 @@
+"""Where the lake's tables are, and how each of them is made and grows with its contract.
+
+    no table --create--> without columns --first schema--> with the contract's columns --> partitioned --> evolved ...
+
+Each arrow is a commit of its own, so that ids are the contract's and not fresh ones; whoever stops in between goes on
+there. No file is in a table before it is partitioned.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, TableProperties
+from pyiceberg.table.update import (
+    AddPartitionSpecUpdate,
+    AddSchemaUpdate,
+    AssertCurrentSchemaId,
+    AssertDefaultSpecId,
+    SetCurrentSchemaUpdate,
+    SetDefaultSpecUpdate,
+    SetPropertiesUpdate,
+)
+
+from services.ops.lake.schema import evolved, partition_spec, table_schema
+from services.shared.contract.model import Contract
+from services.shared.errors import Terminal
+from services.shared.identities import LAKE_ROOT
+
+PROPERTIES: Mapping[str, str] = {
+    "format-version": "2",
+    "gc.enabled": "false",  # Silver's files are not the table's to delete
+    TableProperties.COMMIT_NUM_RETRIES: "0",  # a lost race is looked at again, never repeated blindly
+    TableProperties.MANIFEST_MERGE_ENABLED: "true",
+    TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
+    TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "false",  # maintenance does
+}
+
+
+class NotOurTable(Terminal):
+    """A table of this name that smelt did not make."""
+
+
+def glue_catalog(region: str | None = None) -> Catalog:
+    """AWS Glue's catalog, at AWS_ENDPOINT_URL if that is set.
+
+    Each request is sent once: a commit whose answer was lost and that is sent again looks like a lost race, and then
+    PyIceberg deletes the manifests of what has landed.
+    """
+    client: Any = boto3.client("glue", region_name=region, config=Config(retries={"total_max_attempts": 1}))
+    return GlueCatalog("smelt", client=client, **file_settings())
+
+
+def file_settings() -> dict[str, str]:
+    """How PyIceberg reaches S3: as boto3 does."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
+
+
+def sqlite_catalog(file: Path, **settings: str) -> Catalog:
+    """A catalog in a file on this machine. The folder must exist."""
+    from pyiceberg.catalog.sql import SqlCatalog  # functions have no SQLAlchemy
+
+    return SqlCatalog("smelt", uri=f"sqlite:///{file.resolve()}", **{**file_settings(), **settings})
+
+
+class LakeCatalog:
+    """The tables of one database. `root` is what stands before a key in an address, such as `s3://bucket/`."""
+
+    def __init__(self, catalog: Catalog, database: str, root: str) -> None:
+        self._catalog, self._database, self.root = catalog, database, root
+
+    def find(self, dataset: str) -> Table | None:
+        """The dataset's table as it is now; None where there is none that has columns and partitions."""
+        try:
+            table = self._catalog.load_table((self._database, dataset))
+        except NoSuchTableError:
+            return None
+        self._check_ours(table, dataset)
+        return table if table.schema().fields and table.spec().fields else None
+
+    def ensure(self, contract: Contract) -> Table:
+        """The dataset's table, made or evolved as its contract says.
+
+        Raises:
+            SchemaConflict: it cannot become that.
+            NotOurTable: another table has the name.
+            CommitFailedException: somebody else changes it now; try again.
+        """
+        table = self._load_or_create(contract.dataset)
+        schema = table.schema()
+        wanted = evolved(schema, contract) if schema.fields else table_schema(contract, schema.schema_id + 1)
+        if wanted is not None:
+            self._commit_schema(table, wanted)
+            table = table.refresh()
+        if not table.spec().fields:
+            self._catalog.commit_table(
+                table,
+                (AssertDefaultSpecId.model_validate({"default-spec-id": table.spec().spec_id}),),
+                (
+                    AddPartitionSpecUpdate(spec=partition_spec(contract, table.schema())),
+                    SetDefaultSpecUpdate(),
+                ),
+            )
+            table = table.refresh()
+        missing = {name: value for name, value in _kept(PROPERTIES).items() if table.properties.get(name) != value}
+        if missing:
+            self._catalog.commit_table(table, (), (SetPropertiesUpdate(updates=missing),))
+            table = table.refresh()
+        return table
+
+    def _load_or_create(self, dataset: str) -> Table:
+        name = (self._database, dataset)
+        try:
+            table = self._catalog.load_table(name)
+        except NoSuchTableError:
+            with suppress(NamespaceAlreadyExistsError):
+                self._catalog.create_namespace(self._database)
+            try:
+                table = self._catalog.create_table(
+                    name, Schema(), location=self._location(dataset), properties=dict(PROPERTIES)
+                )
+            except TableAlreadyExistsError as error:
+                raise CommitFailedException(f"somebody else has just made the table {dataset}") from error
+        self._check_ours(table, dataset)
+        return table
+
+    def _location(self, dataset: str) -> str:
+        return f"{self.root}{LAKE_ROOT}/{dataset}"
+
+    def _check_ours(self, table: Table, dataset: str) -> None:
+        if table.location() != self._location(dataset):
+            raise NotOurTable(
+                f"the table {self._database}.{dataset} lies in {table.location()}, not in {self._location(dataset)}: "
+                "another program, or another pipeline, made it. Give the lake another database"
+            )
+
+    def _commit_schema(self, table: Table, schema: Schema) -> None:
+        self._catalog.commit_table(
+            table,
+            (AssertCurrentSchemaId.model_validate({"current-schema-id": table.schema().schema_id}),),
+            (AddSchemaUpdate.model_validate({"schema": schema}), SetCurrentSchemaUpdate()),
+        )
+
+
+def _kept(properties: Mapping[str, str]) -> dict[str, str]:
+    """Those that a table keeps among its properties."""
+    return {name: value for name, value in properties.items() if name != "format-version"}

@@ -1,0 +1,167 @@
+"""The one way to change a table: some files go, some come, in one snapshot, from exactly what was looked at.
+
+    load the table --> look at the partitions --> decide --> check each new file --> commit on that snapshot
+         ^                                                                              |
+         '------------------------ somebody else was faster: look again ----------------'
+
+Iceberg's own retry would add the same files to a table in which they are meanwhile, and a delete by predicate would
+take what was published meanwhile. So the table has `commit.retry.num-retries=0`, files that go are named, and a
+commit counts only on the snapshot that was looked at. Where the outcome of a commit is not known, the next look tells:
+what is live is not added again.
+
+Old snapshots that name files which a rewrite has replaced are forgotten in the very commit that replaces them: these
+files are about to be deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow.parquet as pq
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from pyiceberg.table.update.snapshot import ExpireSnapshots
+
+from services.ops.lake.catalog import LakeCatalog
+from services.ops.lake.live import Live, LiveFile, day_of, day_text, read_live
+from services.ops.lake.schema import SchemaConflict, check_file
+from services.ops.lake.store import Store
+from services.shared.contract.model import Contract
+from services.shared.errors import Terminal, Transient
+
+READERS = 16  # footers that are read at once
+_TRIES = 4  # against somebody else who commits to the same table
+
+
+class TableBusy(Transient):
+    """Somebody else commits to the table again and again."""
+
+
+class WrongFile(Terminal):
+    """A file is not what the ledger, or a manifest, says of it, or its columns are not the table's."""
+
+
+class NewFile(Protocol):
+    """A file that comes, with what is known of it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Change:
+    """Files that come and go. `since`: the first snapshot (its sequence number) that must not be kept."""
+
+    add: dict[str, NewFile] = field(default_factory=dict)
+    remove: dict[str, LiveFile] = field(default_factory=dict)
+    since: int | None = None
+
+    def forget(self, sequence: int) -> None:
+        self.since = sequence if self.since is None else min(self.since, sequence)
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.remove)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit did; `snapshot_id` is None where there was nothing to do."""
+
+    snapshot_id: int | None = None
+    added: int = 0  # files
+    removed: int = 0
+    forgotten: int = 0  # snapshots
+    races: int = 0  # that were lost before
+
+
+class Committer:
+    """Commits to one table. Whoever uses it holds the table's lease."""
+
+    def __init__(self, catalog: LakeCatalog, store: Store, contract: Contract) -> None:
+        self._catalog, self._store, self._contract = catalog, store, contract
+
+    def commit(self, days: Iterable[str], decide: Callable[[Live], Change], about: Mapping[str, str]) -> Committed:
+        """Make the change that `decide` finds in what the table has now of these days.
+
+        `about` becomes part of the snapshot's summary.
+
+        Raises:
+            WrongFile: a file that comes does not fit; nothing has changed.
+            SchemaConflict: the contract does not fit the table.
+            TableBusy: somebody else was faster each time.
+        """
+        looked_at = frozenset(days)
+        for races in range(_TRIES):
+            try:
+                return self._try(looked_at, decide, about, races)
+            except CommitFailedException:
+                continue
+        raise TableBusy(f"the table {self._contract.dataset}: somebody else commits to it; it is tried again later")
+
+    def _try(
+        self, days: frozenset[str], decide: Callable[[Live], Change], about: Mapping[str, str], races: int
+    ) -> Committed:
+        table = self._catalog.ensure(self._contract)
+        change = decide(read_live(table, self._store, days))
+        if not change:
+            return Committed(races=races)
+        coming = data_files(table, self._store.root, list(change.add.values()))
+        old = [s.snapshot_id for s in table.snapshots() if change.since is not None and _number(s) >= change.since]
+        transaction = table.transaction()
+        update = transaction.update_snapshot(snapshot_properties=dict(about))
+        with update.overwrite() if change.remove else update.merge_append() as snapshot:
+            for data_file in coming:
+                snapshot.append_data_file(data_file)
+            for live in change.remove.values():
+                snapshot.delete_data_file(live.data_file)
+        if old:
+            ExpireSnapshots(transaction).by_ids(old).commit()
+        done = transaction.commit_transaction()
+        current = done.current_snapshot()
+        return Committed(current.snapshot_id if current else None, len(change.add), len(change.remove), len(old), races)
+
+
+def data_files(table: Table, root: str, files: Sequence[NewFile]) -> list[DataFile]:
+    """What Iceberg notes of files, from their footers, each checked against what is known of it.
+
+    Raises:
+        WrongFile: one is missing, or has other rows, another size, another day or other columns than it should.
+    """
+    if not files:
+        return []
+    with ThreadPoolExecutor(min(READERS, len(files)), thread_name_prefix="footer") as pool:
+        return list(pool.map(lambda file: _data_file(table, root, file), files))
+
+
+def _data_file(table: Table, root: str, file: NewFile) -> DataFile:
+    address = f"{root}{file.key}"
+    try:
+        with table.io.new_input(address).open() as opened:
+            check_file(table.schema(), pq.read_schema(opened), file.key)
+        found = parquet_file_to_data_file(table.io, table.metadata, address)
+    except FileNotFoundError as error:
+        raise WrongFile(f"{file.key} is missing. Run smelt audit") from error
+    except (SchemaConflict, ValueError, KeyError) as error:
+        raise WrongFile(f"{file.key} does not fit the table: {error}") from error
+    if (found.record_count, found.file_size_in_bytes) != (file.rows, file.bytes):
+        raise WrongFile(
+            f"{file.key} has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
+            f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
+        )
+    day = day_text(day_of(found))
+    if f"/dt={day}/" not in file.key:
+        raise WrongFile(f"{file.key} has rows of {day}. Report this as a bug")
+    return found
+
+
+def _number(snapshot: object) -> int:
+    return int(getattr(snapshot, "sequence_number", 0) or 0)

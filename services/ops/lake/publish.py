@@ -1,0 +1,227 @@
+"""Publishing: the ledger's marks become commits of the tables, one snapshot for many lots, then the marks go.
+
+    marks that wait --> lots, some hundred at a time --> for each dataset: what is in the table, what should be
+                                                                 |
+                 marks removed <-- one commit a table <----------'
+
+For each lot the table shall have exactly the lot's files, or a compaction that stands for exactly these:
+- a file that is neither live nor covered by a run comes;
+- a live file that the lot does not have any more goes: the lot was rewritten, and this is the swap;
+- if a run covers a file that the lot does not have any more, the run's outputs go, and all files that it stands for
+  come back, without that one: the partition's rebuild is the swap.
+What is so already is left alone, so every step may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+from services.ops.lake.catalog import LakeCatalog
+from services.ops.lake.committer import Change, Committed, Committer, WrongFile
+from services.ops.lake.live import Live
+from services.ops.lake.store import Store
+from services.shared.contract.model import Contract
+from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline, OutOfTime
+from services.shared.errors import Terminal, Transient
+from services.shared.identities import SILVER_ROOT, LakeKey, LotId
+from services.shared.ledger.leases import Lease
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.marks import Waiting
+from services.shared.ledger.records import LeaseHeld, LotFile, Outbox
+
+Watch = Callable[[str, int], None]  # what is being done, and how many so far
+LOTS_PER_COMMIT = 500  # each is named in the snapshot's summary
+FILES_PER_COMMIT = 4_000  # of which memory holds what Iceberg notes of them
+_REMOVERS = 16
+_LONGEST_LEASE = 900.0  # seconds
+
+
+@dataclass(slots=True)
+class Published:
+    """What a run did."""
+
+    lots: int = 0  # whose marks are dealt with
+    snapshots: int = 0
+    added: int = 0  # files
+    removed: int = 0
+    forgotten: int = 0  # snapshots that named replaced files
+    busy: list[str] = field(default_factory=list)  # tables that somebody else works on; their lots wait
+    problems: list[str] = field(default_factory=list)  # why lots wait, and what to do
+    replaced: int = 0  # lots that were rewritten meanwhile: the next run deals with them
+    finished: bool = True  # False: time was over first
+
+    @property
+    def all_right(self) -> bool:
+        return not self.problems
+
+    def add(self, done: Committed) -> None:
+        self.snapshots += done.snapshot_id is not None
+        self.added += done.added
+        self.removed += done.removed
+        self.forgotten += done.forgotten
+
+
+def wanted_files(files: Iterable[LotFile], dataset: str) -> dict[str, LotFile]:
+    """The files of Silver that a lot has of a dataset."""
+    prefix = f"{SILVER_ROOT}/{dataset}/"
+    return {file.key: file for file in files if file.key.startswith(prefix)}
+
+
+def change_for(live: Live, lots: Mapping[LotId, Mapping[str, LotFile]]) -> Change:
+    """What must come and go so that the table has exactly these files of each of these lots."""
+    change = Change()
+    of_lots, covered = live.of_lots(), live.covered()
+    stale = {file.key for id_, wanted in lots.items() for file in of_lots.get(id_, ()) if file.key not in wanted}
+    outdated = {key for key, (_, file) in covered.items() if file.lot in lots and key not in lots[file.lot]}
+    for key in stale:
+        change.remove[key] = live.files[key]
+        change.forget(live.files[key].sequence)
+    for wanted in lots.values():
+        for key, file in wanted.items():
+            if key not in live.files and key not in covered:
+                change.add[key] = file
+    for key in outdated:
+        run, left = covered[key]
+        change.forget(left.sequence)
+        change.remove |= {output.key: output for output in live.outputs(run)}
+        change.add |= {other.key: other for other in live.runs[run].files if other.key not in outdated}
+    return change
+
+
+class Publisher:
+    """Publishes the marks of one ledger into the tables of one lake."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: LakeCatalog,
+        store: Store,
+        contracts: Mapping[str, Contract],
+        deadline: Deadline,
+        watch: Watch = lambda _what, _number: None,
+        lots_per_commit: int = LOTS_PER_COMMIT,
+        removers: int = _REMOVERS,
+    ) -> None:
+        self._ledger, self._catalog, self._store, self._contracts = ledger, catalog, store, contracts
+        self._deadline, self._watch = deadline, watch
+        self._lots_per_commit, self._removers = lots_per_commit, removers
+        self._unusable: set[str] = set()  # tables that no lot can be published to
+        self.done = Published()
+
+    def run(self) -> Published:
+        """Publish what waits, until nothing does or time is over."""
+        waiting = self._ledger.marks.waiting(Outbox.PUBLISH)
+        try:
+            for batch in _batches(waiting, self._lots_per_commit):
+                self._deadline.check()
+                self._publish(batch)
+                self._watch("lots published", self.done.lots)
+        except OutOfTime:
+            self.done.finished = False
+        return self.done
+
+    def publish_lots(self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]) -> Committed:
+        """Make the table have exactly these files of each of these lots; `days` are all that they ever were in.
+
+        Raises:
+            LeaseHeld: somebody else works on the table.
+            Terminal, Transient: as `Committer.commit`.
+        """
+        contract = self._contracts[dataset]
+        with table_lease(self._ledger, dataset, self._deadline):
+            about = {"smelt.lots": ",".join(map(str, sorted(lots))), "smelt.by": "publish"}
+            committer = Committer(self._catalog, self._store, contract)
+            return committer.commit(days, lambda live: change_for(live, lots), about)
+
+    def _publish(self, batch: Sequence[Waiting]) -> None:
+        waits: set[LotId] = set()
+        datasets = sorted({dataset for waiting in batch for dataset in waiting.mark.partitions})
+        for dataset in datasets:
+            mine = [waiting for waiting in batch if dataset in waiting.mark.partitions]
+            waits |= self._publish_dataset(dataset, mine)
+        self._remove([waiting for waiting in batch if waiting.lot.id not in waits])
+
+    def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
+        """Publish these lots to one table. Gives those that it does not have afterwards."""
+        all_ = {waiting.lot.id for waiting in mine}
+        if dataset not in self._contracts:
+            self._problem(f"{dataset}: no contract describes it. Bring its contract back, or retract its objects")
+            return all_
+        if dataset in self._unusable:
+            return all_
+        try:
+            self._commit(dataset, mine)
+        except LeaseHeld:
+            if dataset not in self.done.busy:
+                self.done.busy.append(dataset)
+            return all_
+        except OutOfTime:
+            raise
+        except Transient as error:
+            self._problem(f"{dataset}: {error}")
+            return all_
+        except WrongFile as error:
+            if len(mine) == 1:
+                self._problem(f"{dataset}, lot {mine[0].lot.id}: {error}")
+                return all_
+            first = self._publish_dataset(dataset, mine[: len(mine) // 2])  # one lot does not keep the others
+            return first | self._publish_dataset(dataset, mine[len(mine) // 2 :])
+        except Terminal as error:
+            self._unusable.add(dataset)
+            self._problem(f"{dataset}: {error}")
+            return all_
+        return set()
+
+    def _commit(self, dataset: str, mine: Sequence[Waiting]) -> None:
+        lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
+        days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
+        days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
+        self.done.add(self.publish_lots(dataset, lots, days))
+
+    def _remove(self, dealt_with: Sequence[Waiting]) -> None:
+        def remove(waiting: Waiting) -> bool:
+            return self._ledger.marks.remove(waiting.mark)
+
+        if self._removers == 1:
+            removed = sum(map(remove, dealt_with))
+        else:
+            with ThreadPoolExecutor(self._removers, thread_name_prefix="remove") as pool:
+                removed = sum(pool.map(remove, dealt_with))
+        self.done.lots += removed
+        self.done.replaced += len(dealt_with) - removed
+
+    def _problem(self, text: str) -> None:
+        if text not in self.done.problems:
+            self.done.problems.append(text)
+
+
+@contextmanager
+def table_lease(ledger: Ledger, dataset: str, deadline: Deadline) -> Iterator[Lease]:
+    """The lease of a table, for as long as this takes.
+
+    Raises:
+        LeaseHeld: somebody else has it.
+    """
+    seconds = min(deadline.remaining() + LEASE_SLACK_SECONDS, _LONGEST_LEASE)
+    lease = ledger.leases.take(f"lake#{dataset}", seconds)
+    try:
+        yield lease
+    finally:
+        with suppress(Transient):  # it ends by itself
+            ledger.leases.give_back(lease)
+
+
+def _batches(waiting: Iterator[Waiting], lots: int) -> Iterator[list[Waiting]]:
+    """Marks, so many at a time, and fewer where their lots have many files."""
+    while batch := list(islice(waiting, 1)):
+        files = len(batch[0].lot.files)
+        for one in islice(waiting, lots - 1):
+            batch.append(one)
+            files += len(one.lot.files)
+            if files >= FILES_PER_COMMIT:
+                break
+        yield batch

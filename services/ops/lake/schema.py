@@ -1,0 +1,174 @@
+"""A contract as the schema and partitions of an Iceberg table, and whether a file fits a table.
+
+Field ids are the contract's, which are in every file: readers find columns by them. A table only grows: it keeps the
+columns of fields that a contract does not have any more, because older files have them. Every column may be null in
+the table, also one that the contract requires: so a file without a newer column can be read, and nothing has to change
+where `required` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.transforms import DayTransform
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    IcebergType,
+    ListType,
+    LongType,
+    NestedField,
+    StringType,
+    StructType,
+    TimestamptzType,
+)
+
+from services.shared.columns import Column, silver_columns
+from services.shared.contract.model import Contract, FieldType
+from services.shared.errors import Terminal
+from services.shared.parquet.tables import FIELD_ID
+
+PARTITION = "dt"  # no column of a contract may have this name
+
+_TYPES: dict[FieldType, IcebergType] = {
+    FieldType.STRING: StringType(),
+    FieldType.INTEGER: LongType(),
+    FieldType.NUMBER: DoubleType(),
+    FieldType.BOOLEAN: BooleanType(),
+    FieldType.DATE: DateType(),
+    FieldType.TIMESTAMP: TimestamptzType(),
+}
+
+
+class SchemaConflict(Terminal):
+    """A contract or a file says of a column what the table cannot have."""
+
+
+def table_schema(contract: Contract, schema_id: int = 1) -> Schema:
+    """The schema that a new table of a contract gets."""
+    return Schema(*map(_field, silver_columns(contract)), schema_id=schema_id)
+
+
+def partition_spec(contract: Contract, schema: Schema) -> PartitionSpec:
+    """By day of the event time, as the folders of Silver are."""
+    source = schema.find_field(contract.event_time).field_id
+    field = PartitionField(source, PARTITION_FIELD_ID_START, DayTransform(), PARTITION)
+    return PartitionSpec(field, spec_id=1)
+
+
+def evolved(table: Schema, contract: Contract) -> Schema | None:
+    """The table's schema with what a contract has beyond it; None where that is nothing.
+
+    Raises:
+        SchemaConflict: the contract gives a name, an id or a type away that the table has.
+    """
+    wanted = table_schema(contract)
+    fields = _merged(table.fields, wanted.fields, contract.dataset)
+    if fields == table.fields:
+        return None
+    return Schema(*fields, schema_id=table.schema_id + 1)
+
+
+def check_file(table: Schema, file: pa.Schema, key: str) -> None:
+    """A file's columns are the table's, by name and id: a reader would find null in a column with another id.
+
+    Raises:
+        SchemaConflict: a column has no id, another one, or is not in the table.
+    """
+    names = {table.find_column_name(id_): id_ for id_ in table.field_ids}
+    for path, id_ in _ids(file):
+        if id_ is None:
+            raise SchemaConflict(f"{key}: its column {path} has no field id; nothing that smelt wrote is like that")
+        if path not in names:
+            raise SchemaConflict(
+                f"{key}: the table has no column {path}. The contract that this program knows is older than the one "
+                "that the file was written with: deploy the operators' functions again, or run a newer smelt"
+            )
+        if names[path] != id_:
+            raise SchemaConflict(f"{key}: its column {path} has the field id {id_}, the table's {names[path]}")
+
+
+def _field(column: Column) -> NestedField:
+    return NestedField(column.id, column.name, _type(column), required=False, doc=column.meaning or None)
+
+
+def _type(column: Column) -> IcebergType:
+    match column.type:
+        case FieldType.DECIMAL:
+            if column.precision is None or column.scale is None:
+                raise SchemaConflict(f"the decimal column {column.name} has no precision and scale")
+            return DecimalType(column.precision, column.scale)
+        case FieldType.OBJECT:
+            return StructType(*map(_field, column.children))
+        case FieldType.ARRAY:
+            item = column.children[0]
+            return ListType(item.id, _type(item), element_required=False)
+    return _TYPES[column.type]
+
+
+def _merged(there: Sequence[NestedField], wanted: Sequence[NestedField], where: str) -> tuple[NestedField, ...]:
+    """The contract's fields in its order, then those that only the table has."""
+    by_name = {field.name: field for field in there}
+    by_id = {field.field_id: field for field in there}
+    merged = []
+    for field in wanted:
+        had = by_name.get(field.name)
+        if had is None and field.field_id in by_id:
+            raise SchemaConflict(
+                f"{where}: the id {field.field_id} of {field.name} is that of {by_id[field.field_id].name} in the table"
+            )
+        if had is not None and had.field_id != field.field_id:
+            raise SchemaConflict(
+                f"{where}: {field.name} has the id {field.field_id}, in the table {had.field_id}; ids never change"
+            )
+        merged.append(field if had is None else _widened(had, field, f"{where}.{field.name}"))
+    names = {field.name for field in wanted}
+    kept = [field for field in there if field.name not in names]
+    return tuple(there) if not _has_grown(there, merged) else (*merged, *kept)
+
+
+def _has_grown(there: Sequence[NestedField], merged: Sequence[NestedField]) -> bool:
+    """Order and descriptions alone are no reason for another schema."""
+    types = {field.field_id: field.field_type for field in there}
+    return any(types.get(field.field_id) != field.field_type for field in merged)
+
+
+def _widened(there: NestedField, wanted: NestedField, where: str) -> NestedField:
+    """The field with the wider of both types. A table's type never narrows: older files have its values."""
+    return NestedField(
+        there.field_id, there.name, _wider(there.field_type, wanted.field_type, where), required=False, doc=wanted.doc
+    )
+
+
+def _wider(there: IcebergType, wanted: IcebergType, where: str) -> IcebergType:
+    if isinstance(there, DecimalType) and isinstance(wanted, DecimalType) and there.scale == wanted.scale:
+        return DecimalType(max(there.precision, wanted.precision), there.scale)
+    if isinstance(there, StructType) and isinstance(wanted, StructType):
+        return StructType(*_merged(there.fields, wanted.fields, where))
+    if isinstance(there, ListType) and isinstance(wanted, ListType) and there.element_id == wanted.element_id:
+        inside = _wider(there.element_type, wanted.element_type, f"{where}.element")
+        return ListType(there.element_id, inside, element_required=False)
+    if there != wanted:
+        raise SchemaConflict(
+            f"{where} is {wanted} in the contract and {there} in the table. A column keeps its type: give the new "
+            "field another name"
+        )
+    return there
+
+
+def _ids(schema: Sequence[pa.Field], above: str = "") -> Iterator[tuple[str, int | None]]:
+    """The path of each column, those inside of others included, and its field id."""
+    for field in schema:
+        path = f"{above}{field.name}"
+        id_ = (field.metadata or {}).get(FIELD_ID)
+        yield path, None if id_ is None else int(id_)
+        if pa.types.is_struct(field.type):
+            yield from _ids([field.type.field(at) for at in range(field.type.num_fields)], f"{path}.")
+        elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+            item = field.type.value_field
+            yield from _ids([item.with_name("element")], f"{path}.")

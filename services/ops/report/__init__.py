@@ -1,0 +1,1 @@
+"""The page about a pipeline: its values (`model`), those of a deployment (`deployment`), how they look (`page`)."""

@@ -1,0 +1,199 @@
+"""Every written partition is announced after its last commit, a busy one once in a while, whatever dies in between."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from services.ops.gate.announcing import MARGIN, Announced, Events, announce
+from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline
+from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Outbox
+from tests.faults.rig import Rig, crash, shipment
+from tests.support.faults import LEDGER_CALLS, Crash, Interrupted, Interrupter
+
+NewLedger = Callable[[], tuple[Any, str]]
+EVERY = timedelta(minutes=15)
+A_WHILE = (EVERY + MARGIN).total_seconds() + 1
+JANUARY_1, JANUARY_2 = ("shipments", "2026-01-01"), ("shipments", "2026-01-02")
+
+
+class Bus:
+    """EventBridge: what arrived and when. It refuses the partitions in `refuses`."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.arrived: list[tuple[float, tuple[str, str]]] = []
+        self.refuses: set[str] = set()
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 (boto3's name)
+        assert 1 <= len(Entries) <= 10
+        answers = []
+        for entry in Entries:
+            detail = json.loads(entry["Detail"])
+            assert (entry["Source"], detail["pipeline"]) == ("smelt", "smelt-test")
+            if detail["dt"] in self.refuses:
+                answers.append({"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"})
+                continue
+            self.arrived.append((self._rig.clock.now, (detail["record_type"], detail["dt"])))
+            answers.append({"EventId": "1"})
+        return {"FailedEntryCount": len(self.refuses), "Entries": answers}
+
+    @property
+    def partitions(self) -> Counter[tuple[str, str]]:
+        return Counter(partition for _, partition in self.arrived)
+
+    def times(self, partition: tuple[str, str]) -> list[float]:
+        return [at for at, one in self.arrived if one == partition]
+
+
+@pytest.fixture
+def rig(new_ledger: NewLedger, contracts: Mapping[str, Contract]) -> Rig:
+    return Rig(*new_ledger(), contracts, outboxes=frozenset({Outbox.EVENTS}))
+
+
+@pytest.fixture
+def bus(rig: Rig) -> Bus:
+    return Bus(rig)
+
+
+def _write(rig: Rig, *days: int) -> None:
+    """Commit a lot that writes these days of January."""
+    before = len(rig.units)
+    rig.upload("shipments", [shipment(number, day) for number, day in enumerate(days)])
+    rig.drain(rig.units[before:])
+
+
+def _announce(rig: Rig, bus: Bus, interrupter: Interrupter | None = None) -> Announced | None:
+    interrupter = interrupter or Interrupter()
+    ledger = Ledger(Interrupted(rig.dynamodb, interrupter, LEDGER_CALLS), rig.table, rig.clock, rig.outboxes)
+    events = Events(Interrupted(bus, interrupter, ["put_events"]), "smelt-test")
+    try:
+        return announce(ledger, events.send, EVERY, Deadline.of(lambda: 60.0))
+    except Crash:
+        return None
+
+
+def _waiting(rig: Rig) -> int:
+    return len(list(rig.ledger.marks.waiting(Outbox.EVENTS)))
+
+
+def test_each_written_partition_is_announced_once(rig: Rig, bus: Bus) -> None:
+    _write(rig, 1, 2, 2)
+    done = _announce(rig, bus)
+    assert done == Announced(events=2, marks=1)
+    assert bus.partitions == Counter([JANUARY_1, JANUARY_2])
+    rig.clock.advance(A_WHILE)
+    assert _announce(rig, bus) == Announced()
+    assert _waiting(rig) == 0
+
+
+def test_a_busy_partition_is_announced_once_in_a_while_and_after_its_last_commit(rig: Rig, bus: Bus) -> None:
+    for _ in range(10):
+        _write(rig, 1)
+        last = rig.clock.now
+        _announce(rig, bus)
+    for _ in range(5):
+        rig.clock.advance(300)
+        _announce(rig, bus)
+    times = bus.times(JANUARY_1)
+    assert all(later - earlier >= EVERY.total_seconds() for earlier, later in pairwise(times))
+    assert times[-1] >= last
+    assert _waiting(rig) == 0
+
+
+def test_a_quiet_partition_does_not_wait_for_a_busy_one_of_the_same_lot(rig: Rig, bus: Bus) -> None:
+    _write(rig, 1)
+    _announce(rig, bus)
+    _write(rig, 1, 2)
+    rig.clock.advance(MARGIN.total_seconds() + 1)
+    done = _announce(rig, bus)
+    assert done is not None
+    assert (done.events, done.waiting) == (1, 1)
+    rig.clock.advance(A_WHILE)
+    _announce(rig, bus)
+    assert bus.partitions == Counter({JANUARY_1: 2, JANUARY_2: 1})
+    assert _waiting(rig) == 0
+
+
+def test_what_eventbridge_refuses_is_sent_by_the_next_run(rig: Rig, bus: Bus) -> None:
+    _write(rig, 1, 2)
+    bus.refuses = {"2026-01-02"}
+    done = _announce(rig, bus)
+    assert done is not None
+    assert (done.events, done.waiting) == (1, 1)
+    assert done.refused == ["shipments, dt=2026-01-02: ThrottlingException: slow down"]
+    bus.refuses = set()
+    _announce(rig, bus)
+    assert JANUARY_2 in bus.partitions
+
+
+def test_more_partitions_than_one_call_takes(rig: Rig, bus: Bus) -> None:
+    _write(rig, *range(1, 26))
+    assert _announce(rig, bus) == Announced(events=25, marks=1)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_no_crash_loses_an_event_and_none_comes_twice_in_a_while(
+    new_ledger: NewLedger, contracts: Mapping[str, Contract], before: bool
+) -> None:
+    at = 0
+    while True:
+        at += 1
+        rig = Rig(*new_ledger(), contracts, outboxes=frozenset({Outbox.EVENTS}))
+        bus = Bus(rig)
+        _write(rig, 1, 2)
+        written = rig.clock.now
+        interrupter = Interrupter(at=at, before=before, action=crash)
+        crashed = _announce(rig, bus, interrupter) is None
+        for _ in range(20):
+            rig.clock.advance(120)
+            _announce(rig, bus)
+        for partition in (JANUARY_1, JANUARY_2):
+            times = bus.times(partition)
+            assert times and times[-1] >= written, (at, partition)
+            assert all(b - a >= EVERY.total_seconds() for a, b in pairwise(times)), (at, times)
+        assert _waiting(rig) == 0, at
+        if not crashed:
+            break
+    assert at > 8  # it did stop at many places
+
+
+def test_of_two_at_once_one_announces(rig: Rig, bus: Bus) -> None:
+    _write(rig, 1, 2)
+    for at in range(1, _calls_of_a_run(rig, bus) + 1):
+        _write(rig, 1, 2)
+        rig.clock.advance(A_WHILE)
+        seen = bus.partitions
+        other = Interrupter(at=at, action=lambda: _announce(rig, bus))
+        _announce(rig, bus, other)
+        for partition in (JANUARY_1, JANUARY_2):
+            assert bus.partitions[partition] == seen[partition] + 1, at
+        rig.clock.advance(A_WHILE)
+        _announce(rig, bus)
+        assert _waiting(rig) == 0, at
+
+
+def _calls_of_a_run(rig: Rig, bus: Bus) -> int:
+    interrupter = Interrupter()
+    _announce(rig, bus, interrupter)
+    rig.clock.advance(A_WHILE)
+    return len(interrupter.calls)
+
+
+def test_a_commit_while_its_partition_is_announced_is_announced_later(rig: Rig, bus: Bus) -> None:
+    _write(rig, 1)
+    interrupter = Interrupter(first="put_events", action=lambda: _write(rig, 1))
+    _announce(rig, bus, interrupter)
+    last = rig.clock.now
+    rig.clock.advance(A_WHILE)
+    _announce(rig, bus)
+    assert bus.times(JANUARY_1)[-1] > last
+    assert _waiting(rig) == 0

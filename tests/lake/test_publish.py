@@ -1,0 +1,179 @@
+"""Publishing: every committed row is in its table exactly once, whoever dies where and whoever else publishes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.shared.ledger.records import Outbox
+from tests.faults.rig import crash, shipment
+from tests.lake.rig import LakeRig, Make, day
+from tests.support.faults import Interrupter
+from tests.support.rewriting import retract
+
+
+def two_lots(lake: LakeRig) -> LakeRig:
+    for first in (0, 10):
+        lake.rig.upload("shipments", [*(shipment(first + n, 1 + n % 3) for n in range(5)), b"{broken"])
+        lake.rig.deliver(lake.rig.units[-1:])
+    return lake
+
+
+def test_committed_rows_are_in_the_table_over_the_very_files_of_silver(lake: LakeRig) -> None:
+    two_lots(lake)
+    done = lake.publish()
+    assert done is not None
+    assert (done.lots, done.snapshots, done.added, done.all_right) == (2, 1, 6, True)
+    lake.check()
+    files = {task.file.file_path for task in lake.table().scan().plan_files()}
+    assert files == {f"file://{path}" for path in (lake.folder / "silver").resolve().rglob("*.parquet")}
+    (snapshot,) = lake.table().snapshots()
+    assert snapshot.summary is not None
+    assert snapshot.summary["smelt.lots"] == ",".join(sorted(str(lot.id) for lot in lake.lots()))
+
+
+def test_what_is_published_is_not_published_again(lake: LakeRig) -> None:
+    two_lots(lake).publish()
+    again = lake.publish()
+    assert again is not None
+    assert (again.lots, again.snapshots) == (0, 0)
+    lake.check()
+    assert lake.snapshots() == 1
+
+
+def test_each_day_is_a_partition(lake: LakeRig) -> None:
+    two_lots(lake).publish()
+    partitions = lake.table().inspect.partitions().to_pylist()
+    assert sorted(str(one["partition"]["dt"]) for one in partitions) == [day(1), day(2), day(3)]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_exactly_once_wherever_the_publisher_stops(make: Make, before: bool) -> None:
+    watch = Interrupter()
+    assert two_lots(make()).publish(watch, lots_per_commit=1) is not None
+    assert watch.calls.count("commit_table") >= 4
+    for at, call in enumerate(watch.calls, start=1):
+        lake = two_lots(make())
+        stopped = lake.publish(Interrupter(at, before, crash), lots_per_commit=1) is None
+        assert stopped or call == "load_table", call  # which raises where there is no table yet
+        lake.settle()
+        lake.check()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_two_publishers_publish_once(make: Make, before: bool) -> None:
+    """The second one runs between any two calls of the first, its lease being over by then."""
+    watch = Interrupter()
+    two_lots(make()).publish(watch)
+    for at in range(1, len(watch.calls) + 1):
+        lake = two_lots(make())
+
+        def second(lake: LakeRig = lake) -> None:
+            lake.rig.clock.advance(2000)
+            lake.publish()
+
+        lake.publish(Interrupter(at, before, second))
+        lake.settle()
+        lake.check()
+
+
+def test_a_table_that_somebody_else_works_on_is_left_for_later(lake: LakeRig) -> None:
+    two_lots(lake)
+    lease = lake.rig.ledger.leases.take("lake#shipments", 60)
+    done = lake.publish()
+    assert done is not None
+    assert (done.busy, done.lots) == (["shipments"], 0)
+    lake.rig.ledger.leases.give_back(lease)
+    lake.publish()
+    lake.check()
+
+
+def test_a_retracted_object_leaves_the_table_and_its_old_snapshots(lake: LakeRig) -> None:
+    bad = lake.rig.upload("shipments", [shipment(n, 1 + n % 2) for n in range(4)])
+    lake.rig.upload("shipments", [shipment(n, 1) for n in range(10, 13)])
+    lake.rig.deliver(lake.rig.units)
+    lake.publish()
+    before = {file.key for lot in lake.lots() for file in lot.files}
+    retract(lake.rig, bad)
+    assert all((lake.folder / key).exists() for key in before)
+    done = lake.publish()
+    assert done is not None
+    assert (done.removed, done.forgotten) == (2, 1)
+    lake.check()
+    assert lake.snapshots() == 1
+    assert str(bad.id) not in set(lake.rows()["_source"].to_pylist())
+    lake.rig.tidy()
+    assert not any((lake.folder / key).exists() for key in before)
+    assert lake.rows().num_rows == 3
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_a_swap_is_made_once_wherever_it_stops(make: Make, before: bool) -> None:
+    def retracted() -> LakeRig:
+        lake = make()
+        bad = lake.rig.upload("shipments", [shipment(n, 1 + n % 2) for n in range(4)])
+        lake.rig.upload("shipments", [shipment(n, 1) for n in range(10, 13)])
+        lake.rig.deliver(lake.rig.units)
+        lake.publish()
+        retract(lake.rig, bad)
+        return lake
+
+    watch = Interrupter()
+    retracted().publish(watch)
+    for at, call in enumerate(watch.calls, start=1):
+        lake = retracted()
+        assert lake.publish(Interrupter(at, before, crash)) is None, call
+        lake.rig.tidy()
+        assert lake.rows().num_rows in (3, 7)  # no file is gone that the table names
+        lake.settle()
+        lake.check()
+        assert all(task.file.file_path for task in lake.table().scan().plan_files())
+        for snapshot in lake.table().snapshots():
+            lake.rows(snapshot=snapshot.snapshot_id)
+
+
+def test_a_lot_that_dissolves_is_never_published(make: Make) -> None:
+    watch = Interrupter()
+    probe = make()
+    probe.rig.upload("shipments", [shipment(1)])
+    probe.rig.deliver(probe.rig.units, watch)
+    for at in range(1, len(watch.calls) + 1):
+        lake = make()
+        source = lake.rig.upload("shipments", [shipment(n, 1 + n % 3) for n in range(4)])
+        lake.rig.upload("shipments", [shipment(9)])
+        lake.rig.deliver(lake.rig.units, Interrupter(at, False, crash))
+        lake.publish()
+        assert lake.positions() == lake.in_silver()
+        if not lake.lots():
+            del lake.rig.lake.objects[str(source.id)]  # type: ignore[attr-defined]
+        lake.rig.clock.advance(200)
+        lake.rig.drain(lake.rig.units)
+        lake.settle()
+        lake.check()
+
+
+def test_a_missing_file_keeps_its_lot_and_no_other(lake: LakeRig) -> None:
+    two_lots(lake)
+    lost = sorted(Path(lake.folder / "silver").rglob("*.parquet"))[0]
+    data = lost.read_bytes()
+    lost.unlink()
+    done = lake.publish()
+    assert done is not None
+    assert done.lots == 1
+    assert not done.all_right
+    assert f"{lost.name} is missing" in done.problems[0]
+    assert len(list(lake.rig.ledger.open_entries(Outbox.PUBLISH))) == 1
+    lost.write_bytes(data)
+    lake.publish()
+    lake.check()
+
+
+def test_rows_of_several_datasets_in_one_lot_go_to_their_tables(lake: LakeRig) -> None:
+    other = b'{"record_type": "tracking_events", "event_time": "2026-01-09T00:00:00Z", "shipment_id": "S1", '
+    other += b'"status": "DELIVERED", "city": "Oslo"}'
+    lake.rig.upload("shipments", [shipment(1), other])
+    lake.rig.deliver(lake.rig.units)
+    lake.publish()
+    lake.check("shipments", "tracking_events")
+    assert (lake.rows("shipments").num_rows, lake.rows("tracking_events").num_rows) == (1, 1)
