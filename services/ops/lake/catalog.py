@@ -21,6 +21,7 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
     NoSuchTableError,
     TableAlreadyExistsError,
 )
@@ -129,16 +130,22 @@ class LakeCatalog:
         try:
             table = self._catalog.load_table(name)
         except NoSuchTableError:
-            with suppress(NamespaceAlreadyExistsError):
-                self._catalog.create_namespace(self._database)
             try:
-                table = self._catalog.create_table(
-                    name, Schema(), location=self._location(dataset), properties=dict(PROPERTIES)
-                )
-            except TableAlreadyExistsError as error:
-                raise CommitFailedException(f"somebody else has just made the table {dataset}") from error
+                table = self._create(dataset)
+            except NoSuchNamespaceError:  # on AWS, Terraform has made the database
+                with suppress(NamespaceAlreadyExistsError):
+                    self._catalog.create_namespace(self._database)
+                table = self._create(dataset)
         self._check_ours(table, dataset)
         return table
+
+    def _create(self, dataset: str) -> Table:
+        try:
+            return self._catalog.create_table(
+                (self._database, dataset), Schema(), location=self._location(dataset), properties=dict(PROPERTIES)
+            )
+        except TableAlreadyExistsError as error:
+            raise CommitFailedException(f"somebody else has just made the table {dataset}") from error
 
     def _location(self, dataset: str) -> str:
         return f"{self.root}{LAKE_ROOT}/{dataset}"

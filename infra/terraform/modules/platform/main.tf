@@ -34,7 +34,7 @@ module "pipeline" {
   transform_memory_mb                = var.pipeline.transform_memory_mb
   transform_timeout_seconds          = var.pipeline.transform_timeout_seconds
   reserved_concurrency               = var.pipeline.reserved_concurrency
-  environment                        = var.pipeline.environment
+  environment                        = merge(var.pipeline.environment, local.outbox_environment)
   tracing_enabled                    = var.pipeline.tracing_enabled
   application_log_level              = var.pipeline.application_log_level
   system_log_level                   = var.pipeline.system_log_level
