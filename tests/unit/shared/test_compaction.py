@@ -43,7 +43,7 @@ def plan(contracts: dict[str, Contract]) -> CompactionPlan:
 
 @pytest.fixture
 def result(plan: CompactionPlan) -> CompactionResult:
-    outputs = (OutputFile(f"{RUN}part-0.parquet", 20, 900), OutputFile(f"{RUN}part-1.parquet", 7, 300))
+    outputs = (OutputFile(f"{RUN}part-0.parquet", 20, 900, "a"), OutputFile(f"{RUN}part-1.parquet", 7, 300, "b"))
     return CompactionResult(RUN, plan.digest, outputs, {_silver(0): 0, _silver(1): 3, _silver(2): 0})
 
 
