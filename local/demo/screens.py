@@ -110,7 +110,8 @@ def _shown(value: object) -> str:
 def show_audit(audited: Audit) -> None:
     """Print what the audit says of all runs so far."""
     for finding in audited.findings.kept:
-        show(f"{finding.code}: {finding.subject}: {finding.detail}. {finding.next_step}", style="red")
+        next_step = audited.findings.next_step(finding.code)
+        show(f"{finding.code}: {finding.subject}: {finding.detail}. {next_step}", style="red")
     show(
         f"Audit of ledger and files: {audited.objects.total()} objects, {audited.unfinished} unfinished, "
         f"{audited.findings.total} findings"

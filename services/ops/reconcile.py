@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from services.ops.bronze import Listing
 from services.ops.grid import batched, slices
@@ -34,6 +34,9 @@ from services.shared.ledger.releases import NotReopened
 from services.shared.planning.missing import Fate, fates
 from services.shared.planning.planner import Outcome, Planned, Planner, find_origin
 from services.shared.units import BronzeObject
+
+if TYPE_CHECKING:
+    from services.ops.history.remembered import Remembered
 
 WALK = "reconcile"
 OLDER_THAN = timedelta(hours=1)
@@ -65,6 +68,7 @@ class Found(StrEnum):
     ALL_COMMITTED = "all committed"  # smelt sweep marks it
     IN_PROGRESS = "in progress"  # a worker or a planner has it
     STILL_REJECTED = "still rejected"  # today's code does not take its key either
+    PUT_BACK = "lost by the ledger"  # the history has it, finished: its record is put back, and nothing is loaded
     FORGOTTEN = "copy forgotten"  # it was rejected since nobody knew its origin; now the ledger does
 
     @property
@@ -82,6 +86,8 @@ _REPAIRED = frozenset(
         Found.REJECTED,
     }
 )
+
+_TOLD = frozenset({Found.DEAD_LETTERS, Found.PUT_BACK, Found.RETRACTING})  # listed, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class Reconciled:
         self.objects[repair.found] += 1
         self.units += repair.units
         self.refused += repair.refused
-        if (repair.found.is_repaired or repair.found is Found.DEAD_LETTERS) and len(self.listed) < MAX_LISTED:
+        if (repair.found.is_repaired or repair.found in _TOLD) and len(self.listed) < MAX_LISTED:
             self.listed.append(repair)
 
     @property
@@ -182,6 +188,7 @@ def reconcile(
     keep: Callable[[Mapping[str, Any]], None] = lambda _place: None,
     watch: Watch = lambda _what, _number: None,
     now: datetime | None = None,
+    past: Remembered | None = None,
 ) -> Reconciled:
     """Look at open work and at Bronze from `place` on, and push what nobody works on.
 
@@ -190,12 +197,14 @@ def reconcile(
         waiting: messages in the queue. Above LONG_QUEUE, units of planned objects may be among them.
         keep: hears from time to time up to which place everything has been looked at.
         now: replaced in tests; the ledger has a clock of its own.
+        past: the history. Without it, an object that somebody deleted from the ledger is planned as a new one, which
+            doubles its rows where its lots have left the ledger, too.
 
     Raises:
         ClientError, BotoCoreError, Throttled, SendFailed: AWS refuses or does not answer; what was done is kept.
     """
     moment = now or datetime.now(UTC)
-    run = _Run(ledger, listings, planner, moment - older_than, deadline, dry_run, scope, waiting, keep, watch)
+    run = _Run(ledger, listings, planner, moment - older_than, deadline, dry_run, scope, waiting, keep, watch, past)
     return run.run(Place.from_json(place))
 
 
@@ -212,7 +221,9 @@ class _Run:
         waiting: int,
         keep: Callable[[Mapping[str, Any]], None],
         watch: Watch,
+        past: Remembered | None,
     ) -> None:
+        self._past = past
         self._ledger, self._listing, self._planner = ledger, listing, planner
         self._cut, self._deadline, self._dry_run, self._scope = cut, deadline, dry_run, scope
         self._waiting, self._keep, self._watch = waiting, keep, watch
@@ -353,6 +364,10 @@ class _Run:
             return Repair(source.id, Found.IN_PROGRESS)
 
     def _announce(self, source: BronzeObject) -> Repair:
+        if self._past is not None and self._past.outcome_of(source.id) is not None:
+            if not self._dry_run:
+                self._past.put_back(self._ledger, source.id)
+            return Repair(source.id, Found.PUT_BACK)
         if self._dry_run:
             return Repair(source.id, Found.NEVER_ANNOUNCED)
         return _planned(source, Found.NEVER_ANNOUNCED, self._planner.plan(source, self._deadline))

@@ -178,7 +178,8 @@ class SmokeTest:
         listings = S3Listings(self.s3, self.bronze_bucket, self.silver_bucket)
         result = audit(self.ledger, listings, Scope(DATASET, found.object.key))
         for finding in result.findings.kept:
-            found.problems.append(f"audit: {finding.code}: {finding.subject}: {finding.detail} {finding.next_step}")
+            next_step = result.findings.next_step(finding.code)
+            found.problems.append(f"audit: {finding.code}: {finding.subject}: {finding.detail} {next_step}")
         if not result.objects.total():
             found.problems.append("audit: it does not know the object. Run `smelt audit` and report its output.")
         self.tell(f"audited: {result.findings.total} findings")

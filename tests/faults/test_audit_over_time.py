@@ -151,9 +151,21 @@ def test_lots_that_are_lost_with_their_history_are_found_at_their_objects(rig: R
     (key,) = history.names("lots")
     del history.files[key]
     found = audited(rig, history)
-    lost = {finding.subject for finding in found.findings.kept if finding.code is Code.DONE_NOT_COMMITTED}
+    lost = {finding.subject for finding in found.findings.kept if finding.code is Code.HISTORY_MISSING}
     assert lost == {str(unit.object.id) for unit in rig.units}
     assert not found.all_right
+    assert found.findings.numbers[Code.ORPHAN_FILE]
+    assert "Delete nothing" in found.findings.next_step(Code.ORPHAN_FILE)
+
+
+def test_a_file_of_a_lot_that_somebody_deleted_from_the_ledger_is_not_to_be_deleted(
+    rig: Rig, history: MemoryHistory
+) -> None:
+    (lot, *_) = rig.look_up().lots.values()
+    rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": {"S": f"lot#{lot.id}"}})
+    found = audited(rig, history).findings
+    assert found.numbers[Code.ORPHAN_FILE] and found.numbers[Code.UNIT_OF_MISSING_LOT]
+    assert "Delete nothing" in found.next_step(Code.ORPHAN_FILE)
 
 
 def test_a_unit_that_vanished_before_its_lot_was_archived_is_found(rig: Rig, history: MemoryHistory) -> None:

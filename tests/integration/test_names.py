@@ -88,7 +88,9 @@ def test_the_longest_project_leaves_no_room_for_another_letter() -> None:
 
 @given(st.from_regex(PROJECT["pattern"].strip("^$"), fullmatch=True).filter(lambda name: len(name) <= PROJECT["max"]))
 def test_whatever_is_accepted_as_a_project_makes_names_that_fit(names: Names, project: str) -> None:
-    wrong = [(kind, name) for kind, name in names if not fits(kind, name.replace(LONGEST, project))]
+    in_sql = project.replace("-", "_")  # a database's name has no hyphens
+    named = {"aws_glue_catalog_database": in_sql}
+    wrong = [(kind, name) for kind, name in names if not fits(kind, name.replace(LONGEST, named.get(kind, project)))]
     assert wrong == []
 
 

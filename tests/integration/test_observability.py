@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,11 +185,17 @@ def test_the_operators_part_has_its_alarms(of_operations: dict[str, dict[str, An
 
 
 def test_every_alarm_tells_somebody_what_to_do(alarms: dict[str, dict[str, Any]]) -> None:
-    runbook = (ROOT / "docs/observability.md").read_text()
+    explained, runbook = ((ROOT / "docs" / page).read_text() for page in ("observability.md", "runbook.md"))
+    table = runbook.split("## From an alarm")[1].split("\n## ")[0]
     for name, alarm in alarms.items():
+        short = name.removeprefix("smelt-dev-us-east-2-")
         assert alarm["alarm_actions"] == alarm["ok_actions"] == ["arn:aws:sns:us-east-2:000000000000:on-call"]
         assert len(alarm["alarm_description"]) > 100
-        assert f"`{name.removeprefix('smelt-dev-us-east-2-')}`" in runbook
+        assert f"`{short}`" in explained
+        (recipe,) = re.findall(r"Runbook: docs/runbook\.md#([a-z-]+)\.$", alarm["alarm_description"])
+        (row,) = (line for line in table.splitlines() if f"`{short}`" in line)
+        has_several = recipe == "from-an-alarm-to-its-recipe" and row.count("](#") > 1
+        assert has_several or f"(#{recipe})" in row
 
 
 def test_missing_data_raises_no_alarm(alarms: dict[str, dict[str, Any]]) -> None:

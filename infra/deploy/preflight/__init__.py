@@ -19,6 +19,7 @@ from infra.deploy.preflight.findings import Clients, Finding, Level
 from infra.deploy.preflight.images import images
 from infra.deploy.preflight.losses import deleted, locked, stranded, vanished
 from infra.deploy.preflight.names import taken_names
+from infra.deploy.preflight.tables import hidden_rows
 
 __all__ = ["Clients", "Finding", "Level", "preflight"]
 
@@ -45,5 +46,6 @@ def preflight(plan: Mapping[str, Any], clients: Clients) -> list[Finding]:
         existing_topic,
         concurrency,
         roles,
+        hidden_rows,
     )
     return [finding for check in checks for finding in check(plan, clients)]

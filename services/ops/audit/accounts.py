@@ -61,8 +61,8 @@ _NEXT = {
     Outcome.NOT_LOADED: "Upload the rows in a file that smelt accepts.",
     Outcome.RETRACTING: "If nobody is at it, run smelt retract for it again: it goes on where it stopped.",
     Outcome.RELOADING: (
-        "If nobody is at it, run the same `smelt replay --force` again, or smelt reconcile: it is loaded again. Or run "
-        "smelt retract for it, if its rows are to stay away."
+        "If nobody is at it, run the same command again (smelt replay --force, or smelt reload): it is loaded again. "
+        "Or run smelt retract for it, if its rows are to stay away."
     ),
     Outcome.UPLOADED_AGAIN: (
         "If its rows are wanted after all, run smelt replay --force for it. If they are not, run smelt retract for it "

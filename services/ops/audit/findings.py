@@ -38,7 +38,7 @@ _LEDGER_WRONG = (
 )
 _RESTORE = (
     "Find out who changed the bucket. If it keeps versions, restore the version with the size and etag that the ledger "
-    "names; otherwise the file's rows must be read again from Bronze."
+    "names; otherwise run `smelt reload` for the file: it reads its rows from Bronze again. docs/runbook.md has both."
 )
 
 _RESTORE_HISTORY = (
@@ -47,8 +47,8 @@ _RESTORE_HISTORY = (
 )
 NEXT: dict[Code, str] = {
     Code.NEVER_ANNOUNCED: (
-        "Check the bucket's notification and the ingest-failures queue, then send ingest the object's event "
-        "(docs/audit.md shows the command). Do not upload or copy the object again."
+        "Check the bucket's notification and the ingest-failures queue, then run smelt reconcile with --silver-bucket: "
+        "it plans what nobody has seen, and puts back what the ledger has lost. Do not upload or copy the object again."
     ),
     Code.UNKNOWN_OBJECT: _LEDGER_WRONG,
     Code.UNIT_OFF_GRID: _LEDGER_WRONG,
@@ -66,14 +66,34 @@ NEXT: dict[Code, str] = {
     Code.FILE_DIFFERS: _RESTORE,
     Code.ORPHAN_FILE: (
         "Queries see its rows, and they may be in other files too. Keep a copy outside silver/ and quarantine/, "
-        "then delete it; its objects' rows are accounted for without it. Where the history has findings too, those "
-        "come first: the file may be one of a lot that only the history knows."
+        "then delete it; its objects' rows are accounted for without it. First make sure that no other pipeline writes "
+        "into this bucket."
     ),
     Code.FOREIGN_FILE: "smelt did not write it, and queries may read it. Move it out of silver/ and quarantine/.",
     Code.HISTORY_MISSING: _RESTORE_HISTORY,
     Code.HISTORY_DAMAGED: _RESTORE_HISTORY,
-    Code.HISTORY_DIFFERS: _LEDGER_WRONG,
+    Code.HISTORY_DIFFERS: (
+        "An object that only the history has is put back by smelt reconcile with --silver-bucket. "
+        f"Otherwise: {_LEDGER_WRONG}"
+    ),
 }
+
+# With one of these, records of lots are missing: what looks like nobody's file may hold rows that are nowhere else.
+_LOTS_ARE_MISSING = frozenset(
+    {
+        Code.NEVER_ANNOUNCED,
+        Code.UNKNOWN_OBJECT,
+        Code.UNIT_OF_MISSING_LOT,
+        Code.DONE_NOT_COMMITTED,
+        Code.HISTORY_MISSING,
+        Code.HISTORY_DAMAGED,
+        Code.HISTORY_DIFFERS,
+    }
+)
+_DELETE_NOTHING = (
+    "Delete nothing yet: other findings say that records are missing in the ledger or the history, and the rows of "
+    "this file may be nowhere else. Settle those first, then audit again."
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,11 +103,6 @@ class Finding:
     code: Code
     subject: str
     detail: str
-
-    @property
-    def next_step(self) -> str:
-        """What to do about it."""
-        return NEXT[self.code]
 
 
 @dataclass(slots=True)
@@ -102,6 +117,12 @@ class Findings:
         self.numbers[finding.code] += 1
         if self.numbers[finding.code] <= self.limit:
             self._kept.append(finding)
+
+    def next_step(self, code: Code) -> str:
+        """What to do about findings of this code, in view of all others."""
+        if code is Code.ORPHAN_FILE and any(self.numbers[other] for other in _LOTS_ARE_MISSING):
+            return _DELETE_NOTHING
+        return NEXT[code]
 
     @property
     def kept(self) -> list[Finding]:

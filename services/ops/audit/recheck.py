@@ -163,11 +163,13 @@ class Recheck:
                     detail = (
                         f"{units - tally.committed:,} of its {units:,} units are not committed, first {tally.missing}"
                     )
+                    code = Code.DONE_NOT_COMMITTED
                     if tally.object.archived:
+                        code = Code.HISTORY_MISSING
                         detail += (
-                            f"; it was archived in {tally.object.archived}, and the history does not have its lots"
+                            f"; it was archived in {tally.object.archived}, and no file of the history has its lots"
                         )
-                    yield Finding(Code.DONE_NOT_COMMITTED, str(tally.object.id), detail)
+                    yield Finding(code, str(tally.object.id), detail)
 
 
 class Tally(NamedTuple):

@@ -11,6 +11,7 @@ from services.ops.cli import (
     quarantine,
     reconcile,
     redrive,
+    reload,
     replay,
     retract,
     smoke,
@@ -31,6 +32,7 @@ app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)
 app.command("redrive")(redrive.redrive_letters)
+app.command("reload")(reload.reload_files)
 app.command("retract")(retract.retract_objects)
 app.command("smoke")(smoke.smoke_pipeline)
 app.command("status")(status.show_status)

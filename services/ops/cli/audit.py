@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.audit.accounts import Account, Outcome
 from services.ops.audit.audit import Audit, Limits, audit
-from services.ops.audit.findings import NEXT
 from services.ops.audit.listings import S3Listings
 from services.ops.audit.open_work import unfinished
 from services.ops.audit.scope import Scope
@@ -143,7 +142,7 @@ def as_document(found: Audit) -> dict[str, object]:
                     "code": finding.code,
                     "subject": finding.subject,
                     "detail": finding.detail,
-                    "next": finding.next_step,
+                    "next": found.findings.next_step(finding.code),
                 }
                 for finding in found.findings.kept
             ],
@@ -211,7 +210,7 @@ def _show_findings(found: Audit) -> None:
             show(f"  {finding.subject}: {finding.detail}")
         if number > len(listed):
             show(f"  {number - len(listed):,} more are not listed: raise --limit.")
-        show(f"  Next: {NEXT[code]}")
+        show(f"  Next: {found.findings.next_step(code)}")
 
 
 def _buckets(open_only: bool, *buckets: str) -> tuple[str, ...]:

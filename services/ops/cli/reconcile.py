@@ -11,10 +11,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.bronze import S3Bronze
 from services.ops.cli.console import JsonFlag, RegionOption, explain, make_table, say, show, show_json
-from services.ops.cli.options import BronzeOption, QueueOption, TableOption
+from services.ops.cli.options import BronzeOption, QueueOption, SilverOption, TableOption
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
+from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
 from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import LONG_QUEUE, OLDER_THAN, WALK, Found, Reconciled, Repair, Scope, reconcile
 from services.shared.aws import aws_client
@@ -31,6 +33,7 @@ def reconcile_pipeline(
     table: TableOption = "",
     bronze_bucket: BronzeOption = "",
     queue_url: QueueOption = "",
+    silver_bucket: SilverOption = "",
     region: RegionOption = None,
     prefix: Annotated[str, typer.Option(help="Only objects whose key begins so.")] = "bronze/",
     since: Annotated[
@@ -54,7 +57,8 @@ def reconcile_pipeline(
 
     Their events or messages were lost, or somebody left their planning or their lot.
     Safe at any time, also several at once. Stopped, it goes on where it was at the next run. docs/replay.md says what
-    it finds and what it leaves alone.
+    it finds and what it leaves alone. With --silver-bucket, an object that the ledger has lost is put back from the
+    history instead of being loaded a second time.
 
     Example: smelt reconcile --prefix bronze/shipments/ --dry-run
     """
@@ -69,6 +73,9 @@ def reconcile_pipeline(
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
         s3, sqs = aws_client("s3", region), aws_client("sqs", region)
+        if silver_bucket:
+            ledger.home.check_bucket(silver_bucket)
+        past = Remembered(History.of(s3, silver_bucket)) if silver_bucket else None
         planner = queue_planner(ledger, bronze_bucket, sqs, queue_url, S3Copies(s3))
         waiting = messages_waiting(sqs, queue_url)
         walk = _walk(scope, bronze_bucket)
@@ -92,6 +99,7 @@ def reconcile_pipeline(
                 waiting=waiting,
                 keep=keep,
                 watch=watch,
+                past=past,
             )
         if not dry_run:
             ledger.cursors.clear(walk)
@@ -135,12 +143,13 @@ _DONE = {
     Found.TAKEN_OUT: "let in again, and planned",
     Found.REJECTED: "judged again",
     Found.DEAD_LETTERS: "nothing: smelt redrive; if their letters are gone, smelt replay",
-    Found.RETRACTING: "nothing: run the same smelt replay --force again",
+    Found.RETRACTING: "nothing: run the same command again (smelt replay --force, or smelt reload)",
     Found.WAITING: "nothing: its units may be in the queue",
     Found.SENT_LATELY: "nothing: sent again a short time ago",
     Found.ALL_COMMITTED: "nothing: smelt sweep marks it done",
     Found.IN_PROGRESS: "nothing: somebody is at work on it",
     Found.STILL_REJECTED: "nothing: it is not taken today either",
+    Found.PUT_BACK: "its record is put back from the history",
     Found.FORGOTTEN: "forgotten: its origin is known today",
 }
 

@@ -22,6 +22,7 @@ from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
 from services.ops.replay.copying import COPY_SECONDS, Copier
@@ -99,6 +100,7 @@ class _Asked:
     rate: float
     jobs: int
     as_json: bool
+    silver_bucket: str
 
 
 def replay_via_s3_copy(
@@ -130,7 +132,7 @@ def replay_via_s3_copy(
     bronze/replay/2026-01-01T00-00-00Z --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z
     """
     forcing = _Forcing(silver_bucket, reason, by, yes) if force else None
-    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json)
+    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json, silver_bucket)
     _replay(asked, dest_prefix=dest_prefix, ingest=ingest)
 
 
@@ -161,7 +163,7 @@ def replay_from_s3(
     --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z
     """
     forcing = _Forcing(silver_bucket, reason, by, yes) if force else None
-    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json)
+    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json, silver_bucket)
     _replay(asked, queue_url=queue_url)
 
 
@@ -193,7 +195,7 @@ def replay_objects(
     Example: smelt replay --prefix bronze/shipments/ --start 2026-01-01 --end 2026-01-02 --dry-run
     """
     forcing = _Forcing(silver_bucket, reason, by, yes) if force else None
-    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json)
+    asked = _Asked(bucket, prefix, start, end, table, region, forcing, dry_run, rate, jobs, as_json, silver_bucket)
     if dest_prefix:
         _replay(asked, dest_prefix=dest_prefix, ingest=ingest)
     else:
@@ -221,6 +223,8 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         listing = S3Bronze(s3, asked.bucket)
         ledger = Ledger(aws_client("dynamodb", asked.region, max(asked.jobs, DEFAULT_JOBS)), table) if table else None
         copies = S3Copies(s3)
+        if ledger and asked.silver_bucket:
+            ledger.home.check_bucket(asked.silver_bucket)
         force = _force(asked.force, ledger, s3) if asked.force and ledger else None
         way: Way = DryRun()
         if destination and not asked.dry_run:
@@ -229,7 +233,8 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         elif ledger and not asked.dry_run:
             sqs = aws_client("sqs", asked.region, max(asked.jobs, DEFAULT_JOBS))
             way = BySending(queue_planner(ledger, asked.bucket, sqs, str(queue_url), copies), listing, force)
-        replay = Replay(listing, ledger, way, copies.origin_etag, asked.jobs, Pace(asked.rate))
+        past = Remembered(History.of(s3, asked.silver_bucket)) if ledger and asked.silver_bucket else None
+        replay = Replay(listing, ledger, way, copies.origin_etag, asked.jobs, Pace(asked.rate), past)
         # Copies are found again by listing them. What was sent to the queue is known by its place only.
         walk = "" if destination or asked.dry_run else _walk(asked, str(queue_url))
         summary, resumed = _run(replay, request, ledger, walk)

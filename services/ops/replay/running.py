@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from services.ops.bronze import Listing
 from services.ops.errors import OperatorError
@@ -26,6 +26,9 @@ from services.shared.ledger.records import LeaseHeld, LeaseLost, LostRace
 from services.shared.ledger.releases import NotReopened
 from services.shared.planning.planner import Outcome, Planned, Planner
 from services.shared.units import BronzeObject
+
+if TYPE_CHECKING:
+    from services.ops.history.remembered import Remembered
 
 DEFAULT_JOBS = 16  # the connections that a client keeps (services/shared/aws.py)
 MAX_LISTED = 1000
@@ -43,6 +46,7 @@ class Done(StrEnum):
     COPIED = "copied"  # ingest goes on
     COPIED_BEFORE = "copied before"  # by an earlier run with the same destination
     SENT = "sent"  # its missing units are on the queue
+    PUT_BACK = "put back"  # the ledger had lost it, and the history has it, finished: nothing is loaded
     ANNOUNCED = "announced"  # planned for the first time, or ingest was told of it
     LEFT = "left"  # somebody else is at work on it
     CHANGED = "changed"  # overwritten or deleted after it was listed: what is there now has an event of its own
@@ -231,6 +235,7 @@ class Replay:
     origin_etag: OriginEtag | None = None
     jobs: int = DEFAULT_JOBS
     pace: Pace = field(default_factory=Pace)
+    past: Remembered | None = None  # the history, which knows what the ledger may have lost
 
     def run(
         self,
@@ -280,7 +285,14 @@ class Replay:
         if copied_before:
             return Result(candidate, Done.COPIED_BEFORE)
         self.pace.wait()
+        if candidate.verdict is Verdict.NEVER_ANNOUNCED and self._is_put_back(candidate):
+            return Result(candidate, Done.PUT_BACK)
         return self.way.handle(candidate, deadline)
+
+    def _is_put_back(self, candidate: Candidate) -> bool:
+        if self.past is None or self.ledger is None or isinstance(self.way, DryRun):
+            return False
+        return self.past.put_back(self.ledger, candidate.origin)
 
     def _candidates(self, request: ReplayRequest, after: str) -> Iterator[tuple[Candidate, bool]]:
         copies: Copies | None = None

@@ -103,6 +103,7 @@ class Retraction:
     sleep: Callable[[float], None] = time.sleep
     writers: int = 8
     watch: Watch = lambda _what, _number: None
+    lost_files: bool = False  # as `Rewriter.lost_files`
 
     def run(self, id_: ObjectId, deadline: Deadline, place: int = 0, reload: bool = False) -> Retracted:
         """Retract an object, or go on with it at unit number `place`. `reload`: it is to be let in again after that.
@@ -115,7 +116,7 @@ class Retraction:
             LetInAgain: somebody else, at the same work, was faster and let the object in again.
             ConservationError, ObjectGone: files are not what the ledger says; nothing of that lot has changed.
         """
-        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers)
+        rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers, lost_files=self.lost_files)
         result = Retracted(id_, changes=rewriter.changes)
         known = self.ledger.releases.begin(id_, self.by, self.note, reload)
         if known.retraction and known.retraction.rows is not None:

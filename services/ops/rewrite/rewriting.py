@@ -85,6 +85,7 @@ class Rewriter:
     clock: Callable[[], float] = time.time
     writers: int = 8  # files that are written at the same time
     changes: Changes = field(default_factory=Changes)
+    lost_files: bool = False  # a file of Silver that is gone, or was changed, has lost the rows that leave
 
     def take(self, lot: Lot, intent: Intent, leaving: LedgerObject | None = None) -> Rewriting | None:
         """Make a lot that holds rows ours to rewrite for this intent. `leaving` is the object whose rows are to leave.
@@ -206,7 +207,8 @@ class Rewriting:
 
         def change() -> None:
             files: list[LotFile] = []
-            self._rewriter.check_bucket(self.lot)
+            if not self._rewriter.lost_files:  # then none of them may be there; the ledger knows its bucket
+                self._rewriter.check_bucket(self.lot)
             if len(leaving) < len(self.lot.units):
                 files = self._files_without(str(id_), gone)
             self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)
@@ -217,24 +219,29 @@ class Rewriting:
     def _files_without(self, source: str, gone: Counts) -> list[LotFile]:
         """The lot's files without an object's rows, of which there must be as many as the ledger says."""
         files: list[LotFile] = []
-        expired: list[LotFile] = []
+        lost: list[LotFile] = []
         removed: Counter[str] = Counter()
         for file in self.lot.files:
             root = _parsed(file.key).root
             try:
                 kept, rows = self._without_object(file, source)
-            except ObjectGone:
-                if root != QUARANTINE_ROOT:
-                    raise
-                expired.append(file)  # quarantine may expire: its rows have left by themselves
+            except ObjectGone as error:
+                if root != QUARANTINE_ROOT and not self._rewriter.lost_files:
+                    raise ConservationError(
+                        f"lot {self.lot.id}: {error}, so nothing is changed. Restore the version that the ledger "
+                        f"names, or run `smelt reload {file.key}`, which reads its rows from Bronze again"
+                    ) from error
+                lost.append(file)  # quarantine may expire: its rows have left by themselves
                 continue
             files += [kept] if kept else []
             removed[root] += rows
-        for file in expired:
-            rows = min(file.rows, gone.quarantined - removed[QUARANTINE_ROOT])
-            removed[QUARANTINE_ROOT] += rows
+        leave = {SILVER_ROOT: gone.silver, QUARANTINE_ROOT: gone.quarantined}
+        for file in lost:
+            root = _parsed(file.key).root
+            rows = min(file.rows, leave[root] - removed[root])
+            removed[root] += rows
             files += [replace(file, rows=file.rows - rows)] if rows < file.rows else []
-        if (removed[SILVER_ROOT], removed[QUARANTINE_ROOT]) != (gone.silver, gone.quarantined):
+        if any(removed[root] != rows for root, rows in leave.items()):
             raise ConservationError(
                 f"lot {self.lot.id}: the ledger says that {source} has {gone.silver:,} rows in Silver and "
                 f"{gone.quarantined:,} in quarantine, its files hold {removed[SILVER_ROOT]:,} and "

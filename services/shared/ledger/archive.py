@@ -21,6 +21,7 @@ from datetime import datetime
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.items import (
     Item,
+    counts_item,
     lot_from,
     lot_key,
     object_from,
@@ -32,8 +33,9 @@ from services.shared.ledger.items import (
     unit_key,
     unpack,
 )
-from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState, ObjectState
+from services.shared.ledger.records import Counts, LeaseHeld, LeaseLost, LedgerObject, Lot, LotState, ObjectState
 from services.shared.ledger.table import NEW, Condition, LedgerTable, in_state, lease_over, leased_with
+from services.shared.units import Plan
 
 MAX_BATCH_BYTES = 300_000  # of the packed entries: an item holds 400 KB
 _BATCH: Item = {"pk": {"S": "batch#history"}}
@@ -256,6 +258,38 @@ class Archive:
         for name, moment in (("claimed_at", found.claimed), ("committed_at", found.committed)):
             if moment:
                 item[name] = {"S": moment.isoformat(timespec="milliseconds")}
+        return self._table.put_if(item, NEW, lambda there: there == item) is None
+
+    def put_back_object(
+        self,
+        plan: Plan,
+        state: ObjectState,
+        file: str,
+        finished: datetime,
+        reason: str,
+        advice: str,
+        by: str,
+        note: str,
+    ) -> bool:
+        """Put an object back that the ledger has lost, as this file of the history has it: finished, and archived.
+
+        Returns:
+            False where it is in the ledger.
+        """
+        source = plan.source
+        item = object_key(source.id) | {
+            "state": {"S": state},
+            "size": {"N": str(source.size)},
+            "created": {"S": source.created.isoformat()},
+            "step": {"N": str(plan.step)},
+            "archived": {"S": file},
+        }
+        for name, text in (("reason", reason), ("advice", advice)):
+            if text:
+                item[name] = {"S": text}
+        if state is ObjectState.RETRACTED:
+            item |= {"retracted_at": {"S": finished.isoformat(timespec="milliseconds")}, "retracted_by": {"S": by}}
+            item |= {"note": {"S": note}, "rows_retracted": counts_item(Counts())}
         return self._table.put_if(item, NEW, lambda there: there == item) is None
 
     def keep_unit(self, unit: UnitId, lot: LotId) -> bool:

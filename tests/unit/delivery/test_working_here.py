@@ -27,7 +27,7 @@ def test_every_check_of_make_lint_has_a_hook() -> None:
     (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
     checks = [line.strip().replace("$(BIN)", ".venv/bin").removesuffix(" .") for line in recipe.splitlines()]
     entries = [hook["entry"].removesuffix(" --force-exclude") for hook in hooks().values()]
-    assert len(checks) == 5
+    assert len(checks) == 7
     assert [check for check in checks if check not in entries] == []
     assert ".ci/lint_delivery.sh" in entries  # of lint-delivery
     assert hooks()["terraform-fmt"]["entry"].endswith("fmt -check -diff -recursive")  # of lint-terraform
@@ -39,6 +39,9 @@ def test_every_check_of_make_lint_has_a_hook() -> None:
         ("mypy", "services/shared/units.py"),
         ("lint-imports", "pyproject.toml"),
         ("contracts", "contracts/shipments.yaml"),
+        ("pages", "contracts/shipments.yaml"),
+        ("pages", "docs/datasets/shipments.md"),
+        ("own-columns", "services/shared/columns.py"),
         ("terraform-fmt", "infra/terraform/modules/bucket/main.tf"),
         ("delivery", "docker/Dockerfile"),
         ("delivery", ".github/workflows/ci.yml"),

@@ -144,10 +144,12 @@ locals {
     if length(distinct([for one in same : replace(one.type, "/^decimal\\(\\d+,/", "decimal(")])) > 1
   ]
 
-  # Which datasets have the column, and what it means there; Glue takes 255 characters.
-  comments = { for name, same in local.columns : name => substr(
+  # Which datasets have the column, and what it means there. Glue takes 255 bytes, which are 340 characters in Base64; a character
+  # has four bytes at most.
+  long_comments = { for name, same in local.columns : name => substr(
     "${join(", ", same[*].dataset)}: ${join(" / ", distinct(compact(same[*].description)))}", 0, 250,
   ) }
+  comments = { for name, text in local.long_comments : name => length(base64encode(text)) <= 340 ? text : substr(text, 0, 63) }
 
   # Hours (PT6H) and days (P1D) that a row may be ahead of its object, in whole days.
   days_ahead = max(0, [for schema in values(local.schemas) : max(0, [

@@ -1,7 +1,7 @@
 # A view as Athena stores it: the SQL and the columns' types, as JSON in Base64. Its SQL is in sql/athena/views.
 
 locals {
-  view_sql = trimsuffix(trimspace(file("${local.queries_dir}/views/load_history_files.sql")), ";")
+  view_sql = trimsuffix(trimspace(replace(file("${local.queries_dir}/views/load_history_files.sql"), "/^(--[^\n]*\n)+/", "")), ";")
 
   # Column -> its type, as Athena's SQL and as Hive has it.
   view_columns = [

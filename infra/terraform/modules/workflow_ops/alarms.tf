@@ -1,12 +1,12 @@
 # Alarms of the operators' part. Missing data raises none: an execution or a function that does not run reports nothing.
 
 locals {
-  runbook = "Runbook: docs/observability.md."
+  runbook = "Runbook: docs/runbook.md" # and the recipe's heading
 
   alarms = merge(
     {
       workflow-failed = {
-        description = "An execution of ${local.machine} has failed: its cause says what is missing, or which key of its input is wrong. Nothing is lost; correct it and start it again: what is in Silver is skipped. `make ops-history` shows the executions. ${local.runbook}"
+        description = "An execution of ${local.machine} has failed: its cause says what is missing, or which key of its input is wrong. Nothing is lost; correct it and start it again: what is in Silver is skipped. `make ops-history` shows the executions. ${local.runbook}#the-ops-workflow-failed."
         namespace   = "AWS/States"
         metric      = "ExecutionsFailed"
         dimensions  = { StateMachineArn = local.machine_arn }
@@ -14,7 +14,7 @@ locals {
         periods     = 1
       }
       workflow-timed-out = {
-        description = "An execution of ${local.machine} has run for 30 days, its limit. Divide the work: one execution for each of several longer prefixes. ${local.runbook}"
+        description = "An execution of ${local.machine} has run for 30 days, its limit. Divide the work: one execution for each of several longer prefixes. ${local.runbook}#the-ops-workflow-failed."
         namespace   = "AWS/States"
         metric      = "ExecutionsTimedOut"
         dimensions  = { StateMachineArn = local.machine_arn }
@@ -25,7 +25,7 @@ locals {
     # Replay and probe are tried again by the workflow, whose failure is an alarm of its own; who starts rewrite sees its error.
     # The others run on a schedule: one run that fails is made up for by the next.
     { for function in setsubtract(keys(local.functions), ["replay", "probe", "rewrite"]) : "${function}-errors" => {
-      description = "${local.name}-${function} fails in every hour. Its work waits and nothing is lost. Read its log for the reason. ${local.runbook}"
+      description = "${local.name}-${function} fails in every hour. Its work waits and nothing is lost. Read its log for the reason. ${local.runbook}#a-scheduled-function-fails."
       namespace   = "AWS/Lambda"
       metric      = "Errors"
       dimensions  = { FunctionName = "${local.name}-${function}" }
@@ -33,7 +33,7 @@ locals {
       periods     = 2
     } },
     { for function in keys(local.functions) : "${function}-throttles" => {
-      description = "${local.name}-${function} is throttled: the concurrency of the account, or its own, is used up. Its work waits and nothing is lost. Raise the limit, or lower maximum_concurrency. ${local.runbook}"
+      description = "${local.name}-${function} is throttled: the concurrency of the account, or its own, is used up. Its work waits and nothing is lost. Raise the limit, or lower maximum_concurrency. ${local.runbook}#throttling."
       namespace   = "AWS/Lambda"
       metric      = "Throttles"
       dimensions  = { FunctionName = "${local.name}-${function}" }

@@ -47,6 +47,16 @@ run "tables_have_the_contracts_columns_and_ours" {
   }
 
   assert {
+    condition     = alltrue([for column in aws_glue_catalog_table.this["silver"].storage_descriptor[0].columns : length(base64encode(column.comment)) <= 340])
+    error_message = "Glue takes 255 bytes of a comment, whatever its characters."
+  }
+
+  assert {
+    condition     = startswith(jsondecode(base64decode(regex("Presto View: (\\S+) ", aws_glue_catalog_table.files.view_original_text)[0])).originalSql, "SELECT outcome.object")
+    error_message = "A view must be stored as Athena stores it, without the file's comment."
+  }
+
+  assert {
     condition     = aws_glue_catalog_table.this["quarantine"].storage_descriptor[0].columns[0].name == "record_type"
     error_message = "quarantine must have its own columns."
   }

@@ -1,0 +1,154 @@
+"""Files of Silver and quarantine that are lost or changed by hand: their rows are read from Bronze again, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from local.stack import Clients
+from services.ops.history.reader import History
+from services.ops.reload import Done, Reload, Reloaded, lots_of_files, objects_of_lots
+from services.ops.rewrite.retraction import Retraction
+from services.ops.rewrite.rewriting import ConservationError
+from services.ops.sweep import sweep
+from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline
+from tests.faults.rig import Rig, crash, shipment
+from tests.faults.test_audit_over_time import audited
+from tests.support.faults import LAKE_CALLS, Crash, Interrupted, Interrupter
+from tests.support.history import DAY, MemoryHistory, let_expire, run_archive
+from tests.support.lake import SILVER
+from tests.support.replaying import Desk
+
+
+def loaded(desk: Desk) -> None:
+    """Three objects of several units, in lots that they share; rows of two days, and some that are refused."""
+    for number in range(3):
+        lines = [shipment(number * 10 + row, 1 + row % 2) for row in range(6)]
+        desk.ingest(desk.upload("shipments", [*lines, b"{broken"]))
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.check()
+
+
+@pytest.fixture
+def desk(clients: Clients, ledger_table: str, contracts: dict[str, Contract]) -> Desk:
+    made = Desk(Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300))
+    loaded(made)
+    return made
+
+
+def delete(desk: Desk, key: str) -> None:
+    del desk.rig.lake.files[key]
+
+
+def overwrite(desk: Desk, key: str) -> None:
+    desk.rig.lake.files[key] = b"by hand"
+
+
+def reload(
+    desk: Desk, file: str, history: MemoryHistory | None = None, stops: Interrupter | None = None
+) -> list[Reloaded]:
+    stops = stops or Interrupter()
+    ledger, clock, past = desk.ledger(stops), desk.rig.clock, History(history or MemoryHistory())
+    lake: Any = Interrupted(desk.rig.lake, stops, LAKE_CALLS)
+    retraction = Retraction(ledger, lake, "Ann", "by hand", past, clock, clock.advance, writers=1, lost_files=True)
+    objects = objects_of_lots(ledger, past, lots_of_files([file], SILVER), restore=True)
+    return list(Reload(desk.bronze, lake, retraction, desk.planner(stops)).run(objects))
+
+
+@pytest.mark.parametrize("root", ["silver", "quarantine"])
+@pytest.mark.parametrize("harm", [delete, overwrite])
+def test_the_rows_of_a_lost_file_come_back_once(desk: Desk, harm: Callable[[Desk, str], None], root: str) -> None:
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith(root))
+    harm(desk, lost)
+    assert not audited(desk.rig, MemoryHistory()).all_right
+    assert {one.done for one in reload(desk, lost)} == {Done.SENT}
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.check()
+    assert lost not in desk.rig.lake.files
+    assert audited(desk.rig, MemoryHistory()).all_right
+
+
+def test_all_files_of_a_lot_may_be_lost(desk: Desk) -> None:
+    lost, *_ = sorted(desk.rig.lake.files)
+    desk.rig.lake.files.clear()
+    reload(desk, lost)
+    desk.deliver()
+    desk.check()
+
+
+def test_files_of_a_lot_that_has_left_the_ledger_come_back(desk: Desk) -> None:
+    history = MemoryHistory()
+    desk.rig.clock.advance(DAY)
+    run_archive(desk.rig, history)
+    assert let_expire(desk.rig)
+    lost, *_ = sorted(desk.rig.lake.files)
+    delete(desk, lost)
+    reload(desk, lost, history)
+    desk.deliver()
+    desk.check()
+    assert audited(desk.rig, history).all_right
+
+
+def test_killed_at_any_call_it_is_finished_by_the_next(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    def fresh() -> tuple[Desk, str]:
+        made = Desk(Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300))
+        loaded(made)
+        lost = next(key for key in sorted(made.rig.lake.files) if key.startswith("silver"))
+        delete(made, lost)
+        return made, lost
+
+    stops = Interrupter()
+    first, lost = fresh()
+    reload(first, lost, stops=stops)
+    first.deliver()
+    for step in range(1, len(stops.calls) + 1, 2):
+        desk, lost = fresh()
+        with suppress(Crash):
+            reload(desk, lost, stops=Interrupter(step, action=crash))
+        desk.hours(2)
+        reload(desk, lost)
+        desk.reconcile()  # a planning that stopped, as after any other command
+        desk.deliver()
+        sweep(desk.rig.ledger, desk.rig.lake)
+        desk.check()
+
+
+def test_what_bronze_has_no_more_stays_as_it_is(desk: Desk) -> None:
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    before = desk.rig.lake.positions()
+    delete(desk, lost)
+    left = desk.rig.lake.positions()
+    gone = str(desk.rig.units[0].object.id)
+    del desk.rig.lake.objects[gone]
+    done = {str(one.id): one.done for one in reload(desk, lost)}
+    assert done.pop(gone) is Done.UNREADABLE
+    assert set(done.values()) == {Done.SENT}
+    desk.deliver()
+    expected = {row: number for row, number in before.items() if row[0] != gone}
+    expected |= {row: number for row, number in left.items() if row[0] == gone}
+    assert desk.rig.lake.positions() == expected
+
+
+def test_a_retraction_that_meets_a_lost_file_says_what_to_do_and_is_finished_by_a_reload(desk: Desk) -> None:
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    delete(desk, lost)
+    (wrong, *_) = dict.fromkeys(unit.object for unit in desk.rig.units)
+    clock = desk.rig.clock
+    retraction = Retraction(
+        desk.rig.ledger, desk.rig.lake, "Ann", "wrong", History(MemoryHistory()), clock, clock.advance, writers=1
+    )
+    with pytest.raises(ConservationError, match=f"smelt reload {lost}"):
+        retraction.run(wrong.id, Deadline.endless())
+    done = {one.id: one.done for one in reload(desk, lost)}
+    assert done[wrong.id] is Done.KEPT_AWAY
+    desk.deliver()
+    desk.rig.forget(wrong)
+    desk.check()

@@ -1,0 +1,106 @@
+"""Items of the ledger that somebody deleted: what the history remembers is put back, and loaded no second time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from local.stack import Clients
+from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
+from services.ops.reconcile import Found
+from services.ops.replay.planning import Verdict
+from services.ops.replay.running import BySending, Done, Replay
+from services.ops.rewrite.retraction import Retraction
+from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline
+from services.shared.units import BronzeObject
+from tests.faults.rig import Rig, shipment
+from tests.faults.test_audit_over_time import audited
+from tests.support.history import DAY, MemoryHistory, let_expire, load_everything, run_archive
+from tests.support.replaying import EVERYTHING, Desk
+
+
+@pytest.fixture
+def history() -> MemoryHistory:
+    return MemoryHistory()
+
+
+@pytest.fixture
+def desk(clients: Clients, ledger_table: str, contracts: dict[str, Contract], history: MemoryHistory) -> Desk:
+    """Two objects of several units that were loaded months ago: their lots and units have left the ledger."""
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
+    for number in range(2):
+        rig.upload("shipments", [*(shipment(number * 10 + row) for row in range(6)), b"{broken"])
+    load_everything(rig)
+    rig.clock.advance(DAY)
+    run_archive(rig, history)
+    assert let_expire(rig)
+    return Desk(rig)
+
+
+def lose(desk: Desk) -> BronzeObject:
+    """Delete the item of one object."""
+    lost = desk.rig.units[0].object
+    desk.rig.dynamodb.delete_item(TableName=desk.rig.table, Key={"pk": {"S": f"object#{lost.id}"}})
+    return lost
+
+
+def check(desk: Desk, history: MemoryHistory) -> None:
+    desk.deliver()
+    assert desk.rig.lake.positions() == desk.rig.expected
+    assert audited(desk.rig, history).findings.kept == []
+
+
+def test_reconcile_puts_it_back_and_loads_nothing(desk: Desk, history: MemoryHistory) -> None:
+    before = next(desk.rig.ledger.find_objects([desk.rig.units[0].object.id]))
+    lost = lose(desk)
+    past = Remembered(History(history))
+    assert not audited(desk.rig, history).all_right
+    assert desk.reconcile(past=past, dry_run=True).objects == {Found.PUT_BACK: 1}
+    assert list(desk.rig.ledger.find_objects([lost.id])) == []
+    assert desk.reconcile(past=past).objects == {Found.PUT_BACK: 1}
+    assert next(desk.rig.ledger.find_objects([lost.id])) == before
+    check(desk, history)
+    assert desk.reconcile(past=past).objects == {}
+
+
+def test_what_the_history_does_not_know_is_announced(desk: Desk, history: MemoryHistory) -> None:
+    desk.upload("shipments", [shipment(70)])
+    assert desk.reconcile(past=Remembered(History(history))).objects == {Found.NEVER_ANNOUNCED: 1}
+    check(desk, history)
+
+
+def test_replay_puts_it_back_and_loads_nothing(desk: Desk, history: MemoryHistory) -> None:
+    lose(desk)
+    way = BySending(desk.planner(), desk.bronze)
+    replay = Replay(desk.bronze, desk.rig.ledger, way, jobs=1, past=Remembered(History(history)))
+    summary, _ = replay.run(EVERYTHING)
+    assert summary.objects == {(Verdict.NEVER_ANNOUNCED, Done.PUT_BACK): 1, (Verdict.COMMITTED, Done.SKIPPED): 1}
+    check(desk, history)
+
+
+def test_a_retracted_object_stays_away(desk: Desk, history: MemoryHistory) -> None:
+    wrong, clock = desk.rig.units[0].object, desk.rig.clock
+    retraction = Retraction(
+        desk.rig.ledger, desk.rig.lake, "Ann", "wrong", History(history), clock, clock.advance, writers=1
+    )
+    retraction.run(wrong.id, Deadline.endless())
+    desk.rig.forget(wrong)
+    clock.advance(DAY)
+    run_archive(desk.rig, history)
+    desk.rig.dynamodb.delete_item(TableName=desk.rig.table, Key={"pk": {"S": f"object#{wrong.id}"}})
+    assert desk.reconcile(past=Remembered(History(history)), older_than=timedelta(0)).objects == {Found.PUT_BACK: 1}
+    check(desk, history)
+
+
+def test_an_object_that_was_put_back_can_be_retracted(desk: Desk, history: MemoryHistory) -> None:
+    lost, clock = lose(desk), desk.rig.clock
+    desk.reconcile(past=Remembered(History(history)))
+    retraction = Retraction(
+        desk.rig.ledger, desk.rig.lake, "Ann", "wrong", History(history), clock, clock.advance, writers=1
+    )
+    assert retraction.run(lost.id, Deadline.endless()).rows.read == 7
+    desk.rig.forget(lost)
+    check(desk, history)
