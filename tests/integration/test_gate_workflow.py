@@ -168,7 +168,7 @@ class TestOnSpark:
             return
         assert (ended.status, ended.error) == ("FAILED", "GateFailed")
         assert f"The gate's verdict over shipments, dt={day} is failed: 1 of " in ended.cause
-        assert "duplicateValues(shipment_id): 1 rows that repeat shipment_id, expected 0" in ended.cause
+        assert "duplicateValues(shipment_id): rows that repeat shipment_id: 1, expected 0" in ended.cause
         (message,) = told.messages()
         assert (message["Subject"], message["Message"]) == (f"Gate failed: shipments, dt={day}", ended.cause)
         bucket = running.names.silver_bucket

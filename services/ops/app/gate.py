@@ -21,7 +21,7 @@ from services.shared.identities import GateRun
 from services.shared.ledger.gates import Said
 from services.shared.ledger.ledger import Ledger
 from services.shared.settings import GateSettings
-from services.shared.telemetry import count, logger, metrics, tracer
+from services.shared.telemetry import logger, metrics, tracer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -103,5 +103,4 @@ def _finished(event: dict[str, Any]) -> dict[str, Any]:
     passed = result.verdict is Verdict.PASSED
     _ledger().gates.note(run.record_type, Said(run.dt, result.verdict, str(run), result.ended), passed)
     logger.info("judged", run=str(run), verdict=result.verdict, cause=result.cause)
-    count("GatesPassed" if passed else "GatesNotPassed", 1)
     return after_finish(result, _files().root, ended.page, ended.marker)
