@@ -210,7 +210,7 @@ ge-history: $(VENV)/.app ## List the gate's latest executions (GE_OPTIONS="--exe
 
 ##@ Set-up
 .PHONY: setup
-setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
+setup: $(VENV)/.dev $(VENV)-emulator/.ready $(VENV)-readers/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator, .venv-readers and .venv-iam
 
 # These are asked every time: an environment that was left half-made is noticed and made again.
 .PHONY: FORCE
@@ -222,6 +222,10 @@ $(VENV)/.flights: $(VENV)/.app FORCE
 
 $(VENV)/.dev: FORCE
 	@$(INSTALL) $(VENV) requirements/dev.txt requirements/app.txt requirements/flights.txt --smelt
+
+# DuckDB with its Iceberg extension, which fits one version of it.
+$(VENV)-readers/.ready: FORCE
+	@$(INSTALL) $(VENV)-readers requirements/readers.txt
 
 $(VENV)-emulator/.ready: FORCE
 	@$(INSTALL) $(VENV)-emulator requirements/emulator.txt

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,8 +21,15 @@ from services.shared.aws import aws_client
 from services.shared.compaction import CompactionPlan, CompactionResult
 from services.shared.contract.loader import load_contracts
 from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline
 from services.shared.identities import COMPACTED_ROOT
 from services.shared.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from services.ops.lake.compaction import Compaction
+
+
+_GLUE = "glue"
 
 
 class Place(StrEnum):
@@ -31,6 +39,14 @@ class Place(StrEnum):
     GLUE = "glue"
 
 
+_Database = Annotated[
+    str,
+    typer.Option("--database", envvar="LAKE_DATABASE", help="The database of the lake's tables; empty: no lake."),
+]
+_Catalog = Annotated[
+    str,
+    typer.Option("--catalog", envvar="LAKE_CATALOG", metavar="CATALOG", help="glue, or the file of a SQLite catalog."),
+]
 _Job = Annotated[str, typer.Option("--job", envvar="GLUE_JOB_NAME", help="The Glue job's name.")]
 
 
@@ -43,6 +59,8 @@ def compact_partition(
         "contracts"
     ),
     output_prefix: Annotated[str, typer.Option(help="The folder of the Silver bucket to write to.")] = COMPACTED_ROOT,
+    database: _Database = "",
+    catalog: _Catalog = _GLUE,
     on: Annotated[Place, typer.Option(help="Where the job runs: this machine's Spark, or AWS Glue.")] = Place.HERE,
     job: _Job = "",
     force: Annotated[bool, typer.Option("--force", help="Also where it leaves no fewer files.")] = False,
@@ -52,8 +70,8 @@ def compact_partition(
 ) -> None:
     """Write the files of one partition again, fewer and larger, with the latest row of each key.
 
-    Silver stays as it is. Safe at any time: the same files are never compacted twice, and a run that was stopped goes
-    on from its plan.
+    Silver stays as it is. With the lake, the dataset's table gets the new files in place of the old ones, in one
+    snapshot. Safe at any time: the same files are never compacted twice, and a run that was stopped changes nothing.
 
     Example: smelt compact shipments 2025-12-31
     """
@@ -61,21 +79,34 @@ def compact_partition(
         raise OperatorError(
             "No pipeline given: pass --table and --silver-bucket, or set LEDGER_TABLE and SILVER_BUCKET."
         )
+    if database and (output_prefix.strip("/") != COMPACTED_ROOT or force or dry_run):
+        raise OperatorError(
+            f"With the lake, compactions go to {COMPACTED_ROOT}, and the table decides what is worthwhile: leave out "
+            "--output-prefix, --force and --dry-run."
+        )
     if on is Place.GLUE and not job:
         raise OperatorError("No job given: pass --job, or set GLUE_JOB_NAME. `make glue-job-start` does.")
     contract = _contract(contracts, record_type)
     _check_day(dt)
+
+    def run_job(plan: CompactionPlan) -> None:
+        _run(plan, silver_bucket, on, job, region)
+
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
         ledger.home.check_bucket(silver_bucket)
         s3 = aws_client("s3", region)
+        if database:
+            compaction = _of_table(ledger, s3, silver_bucket, contract, database, catalog, region)
+            _show_swap(compaction, dt, run_job, as_json)
+            return
         partition = Partition(s3, silver_bucket, record_type, dt, output_prefix)
         inputs = partition.inputs(ledger.find_lots, History.of(s3, silver_bucket).find_lots)
         planned = partition.plan(contract, inputs, datetime.now(UTC), force)
         result = planned.done
         if planned.plan is not None and not dry_run:
             partition.write(planned.plan)
-            _run(planned.plan, silver_bucket, on, job, region)
+            run_job(planned.plan)
             result = partition.result(planned.plan)
             if result is None:
                 raise OperatorError(f"The job ended, and {planned.plan.run.manifest_key} is not there: run this again.")
@@ -115,6 +146,36 @@ def show_job(job: _Job = "", region: RegionOption = None, as_json: JsonFlag = Fa
         if why:
             show(why, style="red")
     finish(all_right=found["JobRunState"] not in {"FAILED", "ERROR", "TIMEOUT"})
+
+
+def _of_table(
+    ledger: Ledger, s3: Any, bucket: str, contract: Contract, database: str, catalog: str, region: str | None
+) -> Compaction:
+    from services.ops.lake.catalog import LakeCatalog, glue_catalog, sqlite_catalog
+    from services.ops.lake.compaction import Compaction
+    from services.ops.lake.store import S3Store
+
+    store = S3Store(s3, bucket)
+    tables = glue_catalog(region) if catalog == _GLUE else sqlite_catalog(Path(catalog))
+    return Compaction(ledger, LakeCatalog(tables, database, store.root), store, contract, Deadline.endless())
+
+
+def _show_swap(compaction: Compaction, dt: str, run_job: Callable[[CompactionPlan], None], as_json: bool) -> None:
+    from services.ops.compacting.table import compact_table
+
+    swap = compact_table(compaction, dt, run_job)
+    if as_json:
+        told = {"run": str(swap.run), "rows_in": swap.rows_in, "rows_out": swap.rows_out} if swap else {}
+        counts = {"files_in": swap.done.removed, "files_out": swap.done.added} if swap else {}
+        show_json({"skipped": None if swap else "nothing to gain, or no table yet", **told, **counts})
+    elif swap is None:
+        show(
+            "nothing to do: the table has few enough files of this day, or is not there yet (`smelt publish` makes it)"
+        )
+    else:
+        show(f"{swap.done.removed:,} files with {swap.rows_in:,} rows -> {swap.done.added:,} with {swap.rows_out:,}")
+        show(f"{swap.superseded:,} rows have a later one with the same key")
+        show(f"the table has them since snapshot {swap.done.snapshot_id}, by {swap.run}")
 
 
 def _run(plan: CompactionPlan, bucket: str, on: Place, job: str, region: str | None) -> None:

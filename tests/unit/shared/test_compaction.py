@@ -209,7 +209,8 @@ def test_another_plan_has_another_digest(plan: CompactionPlan) -> None:
         ([1, 1], True),
         ([TARGET_BYTES] * 5, False),
         ([TARGET_BYTES] * 5 + [1], False),  # one small file does not rewrite five large ones
-        ([TARGET_BYTES] * 5 + [1] * 3, True),
+        ([TARGET_BYTES] * 5 + [1] * 3, False),
+        ([TARGET_BYTES] * 5 + [1] * 5, True),
         ([10 * TARGET_BYTES], False),
     ],
 )

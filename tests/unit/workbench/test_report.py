@@ -171,3 +171,18 @@ def test_a_hundred_thousand_objects_in_files_take_bounded_memory_and_a_small_pag
     assert f"there are {100_000 - LISTED:,} more" in page
     assert len(page) < 200_000
     assert peak() < 400 * 1024 * 1024, f"{peak():,} bytes"
+
+
+def test_a_page_that_cannot_be_made_leaves_the_last_trial_as_it_was(
+    smelt: Smelt, trial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (trial / "account.json").read_text()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.report.folder.write_page", interrupted)
+    code, _, err = smelt("try", write_lines(tmp_path / "orders/c.jsonl", [order(1)]))
+    assert (code, "Interrupted." in err) == (130, True)
+    assert (trial / "account.json").read_text() == before
+    assert [path.name for path in trial.parent.iterdir()] == ["try"]
