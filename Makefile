@@ -179,6 +179,21 @@ glue-crawler-start: $(VENV)/.app ## Start the crawler, for those who want its ta
 glue-crawler-status: $(VENV)/.app ## Show what the crawler does, how its last run ended, which tables it has (GLUE_OPTIONS=--json)
 	@$(DEPLOY) glue-crawler-status --terraform-dir $(TF_ENV) $(GLUE_OPTIONS)
 
+##@ Compaction (docs/compaction.md)
+.PHONY: glue-assets
+glue-assets: $(VENV)/.app ## Upload what the Glue jobs run (scripts, package, wheels), and write its keys for Terraform
+	@$(DEPLOY) glue-assets --env $(ENV) $(GLUE_OPTIONS)
+
+GLUE_MODE ?= compact
+.PHONY: glue-job-start
+glue-job-start: $(VENV)/.app ## Compact a partition on Glue, and wait (GLUE_RECORD_TYPE=shipments GLUE_DT=2025-12-31 GLUE_OUTPUT_PREFIX=silver_compacted; GLUE_MODE=recompute: judge it again)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt $(GLUE_MODE) "$(GLUE_RECORD_TYPE)" "$(GLUE_DT)" --on glue \
+	  $(if $(GLUE_OUTPUT_PREFIX),--output-prefix "$(GLUE_OUTPUT_PREFIX)") $(GLUE_OPTIONS)
+
+.PHONY: glue-job-status
+glue-job-status: $(VENV)/.app ## Show the latest run of the Glue job, or why it failed (GLUE_OPTIONS=--json)
+	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt glue-job $(GLUE_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam

@@ -49,6 +49,8 @@ def names(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Names:
         "operator_policies_enabled": True,
         "glue_enabled": True,
         "glue_analyst_policy_enabled": True,
+        "glue_job_enabled": True,
+        "glue_assets": {"core": "a/core.zip", "wheels": "a/w.gluewheels.zip", "compact_silver": "a/compact_silver.py"},
         "contracts_dir": str(ROOT / "contracts"),
         "queries_dir": str(ROOT / "sql/athena"),
         "create_bronze_bucket": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.ops.cli import (
     audit,
+    compact,
     contracts,
     dlq,
     history,
@@ -25,6 +26,8 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(history.app, name="history")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
+app.command("compact")(compact.compact_partition)
+app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)
 app.command("redrive")(redrive.redrive_letters)
