@@ -20,10 +20,11 @@ VARIABLES = {
     "ingest_failures_queue_url": "INGEST_FAILURES_QUEUE_URL",
     "ingest_function": "INGEST_FUNCTION",
     "quarantine_expiry_days": "QUARANTINE_DAYS",
+    "glue_job_name": "GLUE_JOB_NAME",
     "region": "AWS_DEFAULT_REGION",
 }
-# Queues that exist already are not always named; quarantine may be kept for ever.
-_MAY_BE_EMPTY = {"dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
+# Queues that exist already are not always named; quarantine may be kept for ever; jobs are as one likes.
+_MAY_BE_EMPTY = {"glue_job_name", "dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
 
 
 class NoOutputs(OperatorError):

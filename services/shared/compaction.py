@@ -39,9 +39,12 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
+    """A file that is written. The etag is what the store answered; a file with another one is not this file."""
+
     key: str
     rows: int
     bytes: int
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class CompactionPlan:
             "run": str(self.run),
             "contract_version": self.contract_version,
             "base_snapshot": self.base_snapshot,
-            "inputs": [_file_body(file) | {"etag": file.etag, "lot": file.lot} for file in self.inputs],
+            "inputs": [_file_body(file) | {"lot": file.lot} for file in self.inputs],
             "replaces": list(self.replaces),
             "keys": list(self.keys),
             "order": list(self.order),
@@ -230,13 +233,13 @@ def files_needed(total_bytes: int, target_bytes: int = TARGET_BYTES) -> int:
 
 
 def is_worthwhile(sizes: Iterable[int], target_bytes: int = TARGET_BYTES) -> bool:
-    """Whether compacting files of these sizes (bytes) leaves at least a fifth fewer of them.
+    """Whether compacting files of these sizes (bytes) leaves at least a third fewer of them.
 
-    A compacted partition and one small file more is left alone: else each late row would rewrite the whole day.
+    A large compacted partition and one small file more is left alone: else each late row would rewrite the whole day.
     """
     files = list(sizes)
     needed = files_needed(sum(files), target_bytes)
-    return len(files) > needed + needed // 4
+    return len(files) > needed + needed // 2
 
 
 _PLAN_NAMES = (
@@ -312,7 +315,7 @@ def _is_other_run(key: str, run: CompactionRun) -> bool:
 
 
 def _file_body(file: InputFile | OutputFile) -> dict[str, Any]:
-    return {"key": file.key, "rows": file.rows, "bytes": file.bytes}
+    return {"key": file.key, "etag": file.etag, "rows": file.rows, "bytes": file.bytes}
 
 
 def _column_body(column: Column) -> dict[str, Any]:
@@ -343,8 +346,8 @@ def _input(body: Body) -> InputFile:
 
 
 def _output(body: Body) -> OutputFile:
-    body.only("key", "rows", "bytes", is_top=False)
-    return OutputFile(body.text("key"), body.number("rows"), body.number("bytes"))
+    body.only("key", "etag", "rows", "bytes", is_top=False)
+    return OutputFile(body.text("key"), body.number("rows"), body.number("bytes"), body.text("etag"))
 
 
 def _column(body: Body) -> Column:

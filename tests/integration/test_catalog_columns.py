@@ -12,10 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.types import ListType, NestedField, StructType
 
 from local.ministack import ROOT
 from local.stack import Clients
 from services.ops.history import schema as history
+from services.ops.lake.schema import table_schema
 from services.shared.athena import OWN_TABLES, hive_type
 from services.shared.columns import QUARANTINE, Column, silver_columns
 from services.shared.contract.loader import load_contracts
@@ -96,6 +98,40 @@ def check_field(column: Column, stored: pa.Field) -> None:
     assert stored.metadata[b"PARQUET:field_id"] == str(column.id).encode(), column.name
     for at, child in enumerate(column.children):
         check_field(child, stored.type.field(at))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_lakes_table_has_the_same_columns_with_the_same_ids(datasets: dict[str, Contract], dataset: str) -> None:
+    """Of Iceberg, with which readers find columns by their ids."""
+    contract = datasets[dataset]
+    columns = silver_columns(contract)
+    fields = table_schema(contract).fields
+    assert [field.name for field in fields] == [column.name for column in columns]
+    for column, field in zip(columns, fields, strict=True):
+        check_iceberg(column, field)
+
+
+def check_iceberg(column: Column, field: NestedField) -> None:
+    """Name, id and type, and those of everything inside; each type by what it says of itself."""
+    assert (field.name, field.field_id) == (column.name, column.id)
+    match field.field_type:
+        case StructType(fields=fields):
+            inner = list(fields)
+        case ListType(element_field=element):
+            inner = [element]
+        case _:
+            inner = []
+    assert len(inner) == len(column.children)
+    for child, part in zip(column.children, inner, strict=True):
+        check_iceberg(child, part)
+    if not inner:
+        assert iceberg_as_hive(str(field.field_type)) == hive_type(column)
+
+
+def iceberg_as_hive(name: str) -> str:
+    """What Glue calls a type of Iceberg (Athena User Guide, "Supported data types for Iceberg tables in Athena")."""
+    names = {"long": "bigint", "timestamptz": "timestamp"}
+    return names.get(name, name.replace(" ", ""))
 
 
 def test_silver_has_the_union_of_the_datasets_columns_and_no_more(

@@ -192,7 +192,9 @@ FORBIDDEN: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("s3:GetObjectAcl", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
         ("s3:ListBucket", BRONZE, {"s3:prefix": "private/"}),
         ("s3:ListBucket", BRONZE, {}),
-        ("s3:ListBucketVersions", BRONZE, {"s3:prefix": "bronze/"}),
+        ("s3:ListBucketVersions", BRONZE, {"s3:prefix": "private/"}),
+        ("s3:ListBucketVersions", BRONZE, {}),
+        ("s3:PutBucketPolicy", BRONZE, {"s3:prefix": "bronze/"}),
         ("s3:ListBucket", "arn:aws:s3:::another-bucket", {"s3:prefix": "bronze/"}),
         # It writes Silver and quarantine, and neither reads nor lists them.
         ("s3:PutObject", f"{SILVER}/silver_compacted/shipments/a.parquet", {}),

@@ -96,7 +96,7 @@ def test_days_before_the_first_one_are_named_with_the_variable(found: Found) -> 
 def test_a_dataset_without_a_contract_is_named(found: Found) -> None:
     (finding,) = found("silver/gone/dt=2026-01-01/a.parquet")
     assert finding.what == (
-        "silver/gone/ has files, which no query of the table silver will see: no contract describes it"
+        "silver/gone/ has files, which no query of the table silver will see: it is not among its datasets"
     )
 
 

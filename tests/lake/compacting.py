@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def run_job(lake: LakeRig, plan: CompactionPlan) -> CompactionResult:
     pq.write_table(table, sink, store_schema=False)
     key = f"{plan.run}part-0.parquet"
     lake.store.put(key, sink.getvalue())
-    output = OutputFile(key, table.num_rows, len(sink.getvalue()))
+    etag = hashlib.md5(sink.getvalue(), usedforsecurity=False).hexdigest()
+    output = OutputFile(key, table.num_rows, len(sink.getvalue()), etag)
     result = CompactionResult(plan.run, plan.digest, (output,), dict(superseded))
     lake.store.put(plan.run.manifest_key, result.to_json().encode())
     return result

@@ -11,6 +11,7 @@ import pytest
 from services.ops.contracts.compare import compare
 from services.ops.contracts.findings import Level
 from services.ops.contracts.number import write_ids
+from services.ops.lake.catalog import LakeCatalog, sqlite_catalog
 from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract
 from tests.support.catalog import NESTED, ORDER, file_schema, written_from
@@ -70,6 +71,20 @@ def test_old_files_are_null_in_columns_that_came_later(lake: Path) -> None:
     assert answer.rows == [
         ("o1", None, None, "Oslo", Decimal("12.5000")),
         ("o2", "web", True, "Oslo", Decimal("12345678901234.5000")),
+    ]
+
+
+def test_the_lakes_table_grows_and_reads_both(tmp_path: Path, lake: Path, contracts: tuple[Contract, Contract]) -> None:
+    """PyIceberg, by field ids; the table was made when there was only the old contract."""
+    catalog = LakeCatalog(sqlite_catalog(tmp_path / "catalog.db"), "lake", f"file://{lake}")
+    for name, contract in zip(("old", "new"), contracts, strict=True):
+        catalog.ensure(contract).add_files([str(lake / f"silver/orders/dt=2021-03-04/{name}.parquet")])
+    table = catalog.find("orders")
+    assert table is not None
+    rows = sorted(table.scan().to_arrow().to_pylist(), key=lambda row: row["order_id"])
+    assert [(row["order_id"], row["channel"], row["customer"]["vip"], row["total"]) for row in rows] == [
+        ("o1", None, None, Decimal("12.5000")),
+        ("o2", "web", True, Decimal("12345678901234.5000")),
     ]
 
 

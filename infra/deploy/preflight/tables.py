@@ -1,4 +1,4 @@
-"""What Athena's tables would not show: days before the first one that they have, and datasets without a contract."""
+"""What Athena's tables would not show: days before the first one that they have, and datasets that they lack."""
 
 from __future__ import annotations
 
@@ -45,8 +45,11 @@ def _hidden(s3: Any, bucket: str, root: str, table: str, parameters: Mapping[str
         for folder in folders:
             dataset = folder.removeprefix(root).rstrip("/")
             if dataset not in shown:
-                what = f"{folder} has files, which no query of the table {table} will see: no contract describes it"
-                yield Finding(Level.WARNING, table, what, "keep the contract, with status: retired; or leave it so")
+                what = f"{folder} has files, which no query of the table {table} will see: it is not among its datasets"
+                advice = (
+                    "keep its contract, with status: retired, and take it out of glue_left_out_datasets; or leave it"
+                )
+                yield Finding(Level.WARNING, table, what, advice)
     for folder in folders:
         earliest = s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}dt=", MaxKeys=1).get("Contents", [])
         for entry in earliest:  # in the order of keys, which is that of days

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from services.ops.cli import (
     audit,
+    compact,
     contracts,
     dlq,
     history,
+    publish,
     quarantine,
     reconcile,
     redrive,
@@ -23,8 +25,11 @@ app = make_app("Bronze JSON to Silver Parquet: what operators and authors of con
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(history.app, name="history")
+app.add_typer(publish.app, name="publish")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
+app.command("compact")(compact.compact_partition)
+app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)
 app.command("redrive")(redrive.redrive_letters)

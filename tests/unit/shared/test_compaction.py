@@ -43,7 +43,7 @@ def plan(contracts: dict[str, Contract]) -> CompactionPlan:
 
 @pytest.fixture
 def result(plan: CompactionPlan) -> CompactionResult:
-    outputs = (OutputFile(f"{RUN}part-0.parquet", 20, 900), OutputFile(f"{RUN}part-1.parquet", 7, 300))
+    outputs = (OutputFile(f"{RUN}part-0.parquet", 20, 900, "a"), OutputFile(f"{RUN}part-1.parquet", 7, 300, "b"))
     return CompactionResult(RUN, plan.digest, outputs, {_silver(0): 0, _silver(1): 3, _silver(2): 0})
 
 
@@ -209,7 +209,8 @@ def test_another_plan_has_another_digest(plan: CompactionPlan) -> None:
         ([1, 1], True),
         ([TARGET_BYTES] * 5, False),
         ([TARGET_BYTES] * 5 + [1], False),  # one small file does not rewrite five large ones
-        ([TARGET_BYTES] * 5 + [1] * 3, True),
+        ([TARGET_BYTES] * 5 + [1] * 3, False),
+        ([TARGET_BYTES] * 5 + [1] * 5, True),
         ([10 * TARGET_BYTES], False),
     ],
 )

@@ -56,6 +56,15 @@ module "platform" {
     analyst_policy_enabled = var.glue_analyst_policy_enabled
   }
 
+  compaction = {
+    enabled         = var.glue_job_enabled
+    job_name        = var.glue_job_name
+    script_key      = var.glue_job_script_key
+    assets          = var.glue_assets
+    output_prefixes = var.glue_job_output_prefixes
+    workers         = var.glue_job_workers
+  }
+
   pipeline = {
     silver_bucket_name                 = var.silver_bucket_name
     images                             = var.images

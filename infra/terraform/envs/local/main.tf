@@ -29,6 +29,8 @@ module "platform" {
   project         = var.project
   tag_iam_and_sqs = true
 
+  operator_policies_enabled = var.operator_policies_enabled
+
   ops = {
     enabled                       = var.ops_enabled
     sweep_schedule_expression     = "rate(1 minute)"
@@ -41,6 +43,15 @@ module "platform" {
     contracts_dir          = var.contracts_dir
     queries_dir            = var.queries_dir
     analyst_policy_enabled = var.glue_analyst_policy_enabled
+  }
+
+  compaction = {
+    enabled         = var.glue_job_enabled
+    job_name        = var.glue_job_name
+    script_key      = var.glue_job_script_key
+    assets          = var.glue_assets
+    output_prefixes = var.glue_job_output_prefixes
+    workers         = var.glue_job_workers
   }
 
   pipeline = {

@@ -15,6 +15,7 @@ module "crawler_role" {
   name                     = "${var.project}-crawler"
   description              = "What the crawler ${local.crawler} may do: read Silver, write its own tables."
   service                  = "glue.amazonaws.com"
+  from_this_account_only   = false # nothing says that Glue sends aws:SourceAccount; IAM passes no role to another account
   name_prefix              = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
   tags                     = var.restricted_tags

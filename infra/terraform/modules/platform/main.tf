@@ -119,7 +119,7 @@ module "ops" {
 # What jobs run, by revision; nothing in it is data.
 module "artifacts" {
   source = "../bucket"
-  count  = var.artifacts_bucket_enabled ? 1 : 0
+  count  = var.artifacts_bucket_enabled || var.compaction.enabled ? 1 : 0
 
   name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
   kms_key_arn = var.kms_key_arn

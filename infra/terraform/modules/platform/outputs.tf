@@ -9,8 +9,8 @@ output "ops" {
 }
 
 output "artifacts_bucket" {
-  description = "The bucket for what jobs run; empty without artifacts_bucket_enabled."
-  value       = var.artifacts_bucket_enabled ? module.artifacts[0].name : ""
+  description = "The bucket for what jobs run; empty without artifacts_bucket_enabled and without jobs."
+  value       = try(module.artifacts[0].name, "")
 }
 
 output "operator_policy_arns" {

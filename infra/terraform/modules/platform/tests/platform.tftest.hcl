@@ -64,3 +64,25 @@ run "has_policies_for_operators_if_asked" {
     error_message = "There must be four policies."
   }
 }
+
+run "has_tables_if_asked" {
+  command = plan
+
+  variables {
+    catalog = {
+      enabled       = true
+      contracts_dir = "../catalog/tests/contracts/good"
+      queries_dir   = "../catalog/tests/queries"
+    }
+  }
+
+  assert {
+    condition     = output.catalog.database_name == "smelt_test" && output.catalog.crawler == "smelt-test-silver"
+    error_message = "The catalog must be named after the project."
+  }
+
+  assert {
+    condition     = contains(output.managed_buckets, "smelt-test-athena-123456789012-us-east-2")
+    error_message = "The results' bucket must be emptied before everything is destroyed."
+  }
+}

@@ -1,0 +1,84 @@
+"""Where a job's files are: a bucket, or a folder in its place. Both in the driver and in Spark's workers.
+
+Files are read by their content: whoever changed one after the plan was made is noticed. Nothing is ever deleted or
+written over, so a job that dies at any step leaves what others read as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from services.shared.aws import aws_client
+from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake
+
+
+class Store(Protocol):
+    """What the jobs ask of their files' place."""
+
+    def read(self, key: str, etag: str) -> bytes:
+        """A whole file with exactly this content. Raises ObjectGone, LakeUnavailable."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write a file, whole or not at all; its etag. Raises LakeUnavailable."""
+
+    def find(self, key: str) -> bytes | None:
+        """A small file, or None where there is none. Raises LakeUnavailable."""
+
+
+def store_at(root: str) -> Store:
+    """The store of `s3://bucket`, or of a folder."""
+    if root.startswith("s3://"):
+        return S3Store(root.removeprefix("s3://").strip("/"))
+    return FolderStore(Path(root))
+
+
+class S3Store(S3Lake):
+    """A bucket, with the credentials that the job has."""
+
+    def __init__(self, bucket: str) -> None:
+        client = aws_client("s3", silence=60)
+        super().__init__(client, bucket)
+        self._finder = client
+
+    def find(self, key: str) -> bytes | None:
+        try:
+            return self._finder.get_object(Bucket=self._bucket, Key=key)["Body"].read()  # type: ignore[no-any-return]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be read now: {error}") from error
+
+
+class FolderStore:
+    """A folder. Etags are MD5, as S3's are for such files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, key: str, etag: str) -> bytes:
+        data = self.find(key)
+        if data is None or _md5(data) != etag:
+            raise ObjectGone(f"{self._root / key} is not there, or has another content than the plan says")
+        return data
+
+    def put(self, key: str, data: bytes) -> str:
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.tmp")
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+        return _md5(data)
+
+    def find(self, key: str) -> bytes | None:
+        path = self._root / key
+        return path.read_bytes() if path.is_file() else None
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,4 @@
+output "compaction" {
+  description = "The outputs of modules/glue_job for the compaction job; null without it."
+  value       = one(module.compaction)
+}

@@ -1,0 +1,137 @@
+"""What a compaction reads where there is no table: the files that committed lots have in a partition, and no others.
+
+A listing only names lots; the ledger, or the history, says what they have committed. A lot that is being rewritten is
+left out: its files are about to be replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from services.ops.grid import in_batches_of_lots
+from services.shared.compaction import (
+    TARGET_BYTES,
+    CompactionPlan,
+    CompactionResult,
+    InputFile,
+    check_result,
+    is_worthwhile,
+)
+from services.shared.contract.model import Contract
+from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
+from services.shared.ledger.records import Lot, LotState
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+FindLots = Callable[[Iterable[LotId]], Iterator[Lot]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be done: a plan, or the reason why there is none. `done` is the run that has done it already."""
+
+    plan: CompactionPlan | None
+    why_not: str = ""
+    done: CompactionResult | None = None
+
+
+class Partition:
+    """A partition of Silver in a bucket, and the runs below an output prefix."""
+
+    def __init__(self, client: S3Client, bucket: str, record_type: str, dt: str, output: str) -> None:
+        self._client, self._bucket = client, bucket
+        self.record_type, self.dt, self.output = record_type, dt, output.strip("/")
+
+    def inputs(self, *sources: FindLots) -> list[InputFile]:
+        """The committed files; each of `sources` (the ledger, then the history) is asked for what the others lack."""
+        folder = f"{SILVER_ROOT}/{self.record_type}/dt={self.dt}/"
+        left = {name for key in self._keys(folder) if (name := _lot_of(key))}
+        found = list[InputFile]()
+        for find in sources:
+            for few in in_batches_of_lots(sorted(left)):
+                for lot in find(few):
+                    left.discard(lot.id)
+                    if lot.state is LotState.COMMITTED:
+                        found += [
+                            InputFile(file.key, file.etag, file.rows, file.bytes, str(lot.id))
+                            for file in lot.files
+                            if file.key.startswith(folder)
+                        ]
+        return found
+
+    def plan(self, contract: Contract, inputs: list[InputFile], now: datetime, force: bool = False) -> Planned:
+        """Plan a run over these files. With `force`, also where it leaves no fewer files.
+
+        Raises:
+            ManifestError: a run's plan or manifest is damaged.
+            ValueError: the output prefix belongs to the pipeline.
+        """
+        run = CompactionRun.new(self.output, self.record_type, self.dt, now)
+        if not inputs:
+            return Planned(None, "no lot has committed a file in this partition")
+        plan = CompactionPlan.of(run, contract, inputs)
+        known = self.last_plan()
+        if known is not None and _is_same_work(known, plan):
+            manifest = self.read(known.run.manifest_key)
+            if manifest is None:
+                return Planned(known)  # it was planned and never ended: another try of the same run
+            done = CompactionResult.from_json(manifest)
+            check_result(known, done)
+            return Planned(None, f"{known.run} has done it, and nothing was committed since", done)
+        if not force and not is_worthwhile([file.bytes for file in inputs], TARGET_BYTES):
+            return Planned(None, f"{len(inputs)} files of {plan.total_bytes:,} bytes are few enough as they are")
+        return Planned(plan)
+
+    def last_plan(self) -> CompactionPlan | None:
+        """The plan of the latest run."""
+        folder = f"{self.output}/{self.record_type}/dt={self.dt}/"
+        plans = [key for key in self._keys(folder) if key.endswith("/_plan.json")]
+        text = self.read(max(plans)) if plans else None
+        return CompactionPlan.from_json(text) if text is not None else None
+
+    def write(self, plan: CompactionPlan) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=plan.run.plan_key, Body=plan.to_json().encode())
+
+    def result(self, plan: CompactionPlan) -> CompactionResult | None:
+        """What came of a plan; None where its run has not ended.
+
+        Raises:
+            ManifestError: the manifest does not fit the plan.
+        """
+        text = self.read(plan.run.manifest_key)
+        if text is None:
+            return None
+        found = CompactionResult.from_json(text)
+        check_result(plan, found)
+        return found
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except self._client.exceptions.NoSuchKey:
+            return None
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            yield from (entry["Key"] for entry in page.get("Contents", []))
+
+
+def _lot_of(key: str) -> LotId | None:
+    try:
+        return LakeKey.parse(key).lot
+    except ValueError:  # somebody else's file: no lot has committed it
+        return None
+
+
+def _is_same_work(one: CompactionPlan, other: CompactionPlan) -> bool:
+    """Whether two plans come to the same rows and columns; they are of runs of their own."""
+    return (one.inputs, one.keys, one.order, one.contract_version) == (
+        other.inputs,
+        other.keys,
+        other.order,
+        other.contract_version,
+    )
