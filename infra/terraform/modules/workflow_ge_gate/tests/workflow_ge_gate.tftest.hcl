@@ -65,7 +65,7 @@ run "listens_to_this_pipeline_s_partitions_only" {
   }
 
   assert {
-    condition     = keys(aws_cloudwatch_metric_alarm.this) == ["announce-errors", "not-passed", "rule-failed", "timed-out"]
+    condition     = keys(aws_cloudwatch_metric_alarm.this) == ["announce-dropped", "announce-errors", "not-passed", "rule-failed", "timed-out"]
     error_message = "Each way in which the gate stays silent has an alarm."
   }
 }
