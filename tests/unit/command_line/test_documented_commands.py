@@ -86,5 +86,5 @@ def test_a_page_names_no_command_that_does_not_exist(page: str) -> None:
     assert [name for name in re.findall(r"\bscripts/(\w+)\.py", code) if name not in SCRIPTS] == []
     assert [name for name in re.findall(r"infra\.deploy ([a-z][a-z-]+)", code) if name not in commands(deploy)] == []
     known = {EXAMPLE, *(name.split()[0] for name in commands(smelt))}
-    named = re.findall(r"(?:\.venv/bin/|`|\n)smelt ([a-z]+)", code)
+    named = re.findall(r"(?:\.venv/bin/|`|\n)smelt ([a-z]+(?:-[a-z]+)*)", code)
     assert [name for name in named if name not in known] == []

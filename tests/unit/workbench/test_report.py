@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -133,13 +134,16 @@ def test_without_anything_it_says_how_to_begin(smelt: Smelt) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--out", "."), "is a folder"),
+        (("--out", "."), "is not a file that can be replaced"),
+        (("--out", "pipe"), "is not a file that can be replaced"),
+        (("--contracts", "pipe"), "is not a folder"),
         (("--since", "2026-01-01"), "--since is about a deployment"),
         (("--table", "ledger"), "pass --table and --silver-bucket"),
         (("--silver", "nowhere"), "no such folder"),
     ],
 )
-def test_wrong_usage_says_what_to_do(smelt: Smelt, words: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_says_what_to_do(smelt: Smelt, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     code, out, err = smelt("report", *words)
     assert (code, out) == (2, "")
     assert told in err

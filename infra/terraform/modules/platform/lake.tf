@@ -2,9 +2,7 @@
 locals {
   lake_contracts = coalesce(var.catalog.contracts_dir, "${path.module}/../../../../contracts")
 
-  # Whose marks transform leaves with each commit.
-  outboxes           = compact([var.lake.enabled ? "publish" : ""])
-  outbox_environment = length(local.outboxes) == 0 ? {} : { OUTBOXES = join(",", local.outboxes) }
+  lake_outboxes = var.lake.enabled ? ["publish"] : []
 }
 
 module "lake" {
