@@ -14,6 +14,16 @@ from services.shared.contract.model import Contract
 from services.shared.settings import OpsSettings, TransformSettings
 from tests.support.terraform import IMAGES, of_type, plan, resources
 
+QUEUE, QUEUE_ARN = "https://sqs.us-east-2.amazonaws.com/000000000000/mine", "arn:aws:sqs:us-east-2:000000000000:mine"
+GIVEN = {  # queues that exist: otherwise Terraform knows their URLs, and so the environments, only once they do
+    "images": IMAGES,
+    "existing_queue_url": QUEUE,
+    "existing_queue_arn": QUEUE_ARN,
+    "existing_dlq_url": f"{QUEUE}-dlq",
+    "existing_dlq_arn": f"{QUEUE_ARN}-dlq",
+    "existing_ingest_failures_queue_url": f"{QUEUE}-failures",
+    "existing_ingest_failures_queue_arn": f"{QUEUE_ARN}-failures",
+}
 TOGGLES = {
     "lake_enabled": True,
     "glue_enabled": True,
@@ -32,7 +42,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def planned(emulator: str, scratch: Path) -> dict[str, Any]:
-    variables = {"images": IMAGES, **TOGGLES, "glue_analyst_policy_enabled": True}
+    variables = {**GIVEN, **TOGGLES, "glue_analyst_policy_enabled": True}
     return plan("envs/dev", "dev.tfvars", variables, emulator, scratch)
 
 
@@ -82,7 +92,7 @@ def test_functions_have_what_their_code_needs(planned: dict[str, Any]) -> None:
 
 def test_transform_leaves_marks_only_with_the_toggle(planned: dict[str, Any], emulator: str, scratch: Path) -> None:
     assert [str(one) for one in TransformSettings.from_env(environment(planned, "-transform")).outboxes] == ["publish"]
-    without = plan("envs/dev", "dev.tfvars", {"images": IMAGES}, emulator, scratch)
+    without = plan("envs/dev", "dev.tfvars", GIVEN, emulator, scratch)
     assert not TransformSettings.from_env(environment(without, "-transform")).outboxes
     assert not [address for address in resources(without) if "module.lake" in address]
 
@@ -130,6 +140,6 @@ def test_both_run_on_schedules_and_alarms_tell_of_what_waits(planned: dict[str, 
 
 
 def test_without_the_catalog_it_says_what_is_missing(emulator: str, scratch: Path) -> None:
-    variables = {"images": IMAGES, "lake_enabled": True, "ops_enabled": True}
+    variables = {**GIVEN, "lake_enabled": True, "ops_enabled": True}
     with pytest.raises(AssertionError, match="lake_enabled needs glue_enabled"):
         plan("envs/dev", "dev.tfvars", variables, emulator, scratch)

@@ -107,8 +107,8 @@ def _done(done: Retracted) -> str:
     text += f"\n  {changes.lots:,} lots rewritten, {changes.written:,} files written, {changes.deleted:,} deleted"
     if changes.waiting:
         text += (
-            f"\n  {len(changes.waiting):,} replaced files wait until the lake's tables do not name them: `smelt publish` "
-            "does that, and the sweep deletes them"
+            f"\n  {len(changes.waiting):,} replaced files wait until the lake's tables do not name them: "
+            "`smelt publish` does that, and the sweep deletes them"
         )
     return text
 
