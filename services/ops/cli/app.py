@@ -9,6 +9,7 @@ from services.ops.cli import (
     dlq,
     history,
     quarantine,
+    recompute,
     reconcile,
     redrive,
     reload,
@@ -27,6 +28,7 @@ app.add_typer(history.app, name="history")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
 app.command("compact")(compact.compact_partition)
+app.command("recompute")(recompute.recompute_partition)
 app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)

@@ -6,7 +6,7 @@ left out: its files are about to be replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from services.shared.compaction import (
 from services.shared.contract.model import Contract
 from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
 from services.shared.ledger.records import Lot, LotState
+from services.shared.recompute import RecomputePlan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -46,9 +47,12 @@ class Partition:
         self._client, self._bucket = client, bucket
         self.record_type, self.dt, self.output = record_type, dt, output.strip("/")
 
-    def inputs(self, *sources: FindLots) -> list[InputFile]:
-        """The committed files; each of `sources` (the ledger, then the history) is asked for what the others lack."""
-        folder = f"{SILVER_ROOT}/{self.record_type}/dt={self.dt}/"
+    def inputs(self, *sources: FindLots, root: str = SILVER_ROOT) -> list[InputFile]:
+        """The committed files of Silver, or of quarantine (`root`).
+
+        Each of `sources` (the ledger, then the history) is asked for what the others lack.
+        """
+        folder = f"{root}/{self.record_type}/dt={self.dt}/"
         left = {name for key in self._keys(folder) if (name := _lot_of(key))}
         found = list[InputFile]()
         for find in sources:
@@ -85,6 +89,19 @@ class Partition:
         if not force and not is_worthwhile([file.bytes for file in inputs], TARGET_BYTES):
             return Planned(None, f"{len(inputs)} files of {plan.total_bytes:,} bytes are few enough as they are")
         return Planned(plan)
+
+    def plan_recompute(
+        self, contracts: Mapping[str, str], silver: list[InputFile], quarantine: list[InputFile], now: datetime
+    ) -> RecomputePlan:
+        """Plan to judge the partition's rows again by these contract files, and write the plan.
+
+        Raises:
+            ValueError: the output prefix belongs to the pipeline.
+        """
+        run = CompactionRun.new(self.output, self.record_type, self.dt, now)
+        plan = RecomputePlan(run, contracts, tuple(silver), tuple(quarantine))
+        self._client.put_object(Bucket=self._bucket, Key=plan.plan_key, Body=plan.to_json().encode())
+        return plan
 
     def last_plan(self) -> CompactionPlan | None:
         """The plan of the latest run."""
