@@ -110,8 +110,6 @@ def compact_partition(
             result = partition.result(planned.plan)
             if result is None:
                 raise OperatorError(f"The job ended, and {planned.plan.run.manifest_key} is not there: run this again.")
-    except ValueError as error:  # of the output prefix
-        raise OperatorError(f"--output-prefix: {error}") from error
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
             f"The compaction of {record_type}, dt={dt}, stopped: {explain(error)} Nothing was replaced; run it again."

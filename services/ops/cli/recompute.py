@@ -66,8 +66,6 @@ def recompute_partition(
         plan = partition.plan_recompute(texts, silver, quarantine, datetime.now(UTC))
         run_job(f"s3://{silver_bucket}", plan.plan_key, "recompute", on, job, region)
         text = partition.read(plan.report_key)
-    except ValueError as error:  # of the output prefix
-        raise OperatorError(f"--output-prefix: {error}") from error
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(f"Recomputing {record_type}, dt={dt}, stopped: {explain(error)} Run it again.") from error
     if text is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from services.ops.errors import OperatorError
 from services.ops.grid import in_batches_of_lots
 from services.shared.compaction import (
     TARGET_BYTES,
@@ -41,11 +42,19 @@ class Planned:
 
 
 class Partition:
-    """A partition of Silver in a bucket, and the runs below an output prefix."""
+    """A partition of Silver in a bucket, and the runs below an output prefix.
+
+    Raises:
+        OperatorError: the output prefix belongs to the pipeline, or is none.
+    """
 
     def __init__(self, client: S3Client, bucket: str, record_type: str, dt: str, output: str) -> None:
         self._client, self._bucket = client, bucket
         self.record_type, self.dt, self.output = record_type, dt, output.strip("/")
+        try:
+            CompactionRun.parse(f"{self.output}/{record_type}/dt={dt}/run=0/")
+        except ValueError as error:
+            raise OperatorError(f"The output prefix {output!r} cannot be used: {error}.") from error
 
     def inputs(self, *sources: FindLots, root: str = SILVER_ROOT) -> list[InputFile]:
         """The committed files of Silver, or of quarantine (`root`).
@@ -72,7 +81,6 @@ class Partition:
 
         Raises:
             ManifestError: a run's plan or manifest is damaged.
-            ValueError: the output prefix belongs to the pipeline.
         """
         run = CompactionRun.new(self.output, self.record_type, self.dt, now)
         if not inputs:
@@ -93,11 +101,7 @@ class Partition:
     def plan_recompute(
         self, contracts: Mapping[str, str], silver: list[InputFile], quarantine: list[InputFile], now: datetime
     ) -> RecomputePlan:
-        """Plan to judge the partition's rows again by these contract files, and write the plan.
-
-        Raises:
-            ValueError: the output prefix belongs to the pipeline.
-        """
+        """Plan to judge the partition's rows again by these contract files, and write the plan."""
         run = CompactionRun.new(self.output, self.record_type, self.dt, now)
         plan = RecomputePlan(run, contracts, tuple(silver), tuple(quarantine))
         self._client.put_object(Bucket=self._bucket, Key=plan.plan_key, Body=plan.to_json().encode())

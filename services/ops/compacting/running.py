@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "glue/compact_silver.py"
 RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 _POLL_SECONDS = 10
+_STANDARD_ERROR = 2  # its file, whatever stands in for it in Python
 
 
 def run_here(lake: str, plan_key: str, mode: str = "compact") -> None:
@@ -34,7 +35,7 @@ def run_here(lake: str, plan_key: str, mode: str = "compact") -> None:
         )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [_python(), str(SCRIPT), "--runtime", "local", "--lake", lake, "--plan", plan_key, "--mode", mode]
-    done = subprocess.run(command, stdout=sys.stderr, env=environment, check=False)  # noqa: S603 (our own script)
+    done = subprocess.run(command, stdout=_STANDARD_ERROR, env=environment, check=False)  # noqa: S603 (our own script)
     if done.returncode:
         raise OperatorError(
             f"The job ended with exit code {done.returncode}; its words are above. Nothing was replaced: run it again."
