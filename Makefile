@@ -21,6 +21,7 @@ TF_BOOTSTRAP_WORKSPACE = $(ENV)-$(call tf_value,project)-$(call tf_value,region)
 TF_STATE_KEY = smelt/$(call tf_value,project)/$(ENV).tfstate
 # Where the state is: s3, or local, a file. What was chosen once stays.
 TF_BACKEND ?= $(if $(wildcard $(TF_ENV)/backend_override.tf),s3,local)
+ENV_GIVEN = $(if $(filter-out dev,$(ENV)), ENV=$(ENV))
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
 APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
@@ -52,7 +53,7 @@ clean-demo: ## Delete what the demos have stored
 
 ##@ Deployment to AWS (ENV=dev names the folder in infra/terraform/envs)
 .PHONY: tf-bootstrap
-tf-bootstrap: tf-bootstrap-init ## Create the ECR repositories; STATE_BUCKET=name also creates a bucket for Terraform's state
+tf-bootstrap: tf-bootstrap-init signed-in ## Create the ECR repositories; STATE_BUCKET=name also creates a bucket for Terraform's state
 	@$(TF_BOOTSTRAP) apply -input=false $(APPROVED) $(BOOTSTRAP_VARS)
 ifneq ($(STATE_BUCKET),)
 	@$(TF_STATE) init -input=false >/dev/null
@@ -70,6 +71,16 @@ tf-values:
 	@[ -n "$(call tf_value,project)" ] && [ -n "$(call tf_value,region)" ] || { \
 	  echo 'error: $(TF_VALUES) does not say project and region, each on a line of its own, such as project = "smelt-dev". ENV=$(ENV) names the folder' >&2; exit 2; }
 
+# Terraform's own advice, `terraform init`, would not do here.
+.PHONY: tf-ready
+tf-ready: tf-values
+	@[ -d $(TF_ENV)/.terraform ] || { echo 'error: Terraform is not prepared in $(TF_ENV): run `make tf-init$(ENV_GIVEN)` first' >&2; exit 2; }
+
+# Asked before Terraform is, which takes long to say that it has no credentials, and does not say what to do.
+.PHONY: signed-in
+signed-in: $(VENV)/.app ## Say which AWS account and region the credentials of this shell are for, and as whom
+	@$(DEPLOY) signed-in --env $(ENV)
+
 # 3 is the exit code for a missing repository, and the only one after which repositories are created.
 .PHONY: push-images
 push-images: $(VENV)/.app tf-bootstrap-init ## Build the images from the committed revision, push them to ECR, write their digests for Terraform
@@ -84,15 +95,18 @@ ifeq ($(TF_BACKEND),s3)
 	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name and region there' >&2; exit 2; }
 	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
 	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=$(TF_STATE_KEY)
+	@echo 'next: `make tf-plan$(ENV_GIVEN)`, or `TF_AUTO_APPROVE=1 make tf-apply$(ENV_GIVEN)`'
 else
 	@rm -f $(TF_ENV)/backend_override.tf
 	@$(TERRAFORM) $(TF_ENV) init
+	@echo 'next: `make tf-plan$(ENV_GIVEN)`, or `TF_AUTO_APPROVE=1 make tf-apply$(ENV_GIVEN)`'
 endif
 
 .PHONY: tf-plan
-tf-plan: $(VENV)/.app ## Show what would be created, and check names, images and queues in the account
+tf-plan: tf-ready $(VENV)/.app ## Show what would be created, and check names, images and queues in the account
 	@rm -f $(TF_ENV)/$(ENV).tfplan
-	@$(TERRAFORM) $(TF_ENV) plan $(TF_VARS) -out=$(ENV).tfplan
+	@$(DEPLOY) signed-in --env $(ENV)
+	@$(TERRAFORM) $(TF_ENV) plan $(TF_VARS) -out=$(ENV).tfplan || { status=$$?; rm -f $(TF_ENV)/$(ENV).tfplan; exit $$status; }
 	@$(TERRAFORM) $(TF_ENV) show -json $(ENV).tfplan > $(TF_ENV)/$(ENV).tfplan.json
 	@$(DEPLOY) preflight $(TF_ENV)/$(ENV).tfplan.json || { status=$$?; rm -f $(TF_ENV)/$(ENV).tfplan; exit $$status; }
 
@@ -102,7 +116,9 @@ tf-apply: tf-plan ## Create or change the pipeline; asks first (TF_AUTO_APPROVE=
 	@$(TERRAFORM) $(TF_ENV) apply $(ENV).tfplan
 
 .PHONY: tf-apply-plan
-tf-apply-plan: ## Apply the plan that make tf-plan wrote, as it is; Terraform refuses it if anything has changed since
+tf-apply-plan: tf-ready ## Apply the plan that make tf-plan wrote, as it is; Terraform refuses it if anything has changed since
+	@[ -f $(TF_ENV)/$(ENV).tfplan ] || { \
+	  echo 'error: there is no $(TF_ENV)/$(ENV).tfplan: run `make tf-plan$(ENV_GIVEN)` first. A plan that failed, or that its preflight refused, is not kept' >&2; exit 2; }
 	@$(TERRAFORM) $(TF_ENV) apply -input=false $(ENV).tfplan
 
 .PHONY: empty-buckets
@@ -110,14 +126,16 @@ empty-buckets: $(VENV)/.app ## Delete every version of every object in both buck
 	@$(DEPLOY) empty-buckets --terraform-dir $(TF_ENV) $(if $(filter 1,$(YES)),--yes)
 
 .PHONY: tf-destroy
-tf-destroy: $(VENV)/.app ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
+tf-destroy: tf-ready $(VENV)/.app signed-in ## Delete everything that Terraform created; asks first (TF_AUTO_APPROVE=1: does not). Buckets must be empty
 	@$(DEPLOY) empty-buckets --terraform-dir $(TF_ENV) --check
 	@! $(TERRAFORM) $(TF_ENV) show -json | grep -q '"deletion_protection_enabled":true' || { \
 	  echo 'error: the ledger is protected: set ledger_deletion_protection = false, run make tf-apply, then this again. Nothing was deleted' >&2; exit 2; }
 	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) $(APPROVED)
 
 .PHONY: tf-output
-tf-output: ## Show the names of what was created
+tf-output: tf-ready ## Show the names of what was created
+	@$(TERRAFORM) $(TF_ENV) output -json | grep -q '"value"' || { \
+	  echo 'error: nothing has been created in $(TF_ENV) yet: run `make tf-apply$(ENV_GIVEN)` first' >&2; exit 2; }
 	@$(TERRAFORM) $(TF_ENV) output
 
 .PHONY: audit
@@ -196,7 +214,7 @@ glue-job-status: $(VENV)/.app ## Show the latest run of the Glue job, or why it 
 
 ##@ Set-up
 .PHONY: setup
-setup: $(VENV)/.dev $(VENV)-emulator/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator and .venv-iam
+setup: $(VENV)/.dev $(VENV)-emulator/.ready $(VENV)-readers/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator, .venv-readers and .venv-iam
 
 # These are asked every time: an environment that was left half-made is noticed and made again.
 .PHONY: FORCE
@@ -208,6 +226,10 @@ $(VENV)/.flights: $(VENV)/.app FORCE
 
 $(VENV)/.dev: FORCE
 	@$(INSTALL) $(VENV) requirements/dev.txt requirements/app.txt requirements/flights.txt --smelt
+
+# DuckDB with its Iceberg extension, which fits one version of it.
+$(VENV)-readers/.ready: FORCE
+	@$(INSTALL) $(VENV)-readers requirements/readers.txt
 
 $(VENV)-emulator/.ready: FORCE
 	@$(INSTALL) $(VENV)-emulator requirements/emulator.txt
@@ -241,9 +263,18 @@ test-spark: $(VENV)/.dev setup-spark ## Run the tests of the jobs on Spark (need
 
 IMAGE_BUILD = docker buildx build --load --file docker/Dockerfile --secret id=ca_bundle,src=$(SMELT_CA_BUNDLE) \
   $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
-.PHONY: build
-build: ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops (needs Docker)
+.PHONY: docker-ready
+docker-ready:
 	@command -v docker >/dev/null || { echo "error: docker is not installed: the images are built with it. make demo needs none" >&2; exit 2; }
+	@docker buildx version >/dev/null 2>&1 || { echo "error: docker has no buildx, which builds the images: install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian's, Ubuntu's)" >&2; exit 2; }
+	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers: start Docker, or on bare Debian run docker/docker_on_debian.sh. make demo needs none" >&2; exit 2; }
+
+.PHONY: compose-ready
+compose-ready: docker-ready
+	@docker compose version >/dev/null 2>&1 || { echo "error: docker has no compose: install docker-compose-plugin (Docker's packages) or docker-compose (Debian's); make demo needs none" >&2; exit 2; }
+
+.PHONY: build
+build: docker-ready ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops (needs Docker)
 	$(IMAGE_BUILD) --target ingest --tag smelt-ingest .
 	$(IMAGE_BUILD) --target transform --tag smelt-transform .
 	$(IMAGE_BUILD) --target ops --tag smelt-ops .
@@ -251,7 +282,7 @@ build: ## Build the functions' images: smelt-ingest, smelt-transform, smelt-ops 
 # A project of its own: what `docker compose up` keeps is not deleted by these tests.
 .PHONY: e2e
 e2e: export COMPOSE_PROJECT_NAME = smelt-$(shell basename "$$(pwd)" | tr A-Z a-z | tr -cd a-z0-9)-e2e
-e2e: setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
+e2e: compose-ready setup ## Build the images, run them on LocalStack under compose, send events through, stop (needs Docker)
 	docker compose up --build --detach --wait
 	@status=0; $(BIN)/python -m pytest -m e2e tests/e2e || status=$$?; \
 	  [ $$status = 0 ] || docker compose logs --tail 200; docker compose down --volumes; exit $$status
@@ -262,7 +293,7 @@ e2e-airgapped: ## The same on a bare Debian machine that cannot reach an image r
 	$(MAKE) e2e $(AIRGAPPED)
 
 .PHONY: tf-test
-tf-test: setup ## Apply the same modules to MiniStack with the real images, send events through, destroy (needs Docker)
+tf-test: docker-ready setup ## Apply the same modules to MiniStack with the real images, send events through, destroy (needs Docker)
 	$(BIN)/python -m pytest -m terraform tests/terraform
 
 .PHONY: tf-test-airgapped

@@ -67,6 +67,23 @@ def run(command: Iterable[str | Path], **options: Any) -> str:
     return done.stdout
 
 
+def check_docker() -> None:
+    """Before anything is built: docker is there, and has buildx.
+
+    Raises:
+        PushFailed: it is not; the message says what to install.
+    """
+    try:
+        answer = subprocess.run(["docker", "buildx", "version"], capture_output=True)
+    except FileNotFoundError as error:
+        raise PushFailed("docker is not installed: the images are built and pushed with it.") from error
+    if answer.returncode:
+        raise PushFailed(
+            "docker has no buildx, which builds the images: install docker-buildx-plugin (Docker's packages) or "
+            "docker-buildx (Debian's, Ubuntu's)."
+        )
+
+
 def revision(emulated: bool) -> Revision:
     """The revision of this checkout. For an emulator, uncommitted changes get one of their own, which git forgets.
 

@@ -90,6 +90,8 @@ _GONE = {
     "upload it without that",
     "InvalidRange": f"it is shorter than was announced; {_UPLOAD_AGAIN}",
 }
+# S3's answer about a missing object, too, unless it takes us for somebody who may list the bucket (see `_lists_key`).
+_DENIED = {"AccessDenied", "403"}
 _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "ExpiredToken", "InvalidAccessKeyId", "KMS.DisabledException"}
 
 # What botocore lets through when a response's body breaks off: its own errors, urllib3's, http.client's and sockets'.
@@ -112,7 +114,7 @@ class S3Lake:
 
         Raises:
             ObjectGone: these bytes cannot be read any more; the message says why.
-            LakeForbidden: our role may not read them. With `s3:ListBucket` a missing object is told apart from that.
+            LakeForbidden: our role may not read them. Where it may list the key, a missing object is told apart.
             LakeUnavailable: S3 did not answer.
         """
         pinned: dict[str, Any] = {"IfMatch": f'"{source.etag}"'}
@@ -124,6 +126,8 @@ class S3Lake:
             )
         except ClientError as error:
             code = error.response["Error"]["Code"]
+            if code in _DENIED and self._lists_nothing(source):
+                code = "NoSuchVersion" if source.version_id else "NoSuchKey"
             if code in _GONE:
                 raise ObjectGone(f"{source.id} cannot be read ({code}): {_GONE[code]}") from error
             raise _refused(str(source.id), "read", error) from error
@@ -145,7 +149,7 @@ class S3Lake:
             data = answer["Body"].read()
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in _GONE:
+            if code in _GONE or (code in _DENIED and not _lists_key(self._client, self._bucket, key)):
                 raise ObjectGone(
                     f"s3://{self._bucket}/{key} cannot be read as it was written, with etag {etag} ({code}). Somebody "
                     "changed the bucket: smelt audit shows what is missing, and what to do"
@@ -190,17 +194,24 @@ class S3Lake:
     def holds(self, key: str, etag: str) -> bool:
         """
         Raises:
-            LakeForbidden: our role may not read it. Without `s3:ListBucket` a missing file looks the same.
+            LakeForbidden: our role may not read it. Unless it may list the key, a missing file looks the same.
             LakeUnavailable: S3 did not answer, or there is no such bucket.
         """
         try:
             return self._client.head_object(Bucket=self._bucket, Key=key)["ETag"].strip('"') == etag
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+            code = error.response["Error"]["Code"]
+            if code in {"404", "NoSuchKey"} or (code in _DENIED and not _lists_key(self._client, self._bucket, key)):
                 return False
             raise _refused(key, "looked at", error) from error
         except BotoCoreError as error:
             raise LakeUnavailable(f"{key} cannot be looked at now: {error}") from error
+
+    def _lists_nothing(self, source: BronzeObject) -> bool:
+        """Whether a listing shows that the object, or the version that is pinned, does not exist."""
+        if source.version_id:
+            return not _lists_version(self._client, source.bucket, source.key, source.version_id)
+        return not _lists_key(self._client, source.bucket, source.key)
 
     def _delete(self, key: str) -> None:
         try:
@@ -225,6 +236,33 @@ def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:
         f"{source.id}: bytes {start}-{end - 1} of {source.size} were asked for, and the store sent "
         f"{answer.get('ContentRange', 'no range')} in {answer['ContentLength']} bytes"
     )
+
+
+def _lists_key(client: S3Client, bucket: str, key: str) -> bool:
+    """Whether a listing has this key; True, too, where we may not list it, or S3 does not answer.
+
+    S3 answers 404 for a missing object to whoever may list the bucket, else 403. Our roles may list below a prefix only
+    (`s3:prefix`). A request for an object has no such parameter, so a policy with that condition may not match it; a
+    listing of the key has. A key comes before all others that begin with it.
+    """
+    try:
+        answer = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    except (BotoCoreError, ClientError):
+        return True  # nothing is known: it stays forbidden
+    return any(entry["Key"] == key for entry in answer.get("Contents", []))
+
+
+def _lists_version(client: S3Client, bucket: str, key: str, version_id: str) -> bool:
+    """The same of one version of a key."""
+    try:
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            if any((entry["Key"], entry["VersionId"]) == (key, version_id) for entry in page.get("Versions", [])):
+                return True
+            if any(entry["Key"] != key for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]):
+                return False
+    except (BotoCoreError, ClientError):
+        return True
+    return False
 
 
 def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:

@@ -116,6 +116,7 @@ class OpsSettings:
     ledger_table: str
     ingest_function: str
     contracts_dir: Path
+    lake_database: str  # of the catalog; empty where there is no lake
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -126,6 +127,7 @@ class OpsSettings:
             ledger_table=_text(env, "LEDGER_TABLE"),
             ingest_function=_text(env, "INGEST_FUNCTION"),
             contracts_dir=Path(env.get("CONTRACTS_DIR", "contracts")),
+            lake_database=env.get("LAKE_DATABASE", "").strip(),
         )
 
 

@@ -177,6 +177,7 @@ def test_the_operators_part_has_its_alarms(of_operations: dict[str, dict[str, An
     assert {name.removeprefix("smelt-dev-us-east-2-ops-") for name in of_operations} == {
         "workflow-failed",
         "workflow-timed-out",
+        "schedules-dropped",
         *(f"{function}-throttles" for function in functions),
         *(f"{function}-errors" for function in ("sweep", "archive", "reconcile")),
     }

@@ -20,7 +20,18 @@ from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.units import BronzeObject
 from tests.integration.test_least_privilege import OF_THE_PLATFORM, Context, deployed  # noqa: F401 (a fixture)
-from tests.integration.test_policies import BRONZE, FUNCTION, HERE, LEDGER, LOGS, OTHER, SILVER, SQS, UNITS
+from tests.integration.test_policies import (
+    BRONZE,
+    EVERY_LISTING,
+    FUNCTION,
+    HERE,
+    LEDGER,
+    LOGS,
+    OTHER,
+    SILVER,
+    SQS,
+    UNITS,
+)
 from tests.support.aws_calls import api_calls
 from tests.support.iam import TRANSACTION_ACTIONS, Need, Request, needs, record
 from tests.support.iam_policies import Policy, queue_policies
@@ -164,11 +175,16 @@ def test_everything_that_a_run_asks_for_is_allowed(
 
 @pytest.mark.parametrize("function", ["sweep", "rewrite"])
 def test_a_file_that_is_missing_is_told_from_one_that_is_forbidden(roles: dict[str, Policy], function: str) -> None:
-    """S3 answers 404 to those who may list the missing file's name, and 403 to all others: then nothing could go on."""
+    """S3 answers 403 to all who may not list the missing file's name; then a listing of the name tells it."""
     names = [f"{root}/shipments/dt=2026-01-01/a.parquet" for root in ("silver", "quarantine")]
     asked = [Need("s3:ListBucket", SILVER, (("s3:prefix", name),)) for name in names]
     decisions = decide([ask(roles, {}, function, need) for need in asked], ACCOUNT)
     assert decisions == [Decision.ALLOWED, Decision.ALLOWED]
+
+
+def test_a_version_of_bronze_that_is_missing_is_told_from_one_that_is_forbidden(roles: dict[str, Policy]) -> None:
+    asked = [Need("s3:ListBucketVersions", BRONZE, (("s3:prefix", "bronze/shipments/a.jsonl"),))]
+    assert decide([ask(roles, {}, "rewrite", need) for need in asked], ACCOUNT) == [Decision.ALLOWED]
 
 
 # API operation -> the IAM actions that it needs, where they are called otherwise.
@@ -268,13 +284,10 @@ OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
     "archive": [("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}), ("s3:ListBucket", SILVER, OF_SILVER)],
     "rewrite": [
         ("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}),
-        ("s3:ListBucketVersions", BRONZE, OF_BRONZE),
         ("s3:DeleteObjectVersion", f"{SILVER}/history/lots/a.parquet", {}),
         ("s3:PutObject", f"{SILVER}/history/lots/a.parquet", {}),
     ],
 }
-# Both actions that S3 asks for a prefix: there is no third one that the condition would let through.
-EVERY_LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
 
 
 def let_through(role: str, *variants: dict[str, Policy]) -> list[list[str]]:

@@ -40,6 +40,8 @@ ACTIONS = {
     "s3:ListMultipartUploads": {"s3:ListBucketMultipartUploads"},
     "s3:ListObjectVersions": {"s3:ListBucketVersions"},
     "s3:ListObjectsV2": {"s3:ListBucket"},
+    "sfn:DescribeStateMachine": {"states:DescribeStateMachine"},
+    "stepfunctions:DescribeStateMachine": {"states:DescribeStateMachine"},
 }
 Asked = Callable[..., set[str]]
 
@@ -84,6 +86,22 @@ def test_what_a_later_apply_calls_is_listed_beside_what_the_first_calls(section:
     if "iam:PutRolePermissionsBoundary" in actions:
         undone.add("iam:DeleteRolePermissionsBoundary")
     assert undone <= actions
+
+
+@pytest.mark.parametrize(
+    ("section", "creates"),
+    [
+        ("bootstrap", {"ecr:CreateRepository"}),
+        ("pipeline with existing queues", {"iam:CreateRole", "lambda:CreateFunction", "s3:CreateBucket"}),
+        ("and managing the queues", {"sqs:CreateQueue"}),
+        ("and create_bronze_bucket = false", {"events:PutRule"}),
+        ("and observability_enabled", {"cloudwatch:PutMetricAlarm", "cloudwatch:PutDashboard", "sns:CreateTopic"}),
+        ("and ops_enabled", {"states:CreateStateMachine", "scheduler:CreateSchedule", "scheduler:CreateScheduleGroup"}),
+        ("and operator_policies_enabled", {"iam:CreatePolicy"}),
+    ],
+)
+def test_what_each_toggle_creates_is_listed(section: str, creates: set[str]) -> None:
+    assert creates <= listed(section)
 
 
 def test_an_audit_needs_what_is_listed(asked: Asked, clients: Clients, ledger_table: str) -> None:
@@ -171,7 +189,8 @@ def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator
     key = "arn:aws:kms:us-east-2:000000000000:key/ours"
     bucket = {"create_bronze_bucket": False, "bronze_bucket_name": given, "kms_key_arn": key}
     found: set[str] = set()
-    for variables in ({"observability_enabled": True}, queue | topic, bucket):
+    everything = dict.fromkeys(("observability_enabled", "ops_enabled", "operator_policies_enabled"), True)
+    for variables in (everything, queue | topic, bucket):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
         found |= asked(check_plan, str(file))

@@ -72,6 +72,12 @@ def taken(clients: Clients, client: Callable[[str], Any]) -> None:
         client("cloudwatch").put_dashboard(DashboardName=NAME, DashboardBody='{"widgets": []}')
         client("events").put_rule(Name=NAME, EventPattern='{"source": ["aws.s3"]}')
         client("sns").create_topic(Name=NAME)
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+        client("iam").create_policy(PolicyName=NAME, PolicyDocument=json.dumps(policy))
+        client("scheduler").create_schedule_group(Name=NAME)
+        passes = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'
+        role = "arn:aws:iam::000000000000:role/taken"
+        client("stepfunctions").create_state_machine(name=NAME, definition=passes, roleArn=role)
 
 
 KINDS = [
@@ -84,6 +90,9 @@ KINDS = [
     ("aws_cloudwatch_dashboard", "dashboard_name", NAME),
     ("aws_cloudwatch_event_rule", "name", NAME),
     ("aws_sns_topic", "name", NAME),
+    ("aws_iam_policy", "name", NAME),
+    ("aws_sfn_state_machine", "name", NAME),
+    ("aws_scheduler_schedule_group", "name", NAME),
 ]
 
 
@@ -163,7 +172,10 @@ def using(clients: Clients, changes: dict[str, Any] | None = None, **attributes:
     url = clients.sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}", Attributes=dict(attributes))["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     values = {"existing_queue_url": url, "existing_queue_arn": arn} | (changes or {})
-    fed = {"function_name": f"arn:aws:lambda:{REGION}:000000000000:function:smelt-transform"}
+    fed = {
+        "function_name": f"arn:aws:lambda:{REGION}:000000000000:function:smelt-transform",
+        "maximum_batching_window_in_seconds": 20,
+    }
     parts = [
         plan("aws_lambda_function", {"function_name": "smelt-transform", "timeout": 300}),
         plan("aws_lambda_event_source_mapping", fed, "update"),
@@ -179,22 +191,22 @@ REDRIVE = json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:000000000000
 
 @pytest.mark.usefixtures("taken")
 def test_an_existing_queue_with_the_right_settings_is_fine(clients: Clients, client: Callable[[str], Any]) -> None:
-    assert preflight(using(clients, VisibilityTimeout="1800", RedrivePolicy=REDRIVE), client) == []
+    assert preflight(using(clients, VisibilityTimeout="1820", RedrivePolicy=REDRIVE), client) == []
 
 
 @pytest.mark.usefixtures("taken")
 @pytest.mark.parametrize(
-    ("visibility", "level"), [("299", Level.PROBLEM), ("300", Level.WARNING), ("1799", Level.WARNING)]
+    ("visibility", "level"), [("299", Level.PROBLEM), ("300", Level.WARNING), ("1819", Level.WARNING)]
 )
 def test_a_visibility_timeout_that_is_too_short_is_reported_before_lambda_refuses_it(
     clients: Clients, client: Callable[[str], Any], visibility: str, level: Level
 ) -> None:
     (finding,) = preflight(using(clients, VisibilityTimeout=visibility, RedrivePolicy=REDRIVE), client)
-    assert (finding.level, "--visibility-timeout 1800" in finding.advice) == (level, True)
+    assert (finding.level, "--visibility-timeout 1820" in finding.advice) == (level, True)
 
 
 def test_a_queue_without_a_dead_letter_queue_is_a_warning(clients: Clients, client: Callable[[str], Any]) -> None:
-    (finding,) = preflight(using(clients, VisibilityTimeout="1800"), client)
+    (finding,) = preflight(using(clients, VisibilityTimeout="1820"), client)
     assert (finding.level, "ensure_dlq_for_queue.py" in finding.advice) == (Level.WARNING, True)
 
 
@@ -202,7 +214,7 @@ def test_a_queue_without_a_dead_letter_queue_is_a_warning(clients: Clients, clie
 def test_a_queue_with_a_key_of_its_own_says_what_the_key_must_allow(
     clients: Clients, client: Callable[[str], Any]
 ) -> None:
-    attributes = {"VisibilityTimeout": "1800", "RedrivePolicy": REDRIVE}
+    attributes = {"VisibilityTimeout": "1820", "RedrivePolicy": REDRIVE}
     (finding,) = preflight(using(clients, KmsMasterKeyId="alias/ours", **attributes), client)
     assert (finding.level, "kms:Decrypt" in finding.advice) == (Level.UNCHECKED, True)
     assert preflight(using(clients, KmsMasterKeyId="alias/aws/sqs", **attributes), client) == []
@@ -211,7 +223,7 @@ def test_a_queue_with_a_key_of_its_own_says_what_the_key_must_allow(
 @pytest.mark.usefixtures("taken")
 def test_a_url_and_an_arn_of_different_queues_are_a_problem(clients: Clients, client: Callable[[str], Any]) -> None:
     other = f"arn:aws:sqs:{REGION}:000000000000:other"
-    planned = using(clients, {"existing_queue_arn": other}, VisibilityTimeout="1800", RedrivePolicy=REDRIVE)
+    planned = using(clients, {"existing_queue_arn": other}, VisibilityTimeout="1820", RedrivePolicy=REDRIVE)
     (finding,) = preflight(planned, client)
     assert (finding.level, finding.address, other in finding.what) == (Level.PROBLEM, "existing_queue_arn", True)
 
@@ -220,7 +232,7 @@ def test_a_url_and_an_arn_of_different_queues_are_a_problem(clients: Clients, cl
 @pytest.mark.parametrize("queue", ["queue", "dlq", "ingest_failures_queue"])
 def test_a_queue_that_does_not_exist_is_a_problem(clients: Clients, client: Callable[[str], Any], queue: str) -> None:
     missing = {f"existing_{queue}_url": f"https://sqs.{REGION}.amazonaws.com/000000000000/missing"}
-    planned = using(clients, missing, VisibilityTimeout="1800", RedrivePolicy=REDRIVE)
+    planned = using(clients, missing, VisibilityTimeout="1820", RedrivePolicy=REDRIVE)
     (finding,) = preflight(planned, client)
     assert (finding.level, "does not exist" in finding.what) == (Level.PROBLEM, True)
 

@@ -192,13 +192,17 @@ def test_given_queues_should_have_the_same_policies(emulator: str, scratch: Path
     }
 
 
-def test_s3_tells_transform_a_missing_object_from_a_forbidden_one_below_bronze_only(planned: dict[str, Any]) -> None:
+@pytest.mark.parametrize("listing", ["s3:ListBucket", "s3:ListBucketVersions"])
+def test_transform_tells_a_missing_object_from_a_forbidden_one_below_bronze_only(
+    planned: dict[str, Any], listing: str
+) -> None:
+    """A request for an object names no prefix: the third may be what S3 asks before it says 404. A listing does."""
     bucket = f"arn:aws:s3:::smelt-dev-bronze-{ACCOUNT}-us-east-2"
     own = (role_policy(planned, "transform"),)
     asked = [
-        Ask(TRANSFORM, "s3:ListBucket", bucket, own, None, {"s3:prefix": "bronze/shipments/missing.jsonl"}),
-        Ask(TRANSFORM, "s3:ListBucket", bucket, own, None, {"s3:prefix": "other/"}),
-        Ask(TRANSFORM, "s3:ListBucket", bucket, own),
-        Ask(TRANSFORM, "s3:ListBucket", bucket.replace("bronze", "silver"), own, None, {"s3:prefix": "bronze/a"}),
+        Ask(TRANSFORM, listing, bucket, own, None, {"s3:prefix": "bronze/shipments/missing.jsonl"}),
+        Ask(TRANSFORM, listing, bucket, own, None, {"s3:prefix": "other/"}),
+        Ask(TRANSFORM, listing, bucket, own),
+        Ask(TRANSFORM, listing, bucket.replace("bronze", "silver"), own, None, {"s3:prefix": "bronze/a"}),
     ]
     assert decide(asked, ACCOUNT) == [Decision.ALLOWED, *[Decision.NOT_ALLOWED] * 3]

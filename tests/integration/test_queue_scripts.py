@@ -67,7 +67,7 @@ def test_queues_are_encrypted_tls_only_and_large_enough(run: Any, clients: Clien
         (statement,) = json.loads(found["Policy"])["Statement"]
         assert (statement["Effect"], statement["Resource"]) == ("Deny", found["QueueArn"])
     work, dlq = attributes(clients, name), attributes(clients, f"{name}-dlq")
-    assert work["VisibilityTimeout"] == "1800"
+    assert work["VisibilityTimeout"] == "1820"
     redrive = json.loads(work["RedrivePolicy"])
     assert (redrive["deadLetterTargetArn"], int(redrive["maxReceiveCount"])) == (dlq["QueueArn"], BACKSTOP)
     assert json.loads(dlq["RedriveAllowPolicy"])["sourceQueueArns"] == [work["QueueArn"]]
@@ -88,7 +88,7 @@ def test_a_run_that_was_interrupted_is_completed(run: Any, clients: Clients, nam
     assert f"{name}: set" in done.stderr
     assert "VisibilityTimeout" in done.stderr
     found = attributes(clients, name)
-    assert (found["VisibilityTimeout"], "RedrivePolicy" in found) == ("1800", True)
+    assert (found["VisibilityTimeout"], "RedrivePolicy" in found) == ("1820", True)
 
 
 def test_a_longer_visibility_timeout_and_an_existing_policy_stay(run: Any, clients: Clients, name: str) -> None:

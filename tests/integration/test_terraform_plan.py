@@ -112,9 +112,14 @@ def test_terraform_accepts_the_settings_that_the_code_reads_down_to_the_same_min
                 settings.from_env(set_by_terraform | {name: str(number - 1)})
 
 
-def test_the_visibility_timeout_is_six_times_the_function_s_timeout(planned: dict[str, Any]) -> None:
+def test_the_visibility_timeout_is_six_times_the_function_s_timeout_and_the_time_in_which_a_batch_is_gathered(
+    planned: dict[str, Any],
+) -> None:
     queue = resources(planned)["module.platform.module.pipeline.module.queue[0].aws_sqs_queue.this"]
-    assert queue["visibility_timeout_seconds"] >= 6 * function(planned, "transform")["timeout"]
+    (source,) = of_type(planned, "aws_lambda_event_source_mapping").values()
+    window = source["maximum_batching_window_in_seconds"]
+    assert window > 0
+    assert queue["visibility_timeout_seconds"] == 6 * function(planned, "transform")["timeout"] + window
 
 
 def test_a_delivery_is_one_lot(planned: dict[str, Any]) -> None:

@@ -5,10 +5,10 @@ The ledger is in memory. Every call to it, to the catalog and to the folder can 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.table import Table
 
+from services.ops.history.reader import History
 from services.ops.lake.catalog import LakeCatalog, sqlite_catalog
+from services.ops.lake.maintenance import Maintained, Maintenance
 from services.ops.lake.publish import Published, Publisher
+from services.ops.lake.run import publish
 from services.ops.lake.store import FolderStore
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
@@ -25,6 +28,7 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Outbox
 from tests.faults.rig import Rig
 from tests.support.faults import LEDGER_CALLS, Crash, Interrupted, Interrupter
+from tests.support.history import MemoryHistory
 from tests.support.lake import MemoryLake
 from workbench.inprocess.dynamodb import TABLE, MemoryDynamoDB
 
@@ -92,6 +96,7 @@ class LakeRig:
             outboxes=frozenset({Outbox.PUBLISH}),
         )
         self.store = FolderStore(self.folder)
+        self.history = MemoryHistory()
 
     def catalog(self, interrupter: Interrupter | None = None) -> LakeCatalog:
         catalog: Any = sqlite_catalog(self.folder / "catalog.db")
@@ -115,6 +120,25 @@ class LakeRig:
                 ledger, catalog, store, self.contracts, ENDLESS, lots_per_commit=lots_per_commit, removers=1
             )
             return publisher.run()
+        except Crash:
+            return None
+
+    def backfill(self, interrupter: Interrupter | None = None, again: bool = False) -> Published | None:
+        """One run of publisher and backfill; None where it crashed."""
+        ledger, catalog, store = self.parts(interrupter)
+        try:
+            return publish(
+                ledger, catalog, store, self.contracts, History(self.history), ENDLESS, again=again, removers=1
+            )
+        except Crash:
+            return None
+
+    def maintain(self, after: timedelta = timedelta(0), interrupter: Interrupter | None = None) -> Maintained | None:
+        """Maintenance of the table `after` some time; None where it crashed."""
+        ledger, catalog, store = self.parts(interrupter)
+        now = datetime.now(UTC) + after
+        try:
+            return Maintenance(ledger, catalog, store, ENDLESS, lambda: now).run("shipments")
         except Crash:
             return None
 
@@ -167,7 +191,7 @@ def positions_of(table: pa.Table) -> Counter[tuple[str, int]]:
 
 
 def day(number: int) -> str:
-    return dt.date(2026, 1, number).isoformat()
+    return date(2026, 1, number).isoformat()
 
 
 Make = Callable[[], LakeRig]

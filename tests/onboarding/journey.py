@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ def _value(field: Field, value: Any) -> Any:
     if value is None:
         return None
     match field.type:
+        case FieldType.TIMESTAMP if field.takes_strings and isinstance(value, str):
+            seconds, _, micros = value.partition(".")
+            whole = datetime.fromtimestamp(int(seconds), UTC)
+            return whole + timedelta(microseconds=int(micros.ljust(6, "0")[:6]))
         case FieldType.TIMESTAMP if isinstance(value, int):
             return datetime.fromtimestamp(
                 value / {"epoch_seconds": 1, "epoch_milliseconds": 1000}[field.time.pattern], UTC

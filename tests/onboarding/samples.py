@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 
+def slack_message(number: int) -> dict[str, Any]:
+    """A message of a channel's history: https://docs.slack.dev/reference/methods/conversations.history."""
+    message: dict[str, Any] = {
+        "type": "message",
+        "user": f"U{number % 7:03d}",
+        "text": f"<@U001> the units of {number} are wrong \U0001f600",
+        "ts": f"{1_534_359_560 + 61 * number}.{number:06d}",
+    }
+    if number % 5 == 0:
+        message |= {"thread_ts": message["ts"], "reply_count": 2, "reactions": [{"name": "+1", "users": ["U001"]}]}
+    return message
+
+
 def github_push(number: int) -> dict[str, Any]:
     """A push, as https://docs.github.com/en/webhooks/webhook-events-and-payloads#push describes it."""
     at = f"2026-03-{1 + number % 28:02d}T10:{number % 60:02d}:00+02:00"

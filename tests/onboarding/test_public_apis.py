@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from tests.onboarding.journey import check_silver, onboard
-from tests.onboarding.samples import cloudtrail, eventbridge, github_push, segment_track, stripe_event
+from tests.onboarding.samples import (
+    cloudtrail,
+    eventbridge,
+    github_push,
+    segment_track,
+    slack_message,
+    stripe_event,
+)
 from tests.unit.workbench.conftest import Smelt
 
 ROWS = 300
@@ -35,6 +42,12 @@ def records(rows: list[Any]) -> bytes:
     return gzip.compress(json.dumps({"Records": rows}).encode())
 
 
+def history(rows: list[Any]) -> bytes:
+    """As Slack answers: pretty-printed, with the rows beside what is about the page."""
+    page = {"ok": True, "messages": rows, "has_more": True, "response_metadata": {"next_cursor": "bmV4"}}
+    return json.dumps(page, indent=4).encode()
+
+
 @pytest.mark.parametrize(
     ("event", "form", "name", "event_time", "key"),
     [
@@ -44,6 +57,7 @@ def records(rows: list[Any]) -> bytes:
         (stripe_event, lines, "events.jsonl", "created", "id"),
         (stripe_event, concatenated, "events", "created", "id"),
         (eventbridge, concatenated, "firehose-1-2026-05-01", "time", "id"),
+        (slack_message, history, "history.json", "ts", "ts"),
         (segment_track, lines, "calls.ndjson", "timestamp", "message_id"),
     ],
 )

@@ -36,7 +36,7 @@ def _modules(entry: str) -> Iterator[ast.Module]:
                 waiting += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
 
 
-def _names(node: ast.AST) -> set[str]:
+def names_in(node: ast.AST) -> set[str]:
     """Every name that stands in a piece of code, of a variable or behind a dot."""
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} | {
         part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)
@@ -72,7 +72,7 @@ def reached(service: str) -> list[ast.AST]:
         seen.add(name)
         for node in functions.get(name, []):
             found[id(node)] = node
-            waiting += _names(node)
+            waiting += names_in(node)
     return list(found.values())
 
 
@@ -82,7 +82,7 @@ def _clients(code: list[ast.AST]) -> dict[str, dict[str, str]]:
         call.args[0].value
         for node in code
         for call in ast.walk(node)
-        if isinstance(call, ast.Call) and "aws_client" in _names(call.func) and isinstance(call.args[0], ast.Constant)
+        if isinstance(call, ast.Call) and "aws_client" in names_in(call.func) and isinstance(call.args[0], ast.Constant)
     }
     return {
         str(name): _SESSION.create_client(str(name), region_name="us-east-1").meta.method_to_api_mapping

@@ -59,8 +59,10 @@ def report_pipeline(
     from services.ops.pages.page import write_page
     from services.ops.report.page import page_of
 
-    if out.is_dir():
-        raise OperatorError(f"{out}: is a folder. Pass the name of a file, such as {out / 'report.html'}.")
+    if out.exists() and not out.is_file():
+        raise OperatorError(f"{out}: is not a file that can be replaced. Pass the name of one, such as report.html.")
+    if contracts.exists() and not contracts.is_dir():
+        raise OperatorError(f"{contracts}: is not a folder. Pass the folder that holds contracts.")
     if silver is None and (table or silver_bucket):
         report = _of_deployment(
             table, silver_bucket, (queue, dead_letters, failures), region, since, _contracts_in(contracts)

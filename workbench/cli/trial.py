@@ -45,6 +45,7 @@ def try_files(
     """
     from workbench.report.folder import write_trial_page
     from workbench.trial.inputs import Input, by_folder_or_rows, choose_dataset, find_files, read_contracts
+    from workbench.trial.place import PAGE
     from workbench.trial.trial import run_trial
     from workbench.trial.workers import default_jobs
 
@@ -58,13 +59,16 @@ def try_files(
         inputs = [Input(file, choose_dataset(dataset, known, contracts)) for file in found]
     else:
         inputs = by_folder_or_rows(found, known)
+
+    def complete(folder: Path) -> None:
+        write_trial_page(folder, out, list(known.values()))
+
     with _progress(sum(file.stat().st_size for file in found)) as watch:
-        account = run_trial(inputs, known, out, jobs or default_jobs(), watch)
-    page = write_trial_page(out, list(known.values()))
+        account = run_trial(inputs, known, out, jobs or default_jobs(), watch, complete)
     if as_json:
         show_json(account.as_document())
     else:
-        _show(account, page)
+        _show(account, out / PAGE)
     if not account.complete:
         raise RuntimeError("the rows that were read are not those in Silver and quarantine")
     finish(all_right=account.all_right)

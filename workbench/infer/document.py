@@ -142,6 +142,9 @@ def _type(draft: Draft, indent: str) -> Iterator[str]:
         yield f"{indent}physicalType: {draft.fit.physical}"
     if draft.fit.format:
         yield f"{indent}logicalTypeOptions: {{format: {draft.fit.format}}}"
+    if draft.fit.takes_strings:
+        yield f"{indent}customProperties:"
+        yield f"{indent}  - {{property: acceptStrings, value: true}}"
 
 
 # Comments
@@ -154,8 +157,9 @@ def _comments(draft: Draft, found: Findings) -> Iterator[str]:
     yield f"{where}; {_values(draft)}"
     if epoch := epoch_of(one):
         unit, first, last = epoch
+        kind = "strings" if one.numerals else "integers"
         what = "are read as" if draft.fit.format else "may be"
-        yield f"these integers {what} {unit} since 1970: {_time(first)} to {_time(last)}"
+        yield f"these {kind} {what} {unit} since 1970: {_time(first)} to {_time(last)}"
     if draft.type is FieldType.NUMBER and 0 < one.fraction_digits <= 4:
         digits = one.fraction_digits
         yield f"never more than {digits} digits behind the point: physicalType decimal(18,{digits}) would be exact"

@@ -49,6 +49,7 @@ _OTHER_TIMES = {
 }
 _EPOCH_WORDS = (_TIME_WORDS.keys() | _OTHER_TIMES) - {"event"}
 _NEARLY_ALL = 0.95  # of the rows; a time that so many have is the event time, and the others are damaged
+_NAMED = 5  # keys in a sentence
 _KEY_WORDS = {"id": 4, "uuid": 4, "guid": 4, "key": 3, "number": 2, "no": 2, "code": 1, "name": 1}
 
 
@@ -104,11 +105,12 @@ def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
 
 
 def _as_epoch(name: str, evidence: Evidence) -> tuple[Evidence, Fit]:
-    """The type that fits; a time where all are integers that may be one, under a name that says so."""
+    """The type that fits; a time where all are numbers that may be one, under a name that says so."""
     fitting, words = fit(evidence), set(name.split("_"))
-    epoch = epoch_of(evidence) if fitting.type is FieldType.INTEGER else None
+    epoch = epoch_of(evidence) if fitting.type in (FieldType.INTEGER, FieldType.STRING) else None
     if epoch and f"epoch_{epoch[0]}" in EPOCHS and words & _EPOCH_WORDS and not words & _KEY_WORDS.keys():
-        return replace(evidence, first=epoch[1], last=epoch[2]), Fit(FieldType.TIMESTAMP, format=f"epoch_{epoch[0]}")
+        written = Fit(FieldType.TIMESTAMP, format=f"epoch_{epoch[0]}", takes_strings=fitting.type is FieldType.STRING)
+        return replace(evidence, first=epoch[1], last=epoch[2]), written
     return evidence, fitting
 
 
@@ -218,8 +220,8 @@ class Key:
 def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event_time: str) -> Key:
     """The most likely key: one field that is unique in the sample, or two, or three; or else all that could be one.
 
-    Of unique fields, one that is named like a key comes first, then the day of rows that come once a day, then texts,
-    times, and numbers last, which may only measure something.
+    Of unique fields, one that is named like a key comes first, then the day of rows that come once a day, then codes
+    (texts without blanks, the shortest first), times, other texts, and numbers last, which may only measure something.
 
     Raises:
         OperatorError: no field can be part of a key.
@@ -228,7 +230,8 @@ def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event
     if not scalars:
         raise OperatorError(
             "Nothing can identify a row: a contract needs a string, an integer, a date or a timestamp that every row "
-            "has. Let the producer add one, or write the contract by hand (docs/contracts.md)."
+            f"has. The rows have {_seen(fields)}. Let the producer add one, or write the contract by hand "
+            "(docs/contracts.md)."
         )
     ordered = sorted(scalars, key=lambda one: -_key_score(one))
     single = [one for one in ordered if _may_be_key(one, event_time) and _unique([one], rows)]
@@ -244,14 +247,25 @@ def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event
     return Key(tuple(one.name for one in scalars), False)
 
 
+def _seen(fields: Sequence[Draft]) -> str:
+    """The keys of the rows, with their types, as far as a sentence has room."""
+    few = [f"{shortened(one.key)} ({one.type})" for one in fields[:_NAMED]]
+    more = f", and {len(fields) - _NAMED:,} more" if len(fields) > _NAMED else ""
+    return f"the keys {', '.join(few)}{more}" if few else "no keys that can be columns"
+
+
 def _may_be_key(one: Draft, event_time: str) -> bool:
     return one.type in (FieldType.STRING, FieldType.INTEGER) or one.name == event_time
 
 
-def _rank_alone(one: Draft) -> int:
-    if one.name.split("_")[-1] in _KEY_WORDS:
-        return 0
-    return 1 + (FieldType.DATE, FieldType.STRING, FieldType.TIMESTAMP, FieldType.INTEGER).index(one.type)
+def _rank_alone(one: Draft) -> tuple[int, int]:
+    """The lower, the likelier; among texts, short ones before long ones."""
+    if one.name.split("_")[-1] in _KEY_WORDS.keys() - {"name"}:
+        return 0, 0
+    if one.type is FieldType.STRING:
+        is_prose = any(" " in text for text in one.evidence.distinct)
+        return (4 if is_prose else 2), one.evidence.longest
+    return {FieldType.DATE: 1, FieldType.TIMESTAMP: 3, FieldType.INTEGER: 5}[one.type], 0
 
 
 def _key_score(one: Draft) -> int:

@@ -20,6 +20,7 @@ MAX_LEVELS = 8  # of nesting that are described
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_NUMERAL = re.compile(r"[1-9][0-9]{8,18}(?:\.[0-9]{1,9})?", re.ASCII)
 _EPOCH_FIRST, _EPOCH_LAST = 946_684_800, 4_102_444_800  # 2000 and 2100, in seconds
 _EPOCH_UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 
@@ -31,7 +32,7 @@ class Evidence:
     seen: int = 0  # rows, or objects, that have the key
     nulls: int = 0
     kinds: Counter[str] = field(default_factory=Counter)  # string, integer, number, boolean, object, array
-    lowest: int | None = None  # of integers
+    lowest: int | None = None  # of integers, and of strings that may be epochs
     highest: int | None = None
     fraction_digits: int = 0  # the most behind a point; -1 where there is an exponent
     is_finite: bool = True
@@ -39,6 +40,7 @@ class Evidence:
     longest: int = 0
     dates: int = 0  # strings that are days
     times: int = 0  # strings that are RFC 3339 timestamps
+    numerals: int = 0  # strings that may be epochs: 9 to 19 digits, perhaps with a fraction
     first: datetime | None = None  # of days and timestamps
     last: datetime | None = None
     distinct: Counter[str] = field(default_factory=Counter)  # strings, up to MAX_DISTINCT of them
@@ -89,9 +91,7 @@ class Evidence:
     def _add_number(self, text: Number) -> None:
         if text.lstrip("-").isdigit():
             self.kinds["integer"] += 1
-            number = int(text) if len(text) < 100 else (10**100 if text[0] != "-" else -(10**100))
-            self.lowest = number if self.lowest is None else min(number, self.lowest)
-            self.highest = number if self.highest is None else max(number, self.highest)
+            self._add_bounds(int(text) if len(text) < 100 else (10**100 if text[0] != "-" else -(10**100)))
             self.is_finite = self.is_finite and math.isfinite(float(text))
             return
         self.kinds["number"] += 1
@@ -101,12 +101,19 @@ class Evidence:
         elif self.fraction_digits >= 0:
             self.fraction_digits = max(self.fraction_digits, len(text.partition(".")[2]))
 
+    def _add_bounds(self, number: int) -> None:
+        self.lowest = number if self.lowest is None else min(number, self.lowest)
+        self.highest = number if self.highest is None else max(number, self.highest)
+
     def _add_string(self, text: str) -> None:
         self.kinds["string"] += 1
         self.shortest = len(text) if self.shortest is None else min(len(text), self.shortest)
         self.longest = max(self.longest, len(text))
         if text in self.distinct or not self.has_many:
             self.distinct[text] += 1
+        if _NUMERAL.fullmatch(text):
+            self.numerals += 1
+            self._add_bounds(int(text.partition(".")[0]))
         moment = moment_of(text)
         if moment is not None:
             self.dates, self.times = self.dates + is_date(text), self.times + (not is_date(text))
@@ -132,12 +139,13 @@ def is_date(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A type of the contract, with the physicalType and the format that it needs, if any; or why no type fits."""
+    """A type of the contract, with what it needs to be said beside it, if anything; or why no type fits."""
 
     type: FieldType | None
     physical: str = ""
     why_not: str = ""
     format: str = ""
+    takes_strings: bool = False
 
 
 def fit(evidence: Evidence) -> Fit:
@@ -170,8 +178,12 @@ def _fit_number(evidence: Evidence, kinds: set[str]) -> Fit:
 
 
 def epoch_of(evidence: Evidence) -> tuple[str, datetime, datetime] | None:
-    """The unit in which all of these integers may be times since 1970 (of 2000 to 2100), the first and the last."""
-    if set(evidence.kinds) != {"integer"} or evidence.lowest is None or evidence.highest is None:
+    """The unit in which all of these integers may be times since 1970 (of 2000 to 2100), the first and the last.
+
+    So may strings that hold such numbers.
+    """
+    are_numbers = set(evidence.kinds) == {"integer"} or evidence.numerals == evidence.values
+    if not are_numbers or evidence.lowest is None or evidence.highest is None:
         return None
     for unit, per_second in _EPOCH_UNITS.items():
         if _EPOCH_FIRST * per_second <= evidence.lowest and evidence.highest <= _EPOCH_LAST * per_second:

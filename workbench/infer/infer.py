@@ -16,6 +16,7 @@ from pathlib import Path
 from services.ops.contracts.check import check
 from services.ops.contracts.number import write_ids
 from services.ops.errors import OperatorError
+from services.shared.athena import OWN_TABLES
 from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge
@@ -27,6 +28,7 @@ from workbench.infer.evidence import gather
 from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
 
 _LISTED = 5  # arrays
+_MOST_ARRAYS = 20  # of one document, that may each be the rows
 _OF_NO_COLUMN = "cannot be the name of a column"
 
 
@@ -58,6 +60,8 @@ def infer(
         raise OperatorError(
             f"{dataset!r} cannot be a dataset's name: lower-case letters, digits and _, beginning with a letter."
         )
+    if dataset in OWN_TABLES:
+        raise OperatorError(f"{dataset} is the name of a table of ours. Give the dataset another --name.")
     sample = without_misfits(take_sample(files, dataset, rows, rows_path), tolerate)
     if not sample.raw:
         raise OperatorError(f"{', '.join(map(str, files[:3]))}: {_no_rows(sample, dataset)}")
@@ -93,8 +97,14 @@ def rows_elsewhere(sample: Sample) -> str:
     """A sentence on the arrays that may hold the rows, where the documents were taken for rows; empty if none do."""
     if sample.rows_path or not sample.arrays:
         return ""
-    paths = [f"$.{'.'.join(path)} ({size:,})" for path, size in list(sample.arrays.items())[:_LISTED]]
     first = ".".join(next(iter(sample.arrays)))
+    if len(sample.arrays) > _MOST_ARRAYS:
+        return (
+            f"Each file is one document with {len(sample.arrays):,} arrays of objects, such as $.{first}: its keys "
+            "seem to be data, and no path names all of them. Let the producer write each element as a row, with the "
+            "key in it (docs/workbench.md#keys-that-are-data)."
+        )
+    paths = [f"$.{'.'.join(path)} ({size:,})" for path, size in list(sample.arrays.items())[:_LISTED]]
     return (
         f"Each file is one document, with arrays of objects: {', '.join(paths)}. If those are the rows: "
         f"--rows-path '$.{first}'."
@@ -129,7 +139,7 @@ def _check(text: str, contract: Contract) -> None:
     with tempfile.TemporaryDirectory(prefix="smelt-infer-") as folder:
         (Path(folder) / f"{contract.dataset}.yaml").write_text(text, "utf-8")
         report = check(Path(folder))
-    if report.findings:
+    if not report.accepted:
         raise RuntimeError(f"the inferred contract is not valid: {report.findings}")
 
 

@@ -1,7 +1,8 @@
 """A DynamoDB client whose one table is a dictionary: the real ledger runs on it, for as long as the process lives.
 
-It answers the calls that `services.shared.ledger.table` makes, in DynamoDB's words, errors included. All of it is
-consistent at once. Nothing is throttled, and nothing is kept.
+It answers the calls that `services.shared.ledger.table` makes, in DynamoDB's words, errors included, and refuses what
+DynamoDB's limits do (Amazon DynamoDB API Reference: BatchGetItem, TransactWriteItems; Developer Guide, item sizes). All
+of it is consistent at once. Nothing is throttled, and nothing is kept.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 TABLE = "memory"
+_MOST_KEYS = 100  # of a BatchGetItem, and items of a transaction
+_MOST_ITEM_BYTES = 400 * 1024
 
 
 class TransactionCanceledException(ClientError):
@@ -47,6 +50,7 @@ class MemoryDynamoDB:
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
         ((table, asked),) = RequestItems.items()
         _check(table)
+        _check_keys("BatchGetItem", [key["pk"]["S"] for key in asked["Keys"]])
         with self._lock:
             found = (self._items.get(key["pk"]["S"]) for key in asked["Keys"])
             return {"Responses": {table: [dict(item) for item in found if item is not None]}}
@@ -101,11 +105,12 @@ class MemoryDynamoDB:
 
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
         requests = [request for entry in TransactItems for request in entry.values()]
+        _check_keys("TransactWriteItems", [_key(request) for request in requests])
         with self._lock:
             allowed = [self._is_allowed(request) for request in requests]
             if all(allowed):
-                for request in requests:
-                    self._apply(request)
+                for key, item in [(_key(request), self._changed(request)) for request in requests]:
+                    self._store(key, item)
                 return {}
         reasons = [{"Code": "None" if one else "ConditionalCheckFailed"} for one in allowed]
         answer: Any = {
@@ -117,7 +122,7 @@ class MemoryDynamoDB:
     def _write(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
             if self._is_allowed(request):
-                self._apply(request)
+                self._store(_key(request), self._changed(request))
                 return {}
         error: Any = {"Error": {"Code": "ConditionalCheckFailedException", "Message": "the condition failed"}}
         raise ClientError(error, operation)
@@ -127,15 +132,24 @@ class MemoryDynamoDB:
         condition = request.get("ConditionExpression")
         return condition is None or holds(condition, self._items.get(_key(request), {}), *_words(request))
 
-    def _apply(self, request: Mapping[str, Any]) -> None:
-        key = _key(request)
+    def _changed(self, request: Mapping[str, Any]) -> Item | None:
+        """The item as the request leaves it; None where it deletes it."""
         if "Item" in request:
-            self._items[key] = dict(request["Item"])
+            item = dict(request["Item"])
         elif "UpdateExpression" in request:
-            before = self._items.get(key) or dict(request["Key"])
-            self._items[key] = updated(request["UpdateExpression"], before, *_words(request))
+            before = self._items.get(_key(request)) or dict(request["Key"])
+            item = updated(request["UpdateExpression"], before, *_words(request))
         else:
+            return None
+        if (size := _size({"M": item})) > _MOST_ITEM_BYTES:
+            raise _invalid("PutItem", f"Item size has exceeded the maximum allowed size: {size} bytes")
+        return item
+
+    def _store(self, key: str, item: Item | None) -> None:
+        if item is None:
             self._items.pop(key, None)
+        else:
+            self._items[key] = item
 
 
 def memory_ledger() -> Ledger:
@@ -147,6 +161,28 @@ def _check(table: str) -> None:
     if table != TABLE:
         error: Any = {"Error": {"Code": "ResourceNotFoundException", "Message": f"no table {table}"}}
         raise ClientError(error, "DynamoDB")
+
+
+def _check_keys(operation: str, keys: Sequence[str]) -> None:
+    if len(keys) > _MOST_KEYS:
+        raise _invalid(operation, f"{len(keys)} items; the most is {_MOST_KEYS}")
+    if len(set(keys)) < len(keys):
+        raise _invalid(operation, "it names an item twice")
+
+
+def _size(value: Item) -> int:
+    """About as many bytes as DynamoDB counts."""
+    ((kind, held),) = value.items()
+    if kind == "M":
+        return 3 + sum(1 + len(name.encode()) + _size(part) for name, part in held.items())
+    if kind == "L":
+        return 3 + sum(1 + _size(part) for part in held)
+    return len(held.encode()) if kind == "S" else len(held) if kind == "B" else 21 if kind == "N" else 1
+
+
+def _invalid(operation: str, message: str) -> ClientError:
+    answer: Any = {"Error": {"Code": "ValidationException", "Message": message}}
+    return ClientError(answer, operation)
 
 
 def _key(request: Mapping[str, Any]) -> str:

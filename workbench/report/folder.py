@@ -69,11 +69,11 @@ def of_folder(lake: Path, contracts: Sequence[Contract], at: datetime) -> Report
     return report
 
 
-def write_trial_page(out: Path, contracts: Sequence[Contract]) -> Path:
-    """Write the page about a trial that has ended beside its files; gives its place. Errors as `of_folder`."""
-    page = out / PAGE
-    write_page(page, page_of(of_folder(out, contracts, datetime.now(UTC))))
-    return page
+def write_trial_page(folder: Path, out: Path, contracts: Sequence[Contract]) -> None:
+    """Write the page about a trial, whose files are in `folder` and will be in `out`. Errors as `of_folder`."""
+    report = of_folder(folder, contracts, datetime.now(UTC))
+    report.about = str(out)
+    write_page(folder / PAGE, page_of(report))
 
 
 def add_files(report: Report, local: Report) -> None:

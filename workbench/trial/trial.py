@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,9 +26,22 @@ _TASKS_PER_JOB = 3  # at least, if the files are large enough, so that all proce
 
 
 def run_trial(
-    inputs: Sequence[Input], contracts: Mapping[str, Contract], out: Path, jobs: int, watch: Watch = lambda _: None
+    inputs: Sequence[Input],
+    contracts: Mapping[str, Contract],
+    out: Path,
+    jobs: int,
+    watch: Watch = lambda _: None,
+    complete: Callable[[Path], None] = lambda _: None,
 ) -> Account:
     """Transform files into `out`, which is replaced as a whole.
+
+    Args:
+        inputs: the files, each with its dataset.
+        contracts: by dataset.
+        out: the folder.
+        jobs: how many processes, if the files are large enough.
+        watch: told how many bytes were read so far.
+        complete: gets the folder before it takes the place of the last one, and may add to it.
 
     Raises:
         OperatorError: `out` holds something else, or a worker was killed.
@@ -66,6 +79,7 @@ def run_trial(
         account.seconds = time.monotonic() - started
         (place.folder / ACCOUNT).write_text(json.dumps(account.as_document(), indent=2) + "\n", "utf-8")
         _keep_contracts(contracts, place.folder / CONTRACTS)
+        complete(place.folder)
         place.keep()
     return account
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from infra.deploy.cli import buckets, crawler, glue_assets, images, outputs, preflight, workflow
+from infra.deploy.cli import account, buckets, crawler, glue_assets, images, outputs, preflight, workflow
 from services.ops.cli.console import make_app
 
 app = make_app("What deploying smelt needs beside Terraform. The Makefile calls these commands.")
+app.command("signed-in")(account.check_account)
 app.command("preflight")(preflight.check_plan)
 app.command("push-images")(images.push_images)
 app.command("empty-buckets")(buckets.empty_buckets)

@@ -42,6 +42,7 @@ def push_images(
         raise typer.Exit(MISSING) from error
     if check:
         return
+    images.check_docker()
     at = images.revision(emulated)
     tag = f"{at.sha[:12]}-{architecture}" + ("-emulated" if emulated else "")
     images.log_in(ecr, next(iter(repositories.values())).split("/", 1)[0])

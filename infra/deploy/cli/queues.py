@@ -31,8 +31,8 @@ def create_queues(
     with_dlq: Annotated[bool, typer.Option("--with-dlq", help="Also create NAME-dlq, for units that fail.")] = False,
     max_receive_count: MaxReceiveCount = 1000,
     visibility_timeout: Annotated[
-        int, typer.Option(help="Seconds; six times transform's timeout.", min=0, max=43200)
-    ] = 1800,
+        int, typer.Option(help="Seconds; six times transform's timeout, plus the batching window.", min=0, max=43200)
+    ] = 1820,
     out: Out = None,
 ) -> None:
     """Create the queues NAME, NAME-ingest-failures and (--with-dlq) NAME-dlq, or give them the settings they need.

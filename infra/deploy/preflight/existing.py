@@ -45,13 +45,20 @@ def _work_queue(plan: Mapping[str, Any], variable: str, found: Mapping[str, str]
     timeout = max(
         (one["timeout"] for one in functions if one and one["function_name"].endswith("-transform")), default=0
     )
-    visibility = int(found["VisibilityTimeout"])
-    advice = f"set it with scripts/create_sqs_queue.py --visibility-timeout {6 * timeout}"
+    sources = [
+        one["change"]["after"] for one in plan["resource_changes"] if one["type"] == "aws_lambda_event_source_mapping"
+    ]
+    window = max((one.get("maximum_batching_window_in_seconds") or 0 for one in sources if one), default=0)
+    visibility, wanted = int(found["VisibilityTimeout"]), 6 * timeout + window
+    advice = f"set it with scripts/create_sqs_queue.py --visibility-timeout {wanted}"
     if visibility < timeout:
         what = f"its visibility timeout ({visibility} s) is below transform's timeout ({timeout} s): Lambda refuses it"
         yield Finding(Level.PROBLEM, variable, what, advice)
-    elif visibility < 6 * timeout:
-        what = f"its visibility timeout ({visibility} s) is below six times transform's timeout ({timeout} s)"
+    elif visibility < wanted:
+        what = (
+            f"its visibility timeout ({visibility} s) is below {wanted} s: six times transform's timeout "
+            f"({timeout} s), and the batching window ({window} s)"
+        )
         yield Finding(Level.WARNING, variable, what, f"a throttled unit may become a dead letter: {advice}")
     if "RedrivePolicy" not in found:
         what = "it has no dead-letter queue: a unit that always fails is delivered again until it expires"

@@ -26,6 +26,7 @@ ABSENT = {
     "RepositoryNotFoundException",
     "ResourceNotFound",  # a dashboard
     "ResourceNotFoundException",
+    "StateMachineDoesNotExist",
 }
 
 

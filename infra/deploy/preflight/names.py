@@ -77,12 +77,33 @@ def _rule(clients: Clients, name: str) -> str | None:
 
 
 def _topic(clients: Clients, name: str) -> str | None:
-    caller = clients("sts").get_caller_identity()
     sns = clients("sns")
-    partition = caller["Arn"].split(":")[1]
-    arn = f"arn:{partition}:sns:{sns.meta.region_name}:{caller['Account']}:{name}"
+    arn = _arn(clients, "sns", sns.meta.region_name, name)
     sns.get_topic_attributes(TopicArn=arn)
     return arn
+
+
+def _policy(clients: Clients, name: str) -> str | None:
+    arn = _arn(clients, "iam", "", f"policy/{name}")
+    clients("iam").get_policy(PolicyArn=arn)
+    return arn
+
+
+def _state_machine(clients: Clients, name: str) -> str | None:
+    states = clients("stepfunctions")
+    arn = _arn(clients, "states", states.meta.region_name, f"stateMachine:{name}")
+    states.describe_state_machine(stateMachineArn=arn)
+    return arn
+
+
+def _schedule_group(clients: Clients, name: str) -> str | None:
+    clients("scheduler").get_schedule_group(Name=name)
+    return name
+
+
+def _arn(clients: Clients, service: str, region: str, name: str) -> str:
+    caller = clients("sts").get_caller_identity()
+    return f"arn:{caller['Arn'].split(':')[1]}:{service}:{region}:{caller['Account']}:{name}"
 
 
 _LOOK_UPS = {
@@ -91,6 +112,9 @@ _LOOK_UPS = {
     "aws_dynamodb_table": _LookUp("table", "name", _table),
     "aws_lambda_function": _LookUp("function", "function_name", _function),
     "aws_iam_role": _LookUp("role", "name", _role),
+    "aws_iam_policy": _LookUp("policy", "name", _policy),
+    "aws_sfn_state_machine": _LookUp("state machine", "name", _state_machine),
+    "aws_scheduler_schedule_group": _LookUp("schedule group", "name", _schedule_group),
     "aws_cloudwatch_log_group": _LookUp("log group", "name", _log_group),
     "aws_cloudwatch_metric_alarm": _LookUp("alarm", "alarm_name", _alarm, _OVERWRITTEN),
     "aws_cloudwatch_dashboard": _LookUp("dashboard", "dashboard_name", _dashboard, _OVERWRITTEN),

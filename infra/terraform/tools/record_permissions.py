@@ -72,6 +72,7 @@ IMPLIED = {
         "iam:PutRolePermissionsBoundary",
         "iam:UpdateAssumeRolePolicy",
     },
+    "iam:CreatePolicy": {"iam:CreatePolicyVersion", "iam:DeletePolicyVersion"},
     "dynamodb:CreateTable": {"dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:UpdateTable"},
     "logs:CreateLogGroup": {"logs:TagResource", "logs:UntagResource"},
     "ecr:CreateRepository": {"ecr:TagResource", "ecr:UntagResource"},
@@ -103,6 +104,14 @@ OF_A_KEY = {
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 }
+OF_TAGS = {
+    "iam:TagPolicy",
+    "iam:TagRole",
+    "iam:UntagPolicy",
+    "iam:UntagRole",
+    "sqs:TagQueue",
+    "sqs:UntagQueue",
+}
 # What our own commands and a state in S3 need; tests/integration/test_permissions.py and
 # tests/terraform/test_state_in_s3.py record them. Docker's part of a push: Amazon ECR User Guide, "IAM permissions for
 # pushing an image".
@@ -127,6 +136,7 @@ COMMANDS = {
         "ecr:DescribeImages",
         "events:DescribeRule",
         "iam:GetAccountSummary",
+        "iam:GetPolicy",
         "iam:GetRole",
         "kms:DescribeKey",
         "lambda:GetAccountSettings",
@@ -137,9 +147,11 @@ COMMANDS = {
         "s3:GetEncryptionConfiguration",
         "s3:ListBucket",
         "s3:ListBucketVersions",
+        "scheduler:GetScheduleGroup",
         "sns:GetTopicAttributes",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+        "states:DescribeStateMachine",
         "sts:GetCallerIdentity",
     },
     "and empty-buckets": {
@@ -249,7 +261,7 @@ def _operations(log: Path) -> Iterator[str]:
 
 
 def record() -> None:
-    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes six minutes."""
+    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes seven minutes."""
     queue = "arn:aws:sqs:us-east-1:000000000000:given"
     url = "http://localhost/000000000000/given"
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
@@ -273,6 +285,8 @@ def record() -> None:
             observed = recorder.actions("envs/local", pipeline | {"observability_enabled": True})
         with messages.status("with the operators' functions ..."):
             operated = recorder.actions("envs/local", pipeline | {"ops_enabled": True})
+        with messages.status("with policies for operators ..."):
+            with_policies = recorder.actions("envs/local", pipeline | {"operator_policies_enabled": True})
         with messages.status("with the catalog ..."):
             catalogued = recorder.actions("envs/local", pipeline | CATALOG)
     found = {
@@ -283,8 +297,9 @@ def record() -> None:
         "and kms_key_arn": OF_A_KEY,
         "and observability_enabled": observed - base,
         "and ops_enabled": operated - base,
+        "and operator_policies_enabled": with_policies - base,
         "and glue_enabled": catalogued - base,
-        "and tag_iam_and_sqs": {"iam:TagRole", "iam:UntagRole", "sqs:TagQueue", "sqs:UntagQueue"},
+        "and tag_iam_and_sqs": OF_TAGS,
         **COMMANDS,
     }
     OUT.write_text(json.dumps({name: sorted(actions) for name, actions in found.items()}, indent=2) + "\n")

@@ -17,6 +17,11 @@ case $directory in
   *) directory=$root/$directory ;;
 esac
 
+if [ ! -d "$directory" ]; then
+  echo "error: ${directory#"$root"/}: no such folder. ENV names a folder of infra/terraform/envs" >&2
+  exit 2
+fi
+
 if ! command -v terraform >/dev/null; then
   echo "error: terraform is not installed: install 1.10 or newer from your package manager or HashiCorp's site" >&2
   exit 2

@@ -8,6 +8,7 @@ from services.ops.cli import (
     contracts,
     dlq,
     history,
+    publish,
     quarantine,
     recompute,
     reconcile,
@@ -25,6 +26,7 @@ app = make_app("Bronze JSON to Silver Parquet: what operators and authors of con
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(history.app, name="history")
+app.add_typer(publish.app, name="publish")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
 app.command("compact")(compact.compact_partition)

@@ -17,3 +17,9 @@ FailuresOption = Annotated[
 IngestOption = Annotated[
     str, typer.Option("--ingest", envvar="INGEST_FUNCTION", help="The name of the ingest function.")
 ]
+DatabaseOption = Annotated[
+    str, typer.Option(envvar="LAKE_DATABASE", help="The catalog's database of the lake's tables.")
+]
+CatalogOption = Annotated[
+    str, typer.Option(envvar="LAKE_CATALOG", metavar="CATALOG", help="glue, or the file of a SQLite catalog.")
+]

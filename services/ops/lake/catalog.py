@@ -62,13 +62,14 @@ def glue_catalog(region: str | None = None) -> Catalog:
     PyIceberg deletes the manifests of what has landed.
     """
     client: Any = boto3.client("glue", region_name=region, config=Config(retries={"total_max_attempts": 1}))
-    return GlueCatalog("smelt", client=client, **file_settings())
+    return GlueCatalog("smelt", client=client, **file_settings(client.meta.region_name))
 
 
-def file_settings() -> dict[str, str]:
-    """How PyIceberg reaches S3: as boto3 does."""
+def file_settings(region: str = "") -> dict[str, str]:
+    """How PyIceberg reaches S3: as boto3 does. Without a region it asks for that of each bucket."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
+    found = {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
+    return found | ({"s3.region": region} if region else {})
 
 
 def sqlite_catalog(file: Path, **settings: str) -> Catalog:

@@ -15,6 +15,7 @@ files are about to be deleted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
 from services.shared.errors import Terminal, Transient
 
+LONGEST_COMMIT = 1800.0  # seconds; what nothing names is deleted when it is older, see `maintenance`
 READERS = 16  # footers that are read at once
 _TRIES = 4  # against somebody else who commits to the same table
 
@@ -110,6 +112,7 @@ class Committer:
     def _try(
         self, days: frozenset[str], decide: Callable[[Live], Change], about: Mapping[str, str], races: int
     ) -> Committed:
+        began = time.time()
         table = self._catalog.ensure(self._contract)
         change = decide(read_live(table, self._store, days))
         if not change:
@@ -123,6 +126,8 @@ class Committer:
                 snapshot.append_data_file(data_file)
             for live in change.remove.values():
                 snapshot.delete_data_file(live.data_file)
+        if time.time() - began > LONGEST_COMMIT:  # maintenance may have deleted what we have written
+            raise TableBusy(f"the table {self._contract.dataset}: this commit took too long; it is tried again later")
         if old:
             ExpireSnapshots(transaction).by_ids(old).commit()
         done = transaction.commit_transaction()

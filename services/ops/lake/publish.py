@@ -52,6 +52,7 @@ class Published:
     busy: list[str] = field(default_factory=list)  # tables that somebody else works on; their lots wait
     problems: list[str] = field(default_factory=list)  # why lots wait, and what to do
     replaced: int = 0  # lots that were rewritten meanwhile: the next run deals with them
+    listed: int = 0  # files of Silver that a backfill has looked at
     finished: bool = True  # False: time was over first
 
     @property
@@ -145,42 +146,64 @@ class Publisher:
             waits |= self._publish_dataset(dataset, mine)
         self._remove([waiting for waiting in batch if waiting.lot.id not in waits])
 
-    def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
-        """Publish these lots to one table. Gives those that it does not have afterwards."""
-        all_ = {waiting.lot.id for waiting in mine}
-        if dataset not in self._contracts:
-            self._problem(f"{dataset}: no contract describes it. Bring its contract back, or retract its objects")
-            return all_
+    def attempt(self, dataset: str, work: Callable[[], None]) -> bool:
+        """Do something with one table. What keeps it from succeeding is noted, and concerns no other table.
+
+        Raises:
+            OutOfTime: for the caller to deal with.
+        """
         if dataset in self._unusable:
-            return all_
+            return False
         try:
-            self._commit(dataset, mine)
+            work()
+        except OutOfTime:
+            raise
         except LeaseHeld:
             if dataset not in self.done.busy:
                 self.done.busy.append(dataset)
-            return all_
-        except OutOfTime:
-            raise
+            return False
         except Transient as error:
             self._problem(f"{dataset}: {error}")
-            return all_
-        except WrongFile as error:
-            if len(mine) == 1:
-                self._problem(f"{dataset}, lot {mine[0].lot.id}: {error}")
-                return all_
-            first = self._publish_dataset(dataset, mine[: len(mine) // 2])  # one lot does not keep the others
-            return first | self._publish_dataset(dataset, mine[len(mine) // 2 :])
+            return False
         except Terminal as error:
             self._unusable.add(dataset)
             self._problem(f"{dataset}: {error}")
-            return all_
+            return False
+        return True
+
+    def publish_each(
+        self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]
+    ) -> set[LotId]:
+        """`publish_lots`; one lot with a damaged file does not keep the others. Gives those that were not published."""
+        ever = frozenset(days)
+        try:
+            self.done.add(self.publish_lots(dataset, lots, ever))
+        except WrongFile as error:
+            if len(lots) == 1:
+                self._problem(f"{dataset}, lot {next(iter(lots))}: {error}")
+                return set(lots)
+            ids = sorted(lots)
+            halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
+            first, second = ({id_: lots[id_] for id_ in half} for half in halves)
+            return self.publish_each(dataset, first, ever) | self.publish_each(dataset, second, ever)
         return set()
 
-    def _commit(self, dataset: str, mine: Sequence[Waiting]) -> None:
+    def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
+        """Publish these lots to one table. Gives those that it does not have afterwards."""
+        left = {waiting.lot.id for waiting in mine}
+        if dataset not in self._contracts:
+            self._problem(f"{dataset}: no contract describes it. Bring its contract back, or retract its objects")
+            return left
         lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
         days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
         days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
-        self.done.add(self.publish_lots(dataset, lots, days))
+
+        def publish() -> None:
+            nonlocal left
+            left = self.publish_each(dataset, lots, days)
+
+        self.attempt(dataset, publish)
+        return left
 
     def _remove(self, dealt_with: Sequence[Waiting]) -> None:
         def remove(waiting: Waiting) -> bool:

@@ -170,9 +170,12 @@ class Rewriter:
 
         Raises:
             ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
+            LeaseLost: somebody has rewritten the lot since it was read.
         """
         files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
         if files and not any(self.lake.holds(file.key, file.etag) for file in files):
+            if (now := self.ledger.lots.look_again(lot)) is None or now.files != lot.files:
+                raise LeaseLost(f"lot {lot.id} was rewritten by somebody else meanwhile")
             raise ConservationError(
                 f"lot {lot.id}: none of its files is in this bucket; nothing is changed. Check --silver-bucket; if it "
                 "is the right one, run smelt audit"

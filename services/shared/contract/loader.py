@@ -206,7 +206,7 @@ class _Reading:
     def _keys_of(self, path: Any, where: str) -> tuple[str, ...]:
         keys = keys_of_path(path) if isinstance(path, str) else ()
         if not keys:
-            self._problems.add(where, f"is {path!r}; write the keys that lead there, such as $.Records or $.data.items")
+            self._problems.add(where, f"is {path!r}; write the keys that lead there, 20 at most, such as $.Records")
         return keys
 
     def _window(self, custom: dict[str, Any]) -> tuple[datetime, timedelta]:

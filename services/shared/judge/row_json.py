@@ -16,7 +16,7 @@ from itertools import pairwise
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, NoReturn
 
-from services.shared.judge.nested import ScanValue, end_of_nested, skip_blanks
+from services.shared.judge.nested import BLANKS, ScanValue, end_of_nested, skip_blanks
 from services.shared.judge.verdicts import MAX_DEPTH, RECORD_TYPE, Reason, Rejection
 
 SHORT = 64 * 1024  # characters; nested values of longer rows are checked without being built
@@ -65,6 +65,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse_constant)
 scan_value: ScanValue = _DECODER.scan_once  # type: ignore[attr-defined]
+_COLON, _COMMA = (re.compile(rf"{BLANKS.pattern}{mark}{BLANKS.pattern}") for mark in ":,")
 _BRACKET = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?+)*+(?:([\[{])|[\]}])?', re.DOTALL)
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _PAIRED = re.compile(rf"(?:[^\\]++|{_HIGH}{_LOW}|(?!{_HIGH}|{_LOW})\\.)*+", re.DOTALL)
@@ -134,22 +135,22 @@ def _read_object(row: Row, at: int, wanted: Collection[str] | None, read_value: 
         if text[at : at + 1] != '"':
             raise ValueError(f"no key at character {at}")
         key, key_end = scanstring(text, at + 1, True)
-        colon = skip_blanks(text, key_end)
-        if text[colon : colon + 1] != ":":
-            raise ValueError(f"no colon at character {colon}")
-        start = skip_blanks(text, colon + 1)
+        colon = _COLON.match(text, key_end)
+        if colon is None:
+            raise ValueError(f"no colon at character {skip_blanks(text, key_end)}")
+        start = colon.end()
         value, end = read_value(text, start)
         if wanted is None or key in wanted:
             row.items[key] = Item(value, start, end)
         row.bounds.extend((at, key_end, start, end))
         row.hashes.append(hash(key))
-        at = skip_blanks(text, end)
-        separator = text[at : at + 1]
-        if separator == "}":
-            return at + 1
-        if separator != ",":
+        comma = _COMMA.match(text, end)
+        if comma is None:
+            at = skip_blanks(text, end)
+            if text[at : at + 1] == "}":
+                return at + 1
             raise ValueError(f"no comma at character {at}")
-        at = skip_blanks(text, at + 1)
+        at = comma.end()
 
 
 def _check_depth(text: str) -> None:

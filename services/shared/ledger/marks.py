@@ -29,10 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
-from services.shared.identities import SILVER_ROOT, LakeKey, LotId
+from services.shared.identities import SILVER_ROOT, LakeKey, LotId, milliseconds
 from services.shared.ledger.entries import OpenEntry, entries_of
 from services.shared.ledger.items import Item, lot_from, lot_key, open_shard, pack, unpack
 from services.shared.ledger.records import Lot, LotState, Outbox
@@ -85,6 +86,11 @@ class Marks:
         """The outboxes that the ledger knows."""
         found = self._table.get_many([_outbox_key(outbox) for outbox in Outbox])
         return frozenset(Outbox(item["pk"]["S"].rpartition("#")[2]) for item in found)
+
+    def opened_at(self, outbox: Outbox) -> int | None:
+        """Since when the ledger knows this outbox, in epoch milliseconds; None where it does not."""
+        found = self._table.get(_outbox_key(outbox))
+        return milliseconds(datetime.fromisoformat(found["opened_at"]["S"])) if found else None
 
     def close(self, outbox: Outbox) -> int:
         """Nobody reads these marks any more: forget them. First take the setting away from transform.

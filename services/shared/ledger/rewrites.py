@@ -302,6 +302,14 @@ class Rewrites:
         """The values of `_CLOSE`."""
         return {":finished": {"S": open_shard("committed", lot.id)}, ":since": {"N": str(self._table.now_ms())}}
 
+    def leave_mark(self, lot: Lot) -> None:
+        """Leave the marks of a rewrite that began when nobody read them. One that is over by now needs none."""
+        beside = self._marks.of_rewrite(lot.id, lot.generation, [*(file.key for file in lot.files), *lot.outputs])
+        noted = (lot_key(lot.id), "SET marked_at = :now", {":now": self._table.timestamp()})
+        as_seen = _REWRITING & _of_generation(lot.generation)
+        if beside:
+            self._table.transact([{"update": noted, "condition": as_seen}, *beside])
+
     def is_abandoned(self, lot: Lot) -> bool:
         """Whether the lot is being rewritten, and nobody's lease on it is alive."""
         return lot.state is LotState.REWRITING and lot.lease_until < self._table.now_ms()

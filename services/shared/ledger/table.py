@@ -105,14 +105,16 @@ class LedgerTable:
         return dict(answer.get("Item", {}))
 
     def get_many(self, keys: Sequence[Item]) -> list[Item]:
-        """Those of the items that exist, in no order, each strongly consistent.
+        """Those of the items that exist, each once, in no order, strongly consistent. A key may be given twice.
 
         Raises:
             Throttled: several requests in a row brought nothing.
         """
         items: list[Item] = []
-        for first in range(0, len(keys), _BATCH_KEYS):
-            asked: Any = {self._name: {"Keys": keys[first : first + _BATCH_KEYS], "ConsistentRead": True}}
+        # DynamoDB refuses a key twice; an index shows an item twice that moves in it while it is read.
+        single = list({key["pk"]["S"]: key for key in keys}.values())
+        for first in range(0, len(single), _BATCH_KEYS):
+            asked: Any = {self._name: {"Keys": single[first : first + _BATCH_KEYS], "ConsistentRead": True}}
             pause = _FIRST_PAUSE
             while asked:
                 answer = self._client.batch_get_item(RequestItems=asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -172,16 +173,21 @@ def test_a_missing_repository_has_an_exit_code_of_its_own(
     assert "make tf-bootstrap" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("planned", "preflight", "kept"), [(0, 0, "new"), (0, 1, None), (1, 0, None)])
+@pytest.mark.parametrize(
+    ("signed_in", "planned", "preflight", "kept"),
+    [(0, 0, 0, "new"), (0, 0, 1, None), (0, 1, 0, None), (2, 0, 0, None)],
+)
 def test_only_a_plan_that_passed_the_preflight_is_left_to_apply(
-    tmp_path: Path, planned: int, preflight: int, kept: str | None
+    tmp_path: Path, signed_in: int, planned: int, preflight: int, kept: str | None
 ) -> None:
     """`make tf-apply-plan` applies what it finds: never what was refused, nor an older plan after one that failed."""
     plan = tmp_path / "dev.tfplan"
     plan.write_text("old")
+    (tmp_path / ".terraform").mkdir()
     terraform, deploy = tmp_path / "terraform", tmp_path / "deploy"
-    terraform.write_text(f'#!/bin/sh\ncase "$*" in *-out=*) [ {planned} = 0 ] && printf new > {plan};; esac\n')
-    deploy.write_text(f"#!/bin/sh\nexit {preflight}\n")
+    # A plan that fails is written, too, and marked as one that cannot be applied.
+    terraform.write_text(f'#!/bin/sh\ncase "$*" in *-out=*) printf new > {plan}; exit {planned};; esac\n')
+    deploy.write_text(f'#!/bin/sh\ncase "$*" in preflight*) exit {preflight};; *) exit {signed_in};; esac\n')
     for stub in (terraform, deploy):
         stub.chmod(0o755)
     command = [
@@ -195,3 +201,109 @@ def test_only_a_plan_that_passed_the_preflight_is_left_to_apply(
     ]
     done = subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True)
     assert (done.returncode == 0, plan.read_text() if plan.exists() else None) == (kept is not None, kept)
+
+
+TF_TARGETS = ["tf-plan", "tf-apply", "tf-apply-plan", "tf-destroy", "tf-output"]
+
+
+def told(target: str, folder: Path, terraform: str = "exit 0", deploy: str = "exit 0") -> tuple[int, str]:
+    """The exit code and the messages of a target, with stubs for Terraform and for us."""
+    stubs = {"TERRAFORM": terraform, "DEPLOY": deploy}
+    for name, body in stubs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    given = [f"{name}={folder / name}" for name in stubs]
+    command = ["make", "-o", ".venv/.app", target, f"TF_ENV={folder}", *given]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("target", TF_TARGETS)
+def test_before_tf_init_each_target_says_so(tmp_path: Path, target: str) -> None:
+    """Terraform says `terraform init`, which would do something else in a folder whose state is in S3."""
+    code, said = told(target, tmp_path, terraform="exit 1")
+    assert code == 2
+    assert said.startswith(f"error: Terraform is not prepared in {tmp_path}: run `make tf-init` first\n")
+
+
+@pytest.mark.parametrize("target", ["tf-plan", "tf-apply", "tf-destroy"])
+def test_without_credentials_terraform_is_not_asked(tmp_path: Path, target: str) -> None:
+    (tmp_path / ".terraform").mkdir()
+    code, said = told(target, tmp_path, terraform="echo asked >&2", deploy="echo sign in >&2; exit 2")
+    assert (code, "sign in" in said, "asked" in said) == (2, True, False)
+
+
+def test_without_a_plan_there_is_nothing_to_apply(tmp_path: Path) -> None:
+    (tmp_path / ".terraform").mkdir()
+    code, said = told("tf-apply-plan", tmp_path, terraform="echo asked >&2")
+    assert (code, "asked" in said) == (2, False)
+    assert "run `make tf-plan` first" in said
+
+
+def test_before_anything_is_created_there_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / ".terraform").mkdir()
+    code, said = told("tf-output", tmp_path, terraform="echo '{}'")
+    assert (code, "run `make tf-apply` first" in said) == (2, True)
+    assert told("tf-output", tmp_path, terraform="""echo '{"a": {"value": 1}}'""")[0] == 0
+
+
+def test_an_environment_that_does_not_exist_is_named() -> None:
+    done = subprocess.run(
+        ["infra/terraform/tools/terraform.sh", "infra/terraform/envs/nonsense", "output"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: infra/terraform/envs/nonsense: no such folder. ENV names a folder")
+
+
+WITHOUT = {
+    "docker is not installed": "",
+    "docker has no buildx": "exit 1",
+    "no Docker engine answers": '[ "$1" = buildx ]',
+    "docker has no compose": '[ "$1" != compose ]',
+}
+
+
+@pytest.fixture
+def with_docker(tmp_path: Path) -> Callable[[str], str]:
+    """A PATH on which docker is this script, or is not there."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("sh", "make", "awk", "sed", "basename", "tr"):
+        (tools / tool).symlink_to(shutil.which(tool) or tool)
+
+    def path(docker: str) -> str:
+        if docker:
+            (tools / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+            (tools / "docker").chmod(0o755)
+        return str(tools)
+
+    return path
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (target, said)
+        for target in ("build", "tf-test", "e2e")
+        for said in WITHOUT
+        if target == "e2e" or "compose" not in said
+    ],
+)
+def test_what_docker_lacks_is_said_before_anything_is_installed_or_built(
+    with_docker: Callable[[str], str], target: str, said: str
+) -> None:
+    environment = {"PATH": with_docker(WITHOUT[said])}
+    done = subprocess.run(["make", target], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr, done.stdout) == (2, True, ""), done.stderr
+
+
+@pytest.mark.parametrize("said", ["docker is not installed", "docker has no buildx"])
+def test_push_images_misses_docker_before_it_asks_for_a_revision(
+    with_docker: Callable[[str], str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", with_docker(WITHOUT[said]))
+    with pytest.raises(images.PushFailed, match=said):
+        images.check_docker()

@@ -95,6 +95,89 @@ def test_an_answer_of_s3_is_terminal_only_where_the_bytes_are_gone(
     assert type(raised.value) is kind
 
 
+class TestARefusal:
+    """S3 refuses to say whether an object exists, unless it takes us for somebody who may list the bucket.
+
+    With a right to list that is limited to a prefix it may not do so: a request for an object names no prefix.
+    """
+
+    VERSION = {"Key": PINNED.key, "VersionId": "v1"}  # noqa: RUF012
+    OTHER = {"Key": PINNED.key + ".gz", "VersionId": "v1"}  # noqa: RUF012
+    LATER = {"Key": PINNED.key, "VersionId": "v2"}  # noqa: RUF012
+    ASKED = {"Bucket": "bronze", "Prefix": PINNED.key}  # noqa: RUF012
+
+    @pytest.mark.parametrize(
+        ("listed", "kind"),
+        [
+            ({"Versions": [LATER, VERSION]}, LakeForbidden),
+            ({"Versions": [LATER, OTHER]}, ObjectGone),
+            ({"DeleteMarkers": [LATER]}, ObjectGone),
+            ({}, ObjectGone),
+        ],
+        ids=["there", "only another version", "only a delete marker", "nothing"],
+    )
+    def test_of_a_version_means_that_it_is_gone_where_a_listing_does_not_have_it(
+        self, s3: Any, listed: Any, kind: type[Exception]
+    ) -> None:
+        with Stubber(s3) as stub:
+            stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            stub.add_response("list_object_versions", listed, self.ASKED)
+            with pytest.raises(kind) as raised:
+                S3Lake(s3, "silver").open(PINNED, 0, 1)
+        assert type(raised.value) is kind
+
+    def test_of_a_version_is_looked_up_in_all_pages_of_its_key(self, s3: Any) -> None:
+        more = {"Versions": [self.LATER], "IsTruncated": True, "NextKeyMarker": PINNED.key, "NextVersionIdMarker": "v2"}
+        with Stubber(s3) as stub:
+            stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            stub.add_response("list_object_versions", more, self.ASKED)
+            stub.add_response(
+                "list_object_versions",
+                {"Versions": [self.VERSION]},
+                {**self.ASKED, "KeyMarker": PINNED.key, "VersionIdMarker": "v2"},
+            )
+            with pytest.raises(LakeForbidden):
+                S3Lake(s3, "silver").open(PINNED, 0, 1)
+
+    @pytest.mark.parametrize(
+        ("listed", "kind"),
+        [
+            ({"Contents": [{"Key": PINNED.key}]}, LakeForbidden),
+            ({"Contents": [{"Key": PINNED.key + ".gz"}]}, ObjectGone),
+            ({}, ObjectGone),
+        ],
+        ids=["there", "only a longer key", "nothing"],
+    )
+    def test_of_an_object_means_that_it_is_gone_where_a_listing_does_not_have_it(
+        self, s3: Any, listed: Any, kind: type[Exception]
+    ) -> None:
+        with Stubber(s3) as stub:
+            stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            stub.add_response("list_objects_v2", listed, self.ASKED | {"MaxKeys": 1})
+            with pytest.raises(kind) as raised:
+                S3Lake(s3, "silver").open(UNVERSIONED, 0, 1)
+        assert type(raised.value) is kind
+
+    @pytest.mark.parametrize("source", [PINNED, UNVERSIONED], ids=["with a version", "without one"])
+    def test_stays_one_where_we_may_not_list_either(self, s3: Any, source: BronzeObject) -> None:
+        with Stubber(s3) as stub:
+            stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            stub.add_client_error("list_object_versions" if source.version_id else "list_objects_v2", "AccessDenied")
+            with pytest.raises(LakeForbidden):
+                S3Lake(s3, "silver").open(source, 0, 1)
+
+    def test_of_a_file_means_that_it_is_not_there_where_a_listing_does_not_have_it(self, s3: Any) -> None:
+        listed = {"Bucket": "silver", "Prefix": "silver/a.parquet", "MaxKeys": 1}
+        with Stubber(s3) as stub:
+            stub.add_client_error("head_object", "403", http_status_code=403)
+            stub.add_response("list_objects_v2", {}, listed)
+            assert not S3Lake(s3, "silver").holds("silver/a.parquet", "abc")
+            stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            stub.add_response("list_objects_v2", {}, listed)
+            with pytest.raises(ObjectGone, match="Somebody"):
+                S3Lake(s3, "silver").read("silver/a.parquet", "abc")
+
+
 class BrokenBody:
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -207,6 +290,8 @@ def test_a_file_is_held_if_its_content_is_there(s3: Any, etag: str, held: bool) 
 def test_only_a_missing_file_is_not_held_and_a_refusal_says_nothing_about_it(s3: Any, status: int, code: str) -> None:
     with Stubber(s3) as stub:
         stub.add_client_error("head_object", code, http_status_code=status)
+        if status == 403:
+            stub.add_response("list_objects_v2", {"Contents": [{"Key": "silver/a.parquet"}]})
         if status == 404:
             assert not S3Lake(s3, "silver").holds("silver/a.parquet", "abc")
         else:

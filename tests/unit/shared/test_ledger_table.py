@@ -50,6 +50,19 @@ def test_a_table_that_gives_nothing_is_an_error_that_passes(pauses: list[float])
     assert sum(pauses) < 10
 
 
+def test_a_key_that_the_index_shows_twice_is_asked_for_once() -> None:
+    """DynamoDB refuses a request with a key twice; an index shows an item twice that moves in it while it is read."""
+
+    class Strict:
+        def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803 (botocore's name)
+            keys = RequestItems["table"]["Keys"]
+            assert len({key["pk"]["S"] for key in keys}) == len(keys), "Provided list of item keys contains duplicates"
+            return {"Responses": {"table": keys}}
+
+    strict: Any = Strict()
+    assert LedgerTable(strict, "table").get_many([*KEYS, KEYS[0], KEYS[3]]) == KEYS
+
+
 class Cancelling:
     """A client that cancels every transaction for these reasons."""
 

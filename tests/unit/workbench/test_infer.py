@@ -41,7 +41,7 @@ def types_of(found: Inferred) -> dict[str, str]:
 
 
 _KEYS = st.sampled_from(
-    ["a", "b2", "Name", "orderTotal", "dt", "é", "x y", "", "on", "null", "user_id", "created_at", "$x"]
+    ["a", "b2", "order", "Name", "orderTotal", "dt", "é", "x y", "", "on", "null", "user_id", "created_at", "$x"]
 )
 _SCALARS = st.one_of(
     st.none(),
@@ -51,6 +51,7 @@ _SCALARS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=8),
     st.sampled_from(["", "1", "true", "2026-01-31", "2026-02-30", "2026-01-31T08:00:00+02:00", "2026-01-31 08:00:60"]),
+    st.sampled_from(["1534359560", "1534359560.000123", "1534359560123", "0123456789", "1534359560."]),
     st.dates(date(1990, 1, 1), date(2030, 1, 1)).map(date.isoformat),
     st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)).map(lambda moment: f"{moment.isoformat()}Z"),
 )
@@ -89,6 +90,35 @@ def test_infer_then_check_then_try_as_commands(smelt: Smelt, tmp_path: Path) -> 
     assert f"smelt try {file} --contract contracts/parcels.yaml" in told.replace("\n", " ")
     assert smelt("contracts", "check", "contracts")[0] == 0
     assert smelt("try", file, "--dataset", "parcels")[0] == 0
+
+
+def test_keys_that_are_words_of_sql_are_columns_and_not_a_crash(tmp_path: Path) -> None:
+    made = [{"at": "2026-01-01T00:00:00Z", "order": n, "select": "x", "end": 1, "user": "u"} for n in range(5)]
+    assert types_of(inferred(tmp_path, made)).keys() >= {"order", "select", "end", "user"}
+
+
+@pytest.mark.parametrize("name", ["silver", "quarantine", "load_history"])
+def test_the_names_of_our_tables_are_refused(smelt: Smelt, tmp_path: Path, name: str) -> None:
+    code, _, told = smelt("infer", write_lines(tmp_path / "a.jsonl", [order(1)]), "--name", name)
+    assert (code, "is the name of a table of ours" in told) == (2, True)
+
+
+def test_a_code_is_rather_the_key_than_a_name_and_a_name_than_a_measure(tmp_path: Path) -> None:
+    isles = [{"people": n * 1000, "name": f"Isle No. {n}", "alpha_3": f"I{n:02d}"} for n in range(20)]
+    assert inferred(tmp_path, isles).contract.keys == ("alpha_3",)
+    unknown = [{"people": isle["people"], "name": isle["name"]} for isle in isles]
+    assert inferred(tmp_path, unknown).contract.keys == ("name",)
+
+
+def test_documents_whose_keys_are_data_say_so(smelt: Smelt, tmp_path: Path) -> None:
+    many = {f"package{n}": [{"advisory": "x", "id": n}] for n in range(50)}
+    (tmp_path / "map.json").write_text(json.dumps(many))
+    code, _, told = smelt("infer", tmp_path / "map.json", "--name", "advisories")
+    assert code == 2
+    assert "50 arrays of objects, such as $.package0: its keys seem to be data" in " ".join(told.split())
+    (tmp_path / "deep.json").write_text(json.dumps({"aws": {"ecs": {"ami-1": {"value": 1}}}}))
+    code, _, told = smelt("infer", tmp_path / "deep.json", "--name", "images")
+    assert (code, "The rows have the keys aws (object)" in " ".join(told.split())) == (2, True)
 
 
 # Types
@@ -427,3 +457,18 @@ def test_the_rows_of_many_envelopes_are_sampled_together(tmp_path: Path) -> None
 )
 def test_what_may_be_rows_themselves_is_not_taken_for_an_envelope(tmp_path: Path, rows: list[Any]) -> None:
     assert inferred(tmp_path, rows).contract.rows_path == ()
+
+
+def test_epochs_in_strings_are_times_under_a_name_that_says_so(tmp_path: Path) -> None:
+    seconds = [1_534_359_560 + n for n in range(9)]
+    made = [{"ts": f"{one}.{one % 10:06d}", "phone": str(one), "at": "2026-01-01T00:00:00Z"} for one in seconds]
+    found = inferred(tmp_path, made)
+    ts = field_of(found, "ts")
+    assert (ts.type.value, ts.time.pattern, ts.takes_strings) == ("timestamp", "epoch_seconds", True)
+    assert field_of(found, "phone").type.value == "string"
+    assert "these strings are read as seconds since 1970: 2018-08-15T18:59:20Z" in found.text
+
+
+def test_one_string_that_is_no_epoch_makes_all_of_them_strings(tmp_path: Path) -> None:
+    made = [{"ts": "1534359560", "id": 1}, {"ts": "1534359561", "id": 2}, {"ts": "soon", "id": 3}]
+    assert types_of(inferred(tmp_path, made))["ts"] == "string"

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.integration.test_ledger_lots import (  # noqa: F401 (collected here with the fixtures below)
     TestLots,
@@ -64,3 +65,26 @@ def test_an_update_counts_sets_and_removes_and_leaves_the_item_as_it_was() -> No
 def test_a_condition_that_is_not_known_is_refused(expression: str) -> None:
     with pytest.raises((ValueError, IndexError)):
         holds(expression, ITEM, {}, {":one": {"N": "1"}})
+
+
+def refused(call: Any) -> str:
+    with pytest.raises(ClientError) as raised:
+        call()
+    return str(raised.value.response["Error"]["Code"])
+
+
+def test_what_dynamodb_refuses_is_refused_here() -> None:
+    """An emulator takes it; in an account, the lot or the page could never be written."""
+    table = MemoryDynamoDB()
+    keys = [{"pk": {"S": str(number)}} for number in range(101)]
+    writes = [{"Put": {"TableName": TABLE, "Item": key}} for key in keys]
+    ask, write = table.batch_get_item, table.transact_write_items
+    for twice_or_many in (keys, [keys[0], keys[0]]):
+        assert refused(lambda k=twice_or_many: ask(RequestItems={TABLE: {"Keys": k}})) == "ValidationException"
+    for wrong in (writes, [writes[0], writes[0]]):
+        assert refused(lambda w=wrong: write(TransactItems=w)) == "ValidationException"
+    large = {"pk": {"S": "a"}, "files": {"B": b"x" * 400 * 1024}}
+    assert refused(lambda: table.put_item(TableName=TABLE, Item=large)) == "ValidationException"
+    write(TransactItems=writes[:100])
+    assert len(ask(RequestItems={TABLE: {"Keys": keys[:100]}})["Responses"][TABLE]) == 100
+    table.put_item(TableName=TABLE, Item=large | {"files": {"B": b"x" * 399 * 1024}})

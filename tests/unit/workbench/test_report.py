@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -133,13 +134,16 @@ def test_without_anything_it_says_how_to_begin(smelt: Smelt) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--out", "."), "is a folder"),
+        (("--out", "."), "is not a file that can be replaced"),
+        (("--out", "pipe"), "is not a file that can be replaced"),
+        (("--contracts", "pipe"), "is not a folder"),
         (("--since", "2026-01-01"), "--since is about a deployment"),
         (("--table", "ledger"), "pass --table and --silver-bucket"),
         (("--silver", "nowhere"), "no such folder"),
     ],
 )
-def test_wrong_usage_says_what_to_do(smelt: Smelt, words: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_says_what_to_do(smelt: Smelt, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     code, out, err = smelt("report", *words)
     assert (code, out) == (2, "")
     assert told in err
@@ -171,3 +175,18 @@ def test_a_hundred_thousand_objects_in_files_take_bounded_memory_and_a_small_pag
     assert f"there are {100_000 - LISTED:,} more" in page
     assert len(page) < 200_000
     assert peak() < 400 * 1024 * 1024, f"{peak():,} bytes"
+
+
+def test_a_page_that_cannot_be_made_leaves_the_last_trial_as_it_was(
+    smelt: Smelt, trial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (trial / "account.json").read_text()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.report.folder.write_page", interrupted)
+    code, _, err = smelt("try", write_lines(tmp_path / "orders/c.jsonl", [order(1)]))
+    assert (code, "Interrupted." in err) == (130, True)
+    assert (trial / "account.json").read_text() == before
+    assert [path.name for path in trial.parent.iterdir()] == ["try"]

@@ -29,6 +29,8 @@ module "platform" {
   project         = var.project
   tag_iam_and_sqs = true
 
+  operator_policies_enabled = var.operator_policies_enabled
+
   ops = {
     enabled                       = var.ops_enabled
     sweep_schedule_expression     = "rate(1 minute)"

@@ -80,3 +80,9 @@ variable "ops_enabled" {
   type        = bool
   default     = null
 }
+
+variable "operator_policies_enabled" {
+  description = "Whether there are managed policies for the roles of operators."
+  type        = bool
+  default     = null
+}

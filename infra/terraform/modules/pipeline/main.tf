@@ -151,9 +151,10 @@ module "transform" {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${local.bronze_arn}/bronze/*"]
     }
-    # Nothing is listed. But without this right S3 answers 403 for an object that does not exist, as if it were forbidden.
+    # S3 answers 403 for an object that does not exist, too, unless it takes us for somebody who may list the bucket. Where
+    # it does not, since a request for an object names no prefix, the object is looked for in a listing.
     TellMissingFromForbidden = {
-      actions   = ["s3:ListBucket"]
+      actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
       resources = [local.bronze_arn]
       condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
     }

@@ -51,7 +51,7 @@ module "queue" {
 
   name                       = "${var.project}-events"
   sender_arns                = local.senders.queue
-  visibility_timeout_seconds = 6 * var.transform_timeout_seconds
+  visibility_timeout_seconds = 6 * var.transform_timeout_seconds + var.batching_window_seconds # a unit is hidden while a batch is gathered, too
   dead_letter                = true
   kms_key_arn                = var.kms_key_arn
   dead_letter_sender_arns    = local.senders.dlq

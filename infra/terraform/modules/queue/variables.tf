@@ -26,7 +26,7 @@ variable "dead_letter_sender_arns" {
 }
 
 variable "visibility_timeout_seconds" {
-  description = "Seconds that a received message stays hidden. AWS asks for six times the consumer's timeout."
+  description = "Seconds that a received message stays hidden. AWS asks for six times the consumer's timeout, plus its batching window."
   type        = number
   default     = 30
 

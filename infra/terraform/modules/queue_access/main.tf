@@ -6,6 +6,8 @@
 
 locals {
   takes_redrives = length(var.redrive_source_arns) > 0
+  limit          = jsondecode(file("${path.module}/../../names.json")).texts["aws_sqs_queue_policy.policy"].max
+  policy         = jsonencode({ Version = "2012-10-17", Statement = concat([local.tls_only, local.only_these_send], local.rules_send) })
 
   tls_only = {
     Sid       = "TlsOnly"

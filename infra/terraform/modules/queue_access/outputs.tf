@@ -1,6 +1,11 @@
 output "policy" {
   description = "The queue's policy, as JSON."
-  value       = jsonencode({ Version = "2012-10-17", Statement = concat([local.tls_only, local.only_these_send], local.rules_send) })
+  value       = local.policy
+
+  precondition {
+    condition     = length(local.policy) <= local.limit
+    error_message = "The policy of ${var.queue_arn} would have ${length(local.policy)} bytes; SQS takes ${local.limit}. Name fewer senders: one ARN with a wildcard for several roles, such as operator_principal_arns = [\"arn:aws:iam::<account>:role/operators/*\"]."
+  }
 }
 
 output "redrive_allow_policy" {

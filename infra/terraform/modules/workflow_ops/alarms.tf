@@ -22,6 +22,15 @@ locals {
         periods     = 1
       }
     },
+    # A function or a workflow that is never started reports nothing; whoever should have started it does.
+    { for group in length(local.schedules) == 0 ? [] : [local.name] : "schedules-dropped" => {
+      description = "EventBridge Scheduler could not start what a schedule of the group ${group} is for, and gave up after its retries: sweep, archive, reconcile or the workflow did not run. May the role ${group}-scheduler still be taken on, and start them? Is the target throttled? The next run goes on where the last one stopped. ${local.runbook}#a-scheduled-function-fails."
+      namespace   = "AWS/Scheduler"
+      metric      = "InvocationDroppedCount"
+      dimensions  = { ScheduleGroup = group }
+      period      = 300
+      periods     = 1
+    } },
     # Replay and probe are tried again by the workflow, whose failure is an alarm of its own; who starts rewrite sees its error.
     # The others run on a schedule: one run that fails is made up for by the next.
     { for function in setsubtract(keys(local.functions), ["replay", "probe", "rewrite"]) : "${function}-errors" => {

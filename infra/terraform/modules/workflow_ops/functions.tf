@@ -84,7 +84,7 @@ locals {
           ]
           resources = [local.ledger_arn]
         }
-        # Nothing is listed. But without this right S3 answers 403 for a file that does not exist, as if it were forbidden.
+        # A file that does not exist is told from one that is forbidden, by S3 or else by a listing (modules/pipeline/main.tf).
         TellMissingFromForbidden = {
           actions   = ["s3:ListBucket"]
           resources = [var.arns.silver_bucket]
@@ -105,7 +105,7 @@ locals {
           actions   = ["s3:GetObject", "s3:PutObject"]
           resources = ["${var.arns.silver_bucket}/history/*"]
         }
-        # Nothing is listed. But without this right S3 answers 403 for a file that does not exist.
+        # A file that does not exist is told from one that is forbidden.
         TellMissingFromForbidden = {
           actions   = ["s3:ListBucket"]
           resources = [var.arns.silver_bucket]
@@ -174,15 +174,15 @@ locals {
           actions   = ["s3:GetObject"]
           resources = ["${var.arns.silver_bucket}/history/*"]
         }
-        # Of Silver nothing is listed; but a file that is missing is told from one that is forbidden.
+        # A file that is missing is told from one that is forbidden.
         ListSilver = {
           actions   = ["s3:ListBucket"]
           resources = [var.arns.silver_bucket]
           condition = { StringLike = { "s3:prefix" = ["history/*", "quarantine/*", "silver/*"] } }
         }
-        # Without this right S3 answers 403 for an object that does not exist.
+        # As for transform: modules/pipeline/main.tf.
         TellMissingFromForbidden = {
-          actions   = ["s3:ListBucket"]
+          actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
           resources = [var.arns.bronze_bucket]
           condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
         }

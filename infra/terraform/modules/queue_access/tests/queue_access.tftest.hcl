@@ -87,3 +87,23 @@ run "a_rule_may_send_what_it_could_not_deliver" {
     error_message = "EventBridge must be allowed for this rule only."
   }
 }
+
+run "takes_as_many_senders_as_sqs_takes" {
+  command = plan
+
+  variables {
+    queue_arn   = "arn:aws:sqs:us-east-2:123456789012:smelt-test-events"
+    sender_arns = [for number in range(60) : format("arn:aws:iam::123456789012:role/teams/data/operator-of-the-pipeline-%03d", number)]
+  }
+}
+
+run "refuses_a_policy_that_sqs_would_refuse" {
+  command = plan
+
+  variables {
+    queue_arn   = "arn:aws:sqs:us-east-2:123456789012:smelt-test-events"
+    sender_arns = [for number in range(120) : format("arn:aws:iam::123456789012:role/teams/data/operator-of-the-pipeline-%03d", number)]
+  }
+
+  expect_failures = [output.policy]
+}

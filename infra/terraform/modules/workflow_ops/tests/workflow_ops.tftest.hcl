@@ -86,6 +86,13 @@ run "needs_no_scheduler_without_schedules" {
     sweep_schedule_expression     = ""
     archive_schedule_expression   = ""
     reconcile_schedule_expression = ""
+    alarms_enabled                = true
+    alarm_topic_arn               = "arn:aws:sns:us-east-2:123456789012:on-call"
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "schedules-dropped")
+    error_message = "Without schedules nothing can be dropped."
   }
 
   assert {
@@ -122,4 +129,22 @@ run "refuses_a_name_that_step_functions_does_not_take" {
   }
 
   expect_failures = [var.workflow_id]
+}
+
+run "tells_of_schedules_that_could_not_start_anything" {
+  command = plan
+
+  variables {
+    alarms_enabled  = true
+    alarm_topic_arn = "arn:aws:sns:us-east-2:123456789012:on-call"
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.this["schedules-dropped"].namespace == "AWS/Scheduler"
+      && aws_cloudwatch_metric_alarm.this["schedules-dropped"].metric_name == "InvocationDroppedCount"
+      && aws_cloudwatch_metric_alarm.this["schedules-dropped"].dimensions == tomap({ ScheduleGroup = aws_scheduler_schedule_group.this[0].name })
+    )
+    error_message = "What is never started has no errors of its own; only the scheduler reports it."
+  }
 }

@@ -1,0 +1,186 @@
+"""What nothing needs any more: old snapshots, metadata that no snapshot names, runs of compactions likewise.
+
+It deletes under `lake/` and `silver_compacted/` alone, and never under `silver/`: those files are the ledger's.
+
+- Snapshots: all of the last day stay, and the last one of each day of the last month.
+- Metadata: what the table's current metadata and its snapshots name stays.
+- Runs: what a snapshot names stays; so does a run that was made without a table, which belongs to who made it.
+What is younger than the longest commit, or than a run may take, stays too: it may be about to be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+from services.ops.lake.catalog import LakeCatalog
+from services.ops.lake.committer import LONGEST_COMMIT, TableBusy
+from services.ops.lake.live import key_of, record_key
+from services.ops.lake.publish import table_lease
+from services.ops.lake.store import Store, StoredFile
+from services.shared.compaction import CompactionPlan
+from services.shared.deadline import Deadline
+from services.shared.identities import COMPACTED_ROOT, LAKE_ROOT, CompactionRun
+from services.shared.ledger.ledger import Ledger
+from services.shared.manifest_json import ManifestError
+
+KEEP_ALL = timedelta(days=1)
+KEEP_DAILY = timedelta(days=30)
+UNNAMED_METADATA = timedelta(seconds=4 * LONGEST_COMMIT)
+UNNAMED_RUN = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Maintained:
+    """What was done to one table."""
+
+    dataset: str
+    snapshots: int = 0  # that were expired
+    metadata: int = 0  # files that were deleted
+    runs: int = 0
+    run_files: int = 0
+    kept: list[str] = field(default_factory=list)  # runs that cannot be judged, and why
+
+
+class Maintenance:
+    """Looks after the tables of one lake."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: LakeCatalog,
+        store: Store,
+        deadline: Deadline,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._ledger, self._catalog, self._store, self._deadline, self._now = ledger, catalog, store, deadline, now
+
+    def run(self, dataset: str, keep_all: timedelta = KEEP_ALL, keep_daily: timedelta = KEEP_DAILY) -> Maintained:
+        """Look after one table. Whoever stops in between starts again.
+
+        Raises:
+            LeaseHeld, TableBusy: somebody else works on the table.
+        """
+        done = Maintained(dataset)
+        with table_lease(self._ledger, dataset, self._deadline):
+            table = self._catalog.find(dataset)
+            if table is None:
+                return done
+            table = self._expire(table, keep_all, keep_daily, done)
+            named = _Named.of(table, self._store.root)
+            self._delete_metadata(dataset, named, done)
+            self._delete_runs(dataset, named, done)
+        return done
+
+    def _expire(self, table: Table, keep_all: timedelta, keep_daily: timedelta, done: Maintained) -> Table:
+        old = list(_expirable(table, self._now(), keep_all, keep_daily))
+        if not old:
+            return table
+        try:
+            table.maintenance.expire_snapshots().by_ids(old).commit()
+        except CommitFailedException as error:
+            raise TableBusy(
+                f"the table {done.dataset}: somebody else commits to it; it is tried again later"
+            ) from error
+        done.snapshots = len(old)
+        return table.refresh()
+
+    def _delete_metadata(self, dataset: str, named: _Named, done: Maintained) -> None:
+        before = self._now() - UNNAMED_METADATA
+        for file in self._store.list(f"{LAKE_ROOT}/{dataset}/metadata/"):
+            if file.key not in named.metadata and file.modified < before:
+                self._deadline.check()
+                self._store.delete([file.key])
+                done.metadata += 1
+
+    def _delete_runs(self, dataset: str, named: _Named, done: Maintained) -> None:
+        before = self._now() - UNNAMED_RUN
+        for run, files in _runs(self._store.list(f"{COMPACTED_ROOT}/{dataset}/")):
+            if run in named.runs or max(file.modified for file in files) >= before:
+                continue
+            if (why := self._keeps(run)) is not None:
+                if why:
+                    done.kept.append(f"{run}: {why}")
+                continue
+            self._deadline.check()
+            outputs = [file.key for file in files if file.key != run.plan_key]
+            self._store.delete([*outputs, record_key(run), run.plan_key])  # the plan last: it says whose run this is
+            done.runs += 1
+            done.run_files += len(outputs)
+
+    def _keeps(self, run: CompactionRun) -> str | None:
+        """None where a run is the table's to delete; else why not, empty where that is as it should be."""
+        text = self._store.read(run.plan_key)
+        if text is None:
+            return "it has no plan; delete it by hand if it is not needed"
+        try:
+            plan = CompactionPlan.from_json(text)
+        except ManifestError as error:
+            return str(error)
+        return None if plan.base_snapshot is not None else ""
+
+
+@dataclass(slots=True)
+class _Named:
+    """What a table's metadata and snapshots name."""
+
+    metadata: set[str] = field(default_factory=set)
+    runs: set[CompactionRun] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, table: Table, root: str) -> _Named:
+        named, seen = cls(), set[str]()
+        addresses = [table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)]
+        for snapshot in table.snapshots():
+            addresses.append(snapshot.manifest_list)
+            for manifest in snapshot.manifests(table.io):
+                if manifest.manifest_path in seen:
+                    continue
+                seen.add(manifest.manifest_path)
+                for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+                    key = key_of(entry.data_file.file_path, root)
+                    if key.startswith(f"{COMPACTED_ROOT}/"):
+                        named.runs.add(CompactionRun.parse(key))
+        named.metadata = {key_of(address, root) for address in (*addresses, *seen)}
+        return named
+
+
+def _expirable(table: Table, now: datetime, keep_all: timedelta, keep_daily: timedelta) -> Iterator[int]:
+    """Snapshots that need not be kept. The current one always is."""
+    current = table.current_snapshot()
+    last_of_day: dict[str, Snapshot] = {}
+    for snapshot in sorted(table.snapshots(), key=lambda one: one.timestamp_ms):
+        last_of_day[_time(snapshot).date().isoformat()] = snapshot
+    daily = {snapshot.snapshot_id for snapshot in last_of_day.values()}
+    for snapshot in table.snapshots():
+        age = now - _time(snapshot)
+        stays = age <= keep_all or (age <= keep_daily and snapshot.snapshot_id in daily)
+        if not stays and (current is None or snapshot.snapshot_id != current.snapshot_id):
+            yield snapshot.snapshot_id
+
+
+def _time(snapshot: Snapshot) -> datetime:
+    return datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
+
+
+def _runs(files: Iterator[StoredFile]) -> Iterator[tuple[CompactionRun, list[StoredFile]]]:
+    """Files by their run. Keys come in order, so those of a run come together; what is in no run is nobody's here."""
+    run: CompactionRun | None = None
+    together: list[StoredFile] = []
+    for file in files:
+        try:
+            mine = CompactionRun.parse(file.key)
+        except ValueError:
+            continue
+        if run is not None and mine != run:
+            yield run, together
+            together = []
+        run = mine
+        together.append(file)
+    if run is not None:
+        yield run, together

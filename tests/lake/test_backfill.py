@@ -1,0 +1,134 @@
+"""Enabling the lake over a ledger that has been in use: everything that is committed comes into the tables, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.ops.lake.backfill import GRACE_MS
+from services.shared.units import BronzeObject
+from tests.faults.rig import crash, shipment
+from tests.lake.compacting import compact
+from tests.lake.rig import LakeRig, Make, day
+from tests.support.faults import Interrupter
+from tests.support.history import DAY, let_expire, load_everything, run_archive
+from tests.support.rewriting import retract
+
+GRACE = GRACE_MS / 1000
+
+
+def in_use(lake: LakeRig) -> LakeRig:
+    """Lots of two days, committed before there was a lake."""
+    lake.rig.outboxes = frozenset()
+    for first in (0, 10):
+        lake.rig.upload("shipments", [shipment(first + n, 1 + n % 2) for n in range(4)])
+        lake.rig.deliver(lake.rig.units[-1:])
+    return lake
+
+
+def test_enabling_brings_what_was_committed_before(lake: LakeRig) -> None:
+    in_use(lake)
+    done = lake.backfill()
+    assert done is not None
+    assert (done.added, done.listed, done.all_right) == (4, 4, True)
+    lake.check()
+
+
+def test_every_dataset_has_a_table_even_where_it_has_no_rows(lake: LakeRig) -> None:
+    in_use(lake).backfill()
+    assert all(lake.catalog().find(dataset) is not None for dataset in lake.contracts)
+
+
+def test_a_second_pass_finds_what_workers_without_the_setting_have_committed_meanwhile(lake: LakeRig) -> None:
+    in_use(lake).backfill()
+    lake.rig.upload("shipments", [shipment(20)])
+    lake.rig.deliver(lake.rig.units[-1:])  # still without the setting
+    lake.rig.clock.advance(GRACE / 2)
+    early = lake.backfill()
+    assert early is not None
+    assert early.listed == 0
+    lake.rig.clock.advance(GRACE)
+    late = lake.backfill()
+    assert late is not None
+    assert (late.listed, late.added) == (5, 1)
+    lake.check()
+    after = lake.backfill()
+    assert after is not None
+    assert after.listed == 0
+
+
+def test_what_only_the_history_has_comes_too(lake: LakeRig) -> None:
+    in_use(lake)
+    load_everything(lake.rig)
+    before = lake.in_silver()
+    lake.rig.clock.advance(2 * DAY)
+    run_archive(lake.rig, lake.history)
+    let_expire(lake.rig)
+    assert not lake.lots()
+    done = lake.backfill()
+    assert done is not None
+    assert done.added == 4
+    assert lake.positions() == before
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_once_wherever_it_stops(make: Make, before: bool) -> None:
+    watch = Interrupter()
+    in_use(make()).backfill(watch)
+    step = 3  # of which each is like the next: every dataset has the same calls
+    for at in range(1, len(watch.calls) + 1, step):
+        lake = in_use(make())
+        lake.backfill(Interrupter(at, before, crash))
+        lake.rig.clock.advance(2000)
+        lake.backfill()
+        lake.check()
+
+
+def two_objects(lake: LakeRig) -> BronzeObject:
+    lake.rig.outboxes = frozenset()
+    bad = lake.rig.upload("shipments", [shipment(n, 1 + n % 2) for n in range(4)])
+    lake.rig.upload("shipments", [shipment(n, 1) for n in range(10, 13)])
+    lake.rig.deliver(lake.rig.units)
+    return bad
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_a_retraction_that_is_under_way_when_the_lake_is_enabled(make: Make, before: bool) -> None:
+    """Its lot was taken for rewriting before anybody read marks; it ends after the backfill has been there."""
+    watch = Interrupter()
+    lake = make()
+    retract(lake.rig, two_objects(lake), watch)
+    for at in range(1, len(watch.calls) + 1):
+        lake = make()
+        bad = two_objects(lake)
+
+        def enabled(lake: LakeRig = lake) -> None:
+            assert lake.backfill() is not None
+
+        retract(lake.rig, bad, Interrupter(at, before, enabled))
+        for _ in range(2):
+            lake.rig.clock.advance(2 * GRACE)
+            assert lake.backfill() is not None
+        lake.check()
+        lake.rig.tidy()
+        lake.check()
+        assert str(bad.id) not in set(lake.rows()["_source"].to_pylist())
+
+
+def test_doing_it_again_leaves_compacted_partitions_as_they_are(lake: LakeRig) -> None:
+    in_use(lake).backfill()
+    compact(lake, day(1))
+    rows = lake.positions()
+    done = lake.backfill(again=True)
+    assert done is not None
+    assert (done.listed, done.snapshots) == (4, 0)
+    assert lake.positions() == rows
+
+
+def test_doing_it_again_heals_a_mark_that_was_lost(lake: LakeRig) -> None:
+    in_use(lake).backfill()
+    lake.rig.upload("shipments", [shipment(30)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.publish()
+    assert lake.positions() != lake.in_silver()
+    lake.backfill(again=True)
+    lake.check()

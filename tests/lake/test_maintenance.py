@@ -1,0 +1,142 @@
+"""Maintenance takes away what nothing names, and no row of anybody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.shared.compaction import CompactionPlan
+from services.shared.identities import CompactionRun
+from tests.faults.rig import crash
+from tests.lake.compacting import compact, compaction_of, run_job
+from tests.lake.rig import LakeRig, Make, day
+from tests.lake.test_compaction import ids, latest, load, plain_silver, published
+from tests.support.faults import Interrupter
+from tests.support.rewriting import retract
+
+LATER = timedelta(days=40)
+
+
+def files(lake: LakeRig, root: str) -> set[Path]:
+    return {path for path in (lake.folder / root).rglob("*") if path.is_file()}
+
+
+def well_used(lake: LakeRig) -> LakeRig:
+    """Published and compacted, then a retraction, and compacted again."""
+    bad = load(lake, 1, 2, 50)
+    published(lake)
+    compact(lake, day(1))
+    retract(lake.rig, bad)
+    lake.publish()
+    compact(lake, day(1))
+    lake.rig.tidy()
+    return lake
+
+
+def test_the_same_rows_before_and_after_in_the_table_and_in_silver(lake: LakeRig) -> None:
+    well_used(lake)
+    silver, rows, table = plain_silver(lake), lake.in_silver(), lake.rows().sort_by("shipment_id")
+    before = {file: file.read_bytes() for file in silver}
+    done = lake.maintain(LATER)
+    assert done is not None
+    assert done.metadata > 0
+    assert (done.runs, lake.snapshots()) == (1, 1)
+    assert {file: file.read_bytes() for file in plain_silver(lake)} == before
+    assert lake.in_silver() == rows
+    assert lake.rows().sort_by("shipment_id") == table
+
+
+def test_young_snapshots_stay_and_can_be_read(lake: LakeRig) -> None:
+    published(lake)
+    first = lake.table().current_snapshot()
+    compact(lake, day(1))
+    done = lake.maintain()
+    assert done is not None
+    assert (done.snapshots, done.metadata, done.runs) == (0, 0, 0)
+    assert first is not None
+    assert ids(lake, first.snapshot_id)["S8"] == 2
+
+
+def test_of_older_days_the_last_snapshot_stays(lake: LakeRig) -> None:
+    published(lake)
+    compact(lake, day(1))
+    load(lake, 60)
+    lake.publish()
+    done = lake.maintain(timedelta(days=3))
+    assert done is not None
+    assert done.snapshots == 2
+    assert ids(lake)["S60"] == 1
+
+
+def test_a_run_under_way_is_left_alone_and_a_given_up_one_goes(lake: LakeRig) -> None:
+    published(lake)
+    compaction = compaction_of(lake)
+    plan = compaction.prepare(day(1))
+    assert plan is not None
+    result = run_job(lake, plan)
+    lake.maintain()
+    assert len(files(lake, "silver_compacted")) == 3
+    compaction.commit(plan, result)
+    other = compaction_of(lake)
+    load(lake, 70)
+    load(lake, 71)
+    lake.publish()
+    given_up = other.prepare(day(1), target_bytes=1 << 40)
+    assert given_up is not None
+    run_job(lake, given_up)
+    done = lake.maintain(timedelta(days=2))
+    assert done is not None
+    assert (done.runs, done.run_files) == (1, 2)
+    assert {CompactionRun.parse(str(path.relative_to(lake.folder))) for path in files(lake, "silver_compacted")} == {
+        plan.run
+    }
+
+
+def test_a_run_without_a_table_belongs_to_who_made_it(lake: LakeRig) -> None:
+    published(lake)
+    compaction = compaction_of(lake)
+    plan = compaction.prepare(day(1))
+    assert plan is not None
+    loose = CompactionPlan(**{name: getattr(plan, name) for name in plan.__slots__} | {"base_snapshot": None})
+    lake.store.put(plan.run.plan_key, loose.to_json().encode())
+    run_job(lake, loose)
+    before = files(lake, "silver_compacted")
+    done = lake.maintain(LATER)
+    assert done is not None
+    assert (done.runs, done.kept) == (0, [])
+    assert files(lake, "silver_compacted") == before
+
+
+def test_nothing_breaks_wherever_it_stops(make: Make) -> None:
+    watch = Interrupter()
+    well_used(make()).maintain(LATER, watch)
+    assert {"commit_table", "delete"} <= set(watch.calls)
+    lake = well_used(make())
+    for at in range(1, len(watch.calls) + 1):
+        lake.maintain(LATER, Interrupter(at, True, crash))
+        assert ids(lake) == {**dict.fromkeys(latest(lake), 1)}
+        lake.rig.clock.advance(2000)
+    lake.maintain(LATER)
+    for snapshot in lake.table().snapshots():
+        lake.rows(snapshot=snapshot.snapshot_id)
+    load(lake, 80)
+    lake.publish()
+    assert ids(lake)["S80"] == 1
+
+
+@pytest.mark.parametrize("root", ["silver", "quarantine", "history", "bronze"])
+def test_it_asks_for_no_other_folder(lake: LakeRig, root: str) -> None:
+    well_used(lake)
+    asked: list[str] = []
+
+    class Watching(type(lake.store)):  # type: ignore[misc]
+        def delete(self, keys: list[str]) -> None:
+            asked.extend(listed := list(keys))
+            super().delete(listed)
+
+    lake.store = Watching(lake.folder)
+    lake.maintain(LATER)
+    assert asked
+    assert not [key for key in asked if key.split("/")[0] == root]
