@@ -12,7 +12,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
-from services.ops.cli.options import SilverOption, TableOption
+from services.ops.cli.options import CatalogOption, DatabaseOption, SilverOption, TableOption
 from services.ops.compacting.planning import Partition, Planned
 from services.ops.compacting.running import latest_on_glue, run_here, start_on_glue, wait_for_glue
 from services.ops.errors import OperatorError
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from services.ops.lake.compaction import Compaction
 
 
-_GLUE = "glue"
-
-
 class Place(StrEnum):
     """Where the job runs."""
 
@@ -39,14 +36,6 @@ class Place(StrEnum):
     GLUE = "glue"
 
 
-_Database = Annotated[
-    str,
-    typer.Option("--database", envvar="LAKE_DATABASE", help="The database of the lake's tables; empty: no lake."),
-]
-_Catalog = Annotated[
-    str,
-    typer.Option("--catalog", envvar="LAKE_CATALOG", metavar="CATALOG", help="glue, or the file of a SQLite catalog."),
-]
 JobOption = Annotated[str, typer.Option("--job", envvar="GLUE_JOB_NAME", help="The Glue job's name.")]
 
 
@@ -59,8 +48,8 @@ def compact_partition(
         "contracts"
     ),
     output_prefix: Annotated[str, typer.Option(help="The folder of the Silver bucket to write to.")] = COMPACTED_ROOT,
-    database: _Database = "",
-    catalog: _Catalog = _GLUE,
+    database: DatabaseOption = "",
+    catalog: CatalogOption = "glue",
     on: Annotated[Place, typer.Option(help="Where the job runs: this machine's Spark, or AWS Glue.")] = Place.HERE,
     job: JobOption = "",
     force: Annotated[bool, typer.Option("--force", help="Also where it leaves no fewer files.")] = False,
@@ -149,13 +138,11 @@ def show_job(job: JobOption = "", region: RegionOption = None, as_json: JsonFlag
 def _of_table(
     ledger: Ledger, s3: Any, bucket: str, contract: Contract, database: str, catalog: str, region: str | None
 ) -> Compaction:
-    from services.ops.lake.catalog import LakeCatalog, glue_catalog, sqlite_catalog
     from services.ops.lake.compaction import Compaction
-    from services.ops.lake.store import S3Store
+    from services.ops.lake.opening import open_lake
 
-    store = S3Store(s3, bucket)
-    tables = glue_catalog(region) if catalog == _GLUE else sqlite_catalog(Path(catalog))
-    return Compaction(ledger, LakeCatalog(tables, database, store.root), store, contract, Deadline.endless())
+    tables, store = open_lake(s3, bucket, database, catalog, region)
+    return Compaction(ledger, tables, store, contract, Deadline.endless())
 
 
 def _show_swap(compaction: Compaction, dt: str, run_job: Callable[[CompactionPlan], None], as_json: bool) -> None:
