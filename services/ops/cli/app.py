@@ -19,6 +19,7 @@ from services.ops.cli import (
     smoke,
     status,
     sweep,
+    validate,
 )
 from services.ops.cli.console import make_app
 
@@ -40,3 +41,4 @@ app.command("retract")(retract.retract_objects)
 app.command("smoke")(smoke.smoke_pipeline)
 app.command("status")(status.show_status)
 app.command("sweep")(sweep.sweep_pipeline)
+app.command("validate")(validate.validate_partition)
