@@ -70,7 +70,8 @@ def file_settings(region: str = "") -> dict[str, str]:
     """How PyIceberg reaches S3: as boto3 does. Without a region it asks for that of each bucket."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     found = {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
-    return found | ({"s3.region": region} if region else {})
+    known = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return found | ({"s3.region": known} if known else {})
 
 
 def sqlite_catalog(file: Path, **settings: str) -> Catalog:
