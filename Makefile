@@ -212,6 +212,20 @@ glue-job-start: $(VENV)/.app ## Compact a partition on Glue, and wait (GLUE_RECO
 glue-job-status: $(VENV)/.app ## Show the latest run of the Glue job, or why it failed (GLUE_OPTIONS=--json)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt glue-job $(GLUE_OPTIONS)
 
+##@ The quality gate (docs/gate.md)
+.PHONY: ge-start
+ge-start: $(VENV)/.app ## Judge a partition by its contract's rules (GE_RECORD_TYPE=shipments GE_DT=2025-12-31 GE_RESULT_PREFIX=ge/results)
+	@$(DEPLOY) ge-start --terraform-dir $(TF_ENV) $(if $(GE_RECORD_TYPE),--record-type "$(GE_RECORD_TYPE)") \
+	  $(if $(GE_DT),--dt "$(GE_DT)") $(if $(GE_RESULT_PREFIX),--result-prefix "$(GE_RESULT_PREFIX)") $(GE_OPTIONS)
+
+.PHONY: ge-status
+ge-status: $(VENV)/.app ## Show what the gate's latest execution does, or its verdict (GE_OPTIONS=--json)
+	@$(DEPLOY) ge-status --terraform-dir $(TF_ENV) $(GE_OPTIONS)
+
+.PHONY: ge-history
+ge-history: $(VENV)/.app ## List the gate's latest executions (GE_OPTIONS="--execution ARN": the states that one has entered)
+	@$(DEPLOY) ge-history --terraform-dir $(TF_ENV) $(GE_OPTIONS)
+
 ##@ Set-up
 .PHONY: setup
 setup: $(VENV)/.dev $(VENV)-emulator/.ready $(VENV)-readers/.ready $(if $(shell command -v npm 2>/dev/null),$(VENV)-iam/.ready) ## Install everything that development needs, into .venv, .venv-emulator, .venv-readers and .venv-iam

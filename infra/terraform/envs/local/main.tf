@@ -54,6 +54,19 @@ module "platform" {
     workers         = var.glue_job_workers
   }
 
+  gate = {
+    enabled             = var.ge_enabled
+    workflow_enabled    = var.ge_workflow_enabled
+    emit_events         = var.ge_emit_events_from_transform
+    eventbridge_enabled = var.ge_eventbridge_enabled
+    every_minutes       = var.ge_every_minutes
+    topic_arn           = var.ge_notification_topic_arn
+    topic_kms_key_arn   = var.ge_notification_topic_kms_key_arn
+    quarantine_enabled  = var.ge_quarantine_enabled
+    quarantine_prefix   = var.ge_quarantine_prefix
+    workers             = var.ge_job_workers
+  }
+
   pipeline = {
     create_bronze_bucket               = var.create_bronze_bucket
     bronze_bucket_name                 = var.bronze_bucket_name
