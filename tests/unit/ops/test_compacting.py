@@ -230,7 +230,6 @@ def test_without_spark_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tm
     script.parent.mkdir()
     script.touch()
     monkeypatch.setattr(running, "ROOT", tmp_path)
-    monkeypatch.setattr(running, "SCRIPT", script)
     monkeypatch.setenv("SMELT_SPARK_PYTHON", "")
     with pytest.raises(OperatorError, match="make setup-spark"):
         run_here("s3://silver", "plan")
