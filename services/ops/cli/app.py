@@ -10,6 +10,7 @@ from services.ops.cli import (
     history,
     publish,
     quarantine,
+    recompute,
     reconcile,
     redrive,
     reload,
@@ -30,6 +31,7 @@ app.add_typer(publish.app, name="publish")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("audit")(audit.audit_pipeline)
 app.command("compact")(compact.compact_partition)
+app.command("recompute")(recompute.recompute_partition)
 app.command("glue-job")(compact.show_job)
 app.command("reconcile")(reconcile.reconcile_pipeline)
 app.command("replay")(replay.replay_objects)

@@ -16,6 +16,7 @@ from services.ops.errors import OperatorError
 ROOT = Path(__file__).parents[3]
 RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 _POLL_SECONDS = 10
+_STANDARD_ERROR = 2  # its file, whatever stands in for it in Python
 
 
 def run_here(lake: str, plan_key: str, mode: str = "compact") -> None:
@@ -47,7 +48,7 @@ def run_script(name: str, arguments: Sequence[str]) -> int:
         )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [_python(), str(script), "--runtime", "local", *arguments]
-    return subprocess.run(command, stdout=sys.stderr, env=environment, check=False).returncode  # noqa: S603 (ours)
+    return subprocess.run(command, stdout=_STANDARD_ERROR, env=environment, check=False).returncode  # noqa: S603 (ours)
 
 
 def _python() -> str:

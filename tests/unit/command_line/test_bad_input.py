@@ -46,6 +46,9 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "report": (smelt, ["report", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "workbench.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "compact": (smelt, ["compact", "shipments", "2026-01-31", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "recompute": (smelt, ["recompute", "shipments", "2026-01-31", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "glue-job": (smelt, ["glue-job", "--job", "compact"], ["-m", "workbench.cli"]),
     "retract": (
         smelt,
         ["retract", "s3://bronze/bronze/a.jsonl", "--reason", "wrong", "--yes", *NAMES[:2], *NAMES[4:]],
@@ -278,6 +281,16 @@ MISTAKES = [
     Mistake(
         smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE, "--older-than-minutes", "-1"], "from 0 to ten years"
     ),
+    Mistake(smelt, ["compact", "shipments", "2026-01-31"], "No pipeline given: pass --table and --silver-bucket"),
+    Mistake(smelt, ["recompute", "shipments", "2026-01-31"], "No pipeline given: pass --table and --silver-bucket"),
+    Mistake(smelt, ["compact", "nothing", "2026-01-31", *NAMES[:2], *NAMES[4:]], "No contract is named 'nothing'"),
+    Mistake(smelt, ["compact", "shipments", "31.1.", *NAMES[:2], *NAMES[4:]], "it must be a day such as 2025-12-31"),
+    Mistake(
+        smelt,
+        ["compact", "shipments", "2026-01-31", *NAMES[:2], *NAMES[4:], "--on", "glue"],
+        "No job given: pass --job, or set GLUE_JOB_NAME",
+    ),
+    Mistake(smelt, ["glue-job"], "No job given: pass --job, or set GLUE_JOB_NAME"),
     Mistake(smelt, ["reload", LOST], "No pipeline given: pass --table, --bronze-bucket"),
     Mistake(smelt, ["reload", LOST, *NAMES, "--queue-url", QUEUE], "No reason given: pass --reason"),
     Mistake(
