@@ -135,7 +135,7 @@ class Demo:
 
     def publish(self) -> None:
         done = self.smelt("publish")
-        show(f"  files of Silver brought into the table: {done['files_added']}, snapshots: {done['snapshots']}")
+        show(f"  {done['files_added']} files of Silver are in the table, by {done['snapshots']} snapshot")
 
     def compact(self) -> None:
         done = self.smelt("compact", DATASET, self.told.days[1])
@@ -221,7 +221,7 @@ def _steps(demo: Demo) -> None:
         table.add_row(when, *(f"{number:,}" for number in answer))
     show(table)
     for page in list(told.pages.values())[-1:]:
-        show(f"The page about the failed day:\n{os.path.relpath(page)}")
+        show(f"The page about the failed day: {os.path.relpath(page)}")
 
 
 def _missing() -> str:
