@@ -61,8 +61,8 @@ locals {
       expression  = var.maintain_schedule_expression
       statements = {
         KeepLedger = local.keep_ledger
-        CommitTables = {
-          actions   = ["glue:GetTable", "glue:UpdateTable"]
+        CommitTables = { # PyIceberg asks of the database at each commit whether it is one of S3 Tables
+          actions   = ["glue:GetDatabase", "glue:GetTable", "glue:UpdateTable"]
           resources = local.tables
         }
         TidyMetadata = {
