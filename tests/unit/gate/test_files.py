@@ -23,7 +23,7 @@ class Bucket:
 
     get_object = head_object
 
-    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:  # noqa: ARG002, N803
+    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:  # noqa: N803
         if not self._lists:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "ListObjectsV2")
         return {"Contents": [{"Key": key} for key in sorted(self._keys) if key.startswith(Prefix)][:1]}
