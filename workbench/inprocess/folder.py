@@ -31,6 +31,11 @@ def local_object(file: Path, dataset: str, created: datetime) -> BronzeObject:
     return BronzeObject(BUCKET, f"bronze/{dataset}/{end}", found.st_size, _etag(absolute, found), None, created)
 
 
+def pattern(folder: Path, *parts: str) -> str:
+    """A pattern, for glob and DuckDB, of what is in a folder; signs of patterns in the folder's own name are text."""
+    return str(Path("".join(f"[{char}]" if char in "*?[" else char for char in str(folder)), *parts))
+
+
 def shown(file: Path) -> str:
     """A path as text: bytes of it that are not UTF-8 appear as escapes."""
     return str(file).encode("utf-8", "backslashreplace").decode()
