@@ -47,6 +47,10 @@ demo: $(VENV)/.app $(VENV)-emulator/.ready ## Run the whole pipeline here, on th
 demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 336,776 flights through the pipeline, from one contract file
 	@$(BIN)/python -m local.demo examples/flights
 
+.PHONY: demo-lake
+demo-lake: $(VENV)/.app $(VENV)-emulator/.ready ## Publish demo data into Iceberg tables, compact and judge it (with Java), read it as it was before
+	@$(BIN)/python -c "from local.demo.lake import demo_lake; from services.ops.cli.console import run; run(demo_lake)"
+
 .PHONY: clean-demo
 clean-demo: ## Delete what the demos have stored
 	@$(PYTHON) -m local.demo.clean .smelt
@@ -211,6 +215,20 @@ glue-job-start: $(VENV)/.app ## Compact a partition on Glue, and wait (GLUE_RECO
 .PHONY: glue-job-status
 glue-job-status: $(VENV)/.app ## Show the latest run of the Glue job, or why it failed (GLUE_OPTIONS=--json)
 	@$(DEPLOY) exec $(TF_ENV) $(BIN)/smelt glue-job $(GLUE_OPTIONS)
+
+##@ The quality gate (docs/gate.md)
+.PHONY: ge-start
+ge-start: $(VENV)/.app ## Judge a partition by its contract's rules (GE_RECORD_TYPE=shipments GE_DT=2025-12-31 GE_RESULT_PREFIX=ge/results)
+	@$(DEPLOY) ge-start --terraform-dir $(TF_ENV) $(if $(GE_RECORD_TYPE),--record-type "$(GE_RECORD_TYPE)") \
+	  $(if $(GE_DT),--dt "$(GE_DT)") $(if $(GE_RESULT_PREFIX),--result-prefix "$(GE_RESULT_PREFIX)") $(GE_OPTIONS)
+
+.PHONY: ge-status
+ge-status: $(VENV)/.app ## Show what the gate's latest execution does, or its verdict (GE_OPTIONS=--json)
+	@$(DEPLOY) ge-status --terraform-dir $(TF_ENV) $(GE_OPTIONS)
+
+.PHONY: ge-history
+ge-history: $(VENV)/.app ## List the gate's latest executions (GE_OPTIONS="--execution ARN": the states that one has entered)
+	@$(DEPLOY) ge-history --terraform-dir $(TF_ENV) $(GE_OPTIONS)
 
 ##@ Set-up
 .PHONY: setup

@@ -18,6 +18,7 @@ import math
 import os
 import random
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -146,7 +147,7 @@ def query_times(files: list[str]) -> dict[str, float]:
         for _ in range(3):
             with duckdb.connect() as connection:
                 began = time.perf_counter()
-                connection.execute(query.format(rows=f"read_parquet({files})")).fetchall()
+                connection.sql(query.format(rows=f"read_parquet({files})")).to_arrow_table()
                 times.append(time.perf_counter() - began)
         found[name] = min(times)
     return found
@@ -192,6 +193,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "same_as_duckdb": True,
             }
         )
+        print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
         if size == max(arguments.sizes):
             queries = {"before": query_times(before), "after": query_times(after)}
     sizes = [run["size"] for run in runs]

@@ -21,11 +21,13 @@ from pyspark.sql import types as T  # noqa: N812
 
 from glue.arrow import spark_schema
 from glue.files import INPUT, REPORT, reader, writer
+from glue.recompute import recompute
 from glue.session import session
 from glue.store import store_at
 from services.shared.columns import OFFSET, SOURCE
 from services.shared.compaction import CompactionPlan, CompactionResult, OutputFile, check_result, files_needed
 from services.shared.errors import SmeltError, Terminal
+from services.shared.recompute import RecomputePlan
 
 _FILES_A_WRITER = 4  # each writer's last file may be small: at most one in so many
 
@@ -35,11 +37,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--lake", required=True, help="Where the files are: s3://bucket, or a folder.")
     parser.add_argument("--plan", required=True, help="The plan's key in it.")
+    parser.add_argument("--mode", choices=["compact", "recompute"], default="compact", help="What the plan is of.")
+    parser.add_argument("--bronze", default="", help="A folder in place of the buckets of Bronze.")
     parser.add_argument("--runtime", choices=["glue", "local"], required=True, help="Where this runs.")
     asked, _ = parser.parse_known_args(arguments)  # AWS Glue adds arguments of its own
     text = store_at(asked.lake).find(asked.plan)
     if text is None:
         raise Terminal(f"{asked.lake}/{asked.plan}: there is no such plan")
+    if asked.mode == "recompute":
+        plan = RecomputePlan.from_json(text)
+        report = recompute(session("smelt-recompute", asked.runtime), asked.lake, asked.bronze, plan)
+        print(json.dumps({"report": plan.report_key, **report["rows"]}))
+        return 0
     result = compact(lambda: session("smelt-compact", asked.runtime), asked.lake, CompactionPlan.from_json(text))
     told = {"rows": result.rows, "superseded": result.superseded_rows, "files": len(result.outputs)}
     print(json.dumps({"manifest": result.run.manifest_key, "bytes": result.total_bytes, **told}))

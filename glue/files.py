@@ -10,6 +10,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from pyspark import TaskContext
 
 from glue.arrow import conformed, silver_schema
 from glue.store import Store, store_at
+from services.shared.columns import Column
 from services.shared.compaction import CompactionPlan, InputFile, OutputFile
 from services.shared.errors import Terminal
 
@@ -28,11 +30,19 @@ _BATCH_ROWS = 32 * 1024
 Batches = Iterator[pa.RecordBatch]
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Files that have the same columns."""
+
+    inputs: tuple[InputFile, ...]
+    columns: tuple[Column, ...]
+
+
 class WrongInput(Terminal):
     """An input is not what the plan says."""
 
 
-def reader(root: str, plan: CompactionPlan) -> Callable[[Batches], Batches]:
+def reader(root: str, plan: CompactionPlan | Inputs) -> Callable[[Batches], Batches]:
     """A worker that takes numbers of inputs (`id`) and gives their rows, with `INPUT` as the last column."""
 
     def read(numbers: Batches) -> Batches:

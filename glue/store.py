@@ -36,6 +36,11 @@ def store_at(root: str) -> Store:
     return FolderStore(Path(root))
 
 
+def bronze_at(root: str, bucket: str) -> Store:
+    """Where the objects of a bucket of Bronze are: there, or in a folder in its place."""
+    return FolderStore(Path(root)) if root else S3Store(bucket)
+
+
 class S3Store(S3Lake):
     """A bucket, with the credentials that the job has."""
 

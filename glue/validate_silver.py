@@ -1,6 +1,6 @@
 """The quality gate's job: judges the committed files of one partition by the rules of its contract.
 
-    spark-submit glue/validate_silver.py --runtime local --plan ge/results/shipments/dt=2025-12-31/<run>/plan.json
+    validate_silver.py --runtime local --lake <folder> --plan ge/results/shipments/dt=2025-12-31/<run>/plan.json
 
 It reads a plan (`services.shared.gate.plan`), measures, and writes `result.json` beside the plan, whatever happens.
 
@@ -12,15 +12,14 @@ verdict.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
-from glue.uris import join, read, write
+from glue.session import session
+from glue.store import store_at
 from services.shared.contract.model import Contract
 from services.shared.gate.plan import GatePlan, PlannedFile
 from services.shared.gate.rules import rules_of
@@ -37,13 +36,14 @@ class NotPassed(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Judge as the arguments say; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--plan", required=True, help="The plan: s3://bucket/key, or a file.")
+    parser.add_argument("--lake", required=True, help="s3://bucket, or a folder.")
+    parser.add_argument("--plan", required=True, help="The plan's key in it.")
     parser.add_argument("--runtime", choices=["glue", "local"], default="local", help="Where this runs.")
     asked, _ = parser.parse_known_args(arguments)  # AWS Glue adds arguments of its own
-    spark = session(asked.runtime)
-    plan = GatePlan.from_json(read(spark, asked.plan))
-    result = run(plan, spark)
-    write(spark, join(plan.root, plan.run.result), result.to_json().encode())
+    store = store_at(asked.lake)
+    plan = GatePlan.from_json(store.find(asked.plan) or b"")
+    result = run(plan, session("smelt-gate", asked.runtime))
+    store.put(plan.run.result, result.to_json().encode())
     print(f"{result.verdict}: {plan.run.record_type}, dt={plan.run.dt}: {result.cause or 'every rule holds'}")
     if asked.runtime == "glue" and result.verdict is not Verdict.PASSED:
         raise NotPassed(f"{result.verdict}: {result.cause}")
@@ -62,18 +62,6 @@ def run(plan: GatePlan, spark: SparkSession) -> GateResult:
         return judge(plan, contract, rows, measured, datetime.now(UTC), engine)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as the verdict)
         return not_judged(plan, _told(error), datetime.now(UTC), version)
-
-
-def session(runtime: str = "local") -> SparkSession:
-    """Spark as the job needs it: times in UTC, for Python too."""
-    os.environ["TZ"] = "UTC"
-    time.tzset()
-    builder = SparkSession.builder.appName("smelt-gate").config("spark.sql.session.timeZone", "UTC")
-    if runtime == "local":  # one process: more parts than it has threads only cost time
-        threads = os.cpu_count() or 1
-        builder = builder.master(f"local[{threads}]").config("spark.sql.shuffle.partitions", threads)
-        builder = builder.config("spark.ui.enabled", "false")
-    return builder.getOrCreate()
 
 
 def _measured(plan: GatePlan, contract: Contract, spark: SparkSession) -> tuple[int, str, Measurements]:
@@ -95,7 +83,7 @@ def _measured(plan: GatePlan, contract: Contract, spark: SparkSession) -> tuple[
 
 def _read(spark: SparkSession, root: str, files: Iterable[PlannedFile]) -> DataFrame:
     """The rows of these files, with every column that one of them has: files of before a column hold null in it."""
-    return spark.read.option("mergeSchema", "true").parquet(*(join(root, file.key) for file in files))
+    return spark.read.option("mergeSchema", "true").parquet(*(f"{root}/{file.key}" for file in files))
 
 
 def _told(error: Exception) -> str:

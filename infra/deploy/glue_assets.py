@@ -26,7 +26,7 @@ from services.ops.errors import OperatorError
 
 REQUIREMENTS = ROOT / "requirements/glue.txt"
 BROUGHT_BY_GLUE = ROOT / "requirements/glue51.constraints.txt"
-SCRIPTS = ("compact_silver",)
+SCRIPTS = ("compact_silver", "validate_silver")
 SOURCES = ("glue", "services/shared", "services/__init__.py", "requirements/glue.txt")
 NEWEST = "glue/scripts"
 # AWS Glue 5.1: Python 3.11 on Amazon Linux 2023. The guide's "Appendix B: AWS Glue environment details".

@@ -1,4 +1,4 @@
-"""The ops workflow of a deployed platform: an execution's input from Terraform's outputs and from what a person asks.
+"""The workflows of a deployed platform: an execution's input from Terraform's outputs and from what a person asks.
 
 Prints nothing; `infra/deploy/cli/workflow.py` does.
 """
@@ -17,6 +17,19 @@ _RUNNING = "RUNNING"
 
 class NoWorkflow(OperatorError):
     """There is no state machine, or none of its executions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A state machine: Terraform's output of its ARN, the toggles that create it, the `make` target that starts it."""
+
+    output: str
+    toggle: str
+    start: str
+
+
+OPS = Kind("ops_state_machine_arn", "ops_enabled = true", "ops-start")
+GATE = Kind("ge_state_machine_arn", "ge_enabled = true and ge_workflow_enabled = true", "ge-start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +53,17 @@ class Ended:
         return self.status == "SUCCEEDED"
 
 
-def machine_of(outputs: Mapping[str, Any]) -> str:
+def machine_of(outputs: Mapping[str, Any], kind: Kind = OPS) -> str:
     """The state machine's ARN.
 
     Raises:
         NoWorkflow: Terraform has created none.
     """
-    arn = outputs.get("ops_state_machine_arn")
+    arn = outputs.get(kind.output)
     if not arn:
         raise NoWorkflow(
-            "Terraform has created no state machine: set ops_enabled = true in the environment's tfvars, then run "
-            "`make tf-apply`."
+            f"Terraform has created no state machine: set {kind.toggle} in the environment's tfvars, then run "
+            "`make tf-apply`." + (" The gate also needs `make glue-assets` before it." if kind is GATE else "")
         )
     return str(arn)
 
@@ -67,7 +80,7 @@ def input_of(outputs: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def latest(states: Any, machine: str) -> str:
+def latest(states: Any, machine: str, kind: Kind = OPS) -> str:
     """The ARN of the execution that was started last.
 
     Raises:
@@ -75,7 +88,7 @@ def latest(states: Any, machine: str) -> str:
     """
     found = states.list_executions(stateMachineArn=machine, maxResults=1)["executions"]
     if not found:
-        raise NoWorkflow("No execution has been started yet. `make ops-start` starts one.")
+        raise NoWorkflow(f"No execution has been started yet. `make {kind.start}` starts one.")
     return str(found[0]["executionArn"])
 
 

@@ -78,6 +78,12 @@ ANALYST_NEEDS: list[Need] = [
         for action in ("StartQueryExecution", "GetQueryExecution", "GetQueryResults")
     ),
     *((f"athena:{action}", WORKGROUP, {}) for action in ("ListNamedQueries", "GetNamedQuery", "StopQueryExecution")),
+    *(
+        (f"athena:{action}", f"arn:aws:athena:{HERE}:datacatalog/AwsDataCatalog", {})
+        for action in ("ListDatabases", "ListTableMetadata", "GetTableMetadata")
+    ),
+    ("athena:ListWorkGroups", "*", {}),
+    ("glue:GetDatabase", f"{GLUE}:database/default", {}),
     ("glue:GetDatabase", DATABASE, {}),
     ("glue:GetTable", table("silver"), {}),
     ("glue:GetTable", table("shipments"), {}),
@@ -131,6 +137,7 @@ ANALYST_MAY_NOT: list[Need] = [
     ("s3:PutObject", f"{RESULTS}/elsewhere/a", {}),
     ("s3:DeleteObject", f"{RESULTS}/results/a.csv", {}),
     ("glue:GetTable", f"{GLUE}:table/another/silver", {}),
+    ("glue:GetTable", f"{GLUE}:table/default/silver", {}),
     ("kms:Decrypt", KEY, {"kms:ViaService": "dynamodb.us-east-2.amazonaws.com"}),
 ]
 

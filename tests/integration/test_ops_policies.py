@@ -20,7 +20,18 @@ from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.units import BronzeObject
 from tests.integration.test_least_privilege import OF_THE_PLATFORM, Context, deployed  # noqa: F401 (a fixture)
-from tests.integration.test_policies import BRONZE, FUNCTION, HERE, LEDGER, LOGS, OTHER, SILVER, SQS, UNITS
+from tests.integration.test_policies import (
+    BRONZE,
+    EVERY_LISTING,
+    FUNCTION,
+    HERE,
+    LEDGER,
+    LOGS,
+    OTHER,
+    SILVER,
+    SQS,
+    UNITS,
+)
 from tests.support.aws_calls import api_calls
 from tests.support.iam import TRANSACTION_ACTIONS, Need, Request, needs, record
 from tests.support.iam_policies import Policy, queue_policies
@@ -277,8 +288,6 @@ OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("s3:PutObject", f"{SILVER}/history/lots/a.parquet", {}),
     ],
 }
-# Both actions that S3 asks for a prefix: there is no third one that the condition would let through.
-EVERY_LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
 
 
 def let_through(role: str, *variants: dict[str, Policy]) -> list[list[str]]:

@@ -194,7 +194,6 @@ FORBIDDEN: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("s3:ListBucket", BRONZE, {}),
         ("s3:ListBucketVersions", BRONZE, {"s3:prefix": "private/"}),
         ("s3:ListBucketVersions", BRONZE, {}),
-        ("s3:PutBucketPolicy", BRONZE, {"s3:prefix": "bronze/"}),
         ("s3:ListBucket", "arn:aws:s3:::another-bucket", {"s3:prefix": "bronze/"}),
         # It writes Silver and quarantine, and neither reads nor lists them.
         ("s3:PutObject", f"{SILVER}/silver_compacted/shipments/a.parquet", {}),
@@ -226,6 +225,10 @@ FORBIDDEN: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("iam:PassRole", ROLES["ingest"], {}),
     ],
 }
+
+
+# Both actions that S3 asks for a prefix: there is no third one that the condition would let through.
+EVERY_LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
 
 
 def let_through(service: str, *variants: Policies) -> list[list[str]]:
@@ -261,7 +264,8 @@ def test_a_statement_that_is_loosened_lets_a_forbidden_request_through(policies:
     variants = {}
     for statement in policies.roles[service]["Statement"]:
         sid, prefix = statement["Sid"], statement["Action"][0].split(":")[0]
-        variants[f"{sid}: any action"] = loosened(policies, service, sid, Action=[f"{prefix}:*"])
+        if set(statement["Action"]) != EVERY_LISTING:
+            variants[f"{sid}: any action"] = loosened(policies, service, sid, Action=[f"{prefix}:*"])
         if statement["Resource"] != ["*"]:
             variants[f"{sid}: any resource"] = loosened(policies, service, sid, Resource=["*"])
         if "Condition" in statement:

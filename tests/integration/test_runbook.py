@@ -21,7 +21,7 @@ from local.stack import CREDENTIALS, Clients
 from tests.support.running import Running, await_true, deployed, json_lines, request
 
 RUNBOOK = ROOT / "docs/observability.md"
-PAGES = [RUNBOOK, ROOT / "infra/terraform/README.md", ROOT / "docs/aws-checklist.md"]
+PAGES = [RUNBOOK, ROOT / "docs/runbook.md", ROOT / "infra/terraform/README.md", ROOT / "docs/aws-checklist.md"]
 ROWS = 50
 CALLED = {"notification-endpoint": "endpoint"}  # the CLI's own name for `sns subscribe`'s parameter
 

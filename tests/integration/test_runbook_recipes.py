@@ -104,7 +104,7 @@ def data(contracts: dict[str, Any]) -> bytes:
 def test_every_block_is_tested() -> None:
     """By a test that follows it, here or beside here."""
     folder = Path(__file__).parent
-    tests = "".join((folder / name).read_text() for name in ("test_runbook_recipes.py", "test_runbook_repairs.py"))
+    tests = "".join(file.read_text() for file in folder.glob("test_runbook_*.py"))
     assert {name for name in RECIPES if f'on_call.follow("{name}"' not in tests} == set()
 
 

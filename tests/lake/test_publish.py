@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.ledger.records import Outbox
+from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
 from tests.lake.rig import LakeRig, Make, day
 from tests.support.faults import Interrupter
@@ -177,3 +178,30 @@ def test_rows_of_several_datasets_in_one_lot_go_to_their_tables(lake: LakeRig) -
     lake.publish()
     lake.check("shipments", "tracking_events")
     assert (lake.rows("shipments").num_rows, lake.rows("tracking_events").num_rows) == (1, 1)
+
+
+def one_is_bad(lake: LakeRig) -> tuple[LakeRig, BronzeObject]:
+    bad = lake.rig.upload("shipments", [shipment(n, 1 + n % 2) for n in range(4)])
+    lake.rig.upload("shipments", [shipment(n, 1) for n in range(10, 13)])
+    lake.rig.deliver(lake.rig.units)
+    return lake, bad
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+def test_a_publisher_that_was_overtaken_by_a_rewrite_brings_nothing_old_back(make: Make, before: bool) -> None:
+    """It is paused at any call for longer than its lease; meanwhile a lot is rewritten, and published by another."""
+    watch = Interrupter()
+    one_is_bad(make())[0].publish(watch)
+    for at in range(1, len(watch.calls) + 1):
+        lake, bad = one_is_bad(make())
+
+        def meanwhile(lake: LakeRig = lake, bad: BronzeObject = bad) -> None:
+            lake.rig.clock.advance(2000)
+            retract(lake.rig, bad)
+            lake.publish()
+
+        lake.publish(Interrupter(at, before, meanwhile))
+        lake.settle()
+        lake.check()
+        lake.rig.tidy()
+        lake.check()  # and no file is gone that the table names

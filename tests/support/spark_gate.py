@@ -25,7 +25,8 @@ from great_expectations.datasource.fluent.interfaces import Batch
 
 from glue import expectations
 from glue.expectations import Asked, UnknownRule
-from glue.validate_silver import run, session
+from glue.session import session
+from glue.validate_silver import run
 from services.shared.contract.quality import NullValues
 from services.shared.gate.plan import GatePlan
 
@@ -87,7 +88,8 @@ def _sabotaged(how: str) -> Iterator[None]:
 
 
 def main(asked: str, answers: str) -> None:
-    spark = session()
+    spark = session("tests", "local")
+    spark.conf.set("spark.sql.shuffle.partitions", "2")
     spark.sparkContext.setLogLevel("OFF")
     found = {}
     for name, (plan, sabotage) in json.loads(Path(asked).read_text()).items():

@@ -15,10 +15,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from glue import compact_silver
+from glue import recompute as glue_recompute
 from glue.session import session
 from glue.store import store_at
 from services.shared.compaction import CompactionPlan
 from services.shared.errors import SmeltError
+from services.shared.recompute import RecomputePlan
 
 
 class Died(BaseException):
@@ -41,6 +43,10 @@ def compact(lake: str, plan: str, die_at: str = "", without_spark: bool = False)
     assert text is not None
     made = compact_silver.compact(_no_spark if without_spark else spark, lake, CompactionPlan.from_json(text), step)
     return json.loads(made.to_json())
+
+
+def recompute(lake: str, bronze: str, plan: str) -> Any:
+    return glue_recompute.recompute(spark(), lake, bronze, RecomputePlan.from_json(plan))
 
 
 def main(arguments: list[str]) -> Any:
@@ -66,7 +72,7 @@ def _no_spark() -> SparkSession:
     raise AssertionError("Spark was started for nothing")
 
 
-CALLS = {"compact": compact, "main": main, "read": read, "plan_of": plan_of}
+CALLS = {"compact": compact, "recompute": recompute, "main": main, "read": read, "plan_of": plan_of}
 
 
 def serve(answers: Path) -> None:

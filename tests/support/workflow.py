@@ -102,13 +102,18 @@ class Workflow:
     def created(
         cls, endpoint: str, functions: Mapping[str, str], change: Callable[[Any], None] | None = None
     ) -> Workflow:
-        """Create it. `change` may make a definition quicker, or wrong, for a test."""
+        """Create the ops workflow. `change` may make a definition quicker, or wrong, for a test."""
         document = json.loads(definition(functions))
         if change:
             change(document)
+        return cls.of(endpoint, document)
+
+    @classmethod
+    def of(cls, endpoint: str, document: Any) -> Workflow:
+        """Create a state machine of a definition."""
         states = states_client(endpoint)
         made = states.create_state_machine(
-            name=f"ops-{uuid.uuid4().hex[:8]}",
+            name=f"test-{uuid.uuid4().hex[:8]}",
             definition=json.dumps(document),
             roleArn="arn:aws:iam::000000000000:role/ops",
         )

@@ -1,4 +1,4 @@
-"""`ops-start`, `ops-status`, `ops-history`: the ops workflow of what Terraform has created."""
+"""`ops-start`, `ge-start`, and the same with `-status` and `-history`: the workflows of what Terraform has created."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.deploy.outputs import NoOutputs, outputs
-from infra.deploy.workflow import Ended, described, input_of, latest, machine_of, states_entered
+from infra.deploy.workflow import GATE, OPS, Ended, Kind, described, input_of, latest, machine_of, states_entered
 from services.ops.cli.console import JsonFlag, explain, finish, make_table, show, show_json
 from services.ops.errors import OperatorError
 from services.shared.aws import aws_client
@@ -22,6 +22,7 @@ _Execution = Annotated[str, typer.Option(metavar="ARN", help="The execution; wit
 _Number = Annotated[int | None, typer.Option(help="As the workflow's input has it.")]
 _DEV = Path("infra/terraform/envs/dev")
 _MOST_LISTED = 20
+_SHOWN = ("replayed", "checked", "verdict", "record_type", "dt", "rows", "rules", "page")
 
 
 def start_workflow(
@@ -58,7 +59,29 @@ def start_workflow(
         "max_attempts": max_attempts,
         "dest_prefix_base": dest_prefix or None,
     }
-    document = input_of(created, asked)
+    _start(created, machine, input_of(created, asked), dry_run, as_json)
+
+
+def start_gate(
+    directory: _Directory = _DEV,
+    record_type: Annotated[str, typer.Option(help="The dataset.")] = "shipments",
+    dt: Annotated[str, typer.Option("--dt", metavar="DT", help="The day, YYYY-MM-DD.")] = "",
+    result_prefix: Annotated[str, typer.Option(help="Where result and page go: a path below ge/.")] = "ge/results",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the input; start nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start the quality gate over one partition of Silver.
+
+    Example: ge-start --record-type shipments --dt 2025-12-31
+    """
+    if not dt:
+        raise OperatorError("No day given: pass --dt, or GE_DT=2025-12-31 to `make ge-start`.")
+    created = outputs(directory)
+    document = {"record_type": record_type, "dt": dt, "result_prefix": result_prefix}
+    _start(created, machine_of(created, GATE), document, dry_run, as_json)
+
+
+def _start(created: dict[str, Any], machine: str, document: dict[str, Any], dry_run: bool, as_json: bool) -> None:
     execution = ""
     if not dry_run:
         states = _states(created)
@@ -76,10 +99,22 @@ def show_status(directory: _Directory = _DEV, execution: _Execution = "", as_jso
 
     Example: ops-status --json
     """
+    _show_status(OPS, directory, execution, as_json)
+
+
+def show_gate_status(directory: _Directory = _DEV, execution: _Execution = "", as_json: JsonFlag = False) -> None:
+    """Show what the gate's latest execution does, its verdict and page, or why it failed. Exits with 1 if it failed.
+
+    Example: ge-status --json
+    """
+    _show_status(GATE, directory, execution, as_json)
+
+
+def _show_status(kind: Kind, directory: Path, execution: str, as_json: bool) -> None:
     created = outputs(directory)
-    machine, states = machine_of(created), _states(created)
+    machine, states = machine_of(created, kind), _states(created)
     try:
-        found = described(states, execution or latest(states, machine))
+        found = described(states, execution or latest(states, machine, kind))
         entered = states_entered(states, found.arn)
     except (BotoCoreError, ClientError) as error:
         raise _failed(error) from error
@@ -107,8 +142,25 @@ def show_history(
 
     Example: ops-history --executions 5
     """
+    _show_history(OPS, directory, execution, executions, as_json)
+
+
+def show_gate_history(
+    directory: _Directory = _DEV,
+    execution: _Execution = "",
+    executions: Annotated[int, typer.Option(help="How many executions are listed.")] = _MOST_LISTED,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the gate's latest executions; of one execution (--execution), the states that it has entered.
+
+    Example: ge-history --executions 5
+    """
+    _show_history(GATE, directory, execution, executions, as_json)
+
+
+def _show_history(kind: Kind, directory: Path, execution: str, executions: int, as_json: bool) -> None:
     created = outputs(directory)
-    machine, states = machine_of(created), _states(created)
+    machine, states = machine_of(created, kind), _states(created)
     if not 1 <= executions <= 1000:
         raise OperatorError(f"--executions is {executions}; it must be from 1 to 1000.")
     try:
@@ -133,7 +185,7 @@ def show_history(
         show(f"{one.started}  {one.status}  {one.arn.rsplit(':', 1)[1]}")
         if one.error:
             show(f"    {one.error}: {one.cause}", style="red")
-    show(f"{len(found):,} executions" + ("" if found else ": `make ops-start` starts one"))
+    show(f"{len(found):,} executions" + ("" if found else f": `make {kind.start}` starts one"))
 
 
 def _states(created: dict[str, Any]) -> Any:
@@ -169,4 +221,4 @@ def _document(found: Ended) -> dict[str, Any]:
 def _told(output: str) -> Any:
     """What a person wants to know of an execution's output."""
     document = json.loads(output)
-    return {name: document[name] for name in ("replayed", "checked") if name in document}
+    return {name: document[name] for name in _SHOWN if name in document}

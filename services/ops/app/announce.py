@@ -11,7 +11,7 @@ from services.shared.aws import aws_client
 from services.shared.errors import Transient
 from services.shared.ledger.ledger import Ledger
 from services.shared.settings import AnnounceSettings
-from services.shared.telemetry import count, logger, metrics, tracer
+from services.shared.telemetry import logger, tracer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -42,7 +42,6 @@ if IN_LAMBDA:
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics
 def handler(_event: Any, context: LambdaContext) -> dict[str, Any]:
     """Announce what waits; the next run goes on with what is left.
 
@@ -53,7 +52,6 @@ def handler(_event: Any, context: LambdaContext) -> dict[str, Any]:
     done = announce(_ledger(), _events().send, _settings().every, deadline_of(context))
     told = {"events": done.events, "marks": done.marks, "waiting": done.waiting, "finished": done.finished}
     logger.info("announced", told=told)
-    count("PartitionsAnnounced", done.events)
     if done.refused:
         raise NotAllSent(f"EventBridge refused {len(done.refused)} events: {done.refused[0]}. They are sent again")
     return told

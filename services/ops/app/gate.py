@@ -21,7 +21,7 @@ from services.shared.identities import GateRun
 from services.shared.ledger.gates import Said
 from services.shared.ledger.ledger import Ledger
 from services.shared.settings import GateSettings
-from services.shared.telemetry import count, logger, metrics, tracer
+from services.shared.telemetry import logger, tracer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -57,7 +57,6 @@ if IN_LAMBDA:
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Plan (an event with `input`, `execution` and `started`), or finish (an event with `run`).
 
@@ -103,5 +102,4 @@ def _finished(event: dict[str, Any]) -> dict[str, Any]:
     passed = result.verdict is Verdict.PASSED
     _ledger().gates.note(run.record_type, Said(run.dt, result.verdict, str(run), result.ended), passed)
     logger.info("judged", run=str(run), verdict=result.verdict, cause=result.cause)
-    count("GatesPassed" if passed else "GatesNotPassed", 1)
     return after_finish(result, _files().root, ended.page, ended.marker)

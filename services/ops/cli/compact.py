@@ -12,7 +12,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
-from services.ops.cli.options import SilverOption, TableOption
+from services.ops.cli.options import CatalogOption, DatabaseOption, SilverOption, TableOption
 from services.ops.compacting.planning import Partition, Planned
 from services.ops.compacting.running import latest_on_glue, run_here, start_on_glue, wait_for_glue
 from services.ops.errors import OperatorError
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from services.ops.lake.compaction import Compaction
 
 
-_GLUE = "glue"
-
-
 class Place(StrEnum):
     """Where the job runs."""
 
@@ -39,15 +36,7 @@ class Place(StrEnum):
     GLUE = "glue"
 
 
-_Database = Annotated[
-    str,
-    typer.Option("--database", envvar="LAKE_DATABASE", help="The database of the lake's tables; empty: no lake."),
-]
-_Catalog = Annotated[
-    str,
-    typer.Option("--catalog", envvar="LAKE_CATALOG", metavar="CATALOG", help="glue, or the file of a SQLite catalog."),
-]
-_Job = Annotated[str, typer.Option("--job", envvar="GLUE_JOB_NAME", help="The Glue job's name.")]
+JobOption = Annotated[str, typer.Option("--job", envvar="GLUE_JOB_NAME", help="The Glue job's name.")]
 
 
 def compact_partition(
@@ -59,10 +48,10 @@ def compact_partition(
         "contracts"
     ),
     output_prefix: Annotated[str, typer.Option(help="The folder of the Silver bucket to write to.")] = COMPACTED_ROOT,
-    database: _Database = "",
-    catalog: _Catalog = _GLUE,
+    database: DatabaseOption = "",
+    catalog: CatalogOption = "glue",
     on: Annotated[Place, typer.Option(help="Where the job runs: this machine's Spark, or AWS Glue.")] = Place.HERE,
-    job: _Job = "",
+    job: JobOption = "",
     force: Annotated[bool, typer.Option("--force", help="Also where it leaves no fewer files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be read; run nothing.")] = False,
     region: RegionOption = None,
@@ -86,10 +75,10 @@ def compact_partition(
         )
     if on is Place.GLUE and not job:
         raise OperatorError("No job given: pass --job, or set GLUE_JOB_NAME. `make glue-job-start` does.")
-    contract = _contract(contracts, record_type)
-    _check_day(dt)
+    contract = contract_of(contracts, record_type)
+    check_day(dt)
 
-    def run_job(plan: CompactionPlan) -> None:
+    def run_plan(plan: CompactionPlan) -> None:
         _run(plan, silver_bucket, on, job, region)
 
     try:
@@ -98,7 +87,7 @@ def compact_partition(
         s3 = aws_client("s3", region)
         if database:
             compaction = _of_table(ledger, s3, silver_bucket, contract, database, catalog, region)
-            _show_swap(compaction, dt, run_job, as_json)
+            _show_swap(compaction, dt, run_plan, as_json)
             return
         partition = Partition(s3, silver_bucket, record_type, dt, output_prefix)
         inputs = partition.inputs(ledger.find_lots, History.of(s3, silver_bucket).find_lots)
@@ -106,12 +95,10 @@ def compact_partition(
         result = planned.done
         if planned.plan is not None and not dry_run:
             partition.write(planned.plan)
-            run_job(planned.plan)
+            run_plan(planned.plan)
             result = partition.result(planned.plan)
             if result is None:
                 raise OperatorError(f"The job ended, and {planned.plan.run.manifest_key} is not there: run this again.")
-    except ValueError as error:  # of the output prefix
-        raise OperatorError(f"--output-prefix: {error}") from error
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
             f"The compaction of {record_type}, dt={dt}, stopped: {explain(error)} Nothing was replaced; run it again."
@@ -122,7 +109,7 @@ def compact_partition(
         _show(planned, result, dry_run)
 
 
-def show_job(job: _Job = "", region: RegionOption = None, as_json: JsonFlag = False) -> None:
+def show_job(job: JobOption = "", region: RegionOption = None, as_json: JsonFlag = False) -> None:
     """Show the latest run of the Glue job, or why it failed. Exits with 1 if it failed.
 
     Example: smelt glue-job --job smelt-dev-compact-silver
@@ -151,13 +138,11 @@ def show_job(job: _Job = "", region: RegionOption = None, as_json: JsonFlag = Fa
 def _of_table(
     ledger: Ledger, s3: Any, bucket: str, contract: Contract, database: str, catalog: str, region: str | None
 ) -> Compaction:
-    from services.ops.lake.catalog import LakeCatalog, glue_catalog, sqlite_catalog
     from services.ops.lake.compaction import Compaction
-    from services.ops.lake.store import S3Store
+    from services.ops.lake.opening import open_lake
 
-    store = S3Store(s3, bucket)
-    tables = glue_catalog(region) if catalog == _GLUE else sqlite_catalog(Path(catalog))
-    return Compaction(ledger, LakeCatalog(tables, database, store.root), store, contract, Deadline.endless())
+    tables, store = open_lake(s3, bucket, database, catalog, region)
+    return Compaction(ledger, tables, store, contract, Deadline.endless())
 
 
 def _show_swap(compaction: Compaction, dt: str, run_job: Callable[[CompactionPlan], None], as_json: bool) -> None:
@@ -179,25 +164,36 @@ def _show_swap(compaction: Compaction, dt: str, run_job: Callable[[CompactionPla
 
 
 def _run(plan: CompactionPlan, bucket: str, on: Place, job: str, region: str | None) -> None:
-    lake = f"s3://{bucket}"
     say(f"compacting {len(plan.inputs):,} files with {plan.rows:,} rows, as {plan.run.plan_key} says")
+    run_job(f"s3://{bucket}", plan.run.plan_key, "compact", on, job, region)
+
+
+def run_job(lake: str, plan_key: str, mode: str, on: Place, job: str, region: str | None) -> None:
+    """Run the job for a plan, and wait until it has ended well.
+
+    Raises:
+        OperatorError: it failed, or cannot be run; the message says why.
+        ClientError, BotoCoreError: Glue refuses, or does not answer.
+    """
     if on is Place.HERE:
-        run_here(lake, plan.run.plan_key)
+        run_here(lake, plan_key, mode)
         return
+    if not job:
+        raise OperatorError("No job given: pass --job, or set GLUE_JOB_NAME. `make glue-job-start` does.")
     glue = aws_client("glue", region)
-    started = start_on_glue(glue, job, lake, plan.run.plan_key)
+    started = start_on_glue(glue, job, lake, plan_key, mode)
     say(f"started: {job}, run {started}")
     wait_for_glue(glue, job, started, say)
 
 
-def _contract(folder: Path, record_type: str) -> Contract:
+def contract_of(folder: Path, record_type: str) -> Contract:
     known = load_contracts(folder)
     if record_type not in known:
         raise OperatorError(f"No contract is named {record_type!r} in {folder}: there are {', '.join(sorted(known))}.")
     return known[record_type]
 
 
-def _check_day(dt: str) -> None:
+def check_day(dt: str) -> None:
     try:
         if datetime.strptime(dt, "%Y-%m-%d").strftime("%Y-%m-%d") != dt:
             raise ValueError(dt)

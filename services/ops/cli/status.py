@@ -18,10 +18,12 @@ from services.ops.status.status import LIMIT, Glance, Status
 from services.ops.words import span
 from services.shared.aws import aws_client
 from services.shared.errors import Transient
+from services.shared.ledger.gates import Said
 from services.shared.ledger.ledger import Ledger
 
 _MOST = 100_000
 _SECONDS = 5
+_GATES_NAMED = 3  # partitions that have not passed, of each dataset
 
 
 def show_status(
@@ -128,7 +130,14 @@ def as_document(table: str, status: Status) -> dict[str, object]:
             name: {"visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed}
             for name, depth in status.queues.items()
         },
-        "gates": [],
+        "gates": [
+            {
+                "dataset": gate.dataset,
+                "last": _said(gate.last),
+                "not_passed": [_said(said) for _, said in sorted(gate.not_passed.items())],
+            }
+            for gate in status.gates
+        ],
     }
 
 
@@ -147,6 +156,8 @@ def _show(table: str, status: Status) -> None:
         show(f"oldest open, for {_ago(status.at, status.oldest.since)}: {status.oldest.id}")
     if status.datasets:
         _show_datasets(status)
+    if status.gates:
+        _show_gates(status)
     if status.queues:
         _show_queues(status)
     for number, what, command in status.needs:
@@ -169,6 +180,21 @@ def _show_datasets(status: Status) -> None:
             f"{one.rows.quarantined:,}",
         )
     show(datasets)
+
+
+def _said(said: Said) -> dict[str, str]:
+    return {"dt": said.dt, "verdict": said.verdict, "run": said.run, "at": said.at.isoformat(timespec="seconds")}
+
+
+def _show_gates(status: Status) -> None:
+    columns = ("last judged", "verdict", "ago", "not passed")
+    gates = make_table("", "gate", *columns, right=("ago",))
+    for gate in status.gates:
+        newest = sorted(gate.not_passed.values(), key=lambda said: said.dt, reverse=True)
+        named = ", ".join(f"{said.dt} {said.verdict}" for said in newest[:_GATES_NAMED])
+        more = f", {len(newest) - _GATES_NAMED:,} more" if len(newest) > _GATES_NAMED else ""
+        gates.add_row(gate.dataset, gate.last.dt, gate.last.verdict, _ago(status.at, gate.last.at), named + more or "-")
+    show(gates)
 
 
 def _show_queues(status: Status) -> None:

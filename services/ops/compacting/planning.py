@@ -6,11 +6,12 @@ left out: its files are about to be replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from services.ops.errors import OperatorError
 from services.ops.grid import in_batches_of_lots
 from services.shared.compaction import (
     TARGET_BYTES,
@@ -23,6 +24,7 @@ from services.shared.compaction import (
 from services.shared.contract.model import Contract
 from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
 from services.shared.ledger.records import Lot, LotState
+from services.shared.recompute import RecomputePlan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -40,15 +42,26 @@ class Planned:
 
 
 class Partition:
-    """A partition of Silver in a bucket, and the runs below an output prefix."""
+    """A partition of Silver in a bucket, and the runs below an output prefix.
+
+    Raises:
+        OperatorError: the output prefix belongs to the pipeline, or is none.
+    """
 
     def __init__(self, client: S3Client, bucket: str, record_type: str, dt: str, output: str) -> None:
         self._client, self._bucket = client, bucket
         self.record_type, self.dt, self.output = record_type, dt, output.strip("/")
+        try:
+            CompactionRun.parse(f"{self.output}/{record_type}/dt={dt}/run=0/")
+        except ValueError as error:
+            raise OperatorError(f"The output prefix {output!r} cannot be used: {error}.") from error
 
-    def inputs(self, *sources: FindLots) -> list[InputFile]:
-        """The committed files; each of `sources` (the ledger, then the history) is asked for what the others lack."""
-        folder = f"{SILVER_ROOT}/{self.record_type}/dt={self.dt}/"
+    def inputs(self, *sources: FindLots, root: str = SILVER_ROOT) -> list[InputFile]:
+        """The committed files of Silver, or of quarantine (`root`).
+
+        Each of `sources` (the ledger, then the history) is asked for what the others lack.
+        """
+        folder = f"{root}/{self.record_type}/dt={self.dt}/"
         left = {name for key in self._keys(folder) if (name := _lot_of(key))}
         found = list[InputFile]()
         for find in sources:
@@ -68,7 +81,6 @@ class Partition:
 
         Raises:
             ManifestError: a run's plan or manifest is damaged.
-            ValueError: the output prefix belongs to the pipeline.
         """
         run = CompactionRun.new(self.output, self.record_type, self.dt, now)
         if not inputs:
@@ -85,6 +97,15 @@ class Partition:
         if not force and not is_worthwhile([file.bytes for file in inputs], TARGET_BYTES):
             return Planned(None, f"{len(inputs)} files of {plan.total_bytes:,} bytes are few enough as they are")
         return Planned(plan)
+
+    def plan_recompute(
+        self, contracts: Mapping[str, str], silver: list[InputFile], quarantine: list[InputFile], now: datetime
+    ) -> RecomputePlan:
+        """Plan to judge the partition's rows again by these contract files, and write the plan."""
+        run = CompactionRun.new(self.output, self.record_type, self.dt, now)
+        plan = RecomputePlan(run, contracts, tuple(silver), tuple(quarantine))
+        self._client.put_object(Bucket=self._bucket, Key=plan.plan_key, Body=plan.to_json().encode())
+        return plan
 
     def last_plan(self) -> CompactionPlan | None:
         """The plan of the latest run."""

@@ -7,16 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from services.ops.errors import OperatorError
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "glue/compact_silver.py"
 RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 _POLL_SECONDS = 10
+_STANDARD_ERROR = 2  # its file, whatever stands in for it in Python
 
 
 def run_here(lake: str, plan_key: str, mode: str = "compact") -> None:
@@ -25,20 +25,30 @@ def run_here(lake: str, plan_key: str, mode: str = "compact") -> None:
     Raises:
         OperatorError: Java, Spark or the job's code is missing, or the job failed.
     """
-    if not SCRIPT.exists():
-        raise OperatorError(f"{SCRIPT} is not there: run this in a checkout of the repository, or pass --on glue.")
+    code = run_script("compact_silver", ["--lake", lake, "--plan", plan_key, "--mode", mode])
+    if code:
+        raise OperatorError(
+            f"The job ended with exit code {code}; its words are above. Nothing was replaced: run it again."
+        )
+
+
+def run_script(name: str, arguments: Sequence[str]) -> int:
+    """Run a script of glue/ on this machine's Spark, with its output on standard error; its exit code.
+
+    Raises:
+        OperatorError: Java, Spark or the job's code is missing.
+    """
+    script = ROOT / f"glue/{name}.py"
+    if not script.exists():
+        raise OperatorError(f"{script} is not there: run this in a checkout of the repository, or on AWS Glue.")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         raise OperatorError(
             "Spark needs Java 17, and there is no java here. Install a JRE, such as "
-            "`apt-get install --no-install-recommends openjdk-17-jre-headless`, or pass --on glue."
+            "`apt-get install --no-install-recommends openjdk-17-jre-headless`, or run it on AWS Glue."
         )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [_python(), str(SCRIPT), "--runtime", "local", "--lake", lake, "--plan", plan_key, "--mode", mode]
-    done = subprocess.run(command, stdout=sys.stderr, env=environment, check=False)  # noqa: S603 (our own script)
-    if done.returncode:
-        raise OperatorError(
-            f"The job ended with exit code {done.returncode}; its words are above. Nothing was replaced: run it again."
-        )
+    command = [_python(), str(script), "--runtime", "local", *arguments]
+    return subprocess.run(command, stdout=_STANDARD_ERROR, env=environment, check=False).returncode  # noqa: S603 (ours)
 
 
 def _python() -> str:
@@ -55,7 +65,7 @@ def _python() -> str:
                 return python
     raise OperatorError(
         "Spark is not installed here. Run `make setup-spark`, or set SMELT_SPARK_PYTHON to a Python that has pyspark, "
-        "pyarrow and boto3, or pass --on glue."
+        "pyarrow and boto3, or run it on AWS Glue."
     )
 
 

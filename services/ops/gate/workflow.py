@@ -100,7 +100,8 @@ def after_plan(plan: GatePlan) -> dict[str, Any]:
     return {
         "next": Next.RUN if has_work else Next.FINISH,
         "run": str(plan.run),
-        "plan": f"{plan.root}/{plan.run.plan}",
+        "lake": plan.root,
+        "plan": plan.run.plan,
         "files": len(plan.files),
         "rows": plan.rows,
     }

@@ -31,7 +31,7 @@ from services.shared.identities import SILVER_ROOT, LakeKey, LotId
 from services.shared.ledger.leases import Lease
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.marks import Waiting
-from services.shared.ledger.records import LeaseHeld, LotFile, Outbox
+from services.shared.ledger.records import LeaseHeld, LotFile, LotState, Outbox
 
 Watch = Callable[[str, int], None]  # what is being done, and how many so far
 LOTS_PER_COMMIT = 500  # each is named in the snapshot's summary
@@ -132,11 +132,28 @@ class Publisher:
             LeaseHeld: somebody else works on the table.
             Terminal, Transient: as `Committer.commit`.
         """
-        contract = self._contracts[dataset]
+        contract, ever = self._contracts[dataset], frozenset(days)
         with table_lease(self._ledger, dataset, self._deadline):
             about = {"smelt.lots": ",".join(map(str, sorted(lots))), "smelt.by": "publish"}
             committer = Committer(self._catalog, self._store, contract)
-            return committer.commit(days, lambda live: change_for(live, lots), about)
+            return committer.commit(ever, lambda live: change_for(live, self._as_now(dataset, lots, ever)), about)
+
+    def _as_now(
+        self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: frozenset[str]
+    ) -> dict[LotId, Mapping[str, LotFile]]:
+        """These lots as the ledger has them behind the look at the table.
+
+        Since they were read, somebody may have rewritten and published them; the files from before must not come back.
+        One that is being rewritten has another mark, and waits for it. One that has left the ledger is as it was.
+        """
+        now: dict[LotId, Mapping[str, LotFile]] = dict(lots)
+        for lot in self._ledger.find_lots(lots):
+            if lot.state is LotState.COMMITTED:
+                files = wanted_files(lot.files, dataset)
+                now[lot.id] = {key: file for key, file in files.items() if LakeKey.parse(key).dt in days}
+            else:
+                del now[lot.id]
+        return now
 
     def _publish(self, batch: Sequence[Waiting]) -> None:
         waits: set[LotId] = set()

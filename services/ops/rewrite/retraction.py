@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -181,8 +182,9 @@ class Retraction:
         for few in batched(left, LOTS_PER_READ):
             for lot in self.ledger.find_lots(few):
                 if lot.state is LotState.COMMITTED and lot.obsolete:
-                    rewriter.check_bucket(lot)
-                    rewriter.delete_unless_behind(lot)
+                    with suppress(LeaseLost):  # somebody else has rewritten it since
+                        rewriter.check_bucket(lot)
+                        rewriter.delete_unless_behind(lot)
 
     def _leave(self, lot: Lot, known: LedgerObject, rewriter: Rewriter, result: Retracted) -> int | None:
         """One step towards a lot without the object. Returns until when to wait (epoch ms), None where not."""

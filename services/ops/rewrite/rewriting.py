@@ -72,7 +72,9 @@ class Changes:
     lots: int = 0  # that were rewritten
     written: int = 0  # files
     deleted: int = 0  # files
-    waiting: int = 0  # replaced files that the sweep deletes once the lake's tables do not name them
+    waiting: set[str] = field(
+        default_factory=set
+    )  # replaced files that the sweep deletes once the lake's tables do not name them
 
 
 @dataclass(slots=True)
@@ -163,16 +165,19 @@ class Rewriter:
         try:
             self.delete_leftovers(lot)
         except LakeBehind:
-            self.changes.waiting += len(lot.obsolete)
+            self.changes.waiting |= lot.obsolete
 
     def check_bucket(self, lot: Lot) -> None:
         """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
 
         Raises:
             ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
+            LeaseLost: somebody has rewritten the lot since it was read.
         """
         files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
         if files and not any(self.lake.holds(file.key, file.etag) for file in files):
+            if (now := self.ledger.lots.look_again(lot)) is None or now.files != lot.files:
+                raise LeaseLost(f"lot {lot.id} was rewritten by somebody else meanwhile")
             raise ConservationError(
                 f"lot {lot.id}: none of its files is in this bucket; nothing is changed. Check --silver-bucket; if it "
                 "is the right one, run smelt audit"

@@ -20,6 +20,7 @@ from services.ops.dead_letters.looking import Depth
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
 from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey
 from services.shared.ledger.entries import OpenEntry
+from services.shared.ledger.gates import Gate
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState, UnitRecord
 
@@ -78,6 +79,7 @@ class Status:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     queues: dict[str, Depth] = field(default_factory=dict)
     more: set[str] = field(default_factory=set)
+    gates: list[Gate] = field(default_factory=list)
 
     def dataset(self, name: str) -> Dataset:
         return self.datasets.setdefault(name, Dataset(name))
@@ -96,6 +98,11 @@ class Status:
                 self.finished[ObjectState.REJECTED],
                 "objects rejected today: not loaded",
                 "smelt audit --state not_loaded",
+            ),
+            (
+                sum(len(gate.not_passed) for gate in self.gates),
+                "partitions that have not passed the gate",
+                "make ge-history",
             ),
         ]
         return [one for one in found if one[0]]
@@ -128,6 +135,7 @@ class Glance:
         self._open_lots(status)
         self._done(status, midnight)
         self._rows(status, midnight)
+        status.gates = self._ledger.gates.all()
         return status
 
     # -- unfinished ------------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ def _overall(results: Sequence[RuleResult]) -> tuple[Verdict, str]:
 def _told(one: RuleResult) -> str:
     if one.verdict is Verdict.ERROR:
         return f"{one.name}: {one.note}"
-    return f"{one.name}: {one.observed} {one.counted}, expected {one.expected}"
+    return f"{one.name}: {one.counted}: {one.observed}, expected {one.expected}"
 
 
 def _judged(rule: Rule, found: Measured | NotMeasured, rows: int, sensitive: frozenset[str]) -> RuleResult:

@@ -1,5 +1,6 @@
 """What the gate has said last, and when a partition was announced to it. Small items beside the records.
 
+pipeline#gates              the datasets that the gate has judged
 gate#<dataset>              the last verdict, and each partition whose last verdict is not passed
 announced#<dataset>#<dt>    when a partition was last announced, so that a busy one is judged once in a while
 """
@@ -19,6 +20,7 @@ from services.shared.ledger.table import Condition, LedgerTable
 
 _ATTEMPTS = 10  # against others who end a run of the same dataset at the same moment
 _MOST_OPEN = 1000  # partitions that are listed; more are counted
+_NAMES: Item = {"pk": {"S": "pipeline#gates"}}
 _KEPT = timedelta(days=7)  # an announcement, much longer than any time between two
 
 
@@ -70,12 +72,32 @@ class Gates:
             if not passed:
                 document["not_passed"][said.dt] = _to_json(said)
                 document["not_passed"] = dict(sorted(document["not_passed"].items())[-_MOST_OPEN:])
+            if not found:
+                self._register(dataset)
             version = int(found["version"]["N"]) if found else 0
             item = _gate_key(dataset) | {"said": {"S": json.dumps(document)}, "version": {"N": str(version + 1)}}
-            unchanged = Condition("attribute_not_exists(pk) OR version = :version", {":version": {"N": str(version)}})
-            if self._table.put_if(item, unchanged, lambda there, item=item: there == item) is None:  # type: ignore[misc]
+            if self._table.put_if(item, _unchanged(version), lambda there, item=item: there == item) is None:  # type: ignore[misc]
                 return
         raise GateBusy(f"the gate's item of {dataset} is written by others again and again")
+
+    def _register(self, dataset: str) -> None:
+        for _ in range(_ATTEMPTS):
+            names, version = self._names()
+            if dataset in names:
+                return
+            told = {"names": {"S": json.dumps(sorted({*names, dataset}))}, "version": {"N": str(version + 1)}}
+            item = _NAMES | told
+            if self._table.put_if(item, _unchanged(version), lambda there, item=item: there == item) is None:  # type: ignore[misc]
+                return
+        raise GateBusy("the list of datasets with a gate is written by others again and again")
+
+    def _names(self) -> tuple[list[str], int]:
+        found = next(iter(self._table.get_many([_NAMES])), None)
+        return (json.loads(found["names"]["S"]), int(found["version"]["N"])) if found else ([], 0)
+
+    def all(self) -> list[Gate]:
+        """What the gate has said of each dataset, by name."""
+        return sorted(self.of(self._names()[0]), key=lambda gate: gate.dataset)
 
     def of(self, datasets: Collection[str]) -> Iterator[Gate]:
         """What the gate has said of these datasets; of some it has said nothing."""
@@ -123,6 +145,11 @@ class Gates:
     def give_back(self, dataset: str, dt: str, claim: int) -> None:
         """The event of this claim was refused: the next run may try at once."""
         self._table.update(_announced_key(dataset, dt), "REMOVE claimed", {}, _claimed_at(claim))
+
+
+def _unchanged(version: int) -> Condition:
+    """Nobody has written the item since it was read; 0 where there was none."""
+    return Condition("attribute_not_exists(pk) OR version = :version", {":version": {"N": str(version)}})
 
 
 def _claimed_at(claim: int) -> Condition:

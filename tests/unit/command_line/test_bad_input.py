@@ -29,6 +29,7 @@ from workbench.cli.app import app as smelt
 Output = pytest.CaptureFixture[str]
 NAMES = ["--table", "ledger", "--bronze-bucket", "bronze", "--silver-bucket", "silver"]
 QUEUE = "http://localhost/000000000000/events"
+LOST = "silver/shipments/dt=2026-01-31/20260131T120000Z-0011223344556677-8899aabb.parquet"
 LETTERS = ["--table", "ledger", "--dead-letters", f"{QUEUE}-dlq", "--failures", f"{QUEUE}-failures"]
 REDRIVE = ["redrive", *LETTERS, "--queue", QUEUE, "--ingest", "ingest"]
 REPLAYED = ["--bucket", "bronze", "--prefix", "bronze/shipments/", "--table", "ledger"]
@@ -45,6 +46,9 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "report": (smelt, ["report", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "smoke": (smelt, ["smoke", *NAMES], ["-m", "workbench.cli"]),
     "sweep": (smelt, ["sweep", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "compact": (smelt, ["compact", "shipments", "2026-01-31", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "recompute": (smelt, ["recompute", "shipments", "2026-01-31", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
+    "glue-job": (smelt, ["glue-job", "--job", "compact"], ["-m", "workbench.cli"]),
     "retract": (
         smelt,
         ["retract", "s3://bronze/bronze/a.jsonl", "--reason", "wrong", "--yes", *NAMES[:2], *NAMES[4:]],
@@ -54,6 +58,11 @@ ASKING_AWS: dict[str, tuple[Any, list[str], list[str]]] = {
     "quarantine export": (smelt, ["quarantine", "export", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "quarantine retry": (smelt, ["quarantine", "retry", "--yes", *NAMES[:2], *NAMES[4:]], ["-m", "workbench.cli"]),
     "reconcile": (smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE], ["-m", "workbench.cli"]),
+    "reload": (
+        smelt,
+        ["reload", LOST, "--reason", "by hand", "--yes", *NAMES, "--queue-url", QUEUE],
+        ["-m", "workbench.cli"],
+    ),
     "replay": (smelt, ["replay", *REPLAYED, "--queue-url", QUEUE], ["-m", "workbench.cli"]),
     "replay_from_s3": (replay_from_s3, [*REPLAYED, "--queue-url", QUEUE], ["scripts/replay_from_s3.py"]),
     "replay_via_s3_copy": (
@@ -271,6 +280,23 @@ MISTAKES = [
     Mistake(smelt, ["reconcile"], "No pipeline given: pass --table, --bronze-bucket and --queue-url"),
     Mistake(
         smelt, ["reconcile", *NAMES[:4], "--queue-url", QUEUE, "--older-than-minutes", "-1"], "from 0 to ten years"
+    ),
+    Mistake(smelt, ["compact", "shipments", "2026-01-31"], "No pipeline given: pass --table and --silver-bucket"),
+    Mistake(smelt, ["recompute", "shipments", "2026-01-31"], "No pipeline given: pass --table and --silver-bucket"),
+    Mistake(smelt, ["compact", "nothing", "2026-01-31", *NAMES[:2], *NAMES[4:]], "No contract is named 'nothing'"),
+    Mistake(smelt, ["compact", "shipments", "31.1.", *NAMES[:2], *NAMES[4:]], "it must be a day such as 2025-12-31"),
+    Mistake(
+        smelt,
+        ["compact", "shipments", "2026-01-31", *NAMES[:2], *NAMES[4:], "--on", "glue"],
+        "No job given: pass --job, or set GLUE_JOB_NAME",
+    ),
+    Mistake(smelt, ["glue-job"], "No job given: pass --job, or set GLUE_JOB_NAME"),
+    Mistake(smelt, ["reload", LOST], "No pipeline given: pass --table, --bronze-bucket"),
+    Mistake(smelt, ["reload", LOST, *NAMES, "--queue-url", QUEUE], "No reason given: pass --reason"),
+    Mistake(
+        smelt,
+        ["reload", "a.parquet", "--reason", "r", *NAMES, "--queue-url", QUEUE],
+        "a.parquet is not a file of Silver or quarantine",
     ),
     Mistake(smelt, ["replay"], "Nothing to replay: pass --bucket (or set BRONZE_BUCKET) and --prefix"),
     Mistake(smelt, ["replay", *REPLAYED], "No way given: pass --queue-url and --table"),

@@ -103,7 +103,7 @@ def test_only_what_is_new_is_uploaded_and_old_revisions_stay() -> None:
     assert sorted(upload(bucket, "artifacts", first)) == sorted(first.files)
     assert upload(bucket, "artifacts", first) == []
     second = make_assets("b" * 40, wheels)
-    assert upload(bucket, "artifacts", second) == [second.core, second.scripts["compact_silver"]]
+    assert upload(bucket, "artifacts", second) == [second.core, *second.scripts.values()]
     assert first.core in bucket.objects
     assert bucket.objects["glue/scripts/compact_silver.py"][0] == (ROOT / "glue/compact_silver.py").read_bytes()
 

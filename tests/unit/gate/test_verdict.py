@@ -57,7 +57,7 @@ def test_a_number_that_is_not_right_fails_and_the_cause_says_it_all(plan: GatePl
     result = judge(plan, contract, ROWS, _all(contract, few_without_carrier=10), NOW)
     assert result.verdict is Verdict.FAILED
     assert result.cause == (
-        "1 of 13 rules failed: few without carrier: 10 % rows with null in carrier, expected less than 10 %."
+        "1 of 13 rules failed: few without carrier: rows with null in carrier: 10 %, expected less than 10 %."
     )
 
 

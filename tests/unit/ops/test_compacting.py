@@ -168,6 +168,13 @@ def test_where_there_is_nothing_to_gain_nothing_is_planned(
     assert partition.plan(contracts["shipments"], inputs, NOW, force=True).plan is not None
 
 
+@pytest.mark.parametrize("output", ["silver", "lake/x", "history", "", "/"])
+def test_what_the_pipeline_owns_is_never_written_to(bucket: S3, output: str) -> None:
+    client: Any = bucket
+    with pytest.raises(OperatorError, match="output prefix"):
+        Partition(client, "silver", "shipments", DT, output)
+
+
 class Glue:
     """Answers as Glue does while a run goes through these states."""
 
@@ -223,7 +230,6 @@ def test_without_spark_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tm
     script.parent.mkdir()
     script.touch()
     monkeypatch.setattr(running, "ROOT", tmp_path)
-    monkeypatch.setattr(running, "SCRIPT", script)
     monkeypatch.setenv("SMELT_SPARK_PYTHON", "")
     with pytest.raises(OperatorError, match="make setup-spark"):
         run_here("s3://silver", "plan")

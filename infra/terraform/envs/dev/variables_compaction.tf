@@ -31,6 +31,6 @@ variable "glue_job_workers" {
 
 variable "glue_assets" {
   description = "Keys of what the jobs run; `make glue-assets` writes them into glue.auto.tfvars.json."
-  type        = object({ core = string, wheels = string, compact_silver = string })
+  type        = object({ core = string, wheels = string, compact_silver = string, validate_silver = optional(string) })
   default     = null
 }

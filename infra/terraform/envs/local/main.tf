@@ -45,6 +45,13 @@ module "platform" {
     analyst_policy_enabled = var.glue_analyst_policy_enabled
   }
 
+  lake = {
+    enabled                      = var.lake_enabled
+    publish_schedule_expression  = var.lake_publish_schedule_expression
+    maintain_schedule_expression = var.lake_maintain_schedule_expression
+    alarm_lag_seconds            = var.lake_alarm_lag_seconds
+  }
+
   compaction = {
     enabled         = var.glue_job_enabled
     job_name        = var.glue_job_name
@@ -52,6 +59,19 @@ module "platform" {
     assets          = var.glue_assets
     output_prefixes = var.glue_job_output_prefixes
     workers         = var.glue_job_workers
+  }
+
+  gate = {
+    enabled             = var.ge_enabled
+    workflow_enabled    = var.ge_workflow_enabled
+    emit_events         = var.ge_emit_events_from_transform
+    eventbridge_enabled = var.ge_eventbridge_enabled
+    every_minutes       = var.ge_every_minutes
+    topic_arn           = var.ge_notification_topic_arn
+    topic_kms_key_arn   = var.ge_notification_topic_kms_key_arn
+    quarantine_enabled  = var.ge_quarantine_enabled
+    quarantine_prefix   = var.ge_quarantine_prefix
+    workers             = var.ge_job_workers
   }
 
   pipeline = {

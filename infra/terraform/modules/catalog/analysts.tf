@@ -30,6 +30,27 @@ locals {
       ]
       Resource = [local.workgroup]
     },
+    # What Athena's console and drivers list.
+    {
+      Sid      = "BrowseTables"
+      Effect   = "Allow"
+      Action   = ["athena:GetDataCatalog", "athena:GetDatabase", "athena:GetTableMetadata", "athena:ListDatabases", "athena:ListTableMetadata"]
+      Resource = ["${local.arn}:athena:${local.region}:${local.account}:datacatalog/AwsDataCatalog"]
+    },
+    {
+      Sid      = "NoResourcesToName"
+      Effect   = "Allow"
+      Action   = ["athena:ListDataCatalogs", "athena:ListEngineVersions", "athena:ListWorkGroups"]
+      Resource = ["*"]
+    },
+    # Athena looks the database `default` up, whether a query names it or not (Athena User Guide, "Configure access to databases and
+    # tables in the AWS Glue Data Catalog").
+    {
+      Sid      = "FindDefaultDatabase"
+      Effect   = "Allow"
+      Action   = ["glue:GetDatabase", "glue:GetDatabases"]
+      Resource = ["${local.glue}:catalog", "${local.glue}:database/default"]
+    },
     {
       Sid      = "ReadCatalog"
       Effect   = "Allow"

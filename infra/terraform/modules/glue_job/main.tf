@@ -22,6 +22,7 @@ module "role" {
   name                     = "${var.project}-${var.name}"
   description              = "What the Glue job ${var.job_name} may do."
   service                  = "glue.amazonaws.com"
+  from_this_account_only   = false # nothing says that Glue sends aws:SourceAccount; IAM passes no role to another account
   name_prefix              = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
   tags                     = var.restricted_tags
@@ -43,10 +44,6 @@ module "role" {
     WriteLogs = {
       actions   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
       resources = [local.logs, "${local.logs}:*"]
-    }
-    CountRuns = {
-      actions   = ["cloudwatch:PutMetricData"]
-      resources = ["${local.arn}:cloudwatch:${local.here}:metric-stream/*"]
     }
     }, !local.has_key ? {} : {
     UseKey = {

@@ -136,6 +136,7 @@ module "transform" {
     POWERTOOLS_SERVICE_NAME = "transform"
     SILVER_BUCKET           = local.silver_bucket
     DEAD_LETTER_QUEUE_URL   = local.dlq.url
+    OUTBOXES                = join(",", sort(var.outboxes))
   })
 
   statements = merge(local.use_key.transform, {

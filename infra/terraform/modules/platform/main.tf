@@ -58,6 +58,7 @@ module "pipeline" {
   max_receive_count                  = var.pipeline.max_receive_count
   max_message_bytes                  = var.pipeline.max_message_bytes
   unit_sender_arns                   = local.unit_sender_arns
+  outboxes                           = concat(local.gate_outboxes, local.lake_outboxes)
   operator_principal_arns            = var.pipeline.operator_principal_arns
   existing_queue_url                 = var.pipeline.existing_queue_url
   existing_queue_arn                 = var.pipeline.existing_queue_arn
@@ -119,7 +120,7 @@ module "ops" {
 # What jobs run, by revision; nothing in it is data.
 module "artifacts" {
   source = "../bucket"
-  count  = var.artifacts_bucket_enabled || var.compaction.enabled ? 1 : 0
+  count  = var.artifacts_bucket_enabled || var.compaction.enabled || var.gate.enabled ? 1 : 0
 
   name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
   kms_key_arn = var.kms_key_arn

@@ -4,7 +4,7 @@ variable "compaction" {
     enabled         = optional(bool, false)
     job_name        = optional(string)
     script_key      = optional(string)
-    assets          = optional(object({ core = string, wheels = string, compact_silver = string }))
+    assets          = optional(object({ core = string, wheels = string, compact_silver = string, validate_silver = optional(string) }))
     output_prefixes = optional(list(string), [])
     worker_type     = optional(string)
     workers         = optional(number)
