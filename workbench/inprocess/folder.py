@@ -14,6 +14,7 @@ from services.shared.lake import ByteStream, ObjectGone
 from services.shared.units import BronzeObject
 
 BUCKET = "local"  # in place of a bucket's name; `_source` of a row begins with s3://local/bronze/
+ACCOUNT = "account.json"  # in a lake's folder: what a trial wrote about itself
 _KEY_BYTES = 800  # of a path; S3's keys have 1,024 bytes at most
 
 

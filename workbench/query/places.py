@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.ops.errors import OperatorError
-from workbench.trial.place import ACCOUNT
+from workbench.inprocess.folder import ACCOUNT
 
 STATE = Path(".smelt")
 _SILVER, _QUARANTINE = "silver/*/dt=*/*.parquet", "quarantine/*/dt=*/*.parquet"

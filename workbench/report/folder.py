@@ -22,8 +22,8 @@ from services.ops.report.page import page_of
 from services.shared.contract.model import CREATION, Contract
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, LotId, ObjectId
 from services.shared.ledger.records import Counts
-from workbench.inprocess.folder import BUCKET, pattern
-from workbench.trial.place import ACCOUNT, PAGE
+from workbench.inprocess.folder import ACCOUNT, BUCKET, pattern
+from workbench.trial.place import PAGE
 from workbench.trial.refusals import read_refusals
 
 _MEMORY = "1GB"  # that DuckDB may take

@@ -18,9 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.ops.errors import OperatorError
-from workbench.inprocess.folder import pattern
+from workbench.inprocess.folder import ACCOUNT, pattern
 
-ACCOUNT = "account.json"
 CONTRACTS = "contracts"  # the folder of those that judged
 PAGE = "report.html"
 

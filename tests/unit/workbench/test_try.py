@@ -18,7 +18,7 @@ import pytest
 from local.ministack import ROOT
 from tests.support.running import await_true
 from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
-from workbench.trial.place import ACCOUNT
+from workbench.inprocess.folder import ACCOUNT
 
 
 def tried(smelt: Smelt, *arguments: object) -> tuple[int, dict[str, Any]]:
