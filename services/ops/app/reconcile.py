@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
+from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
 from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import OLDER_THAN, WALK, Scope, reconcile
 from services.shared.planning.copies import S3Copies
@@ -49,6 +51,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         scope=scope,
         waiting=messages_waiting(pipeline.sqs(), settings.queue_url),
         keep=lambda place: ledger.cursors.save(WALK, place),
+        past=Remembered(History.of(pipeline.s3(), settings.silver_bucket)),
     )
     if found.place is None:
         ledger.cursors.clear(WALK)

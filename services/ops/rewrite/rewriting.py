@@ -42,7 +42,6 @@ from services.shared.ledger.records import (
     Lot,
     LotFile,
     LotState,
-    Outbox,
 )
 from services.shared.parquet.subset import read_rows, without
 
@@ -145,7 +144,7 @@ class Rewriter:
             ConservationError: it names a file that is not its own.
             LakeBehind: the lake's tables may still name the files that were replaced.
         """
-        if lot.obsolete and self.ledger.marks.holding([lot.id], [Outbox.PUBLISH]):
+        if lot.obsolete and self.ledger.marks.is_behind(lot.id):
             raise LakeBehind(lot.id, self.ledger.now_ms())
         leftover = sorted(lot.leftovers - {file.key for file in lot.files})
         for key in leftover:
@@ -168,10 +167,14 @@ class Rewriter:
     def check_bucket(self, lot: Lot) -> None:
         """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
 
+        With `lost_files` none of them need be there: `Home` has told that it is the ledger's bucket.
+
         Raises:
             ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
             LeaseLost: somebody has rewritten the lot since it was read.
         """
+        if self.lost_files:
+            return
         files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
         if files and not any(self.lake.holds(file.key, file.etag) for file in files):
             if (now := self.ledger.lots.look_again(lot)) is None or now.files != lot.files:
@@ -210,8 +213,7 @@ class Rewriting:
 
         def change() -> None:
             files: list[LotFile] = []
-            if not self._rewriter.lost_files:  # then none of them may be there; the ledger knows its bucket
-                self._rewriter.check_bucket(self.lot)
+            self._rewriter.check_bucket(self.lot)
             if len(leaving) < len(self.lot.units):
                 files = self._files_without(str(id_), gone)
             self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)

@@ -1,6 +1,6 @@
 """Marks: what a commit tells those who follow it, in the commit's own transaction, so that nothing is lost in between.
 
-    (none) --Lots.commit--> waiting, generation 1 --remove--> (none)
+    (none) --Lots.commit--> waiting, generation 1 --remove--> (none)         note_swap: it waits for a lost file only
                                  |                               |
                                  '--------Rewrites.begin---------'--> generation g+1, not ready
                                                                          |  record_outputs: further partitions
@@ -37,7 +37,7 @@ from services.shared.identities import SILVER_ROOT, LakeKey, LotId, milliseconds
 from services.shared.ledger.entries import OpenEntry, entries_of
 from services.shared.ledger.items import Item, lot_from, lot_key, open_shard, pack, unpack
 from services.shared.ledger.records import Lot, LotState, Outbox
-from services.shared.ledger.table import Condition, LedgerTable, Write
+from services.shared.ledger.table import NEW, Condition, LedgerTable, Write
 
 _LOTS_AT_ONCE = 25  # that are read: each may have thousands of files
 _ALWAYS = Condition("attribute_exists(pk) OR attribute_not_exists(pk)", {})
@@ -134,6 +134,23 @@ class Marks:
         """
         return self._table.delete_if(_mark_key(mark.outbox, mark.lot), _no_other_generation(mark.generation))
 
+    def note_swap(self, mark: Mark) -> bool:
+        """The lake's tables name no replaced file of the lot any more; the mark waits for files that are lost.
+
+        Returns:
+            False where a rewrite has replaced the mark.
+        """
+        at = {":at": self._table.timestamp()}
+        same = Condition("generation = :generation", {":generation": {"N": str(mark.generation)}})
+        return self._table.update(_mark_key(mark.outbox, mark.lot), "SET swapped_at = :at", at, same)
+
+    def is_behind(self, lot: LotId) -> bool:
+        """Whether the lake's tables may name files that rewrites of the lot have replaced."""
+        if Outbox.PUBLISH not in self.opened():
+            return False
+        found = self._table.get(_mark_key(Outbox.PUBLISH, lot))
+        return bool(found) and "swapped_at" not in found
+
     def holding(self, lots: Iterable[LotId], outboxes: Iterable[Outbox] = tuple(Outbox)) -> set[LotId]:
         """Those of these lots that have marks in one of these outboxes, if it is open."""
         asked = sorted(set(lots))
@@ -166,6 +183,13 @@ class Marks:
                 _together(found[outbox].partitions if outbox in found else {}, _partitions(keys)),
             )
         ]
+
+    def of_damage(self, lot: Lot) -> list[Write]:
+        """The mark of a lot whose files are lost, for the lake, where none is there."""
+        if Outbox.PUBLISH not in self.opened():
+            return []
+        writes = self._writes([Outbox.PUBLISH], lot.id, lot.generation, _partitions(file.key for file in lot.files))
+        return [{**write, "condition": NEW} for write in writes]
 
     def _writes(
         self, outboxes: Sequence[Outbox], lot: LotId, generation: int, partitions: Mapping[str, frozenset[str]]
