@@ -1,6 +1,8 @@
-"""Files of Silver that are lost while the lake is on: `smelt reload` comes to its end, and each row is published once."""
+"""Files of Silver are lost while the lake is on: `smelt reload` comes to its end, and each row is published once."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
@@ -61,7 +63,9 @@ def come_to_an_end(lake: LakeRig, desk: Desk) -> None:
 @pytest.mark.parametrize("every", [False, True], ids=["one file", "all files"])
 @pytest.mark.parametrize("harm", [lose, change])
 @pytest.mark.parametrize("before", [leave_waiting, publish, publish_and_compact])
-def test_a_reload_ends_and_each_row_is_published_once(make: Make, before, harm, every: bool) -> None:  # type: ignore[no-untyped-def]
+def test_a_reload_ends_and_each_row_is_published_once(
+    make: Make, before: Callable[[LakeRig], None], harm: Callable[[LakeRig, str], None], every: bool
+) -> None:
     lake = make()
     desk = Desk(lake.rig)
     loaded(desk)
