@@ -160,3 +160,26 @@ def test_a_retraction_that_meets_a_lost_file_says_what_to_do_and_is_finished_by_
     desk.deliver()
     desk.rig.forget(wrong)
     desk.check()
+
+
+def test_a_lost_file_that_is_brought_back_too_late_is_reported(desk: Desk) -> None:
+    """Some of its rows are loaded elsewhere by then."""
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    version = desk.rig.lake.files[lost]
+    delete(desk, lost)
+    gone = str(desk.rig.units[0].object.id)
+    bytes_ = desk.rig.lake.objects.pop(gone)
+    assert {one.done for one in reload(desk, lost)} == {Done.UNREADABLE, Done.SENT}
+    desk.deliver()
+    desk.rig.lake.objects[gone] = bytes_
+    assert [one.key for one in audited(desk.rig, MemoryHistory()).findings.kept] == [lost]
+    desk.rig.lake.files[lost] = version
+    assert max(desk.rig.lake.positions().values()) == 2
+    (found,) = audited(desk.rig, MemoryHistory()).findings.kept
+    assert (found.kind, found.key) == (Kind.FILE_DIFFERS, lost)
+    assert "etag lost-" in found.detail
+    reload(desk, lost)
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.check()
+    assert audited(desk.rig, MemoryHistory()).all_right

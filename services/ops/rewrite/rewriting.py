@@ -46,6 +46,7 @@ from services.shared.ledger.records import (
 from services.shared.parquet.subset import read_rows, without
 
 LEASE_SECONDS = 60.0
+LOST = "lost-"  # begins the etag of a file that was lost, and some of whose rows have left since
 _FILES_TO_LOOK_AT = 3
 _PUBLISH_MS = 5_000  # until another look at what the lake has
 
@@ -245,7 +246,7 @@ class Rewriting:
             root = _parsed(file.key).root
             rows = min(file.rows, leave[root] - removed[root])
             removed[root] += rows
-            files += [replace(file, rows=file.rows - rows)] if rows < file.rows else []
+            files += [_without_lost(file, rows)] if rows < file.rows else []
         if any(removed[root] != rows for root, rows in leave.items()):
             raise ConservationError(
                 f"lot {self.lot.id}: the ledger says that {source} has {gone.silver:,} rows in Silver and "
@@ -387,6 +388,16 @@ class Rewriting:
         self.lot = self._rewriter.ledger.rewrites.finish_rewriting(self.lot, written, unit_counts, freed, reasons)
         self._rewriter.changes.lots += 1
         self._rewriter.changes.written += len(self._made)
+
+
+def _without_lost(file: LotFile, rows: int) -> LotFile:
+    """A file that is lost, without some of its rows.
+
+    Whoever brings it back brings these rows back, too, which may be loaded elsewhere by then. So its etag is one that
+    no file has, and the audit tells.
+    """
+    etag = file.etag if file.etag.startswith(LOST) else LOST + file.etag
+    return replace(file, rows=file.rows - rows, etag=etag)
 
 
 def files_of(lot: Lot, root: str, record_type: str | None = None) -> list[LotFile]:
