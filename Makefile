@@ -47,6 +47,10 @@ demo: $(VENV)/.app $(VENV)-emulator/.ready ## Run the whole pipeline here, on th
 demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 336,776 flights through the pipeline, from one contract file
 	@$(BIN)/python -m local.demo examples/flights
 
+.PHONY: demo-lake
+demo-lake: $(VENV)/.app $(VENV)-emulator/.ready ## Publish demo data into Iceberg tables, compact and judge it (with Java), read it as it was before
+	@$(BIN)/python -c "from local.demo.lake import demo_lake; from services.ops.cli.console import run; run(demo_lake)"
+
 .PHONY: clean-demo
 clean-demo: ## Delete what the demos have stored
 	@$(PYTHON) -m local.demo.clean .smelt

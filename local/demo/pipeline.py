@@ -116,8 +116,10 @@ class Pipeline:
 
 
 @contextmanager
-def pipeline(run: Run, contracts: Path) -> Iterator[Pipeline]:
+def pipeline(run: Run, contracts: Path, more: Mapping[str, str] | None = None) -> Iterator[Pipeline]:
     """The pipeline, up for the time of the block; objects and ledger are in the run's folder when it has ended.
+
+    `more` are further settings of its functions.
 
     Raises:
         OperatorError: the emulator did not start, ended by itself, or did not save what it holds.
@@ -127,7 +129,7 @@ def pipeline(run: Run, contracts: Path) -> Iterator[Pipeline]:
         messages.status("starting the emulator ...") as status,
         ministack(run.folder, run.log, lock=run.lock) as endpoint,
     ):
-        settings = {"UNIT_BYTES": str(UNIT_BYTES), "CONTRACTS_DIR": str(contracts)}
+        settings = {"UNIT_BYTES": str(UNIT_BYTES), "CONTRACTS_DIR": str(contracts), **(more or {})}
         clients, resources = deploy(endpoint, NAMES, settings)
         status.stop()
         yield Pipeline(endpoint, run.log, clients, resources)

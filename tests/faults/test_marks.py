@@ -16,7 +16,7 @@ from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey, LotId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.marks import Waiting
-from services.shared.ledger.records import MAX_UNITS_PER_LOT, Lot, LotState, Outbox
+from services.shared.ledger.records import MAX_UNITS_PER_LOT, RETRACT, Intent, Lot, LotState, Outbox
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment, shipments_and_nonsense
 from tests.faults.test_random_histories import CASES, INVOCATION_SECONDS
@@ -272,6 +272,26 @@ def test_rewrites_leave_marks_although_only_the_ledger_knows_the_outbox(make: Ca
     rig.tidy()
     rig.forget(bad)
     rig.check_exactly_once()
+
+
+def test_a_rewrite_that_began_before_anybody_read_marks_can_be_given_one(make: Callable[[], Rig]) -> None:
+    rig = make()
+    rig.outboxes = frozenset()
+    bad = two_objects(rig)
+    (lot,) = lots_of(rig)
+    rig.ledger.rewrites.begin(lot, Intent(RETRACT, bad.id), 60)
+    rig.ledger.marks.open(Outbox.PUBLISH)
+    assert not marked(rig)
+    (begun,) = lots_of(rig)
+    rig.ledger.rewrites.leave_mark(begun)
+    assert marked(rig) == {lot.id}
+    assert not list(rig.ledger.marks.waiting(Outbox.PUBLISH))
+    rig.ledger.rewrites.undo(begun)
+    (waiting,) = rig.ledger.marks.waiting(Outbox.PUBLISH)
+    assert waiting.mark.generation == 2
+    rig.ledger.marks.remove(waiting.mark)
+    rig.ledger.rewrites.leave_mark(begun)
+    assert not marked(rig)
 
 
 def test_a_lot_of_as_many_units_as_there_may_be_is_committed_and_retracted_with_its_marks(

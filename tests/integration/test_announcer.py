@@ -13,6 +13,8 @@ import pytest
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, REGION
 from services.ops.app import announce
+from services.ops.cli.app import app
+from services.ops.cli.console import ExitCode, execute
 from services.shared.contract.model import Contract
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Outbox
@@ -100,3 +102,16 @@ def test_events_that_are_refused_fail_the_function_and_stay(
     with pytest.raises(announce.NotAllSent, match="shipments, dt=2026-01-01: Throttled"):
         announce.handler({}, Context())
     assert len(list(Ledger(clients.dynamodb, ledger_table).marks.waiting(Outbox.EVENTS))) == 1
+
+
+def test_switched_off_nothing_waits_and_rewrites_leave_no_mark(
+    rig: Rig, pipeline: str, clients: Any, ledger_table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger(clients.dynamodb, ledger_table, outboxes=frozenset({Outbox.EVENTS}))
+    ledger.marks.settle()
+    rig.upload("shipments", [shipment(1)])
+    rig.drain(rig.units)
+    assert execute(app, ["events", "off", "--table", ledger_table]) == ExitCode.OK
+    assert "1 marks were waiting" in capsys.readouterr().out
+    assert list(ledger.marks.waiting(Outbox.EVENTS)) == []
+    assert Ledger(clients.dynamodb, ledger_table).marks.opened() == frozenset()

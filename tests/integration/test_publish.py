@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 
+from local.ministack import ROOT
 from services.ops.lake.live import read_live
 from services.ops.lake.opening import open_lake
 from services.shared.ledger.records import Outbox
@@ -66,7 +68,6 @@ def test_of_two_commits_on_one_snapshot_one_fails(published: Pipeline) -> None:
 
 
 def test_a_retraction_reaches_the_table_and_then_the_files_go(published: Pipeline) -> None:
-    published.run("publish", *options(published))
     (wrong,) = published.load(("wrong.jsonl", [shipment(50)]))
     published.run("publish", *options(published))
     code, out, _ = published.run("retract", str(wrong.id), "--reason", "wrong", "--yes")
@@ -109,3 +110,37 @@ def test_what_is_missing_is_named(pipeline: Pipeline, tmp_path: Path) -> None:
     code, _, err = pipeline.run("publish", *options(pipeline), "--catalog", str(tmp_path / "no" / "lake.db"))
     assert code == 2
     assert "The folder" in err
+
+
+def test_the_scheduled_functions_do_the_same(published: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.ops.app import lake, maintain, pipeline, publish
+
+    settings = {
+        "BRONZE_BUCKET": published.bronze,
+        "SILVER_BUCKET": published.silver,
+        "LEDGER_TABLE": published.table,
+        "QUEUE_URL": "unused",
+        "INGEST_FUNCTION": "unused",
+        "LAKE_DATABASE": options(published)[1],
+        "CONTRACTS_DIR": str(ROOT / "contracts"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    cached = (lake.lake, lake.contracts, pipeline.settings, pipeline.ledger, pipeline.s3)
+    context: Any = SimpleNamespace(
+        get_remaining_time_in_millis=lambda: 600_000,
+        function_name="publish",
+        memory_limit_in_mb=1769,
+        invoked_function_arn="arn",
+        aws_request_id="1",
+    )
+    try:
+        for one in cached:
+            one.cache_clear()
+        told = publish.handler({}, context)
+        assert (told["files_added"], told["snapshots"], told["finished"]) == (2, 1, True)
+        assert maintain.handler({}, context) == {"tables": len(published.contracts), "of": len(published.contracts)}
+    finally:
+        for one in cached:
+            one.cache_clear()
+    assert table_of(published).scan().to_arrow().num_rows == 6

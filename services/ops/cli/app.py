@@ -7,6 +7,7 @@ from services.ops.cli import (
     compact,
     contracts,
     dlq,
+    events,
     history,
     publish,
     quarantine,
@@ -26,6 +27,7 @@ from services.ops.cli.console import make_app
 app = make_app("Bronze JSON to Silver Parquet: what operators and authors of contracts need.")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(events.app, name="events")
 app.add_typer(history.app, name="history")
 app.add_typer(publish.app, name="publish")
 app.add_typer(quarantine.app, name="quarantine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,12 +127,51 @@ def tidy(
         show(f"{dataset}: somebody else works on the table: run this again later", style="yellow")
 
 
+@app.command("check")
+def check(
+    table: TableOption = "",
+    silver_bucket: SilverOption = "",
+    database: DatabaseOption = "",
+    catalog: CatalogOption = "glue",
+    contracts: ContractsOption = Path("contracts"),
+    region: RegionOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare the tables with the ledger: each committed file is in its table once, or a compaction stands for it.
+
+    Reads only. Exits with 1 if a file is missing or left behind, or if a compaction's rows do not add up. `smelt
+    publish --backfill` heals the first two. Example: smelt publish check --json
+    """
+    _require(table, silver_bucket, database)
+    from services.ops.history.reader import History
+    from services.ops.lake.check import check_table
+    from services.ops.lake.opening import open_lake
+
+    try:
+        ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
+        ledger.home.check_bucket(silver_bucket)
+        lake, store = open_lake(s3, silver_bucket, database, catalog, region)
+        past = History.of(s3, silver_bucket)
+        done = [check_table(ledger, lake, store, past, dataset) for dataset in sorted(load_contracts(contracts))]
+    except (BotoCoreError, ClientError) as error:
+        raise OperatorError(f"The tables of {database} cannot be read: {explain(error)}") from error
+    if as_json:
+        show_json({"all_right": all(one.all_right for one in done), "tables": [asdict(one) for one in done]})
+    else:
+        for one in done:
+            show(f"{one.dataset}: {one.files:,} files of committed lots; {one.waiting:,} lots wait for the publisher")
+            for title, listed in (("missing", one.missing), ("left behind", one.stale), ("uneven", one.uneven)):
+                for what in listed:
+                    show(f"  {title}: {what}", style="red")
+    finish(all_right=all(one.all_right for one in done))
+
+
 @app.command("off")
 def switch_off(table: TableOption = "", region: RegionOption = None) -> None:
     """Forget what waits to be published: nobody keeps the lake's tables any more.
 
-    First deploy without the lake, so that transform leaves no more marks. The tables stay as they are. Enabling the
-    lake again brings everything that was committed meanwhile. Example: smelt publish off
+    First deploy without the lake, so that transform leaves no more marks. From here on, retractions delete files that
+    the tables still name: drop the tables before the lake is enabled again. Example: smelt publish off
     """
     if not table:
         raise OperatorError("No pipeline given: pass --table, or set LEDGER_TABLE.")

@@ -256,6 +256,6 @@ def _retried_document(done: Retried, dry_run: bool) -> dict[str, object]:
         "lots_rewritten": done.changes.lots,
         "files_written": done.changes.written,
         "files_deleted": done.changes.deleted,
-        "files_waiting_for_the_lake": done.changes.waiting,
+        "files_waiting_for_the_lake": len(done.changes.waiting),
         "busy": done.busy,
     }

@@ -107,8 +107,8 @@ def _done(done: Retracted) -> str:
     text += f"\n  {changes.lots:,} lots rewritten, {changes.written:,} files written, {changes.deleted:,} deleted"
     if changes.waiting:
         text += (
-            f"\n  {changes.waiting:,} replaced files wait until the lake's tables do not name them: `smelt publish` "
-            "does that, and the sweep deletes them"
+            f"\n  {len(changes.waiting):,} replaced files wait until the lake's tables do not name them: "
+            "`smelt publish` does that, and the sweep deletes them"
         )
     return text
 
@@ -138,5 +138,5 @@ def _document(done: Retracted) -> dict[str, object]:
         "lots_rewritten": done.changes.lots,
         "files_written": done.changes.written,
         "files_deleted": done.changes.deleted,
-        "files_waiting_for_the_lake": done.changes.waiting,
+        "files_waiting_for_the_lake": len(done.changes.waiting),
     }

@@ -7,6 +7,7 @@ live         what a table has of some partitions now: files of lots, runs of com
 committer    the one way to change a table: files out, files in, one snapshot, all of it checked against `live`
 publish      from the ledger's marks to commits; backfill    from a listing of Silver to commits
 compaction   the plan of a compaction, and its commit
+check        whether the tables have what the ledger says; changes nothing
 maintenance  what nothing needs any more: snapshots, metadata, runs; never Silver
 
 Only this package imports PyIceberg, and only the image of the operators' functions has it.

@@ -21,6 +21,7 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
     NoSuchTableError,
     TableAlreadyExistsError,
 )
@@ -69,7 +70,8 @@ def file_settings(region: str = "") -> dict[str, str]:
     """How PyIceberg reaches S3: as boto3 does. Without a region it asks for that of each bucket."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     found = {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
-    return found | ({"s3.region": region} if region else {})
+    known = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return found | ({"s3.region": known} if known else {})
 
 
 def sqlite_catalog(file: Path, **settings: str) -> Catalog:
@@ -129,16 +131,22 @@ class LakeCatalog:
         try:
             table = self._catalog.load_table(name)
         except NoSuchTableError:
-            with suppress(NamespaceAlreadyExistsError):
-                self._catalog.create_namespace(self._database)
             try:
-                table = self._catalog.create_table(
-                    name, Schema(), location=self._location(dataset), properties=dict(PROPERTIES)
-                )
-            except TableAlreadyExistsError as error:
-                raise CommitFailedException(f"somebody else has just made the table {dataset}") from error
+                table = self._create(dataset)
+            except NoSuchNamespaceError:  # on AWS, Terraform has made the database
+                with suppress(NamespaceAlreadyExistsError):
+                    self._catalog.create_namespace(self._database)
+                table = self._create(dataset)
         self._check_ours(table, dataset)
         return table
+
+    def _create(self, dataset: str) -> Table:
+        try:
+            return self._catalog.create_table(
+                (self._database, dataset), Schema(), location=self._location(dataset), properties=dict(PROPERTIES)
+            )
+        except TableAlreadyExistsError as error:
+            raise CommitFailedException(f"somebody else has just made the table {dataset}") from error
 
     def _location(self, dataset: str) -> str:
         return f"{self.root}{LAKE_ROOT}/{dataset}"

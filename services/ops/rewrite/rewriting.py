@@ -72,7 +72,9 @@ class Changes:
     lots: int = 0  # that were rewritten
     written: int = 0  # files
     deleted: int = 0  # files
-    waiting: int = 0  # replaced files that the sweep deletes once the lake's tables do not name them
+    waiting: set[str] = field(
+        default_factory=set
+    )  # replaced files that the sweep deletes once the lake's tables do not name them
 
 
 @dataclass(slots=True)
@@ -163,7 +165,7 @@ class Rewriter:
         try:
             self.delete_leftovers(lot)
         except LakeBehind:
-            self.changes.waiting += len(lot.obsolete)
+            self.changes.waiting |= lot.obsolete
 
     def check_bucket(self, lot: Lot) -> None:
         """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.

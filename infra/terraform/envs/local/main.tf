@@ -45,6 +45,13 @@ module "platform" {
     analyst_policy_enabled = var.glue_analyst_policy_enabled
   }
 
+  lake = {
+    enabled                      = var.lake_enabled
+    publish_schedule_expression  = var.lake_publish_schedule_expression
+    maintain_schedule_expression = var.lake_maintain_schedule_expression
+    alarm_lag_seconds            = var.lake_alarm_lag_seconds
+  }
+
   compaction = {
     enabled         = var.glue_job_enabled
     job_name        = var.glue_job_name

@@ -58,7 +58,7 @@ module "pipeline" {
   max_receive_count                  = var.pipeline.max_receive_count
   max_message_bytes                  = var.pipeline.max_message_bytes
   unit_sender_arns                   = local.unit_sender_arns
-  outboxes                           = concat(local.gate_outboxes)
+  outboxes                           = concat(local.gate_outboxes, local.lake_outboxes)
   operator_principal_arns            = var.pipeline.operator_principal_arns
   existing_queue_url                 = var.pipeline.existing_queue_url
   existing_queue_arn                 = var.pipeline.existing_queue_arn

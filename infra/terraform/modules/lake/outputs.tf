@@ -1,0 +1,12 @@
+output "functions" {
+  description = "Function (publish, maintain) -> its name, ARN, log group, and its role's name and ARN."
+  value = {
+    for function, made in module.function : function => {
+      name      = made.name
+      arn       = made.arn
+      log_group = made.log_group
+      role_name = made.role_name
+      role_arn  = made.role_arn
+    }
+  }
+}
