@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from local.stack import Clients
+from services.ops.audit.findings import Code
 from services.ops.history.reader import History
 from services.ops.reload import Done, Reload, Reloaded, lots_of_files, objects_of_lots
+from services.ops.rewrite.files import ConservationError
 from services.ops.rewrite.retraction import Retraction
-from services.ops.rewrite.rewriting import ConservationError
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
@@ -172,11 +173,11 @@ def test_a_lost_file_that_is_brought_back_too_late_is_reported(desk: Desk) -> No
     assert {one.done for one in reload(desk, lost)} == {Done.UNREADABLE, Done.SENT}
     desk.deliver()
     desk.rig.lake.objects[gone] = bytes_
-    assert [one.key for one in audited(desk.rig, MemoryHistory()).findings.kept] == [lost]
+    assert [one.code for one in audited(desk.rig, MemoryHistory()).findings.kept] == [Code.FILE_MISSING]
     desk.rig.lake.files[lost] = version
     assert max(desk.rig.lake.positions().values()) == 2
     (found,) = audited(desk.rig, MemoryHistory()).findings.kept
-    assert (found.kind, found.key) == (Kind.FILE_DIFFERS, lost)
+    assert found.code is Code.FILE_DIFFERS
     assert "etag lost-" in found.detail
     reload(desk, lost)
     desk.deliver()

@@ -118,7 +118,7 @@ class Publisher:
 
     def run(self) -> Published:
         """Publish what waits, until nothing does or time is over."""
-        waiting = self._ledger.marks.waiting(Outbox.PUBLISH)
+        waiting = self._ledger.marks.to_deal_with(Outbox.PUBLISH)
         try:
             for batch in _batches(waiting, self._lots_per_commit):
                 self._deadline.check()
@@ -304,7 +304,7 @@ def table_lease(ledger: Ledger, dataset: str, deadline: Deadline) -> Iterator[Le
         yield lease
     finally:
         with suppress(Transient):  # it ends by itself
-            ledger.leases.give_back(lease)
+            ledger.leases.return_lease(lease)
 
 
 def _batches(waiting: Iterator[Waiting], lots: int) -> Iterator[list[Waiting]]:

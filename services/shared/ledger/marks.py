@@ -9,7 +9,7 @@
 
 An outbox is one reader of marks: `publish` adds files to the lake's tables, `events` tells which partitions were
 written. Transform writes marks for the outboxes of its setting OUTBOXES. The ledger knows them too (`open`), because
-commands rewrite lots without that setting; after `close`, rewrites write none.
+commands rewrite lots without that setting; after `close_outbox`, rewrites write none.
 
 A mark is one item of a lot, however many datasets the lot has: so a commit is a transaction of three items at most. A
 rewrite puts the mark of its generation in place of the one that is there, with the partitions of both. A lot without
@@ -17,12 +17,12 @@ rows in Silver has no mark.
 
 A reader does with each mark something that may be repeated, then removes it:
 
-    for waiting in ledger.marks.waiting(Outbox.EVENTS):
+    for waiting in ledger.marks.to_deal_with(Outbox.EVENTS):
         tell(waiting.mark.partitions)          # dataset -> days; waiting.lot has files and counts
         ledger.marks.remove(waiting.mark)      # only if the lot has not been rewritten meanwhile
 
 Who dies in between meets the mark again. `after=waiting.place` goes on behind a mark; the index of open work, which
-`waiting` walks, is eventually consistent, so a new mark may be met a moment later.
+`to_deal_with` walks, is eventually consistent, so a new mark may be met a moment later.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Marks:
         found = self._table.get(_outbox_key(outbox))
         return milliseconds(datetime.fromisoformat(found["opened_at"]["S"])) if found else None
 
-    def close(self, outbox: Outbox) -> int:
+    def close_outbox(self, outbox: Outbox) -> int:
         """Nobody reads these marks any more: forget them. First take the setting away from transform.
 
         Returns:
@@ -107,7 +107,7 @@ class Marks:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def waiting(self, outbox: Outbox, after: OpenEntry | None = None) -> Iterator[Waiting]:
+    def to_deal_with(self, outbox: Outbox, after: OpenEntry | None = None) -> Iterator[Waiting]:
         """Marks whose generation is committed, shard by shard, the oldest first in each, from behind `after` on.
 
         A lot is read before its mark: partitions are added only while a lot is REWRITING, so those of a mark whose
