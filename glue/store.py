@@ -13,7 +13,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.shared.aws import aws_client
-from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake
+from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake, is_missing
 
 
 class Store(Protocol):
@@ -53,7 +53,7 @@ class S3Store(S3Lake):
         try:
             return self._finder.get_object(Bucket=self._bucket, Key=key)["Body"].read()  # type: ignore[no-any-return]
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+            if is_missing(self._finder, self._bucket, key, error):
                 return None
             raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
         except BotoCoreError as error:

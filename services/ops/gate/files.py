@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
+from services.shared.lake import is_missing
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -56,7 +58,7 @@ class S3GateFiles:
         try:
             self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            if is_missing(self._client, self._bucket, key, error):
                 return False
             raise
         return True
@@ -65,7 +67,7 @@ class S3GateFiles:
         try:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            if is_missing(self._client, self._bucket, key, error):
                 return None
             raise
 

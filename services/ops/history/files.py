@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import ClientError
 
 from services.shared.identities import HISTORY_ROOT, HistoryKey
+from services.shared.lake import is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -45,7 +46,7 @@ class S3HistoryFiles:
         try:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if is_missing(self._client, self._bucket, key, error):
                 return None
             raise
 
