@@ -57,7 +57,7 @@ def test_exactly_once_wherever_the_publisher_stops(make: Make, before: bool) -> 
     for at, call in enumerate(watch.calls, start=1):
         lake = two_lots(make())
         stopped = lake.publish(Interrupter(at, before, crash), lots_per_commit=1) is None
-        assert stopped or call == "load_table", call  # which raises where there is no table yet
+        assert stopped or call in {"load_table", "create_table"}, call  # which raise where there is nothing yet
         lake.settle()
         lake.check()
 
@@ -85,7 +85,7 @@ def test_a_table_that_somebody_else_works_on_is_left_for_later(lake: LakeRig) ->
     done = lake.publish()
     assert done is not None
     assert (done.busy, done.lots) == (["shipments"], 0)
-    lake.rig.ledger.leases.give_back(lease)
+    lake.rig.ledger.leases.return_lease(lease)
     lake.publish()
     lake.check()
 
