@@ -34,6 +34,7 @@ from services.ops.lake.schema import SchemaConflict, check_file
 from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
 from services.shared.errors import Terminal, Transient
+from services.shared.lake import LakeForbidden
 
 LONGEST_COMMIT = 1800.0  # seconds; what nothing names is deleted when it is older, see `maintenance`
 READERS = 16  # footers that are read at once
@@ -122,7 +123,7 @@ class Committer:
         change = decide(read_live(table, self._store, days))
         if not change:
             return Committed(races=races)
-        coming = data_files(table, self._store.root, list(change.add.values()))
+        coming = data_files(table, self._store, list(change.add.values()))
         old = [s.snapshot_id for s in table.snapshots() if change.since is not None and _number(s) >= change.since]
         transaction = table.transaction()
         update = transaction.update_snapshot(snapshot_properties=dict(about))
@@ -140,18 +141,19 @@ class Committer:
         return Committed(current.snapshot_id if current else None, len(change.add), len(change.remove), len(old), races)
 
 
-def data_files(table: Table, root: str, files: Sequence[NewFile]) -> list[DataFile]:
+def data_files(table: Table, store: Store, files: Sequence[NewFile]) -> list[DataFile]:
     """What Iceberg notes of files, from their footers, each checked against what is known of it.
 
     Raises:
         WrongFile: some are missing, or have other rows, another size, another day or other columns than they should.
+        LakeForbidden: S3 refuses us one that is there.
     """
     if not files:
         return []
     found: list[DataFile] = []
     wrong: dict[str, str] = {}
     with ThreadPoolExecutor(min(READERS, len(files)), thread_name_prefix="footer") as pool:
-        for looked_at in [pool.submit(_data_file, table, root, file) for file in files]:
+        for looked_at in [pool.submit(_data_file, table, store, file) for file in files]:
             try:
                 found.append(looked_at.result())
             except WrongFile as error:
@@ -161,13 +163,17 @@ def data_files(table: Table, root: str, files: Sequence[NewFile]) -> list[DataFi
     return found
 
 
-def _data_file(table: Table, root: str, file: NewFile) -> DataFile:
-    address = f"{root}{file.key}"
+def _data_file(table: Table, store: Store, file: NewFile) -> DataFile:
+    address = f"{store.root}{file.key}"
     try:
         with table.io.new_input(address).open() as opened:
             check_file(table.schema(), pq.read_schema(opened), file.key)
         found = parquet_file_to_data_file(table.io, table.metadata, address)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
+        # S3 answers 403 for a missing file, too, unless it takes us for somebody who may list the bucket: our role may
+        # list below a prefix only, and a request for a file has none.
+        if isinstance(error, PermissionError) and any(listed.key == file.key for listed in store.list(file.key)):
+            raise LakeForbidden(f"{file.key} cannot be read: {error}. Check the function's role and the key") from error
         raise WrongFile({file.key: "is missing. Run smelt audit"}) from error
     except (SchemaConflict, ValueError, KeyError) as error:
         raise WrongFile({file.key: f"does not fit the table: {error}"}) from error
