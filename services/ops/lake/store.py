@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -65,6 +67,10 @@ class S3Store:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except self._client.exceptions.NoSuchKey:
             return None
+        except ClientError as error:  # as for a missing file, unless S3 takes us for somebody who may list the bucket
+            if error.response["Error"]["Code"] == "AccessDenied" and not any(one.key == key for one in self.list(key)):
+                return None
+            raise
 
     def put(self, key: str, data: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
