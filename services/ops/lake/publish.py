@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.committer import Change, Committed, Committer, WrongFile
+from services.ops.lake.committer import Change, Committed, Committer, HeldByTag, WrongFile
 from services.ops.lake.live import Live
 from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
@@ -125,8 +125,16 @@ class Publisher:
             self.done.finished = False
         return self.done
 
-    def publish_lots(self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]) -> Committed:
+    def publish_lots(
+        self,
+        dataset: str,
+        lots: Mapping[LotId, Mapping[str, LotFile]],
+        days: Iterable[str],
+        barrier: bool = False,
+    ) -> Committed:
         """Make the table have exactly these files of each of these lots; `days` are all that they ever were in.
+
+        With `barrier`, nothing that somebody decided before can land afterwards, also where nothing is to be done.
 
         Raises:
             LeaseHeld: somebody else works on the table.
@@ -136,7 +144,11 @@ class Publisher:
         with table_lease(self._ledger, dataset, self._deadline):
             about = {"smelt.lots": ",".join(map(str, sorted(lots))), "smelt.by": "publish"}
             committer = Committer(self._catalog, self._store, contract)
-            return committer.commit(ever, lambda live: change_for(live, self._as_now(dataset, lots, ever)), about)
+
+            def decide(live: Live) -> Change:
+                return replace(change_for(live, self._as_now(dataset, lots, ever)), barrier=barrier)
+
+            return committer.commit(ever, decide, about)
 
     def _as_now(
         self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: frozenset[str]
@@ -189,20 +201,24 @@ class Publisher:
         return True
 
     def publish_each(
-        self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]
+        self,
+        dataset: str,
+        lots: Mapping[LotId, Mapping[str, LotFile]],
+        days: Iterable[str],
+        barrier: bool = False,
     ) -> set[LotId]:
-        """`publish_lots`; one lot with a damaged file does not keep the others. Gives those that were not published."""
+        """`publish_lots`; one lot that cannot be published keeps no other. Gives those that were not published."""
         ever = frozenset(days)
         try:
-            self.done.add(self.publish_lots(dataset, lots, ever))
-        except WrongFile as error:
+            self.done.add(self.publish_lots(dataset, lots, ever, barrier))
+        except (WrongFile, HeldByTag) as error:
             if len(lots) == 1:
                 self._problem(f"{dataset}, lot {next(iter(lots))}: {error}")
                 return set(lots)
             ids = sorted(lots)
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             first, second = ({id_: lots[id_] for id_ in half} for half in halves)
-            return self.publish_each(dataset, first, ever) | self.publish_each(dataset, second, ever)
+            return self.publish_each(dataset, first, ever, barrier) | self.publish_each(dataset, second, ever, barrier)
         return set()
 
     def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
@@ -214,10 +230,13 @@ class Publisher:
         lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
         days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
         days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
+        # The sweep deletes what a rewrite has replaced as soon as its mark is gone. Somebody who was paused may still
+        # want to bring these very files; and while the table has none of them, there is nothing to change here.
+        is_rewritten = any(waiting.lot.generation > 1 for waiting in mine)
 
         def publish() -> None:
             nonlocal left
-            left = self.publish_each(dataset, lots, days)
+            left = self.publish_each(dataset, lots, days, is_rewritten)
 
         self.attempt(dataset, publish)
         return left
