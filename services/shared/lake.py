@@ -252,7 +252,7 @@ def find_file(client: S3Client, bucket: str, key: str) -> bytes | None:
 
 
 def is_missing(client: S3Client, bucket: str, key: str, error: ClientError) -> bool:
-    """Whether S3 answered so because there is no such file, as far as we may know."""
+    """Whether S3's answer to a request for an object means that there is none, also where it only says "forbidden"."""
     code = error.response["Error"]["Code"]
     return code in {"404", "NoSuchKey"} or (code in _DENIED and not _lists_key(client, bucket, key))
 

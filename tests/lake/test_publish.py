@@ -85,7 +85,7 @@ def test_a_table_that_somebody_else_works_on_is_left_for_later(lake: LakeRig) ->
     done = lake.publish()
     assert done is not None
     assert (done.busy, done.lots) == (["shipments"], 0)
-    lake.rig.ledger.leases.give_back(lease)
+    lake.rig.ledger.leases.return_lease(lease)
     lake.publish()
     lake.check()
 

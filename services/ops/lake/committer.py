@@ -41,6 +41,7 @@ from services.shared.errors import Terminal, Transient
 
 LONGEST_COMMIT = 1800.0  # seconds; what nothing names is deleted when it is older, see `maintenance`
 READERS = 16  # footers that are read at once
+_TOLD = 3  # files that a message names
 _TRIES = 4  # against somebody else who commits to the same table
 
 
@@ -53,7 +54,11 @@ class HeldByTag(Terminal):
 
 
 class WrongFile(Terminal):
-    """A file is not what the ledger, or a manifest, says of it, or its columns are not the table's."""
+    """Files are not what the ledger, or a manifest, says of them, or their columns are not the table's."""
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        self.wrong = wrong  # what is wrong with each, by key
+        super().__init__("; ".join([f"{key} {what}" for key, what in wrong.items()][:_TOLD]))
 
 
 class NewFile(Protocol):
@@ -171,12 +176,21 @@ def data_files(table: Table, root: str, files: Sequence[NewFile]) -> list[DataFi
     """What Iceberg notes of files, from their footers, each checked against what is known of it.
 
     Raises:
-        WrongFile: one is missing, or has other rows, another size, another day or other columns than it should.
+        WrongFile: some are missing, or have other rows, another size, another day or other columns than they should.
     """
     if not files:
         return []
+    found: list[DataFile] = []
+    wrong: dict[str, str] = {}
     with ThreadPoolExecutor(min(READERS, len(files)), thread_name_prefix="footer") as pool:
-        return list(pool.map(lambda file: _data_file(table, root, file), files))
+        for looked_at in [pool.submit(_data_file, table, root, file) for file in files]:
+            try:
+                found.append(looked_at.result())
+            except WrongFile as error:
+                wrong |= error.wrong
+    if wrong:
+        raise WrongFile(wrong)
+    return found
 
 
 def _data_file(table: Table, root: str, file: NewFile) -> DataFile:
@@ -186,17 +200,16 @@ def _data_file(table: Table, root: str, file: NewFile) -> DataFile:
             check_file(table.schema(), pq.read_schema(opened), file.key)
         found = parquet_file_to_data_file(table.io, table.metadata, address)
     except FileNotFoundError as error:
-        raise WrongFile(f"{file.key} is missing. Run smelt audit") from error
+        raise WrongFile({file.key: "is missing. Run smelt audit"}) from error
     except (SchemaConflict, ValueError, KeyError) as error:
-        raise WrongFile(f"{file.key} does not fit the table: {error}") from error
+        raise WrongFile({file.key: f"does not fit the table: {error}"}) from error
     if (found.record_count, found.file_size_in_bytes) != (file.rows, file.bytes):
-        raise WrongFile(
-            f"{file.key} has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
-            f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
-        )
+        what = f"has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
+        what += f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
+        raise WrongFile({file.key: what})
     day = day_text(day_of(found))
     if f"/dt={day}/" not in file.key:
-        raise WrongFile(f"{file.key} has rows of {day}. Report this as a bug")
+        raise WrongFile({file.key: f"has rows of {day}. Report this as a bug"})
     return found
 
 
