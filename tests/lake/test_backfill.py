@@ -141,7 +141,7 @@ def test_a_mark_that_a_worker_left_after_the_lake_was_off_does_not_stay_for_ever
     bad = lake.rig.upload("shipments", [shipment(n) for n in range(4)])
     lake.rig.upload("shipments", [shipment(n) for n in range(10, 14)])
     lake.rig.deliver(
-        lake.rig.units, Interrupter(action=lambda: marks.close(Outbox.PUBLISH), first="transact_write_items")
+        lake.rig.units, Interrupter(action=lambda: marks.close_outbox(Outbox.PUBLISH), first="transact_write_items")
     )
     lake.rig.outboxes = frozenset()
     assert not marks.opened()
