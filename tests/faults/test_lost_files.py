@@ -146,6 +146,28 @@ def test_what_bronze_has_no_more_stays_as_it_is(desk: Desk) -> None:
     assert desk.rig.lake.positions() == expected
 
 
+@pytest.mark.parametrize("every", [False, True], ids=["one file", "all files of Silver"])
+def test_what_bronze_has_no_more_can_be_given_up(desk: Desk, every: bool) -> None:
+    lost = [key for key in sorted(desk.rig.lake.files) if key.startswith("silver")]
+    for key in lost if every else lost[:1]:
+        delete(desk, key)
+    given_up = desk.rig.units[0].object
+    del desk.rig.lake.objects[str(given_up.id)]
+    assert Done.UNREADABLE in {one.done for one in reload(desk, *lost)}
+    clock, past = desk.rig.clock, History(MemoryHistory())
+    retraction = Retraction(desk.rig.ledger, desk.rig.lake, "Ann", "gone", past, clock, clock.advance, writers=1)
+    if every:
+        with pytest.raises(ConservationError, match="none of its files"):
+            retraction.run(given_up.id, Deadline.endless())
+        assert Done.KEPT_AWAY in {one.done for one in reload(desk, *lost)}
+    else:
+        retraction.run(given_up.id, Deadline.endless())
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.rig.forget(given_up)
+    desk.check()
+
+
 def test_a_retraction_that_meets_a_lost_file_says_what_to_do_and_is_finished_by_a_reload(desk: Desk) -> None:
     lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
     delete(desk, lost)
