@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import ClientError
+from services.shared.lake import find_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -63,14 +63,7 @@ class S3Store:
                 yield StoredFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except self._client.exceptions.NoSuchKey:
-            return None
-        except ClientError as error:  # as for a missing file, unless S3 takes us for somebody who may list the bucket
-            if error.response["Error"]["Code"] == "AccessDenied" and not any(one.key == key for one in self.list(key)):
-                return None
-            raise
+        return find_file(self._client, self._bucket, key)
 
     def put(self, key: str, data: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
