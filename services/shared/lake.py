@@ -237,6 +237,20 @@ def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:
     )
 
 
+def find_file(client: S3Client, bucket: str, key: str) -> bytes | None:
+    """A small file; None where there is none.
+
+    Raises:
+        ClientError, BotoCoreError: S3 refuses, or does not answer.
+    """
+    try:
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if is_missing(client, bucket, key, error):
+            return None
+        raise
+
+
 def is_missing(client: S3Client, bucket: str, key: str, error: ClientError) -> bool:
     """Whether S3's answer to a request for an object means that there is none, also where it only says "forbidden"."""
     code = error.response["Error"]["Code"]

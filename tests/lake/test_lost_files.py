@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
+from pyiceberg.io.pyarrow import PyArrowFile
 
 from services.ops.reload import Done, Reloaded
 from services.ops.sweep import sweep
 from services.shared.identities import LakeKey
-from tests.faults.rig import crash
+from tests.faults.rig import crash, shipment
 from tests.faults.test_lost_files import loaded, reload
 from tests.lake.compacting import compact
 from tests.lake.rig import LakeRig, Make, day
@@ -111,3 +113,46 @@ def test_a_reload_that_is_killed_is_finished_by_the_next_while_the_lake_is_on(ma
         come_to_an_end(lake, desk)
         desk.check()
         lake.check()
+
+
+def opening_as_s3(forbidden: str) -> Callable[..., Any]:
+    """Opens a file as S3 does for a role that may not read, or may not list, what has this in its name."""
+    opened = PyArrowFile.open
+
+    def open_(self: PyArrowFile, seekable: bool = True) -> Any:
+        if forbidden in self.location:
+            raise PermissionError(f"Cannot open file, access denied: {self.location}")
+        return opened(self, seekable)
+
+    return open_
+
+
+def test_a_missing_file_that_s3_calls_forbidden_keeps_no_other_lot(
+    lake: LakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that may list below a prefix only gets 403 for what is not there."""
+    desk = Desk(lake.rig)
+    loaded(desk)
+    lost, *_ = sorted(key for key in lake.rig.lake.files if key.startswith("silver/"))
+    lose(lake, lost)
+    loaded_elsewhere = lake.rig.upload("shipments", [shipment(50)])
+    lake.rig.drain([unit for unit in lake.rig.units if unit.object.id == loaded_elsewhere.id])
+    monkeypatch.setattr(PyArrowFile, "open", opening_as_s3(lost))
+    done = lake.publish()
+    assert done is not None
+    assert done.lots >= 1
+    assert [problem for problem in done.problems if f"{lost} is missing" in problem]
+
+
+def test_a_file_that_is_forbidden_is_not_taken_for_a_missing_one(
+    lake: LakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(Desk(lake.rig))
+    with monkeypatch.context() as patched:
+        patched.setattr(PyArrowFile, "open", opening_as_s3("/silver/"))
+        done = lake.publish()
+    assert done is not None
+    assert "cannot be read" in done.problems[0]
+    assert done.lots == 0
+    lake.publish()
+    lake.check()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from services.shared.lake import is_missing
+from services.shared.lake import find_file, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -64,12 +64,7 @@ class S3GateFiles:
         return True
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if is_missing(self._client, self._bucket, key, error):
-                return None
-            raise
+        return find_file(self._client, self._bucket, key)
 
     def write(self, key: str, data: bytes, content_type: str) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)

@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.committer import Change, Committed, Committer, WrongFile
+from services.ops.lake.committer import Change, Committed, Committer, HeldByTag, WrongFile
 from services.ops.lake.live import Live
 from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
@@ -134,10 +134,12 @@ class Publisher:
         lots: Mapping[LotId, Mapping[str, LotFile]],
         days: Iterable[str],
         without: frozenset[str] = frozenset(),
+        barrier: bool = False,
     ) -> Committed:
         """Make the table have exactly these files of each of these lots; `days` are all that they ever were in.
 
-        Files of `without` do not come; one that is live stays.
+        Files of `without` do not come; one that is live stays. With `barrier`, nothing that somebody decided before can
+        land afterwards, also where nothing is to be done.
 
         Raises:
             LeaseHeld: somebody else works on the table.
@@ -152,7 +154,7 @@ class Publisher:
                 change = change_for(live, self._as_now(dataset, lots, ever))
                 for key in without & change.add.keys():
                     del change.add[key]
-                return change
+                return replace(change, barrier=barrier)
 
             return committer.commit(ever, decide, about)
 
@@ -214,9 +216,13 @@ class Publisher:
         return True
 
     def publish_each(
-        self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]
+        self,
+        dataset: str,
+        lots: Mapping[LotId, Mapping[str, LotFile]],
+        days: Iterable[str],
+        barrier: bool = False,
     ) -> set[LotId]:
-        """`publish_lots`; one lot with a damaged file does not keep the others. Gives those that were not published.
+        """`publish_lots`; one lot that cannot be published keeps no other. Gives those that were not published.
 
         What a lot has beside its lost files is published; it is among those that were not.
         """
@@ -225,7 +231,7 @@ class Publisher:
         lost: dict[str, str] = {}
         while True:
             try:
-                self.done.add(self.publish_lots(dataset, lots, ever, frozenset(lost)))
+                self.done.add(self.publish_lots(dataset, lots, ever, frozenset(lost), barrier))
                 break
             except WrongFile as error:
                 beside = self._lost_beside({key for key in error.wrong if key not in own})
@@ -233,13 +239,16 @@ class Publisher:
                 if new := {key: what for key, what in error.wrong.items() if key in own and key not in lost}:
                     lost |= new
                     continue
-                if len(lots) == 1:
-                    self._problem(f"{dataset}, lot {next(iter(lots))}: {error}")
-                    return set(lots)
+                why: Terminal = error
+            except HeldByTag as error:
+                why = error
+            if len(lots) == 1:
+                self._problem(f"{dataset}, lot {next(iter(lots))}: {why}")
+                return set(lots)
             ids = sorted(lots)
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             first, second = ({id_: lots[id_] for id_ in half} for half in halves)
-            return self.publish_each(dataset, first, ever) | self.publish_each(dataset, second, ever)
+            return self.publish_each(dataset, first, ever, barrier) | self.publish_each(dataset, second, ever, barrier)
         incomplete = {own[key] for key in lost} & lots.keys()
         for key, what in lost.items():
             self._problem(f"{dataset}, lot {own[key]}: {key} {what}")
@@ -266,10 +275,13 @@ class Publisher:
         lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
         days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
         days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
+        # The sweep deletes what a rewrite has replaced as soon as its mark is gone. Somebody who was paused may still
+        # want to bring these very files; and while the table has none of them, there is nothing to change here.
+        is_rewritten = any(waiting.lot.generation > 1 for waiting in mine)
 
         def publish() -> None:
             nonlocal left
-            left = self.publish_each(dataset, lots, days)
+            left = self.publish_each(dataset, lots, days, is_rewritten)
 
         self.attempt(dataset, publish)
         return left

@@ -111,7 +111,9 @@ class Marks:
         """Marks whose generation is committed, shard by shard, the oldest first in each, from behind `after` on.
 
         A lot is read before its mark: partitions are added only while a lot is REWRITING, so those of a mark whose
-        generation was committed by then are complete.
+        generation was committed by then are complete. A mark may be of an earlier generation than its lot: it was left
+        behind by a worker that committed while its outbox was closed, and the lot was rewritten before it was opened
+        again. What it asks for is the same: what the lot is now.
         """
         entries = entries_of(self._table, outbox, after)
         while some := list(islice(entries, _LOTS_AT_ONCE)):
@@ -123,7 +125,7 @@ class Marks:
                 if lot is None or item is None or lot.state is not LotState.COMMITTED:
                     continue
                 mark = _mark_from(item)
-                if mark.generation == lot.generation:
+                if mark.generation <= lot.generation:
                     yield Waiting(mark, lot, entry)
 
     def remove(self, mark: Mark) -> bool:
