@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PWD/.venv-checks/bin:$PWD/.venv-checks/node_modules/.bin:$PATH
 export PATH
+export HCL_PARSE_TIMEOUT_SEC=300 # checkov leaves out a file that it has not parsed by then; on a busy machine, 10 s are not enough
 failed=0
 
 # check TOOL COMMAND...: run the command. A missing tool fails in CI; elsewhere it is only reported.

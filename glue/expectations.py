@@ -9,6 +9,7 @@ would log and drop a type that it does not know; `add_expectation_configuration`
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple
@@ -38,7 +39,9 @@ from services.shared.gate.verdict import SAMPLES, Measured, NotMeasured
 ENGINE = f"Great Expectations {gx.__version__}"
 _PLACE = "rule"  # in an expectation's meta
 _REPEATS = "__repeats_"  # helper columns: whether a row repeats an earlier one
-_UNICODE = "(?U)"  # Java's \d, \w and \s know ASCII only, Python's do not
+# Java's \d, \w and \s know ASCII only, Python's do not; to Java's `.` and `$`, \r and U+2028 end a line, too.
+_AS_PYTHON = "(?Ud)"
+_END = re.compile(r"(?<!\\)((?:\\\\)*)\\Z")  # Java's \Z is Python's `$`; its \z is Python's \Z
 _EARLIEST = datetime(1, 1, 2)
 
 Measurements = dict[int, Measured | NotMeasured]
@@ -75,7 +78,7 @@ def expectations_of(rule: Rule, at: int) -> list[Asked]:
         case AllowedValues(field=field, values=values):
             return [Asked("expect_column_values_to_be_in_set", {"column": field, "value_set": list(values)})]
         case Pattern(field=field, pattern=pattern):
-            return [Asked("expect_column_values_to_match_regex", {"column": field, "regex": _UNICODE + pattern})]
+            return [Asked("expect_column_values_to_match_regex", {"column": field, "regex": _in_java(pattern)})]
         case Range(field=field, minimum=minimum, maximum=maximum):
             bounds = {"min_value": minimum, "max_value": maximum}
             return [Asked("expect_column_values_to_be_between", {"column": field, **bounds})]
@@ -84,6 +87,11 @@ def expectations_of(rule: Rule, at: int) -> list[Asked]:
         case Freshness(field=field):
             return [Asked("expect_column_max_to_be_between", {"column": field, "min_value": _EARLIEST})]
     raise UnknownRule(f"{type(rule).__name__} is a rule that glue/expectations.py does not know")
+
+
+def _in_java(pattern: str) -> str:
+    """A contract's pattern, so that Java ends lines and texts where Python does."""
+    return _AS_PYTHON + _END.sub(r"\1\\z", pattern)
 
 
 def measure(

@@ -13,7 +13,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.shared.aws import aws_client
-from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake
+from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake, find_file
 
 
 class Store(Protocol):
@@ -51,10 +51,8 @@ class S3Store(S3Lake):
 
     def find(self, key: str) -> bytes | None:
         try:
-            return self._finder.get_object(Bucket=self._bucket, Key=key)["Body"].read()  # type: ignore[no-any-return]
+            return find_file(self._finder, self._bucket, key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                return None
             raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
         except BotoCoreError as error:
             raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be read now: {error}") from error

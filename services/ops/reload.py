@@ -21,7 +21,7 @@ from services.shared.identities import LakeKey, LotId, ObjectId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject, LostRace, ObjectState
-from services.shared.ledger.releases import NotReopened
+from services.shared.ledger.releases import NothingToRetract, NotReopened
 from services.shared.planning.planner import Planner
 
 _OBJECTS_PER_READ = 500
@@ -123,6 +123,6 @@ class Reload:
             self.retraction.let_in_again(known.id, endless, unit_bytes=self.planner.unit_bytes)
         except Unreadable as error:
             return Reloaded(known.id, Done.UNREADABLE, why=str(error))
-        except (NotReopened, LostRace) as error:
+        except (NotReopened, NothingToRetract, LostRace) as error:
             return Reloaded(known.id, Done.LEFT, why=str(error))
         return Reloaded(known.id, Done.SENT, self.planner.plan(source, endless).units)

@@ -31,7 +31,7 @@ from services.shared.lake import Lake, LakeForbidden
 from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.items import object_key
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState, Outbox
+from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, Lot, LotState
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -196,7 +196,7 @@ class Sweep:
         if lot.state is not LotState.COMMITTED:
             return
         leftover = sorted(lot.leftovers - {file.key for file in lot.files})
-        if lot.obsolete and self._ledger.marks.holding([lot.id], [Outbox.PUBLISH]):
+        if lot.obsolete and self._ledger.marks.is_behind(lot.id):
             self._swept.behind += 1
             return
         foreign = [key for key in leftover if not _is_of(key, lot)]

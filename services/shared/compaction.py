@@ -77,8 +77,11 @@ class CompactionPlan:
         base_snapshot: int | None = None,
         replaces: Iterable[str] | None = None,
         target_bytes: int = TARGET_BYTES,
+        columns: Iterable[Column] | None = None,
     ) -> Self:
-        """The plan for a partition under a contract. `replaces` is given where it is not the inputs.
+        """The plan for a partition under a contract.
+
+        `replaces` is given where it is not the inputs, `columns` where there are more than the contract's.
 
         Raises:
             ManifestError: an input is no file of this partition, stands there twice, or there is none.
@@ -92,7 +95,7 @@ class CompactionPlan:
             replaces=tuple(sorted(file.key for file in files) if replaces is None else sorted(replaces)),
             keys=contract.keys,
             order=tuple(dict.fromkeys((contract.event_time, CREATED, SOURCE, OFFSET))),
-            columns=silver_columns(contract),
+            columns=silver_columns(contract) if columns is None else tuple(columns),
             target_bytes=target_bytes,
         )
         _check_plan(plan)

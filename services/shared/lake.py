@@ -200,8 +200,7 @@ class S3Lake:
         try:
             return self._client.head_object(Bucket=self._bucket, Key=key)["ETag"].strip('"') == etag
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in {"404", "NoSuchKey"} or (code in _DENIED and not _lists_key(self._client, self._bucket, key)):
+            if is_missing(self._client, self._bucket, key, error):
                 return False
             raise _refused(key, "looked at", error) from error
         except BotoCoreError as error:
@@ -236,6 +235,26 @@ def _first_byte(answer: Any, source: BronzeObject, start: int, end: int) -> int:
         f"{source.id}: bytes {start}-{end - 1} of {source.size} were asked for, and the store sent "
         f"{answer.get('ContentRange', 'no range')} in {answer['ContentLength']} bytes"
     )
+
+
+def find_file(client: S3Client, bucket: str, key: str) -> bytes | None:
+    """A small file; None where there is none.
+
+    Raises:
+        ClientError, BotoCoreError: S3 refuses, or does not answer.
+    """
+    try:
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if is_missing(client, bucket, key, error):
+            return None
+        raise
+
+
+def is_missing(client: S3Client, bucket: str, key: str, error: ClientError) -> bool:
+    """Whether S3's answer to a request for an object means that there is none, also where it only says "forbidden"."""
+    code = error.response["Error"]["Code"]
+    return code in {"404", "NoSuchKey"} or (code in _DENIED and not _lists_key(client, bucket, key))
 
 
 def _lists_key(client: S3Client, bucket: str, key: str) -> bool:

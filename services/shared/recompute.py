@@ -56,6 +56,11 @@ class Judged:
     now: str = ""
 
 
+def recompute_plan_key(run: CompactionRun) -> str:
+    """The plan of a recompute, in its run's folder."""
+    return f"{run}_recompute_plan.json"
+
+
 @dataclass(frozen=True, slots=True)
 class RecomputePlan:
     """A partition's committed files, and the contract files (their text) of all datasets by which it is judged."""
@@ -67,7 +72,7 @@ class RecomputePlan:
 
     @property
     def plan_key(self) -> str:
-        return f"{self.run}_recompute_plan.json"
+        return recompute_plan_key(self.run)
 
     @property
     def report_key(self) -> str:

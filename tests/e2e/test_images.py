@@ -81,9 +81,14 @@ def layers(image: str) -> list[str]:
     return found
 
 
-def test_images_differ_in_one_layer_of_their_own_code() -> None:
+def test_images_differ_in_one_layer_of_their_own_code_and_the_operators_in_the_packages_of_the_lake() -> None:
     shared, *others = (set(layers(f"{project()}-{image}")) for image in IMAGES)
-    assert [len(other - shared) for other in others] == [1, 1]
+    assert [len(other - shared) for other in others] == [1, 2]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_only_the_operators_image_holds_pyiceberg(image: str) -> None:
+    assert (run(image, "python3", "-c", "import pyiceberg").returncode == 0) == (image == "ops")
 
 
 def test_the_command_line_is_no_business_of_a_function() -> None:

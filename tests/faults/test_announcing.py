@@ -82,7 +82,7 @@ def _announce(rig: Rig, bus: Bus, interrupter: Interrupter | None = None) -> Ann
 
 
 def _waiting(rig: Rig) -> int:
-    return len(list(rig.ledger.marks.waiting(Outbox.EVENTS)))
+    return len(list(rig.ledger.marks.to_deal_with(Outbox.EVENTS)))
 
 
 def test_each_written_partition_is_announced_once(rig: Rig, bus: Bus) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from local.stack import Clients
+from services.ops.audit.findings import Code
 from services.ops.history.reader import History
 from services.ops.reload import Done, Reload, Reloaded, lots_of_files, objects_of_lots
+from services.ops.rewrite.files import ConservationError
 from services.ops.rewrite.retraction import Retraction
-from services.ops.rewrite.rewriting import ConservationError
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
@@ -24,9 +25,9 @@ from tests.support.lake import SILVER
 from tests.support.replaying import Desk
 
 
-def loaded(desk: Desk) -> None:
+def loaded(desk: Desk, first: int = 0) -> None:
     """Three objects of several units, in lots that they share; rows of two days, and some that are refused."""
-    for number in range(3):
+    for number in range(first, first + 3):
         lines = [shipment(number * 10 + row, 1 + row % 2) for row in range(6)]
         desk.ingest(desk.upload("shipments", [*lines, b"{broken"]))
     desk.deliver()
@@ -50,13 +51,19 @@ def overwrite(desk: Desk, key: str) -> None:
 
 
 def reload(
-    desk: Desk, file: str, history: MemoryHistory | None = None, stops: Interrupter | None = None
+    desk: Desk,
+    *files: str,
+    history: MemoryHistory | None = None,
+    stops: Interrupter | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> list[Reloaded]:
+    """What `smelt reload` does. Waiting lets the clock go on, unless `sleep` does something else."""
     stops = stops or Interrupter()
     ledger, clock, past = desk.ledger(stops), desk.rig.clock, History(history or MemoryHistory())
     lake: Any = Interrupted(desk.rig.lake, stops, LAKE_CALLS)
-    retraction = Retraction(ledger, lake, "Ann", "by hand", past, clock, clock.advance, writers=1, lost_files=True)
-    objects = objects_of_lots(ledger, past, lots_of_files([file], SILVER), restore=True)
+    sleep = sleep or clock.advance
+    retraction = Retraction(ledger, lake, "Ann", "by hand", past, clock, sleep, writers=1, lost_files=True)
+    objects = objects_of_lots(ledger, past, lots_of_files(files, SILVER), restore=True)
     return list(Reload(desk.bronze, lake, retraction, desk.planner(stops)).run(objects))
 
 
@@ -89,21 +96,23 @@ def test_files_of_a_lot_that_has_left_the_ledger_come_back(desk: Desk) -> None:
     assert let_expire(desk.rig)
     lost, *_ = sorted(desk.rig.lake.files)
     delete(desk, lost)
-    reload(desk, lost, history)
+    reload(desk, lost, history=history)
     desk.deliver()
     desk.check()
     assert audited(desk.rig, history).all_right
 
 
+@pytest.mark.parametrize("every", [False, True], ids=["one file", "all files of Silver"])
 def test_killed_at_any_call_it_is_finished_by_the_next(
-    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], every: bool
 ) -> None:
     def fresh() -> tuple[Desk, str]:
         made = Desk(Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300))
         loaded(made)
-        lost = next(key for key in sorted(made.rig.lake.files) if key.startswith("silver"))
-        delete(made, lost)
-        return made, lost
+        lost = [key for key in sorted(made.rig.lake.files) if key.startswith("silver")]
+        for key in lost if every else lost[:1]:
+            delete(made, key)
+        return made, lost[0]
 
     stops = Interrupter()
     first, lost = fresh()
@@ -137,6 +146,28 @@ def test_what_bronze_has_no_more_stays_as_it_is(desk: Desk) -> None:
     assert desk.rig.lake.positions() == expected
 
 
+@pytest.mark.parametrize("every", [False, True], ids=["one file", "all files of Silver"])
+def test_what_bronze_has_no_more_can_be_given_up(desk: Desk, every: bool) -> None:
+    lost = [key for key in sorted(desk.rig.lake.files) if key.startswith("silver")]
+    for key in lost if every else lost[:1]:
+        delete(desk, key)
+    given_up = desk.rig.units[0].object
+    del desk.rig.lake.objects[str(given_up.id)]
+    assert Done.UNREADABLE in {one.done for one in reload(desk, *lost)}
+    clock, past = desk.rig.clock, History(MemoryHistory())
+    retraction = Retraction(desk.rig.ledger, desk.rig.lake, "Ann", "gone", past, clock, clock.advance, writers=1)
+    if every:
+        with pytest.raises(ConservationError, match="none of its files"):
+            retraction.run(given_up.id, Deadline.endless())
+        assert Done.KEPT_AWAY in {one.done for one in reload(desk, *lost)}
+    else:
+        retraction.run(given_up.id, Deadline.endless())
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.rig.forget(given_up)
+    desk.check()
+
+
 def test_a_retraction_that_meets_a_lost_file_says_what_to_do_and_is_finished_by_a_reload(desk: Desk) -> None:
     lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
     delete(desk, lost)
@@ -152,3 +183,26 @@ def test_a_retraction_that_meets_a_lost_file_says_what_to_do_and_is_finished_by_
     desk.deliver()
     desk.rig.forget(wrong)
     desk.check()
+
+
+def test_a_lost_file_that_is_brought_back_too_late_is_reported(desk: Desk) -> None:
+    """Some of its rows are loaded elsewhere by then."""
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    version = desk.rig.lake.files[lost]
+    delete(desk, lost)
+    gone = str(desk.rig.units[0].object.id)
+    bytes_ = desk.rig.lake.objects.pop(gone)
+    assert {one.done for one in reload(desk, lost)} == {Done.UNREADABLE, Done.SENT}
+    desk.deliver()
+    desk.rig.lake.objects[gone] = bytes_
+    assert [one.code for one in audited(desk.rig, MemoryHistory()).findings.kept] == [Code.FILE_MISSING]
+    desk.rig.lake.files[lost] = version
+    assert max(desk.rig.lake.positions().values()) == 2
+    (found,) = audited(desk.rig, MemoryHistory()).findings.kept
+    assert found.code is Code.FILE_DIFFERS
+    assert "etag lost-" in found.detail
+    reload(desk, lost)
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.check()
+    assert audited(desk.rig, MemoryHistory()).all_right

@@ -41,7 +41,7 @@ class Reader:
         client = Interrupted(self.rig.dynamodb, interrupter or Interrupter(), LEDGER_CALLS)
         ledger = Ledger(client, self.rig.table, self.rig.clock)
         try:
-            for waiting in ledger.marks.waiting(self.outbox):
+            for waiting in ledger.marks.to_deal_with(self.outbox):
                 self._deal_with(waiting)
                 meanwhile()
                 ledger.marks.remove(waiting.mark)
@@ -97,7 +97,7 @@ def test_marks_name_the_partitions_of_each_dataset(make: Callable[[], Rig]) -> N
     rig.upload("shipments", [shipment(1, 1), shipment(2, 3), other])
     rig.deliver(rig.units)
     for outbox in Outbox:
-        (waiting,) = rig.ledger.marks.waiting(outbox)
+        (waiting,) = rig.ledger.marks.to_deal_with(outbox)
         days = {(key.record_type, key.dt) for key in map(LakeKey.parse, committed(rig)[waiting.lot.id])}
         assert {(d, day) for d, all_ in waiting.mark.partitions.items() for day in all_} == days
         assert ("shipments", "2026-01-03") in days
@@ -268,7 +268,7 @@ def test_rewrites_leave_marks_although_only_the_ledger_knows_the_outbox(make: Ca
     retract(rig, bad)
     assert marked(rig)
     assert not marked(rig, Outbox.EVENTS)
-    assert rig.ledger.marks.close(Outbox.PUBLISH) == 1
+    assert rig.ledger.marks.close_outbox(Outbox.PUBLISH) == 1
     rig.tidy()
     rig.forget(bad)
     rig.check_exactly_once()
@@ -285,9 +285,9 @@ def test_a_rewrite_that_began_before_anybody_read_marks_can_be_given_one(make: C
     (begun,) = lots_of(rig)
     rig.ledger.rewrites.leave_mark(begun)
     assert marked(rig) == {lot.id}
-    assert not list(rig.ledger.marks.waiting(Outbox.PUBLISH))
+    assert not list(rig.ledger.marks.to_deal_with(Outbox.PUBLISH))
     rig.ledger.rewrites.undo(begun)
-    (waiting,) = rig.ledger.marks.waiting(Outbox.PUBLISH)
+    (waiting,) = rig.ledger.marks.to_deal_with(Outbox.PUBLISH)
     assert waiting.mark.generation == 2
     rig.ledger.marks.remove(waiting.mark)
     rig.ledger.rewrites.leave_mark(begun)

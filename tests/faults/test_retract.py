@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from local.stack import Clients
+from services.ops.rewrite.files import ConservationError
 from services.ops.rewrite.retraction import Retraction
-from services.ops.rewrite.rewriting import ConservationError
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from services.ops.rewrite.rewriting import ConservationError
+from services.ops.rewrite.files import ConservationError
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from tests.faults.rig import Rig, crash, shipment

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_gate_policies import ALL, MACHINE
 from tests.support.alarms import HOUR, MINUTE, Alarm, Metric, Samples, State, metric
-from tests.support.terraform import IMAGES, of_type, plan
+from tests.support.terraform import of_type, plan
 
 PREFIX = "smelt-dev-us-east-2-"
 SURPLUS = (0, 2, 5)
@@ -23,7 +24,7 @@ UNITS, DEAD, FAILED_EVENTS = "smelt-dev-events", "smelt-dev-events-dlq", "smelt-
 
 @pytest.fixture(scope="module")
 def alarms(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> list[Alarm]:
-    variables = {"images": IMAGES, "observability_enabled": True}
+    variables = ALL | {"observability_enabled": True}
     planned = plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path_factory.mktemp("plan"))
     functions = {values["function_name"]: values for values in of_type(planned, "aws_lambda_function").values()}
     assert functions["smelt-dev-transform"]["timeout"] == TIMEOUT
@@ -169,6 +170,8 @@ def test_a_single_failure_that_is_tried_again_wakes_nobody(alarms: list[Alarm]) 
     day.put(function("Errors", "transform"), EVENT, 1)
     day.put(function("Throttles", "ingest"), EVENT, 3)
     day.put(function("Duration", "transform"), EVENT, TIMEOUT * 1000)
+    day.put(function("Errors", "ge-announce"), EVENT, 1)
+    day.put(metric("AWS/Scheduler", "InvocationDroppedCount", ScheduleGroup="smelt-dev-ge-announce"), EVENT, 1)
     assert raised(alarms, day) == {}
 
 
@@ -251,6 +254,27 @@ def the_producer_stops(day: Day) -> None:
     polled(day, 40 * HOUR, since=EVENT)
 
 
+def a_partition_that_the_gate_does_not_pass(day: Day) -> None:
+    day.put(metric("AWS/States", "ExecutionsFailed", StateMachineArn=MACHINE), EVENT, 1)
+
+
+def a_run_of_the_gate_that_does_not_end(day: Day) -> None:
+    day.put(metric("AWS/States", "ExecutionsTimedOut", StateMachineArn=MACHINE), EVENT, 1)
+
+
+def the_announcer_fails(day: Day) -> None:
+    day.fill(function("Errors", "ge-announce"), EVENT, EVENT + HOUR, 1)
+
+
+def the_announcer_is_not_started(day: Day) -> None:
+    dropped = metric("AWS/Scheduler", "InvocationDroppedCount", ScheduleGroup="smelt-dev-ge-announce")
+    day.fill(dropped, EVENT, EVENT + HOUR, 1)
+
+
+def an_event_that_starts_no_run_of_the_gate(day: Day) -> None:
+    day.put(metric("AWS/Events", "FailedInvocations", RuleName="smelt-dev-ge-gate"), EVENT, 1)
+
+
 # What happens -> the alarms that it raises -> within how many seconds.
 FAILURES: dict[Callable[[Day], None], dict[str, float]] = {
     a_dead_letter: {"dead-letters": 2 * MINUTE, "units-dead": 2 * MINUTE},
@@ -268,6 +292,11 @@ FAILURES: dict[Callable[[Day], None], dict[str, float]] = {
     a_file_that_becomes_one_refused_row: {"quarantine-bytes": 62 * MINUTE},
     invocations_that_hardly_end: {"slow": 32 * MINUTE},
     the_producer_stops: {"no-data": 25 * HOUR},
+    a_partition_that_the_gate_does_not_pass: {"ge-not-passed": 2 * MINUTE},
+    a_run_of_the_gate_that_does_not_end: {"ge-timed-out": 2 * MINUTE},
+    the_announcer_fails: {"ge-announce-errors": 32 * MINUTE},
+    the_announcer_is_not_started: {"ge-announce-dropped": 32 * MINUTE},
+    an_event_that_starts_no_run_of_the_gate: {"ge-rule-failed": 2 * MINUTE},
 }
 
 

@@ -101,7 +101,7 @@ def test_events_that_are_refused_fail_the_function_and_stay(
     monkeypatch.setattr(announce.Events, "send", lambda _self, partitions: ["Throttled: slow down"] * len(partitions))
     with pytest.raises(announce.NotAllSent, match="shipments, dt=2026-01-01: Throttled"):
         announce.handler({}, Context())
-    assert len(list(Ledger(clients.dynamodb, ledger_table).marks.waiting(Outbox.EVENTS))) == 1
+    assert len(list(Ledger(clients.dynamodb, ledger_table).marks.to_deal_with(Outbox.EVENTS))) == 1
 
 
 def test_switched_off_nothing_waits_and_rewrites_leave_no_mark(
@@ -113,5 +113,5 @@ def test_switched_off_nothing_waits_and_rewrites_leave_no_mark(
     rig.drain(rig.units)
     assert execute(app, ["events", "off", "--table", ledger_table]) == ExitCode.OK
     assert "1 marks were waiting" in capsys.readouterr().out
-    assert list(ledger.marks.waiting(Outbox.EVENTS)) == []
+    assert list(ledger.marks.to_deal_with(Outbox.EVENTS)) == []
     assert Ledger(clients.dynamodb, ledger_table).marks.opened() == frozenset()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.integration.test_least_privilege import ACTIONS, LEDGER, OF_THE_PLATFORM, SILVER
 from tests.support.aws_calls import api_calls
 from tests.support.iam_policies import Policy
+from tests.support.iam_simulate import Ask, Decision, decide, need_simulator
 from tests.support.terraform import IMAGES, need_terraform, of_type, plan
 
 HERE = "us-east-2:000000000000"
@@ -60,6 +62,10 @@ def planned(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(scope="module")
 def roles(planned: dict[str, Any]) -> dict[str, Policy]:
+    return _roles(planned)
+
+
+def _roles(planned: dict[str, Any]) -> dict[str, Policy]:
     """Role, without project and part -> its policy."""
     of_gate = re.compile(r"module\.(?:gate|ge_job)\[0\]\.module\.(?:function\[\"(\w+)\"\]|(\w+_role|role))")
     found = ((of_gate.search(at), values) for at, values in of_type(planned, "aws_iam_role_policy").items())
@@ -139,3 +145,125 @@ def test_the_alarms_topic_is_told_where_no_other_is_named(emulator: str, tmp_pat
     planned = plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path)
     machine = of_type(planned, "aws_sfn_state_machine")["module.platform.module.gate[0].aws_sfn_state_machine.this"]
     assert json.loads(machine["definition"])["States"]["WhoIsTold"]["Result"] == {"topic": alarms}
+
+
+# What each role is for, and what it must not do, decided by iam-simulate under a key of one's own.
+DAY, RUN = "shipments/dt=2026-01-01", "ge/results/shipments/dt=2026-01-01/20260102T000000Z-0123456789abcdef"
+KEY = f"arn:aws:kms:{HERE}:key/ours"
+ACCOUNT = HERE.partition(":")[2]
+KEY_POLICY: Policy = {  # the account's own policies decide
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "kms:*", "Resource": "*"}
+    ],
+}
+Need = tuple[str, str, Mapping[str, str | list[str]]]  # action, resource, context
+
+
+def _through(service: str) -> dict[str, str]:
+    return {"kms:ViaService": f"{service}.us-east-2.amazonaws.com"}
+
+
+def _log_of(function: str) -> str:
+    return f"arn:aws:logs:{HERE}:log-group:/aws/lambda/smelt-dev-ge-{function}:log-stream:a"
+
+
+NEEDS: dict[str, list[Need]] = {
+    "gate": [
+        ("s3:GetObject", f"{SILVER}/silver/{DAY}/a.parquet", {}),
+        ("s3:GetObject", f"{SILVER}/history/lots/dt=2026-01-01/a.parquet", {}),
+        ("s3:GetObject", f"{SILVER}/{RUN}/result.json", {}),
+        ("s3:PutObject", f"{SILVER}/{RUN}/index.html", {}),
+        ("s3:PutObject", f"{SILVER}/ge/quarantine/{DAY}/marker.json", {}),
+        *(("s3:ListBucket", SILVER, {"s3:prefix": prefix}) for prefix in ("silver/", f"{RUN}/", "history/lots/")),
+        *((f"dynamodb:{action}", LEDGER, {}) for action in ("BatchGetItem", "GetItem", "PutItem")),
+        *((f"kms:{action}", KEY, _through("s3")) for action in ("Decrypt", "GenerateDataKey")),
+        ("kms:Decrypt", KEY, _through("dynamodb")),
+        ("logs:PutLogEvents", _log_of("gate"), {}),
+    ],
+    "announce": [
+        ("events:PutEvents", f"arn:aws:events:{HERE}:event-bus/default", {"events:source": ["smelt", "smelt"]}),
+        *((f"dynamodb:{action}", LEDGER, {}) for action in ("BatchGetItem", "DeleteItem", "UpdateItem")),
+        ("dynamodb:Query", f"{LEDGER}/index/open_work", {}),
+        ("kms:Decrypt", KEY, _through("dynamodb")),
+        ("logs:PutLogEvents", _log_of("announce"), {}),
+    ],
+    "workflow_role": [
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:function:smelt-dev-ge-gate", {}),
+        *((f"glue:{action}", JOB, {}) for action in ("StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun")),
+        ("sns:Publish", TOPIC, {}),
+        *((f"kms:{action}", KEY, _through("sns")) for action in ("Decrypt", "GenerateDataKey")),
+    ],
+    "rule_role": [("states:StartExecution", MACHINE, {})],
+}
+MAY_NOT: dict[str, list[Need]] = {
+    "gate": [
+        ("s3:PutObject", f"{SILVER}/silver/{DAY}/a.parquet", {}),
+        ("s3:DeleteObject", f"{SILVER}/{RUN}/result.json", {}),
+        ("s3:GetObject", f"{SILVER}/quarantine/{DAY}/a.parquet", {}),
+        ("s3:ListBucket", SILVER, {"s3:prefix": "quarantine/"}),
+        ("s3:GetObject", "arn:aws:s3:::another/ge/a.json", {}),
+        ("dynamodb:UpdateItem", LEDGER, {}),
+        ("dynamodb:GetItem", f"{LEDGER}-of-another", {}),
+        ("kms:GenerateDataKey", KEY, _through("dynamodb")),
+        ("kms:Decrypt", KEY, {}),
+    ],
+    "announce": [
+        ("events:PutEvents", f"arn:aws:events:{HERE}:event-bus/default", {"events:source": ["smelt", "another"]}),
+        ("events:PutEvents", f"arn:aws:events:{HERE}:event-bus/default", {}),
+        ("events:PutEvents", f"arn:aws:events:{HERE}:event-bus/another", {"events:source": ["smelt"]}),
+        ("dynamodb:PutItem", LEDGER, {}),
+        ("s3:GetObject", f"{SILVER}/silver/{DAY}/a.parquet", {}),
+    ],
+    "workflow_role": [
+        ("glue:StartJobRun", f"{JOB}-of-another", {}),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:function:smelt-dev-transform", {}),
+        ("sns:Publish", f"{TOPIC}-of-another", {}),
+        ("kms:Decrypt", KEY, _through("s3")),
+    ],
+    "rule_role": [("states:StartExecution", f"{MACHINE}-of-another", {}), ("states:UpdateStateMachine", MACHINE, {})],
+}
+
+
+@pytest.fixture(scope="module")
+def with_a_key(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Policy]:
+    need_simulator()
+    variables = ALL | {"kms_key_arn": KEY, "ge_notification_topic_kms_key_arn": KEY}
+    return _roles(plan("envs/dev", "dev.tfvars", variables, emulator, tmp_path_factory.mktemp("plan")))
+
+
+def _decisions(role: str, needs: list[Need], policy: Policy) -> dict[str, Decision]:
+    asks = [
+        Ask(
+            f"arn:aws:iam::{ACCOUNT}:role/smelt-dev-{role}",
+            action,
+            resource,
+            (policy,),
+            KEY_POLICY if resource == KEY else None,
+            context,
+        )
+        for action, resource, context in needs
+    ]
+    return {
+        f"{action} {resource} {context}": decision
+        for (action, resource, context), decision in zip(needs, decide(asks, ACCOUNT), strict=True)
+    }
+
+
+@pytest.mark.parametrize("role", NEEDS)
+def test_a_role_lets_its_work_be_done_and_nothing_else(with_a_key: dict[str, Policy], role: str) -> None:
+    needed = _decisions(role, NEEDS[role], with_a_key[role])
+    assert [asked for asked, found in needed.items() if found is not Decision.ALLOWED] == []
+    forbidden = _decisions(role, MAY_NOT[role], with_a_key[role])
+    assert [asked for asked, found in forbidden.items() if found is not Decision.NOT_ALLOWED] == []
+
+
+@pytest.mark.parametrize("role", NEEDS)
+def test_each_statement_of_a_role_is_needed(with_a_key: dict[str, Policy], role: str) -> None:
+    statements = with_a_key[role]["Statement"]
+    for at, statement in enumerate(statements):
+        if statement["Resource"] == ["*"]:
+            continue  # deliveries of logs, and traces
+        fewer = with_a_key[role] | {"Statement": [*statements[:at], *statements[at + 1 :]]}
+        left = _decisions(role, NEEDS[role], fewer).values()
+        assert set(left) - {Decision.ALLOWED}, f"nothing needs {statement['Sid']}"

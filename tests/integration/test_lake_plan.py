@@ -109,6 +109,24 @@ def test_no_function_of_the_lake_changes_silver(planned: dict[str, Any]) -> None
     assert not may(publish, "glue:DeleteTable", "arn:aws:glue:us-east-2:000000000000:table/smelt_dev/shipments")
 
 
+@pytest.mark.parametrize("function", ["publish", "maintain"])
+def test_both_may_make_every_call_of_a_commit(planned: dict[str, Any], function: str) -> None:
+    """PyIceberg looks at the database, and whether the metadata file that it is about to write exists.
+
+    S3 answers 404 to that only where the right to list has no condition; else 403, and no commit succeeds.
+    """
+    allowed = statements(planned, f'module.lake[0].module.function["{function}"]')
+    for action, resource in (
+        ("GetDatabase", "database/smelt_dev"),
+        ("GetTable", "table/smelt_dev/shipments"),
+        ("UpdateTable", "table/smelt_dev/shipments"),
+    ):
+        assert may(allowed, f"glue:{action}", f"arn:aws:glue:us-east-2:000000000000:{resource}")
+    (listing,) = [one for one in allowed if "s3:ListBucket" in one["Action"]]
+    assert listing["Resource"] == [silver(planned)]
+    assert "Condition" not in listing
+
+
 def test_who_queries_may_not_delete_under_the_lake(planned: dict[str, Any]) -> None:
     analysts = statements(planned, "module.catalog")
     for action in CHANGES:

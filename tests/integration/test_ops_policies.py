@@ -280,7 +280,10 @@ OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("s3:ListBucket", SILVER, OF_QUARANTINE),
     ],
     "sweep": [("s3:ListBucket", SILVER, {"s3:prefix": "history/"}), ("s3:ListBucketVersions", SILVER, OF_SILVER)],
-    "reconcile": [("s3:ListBucket", BRONZE, OF_BRONZE)],
+    "reconcile": [
+        ("s3:ListBucket", BRONZE, OF_BRONZE),
+        ("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}),
+    ],
     "archive": [("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}), ("s3:ListBucket", SILVER, OF_SILVER)],
     "rewrite": [
         ("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}),

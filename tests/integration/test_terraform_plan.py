@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,43 +174,49 @@ def test_everything_is_named_after_the_project(planned: dict[str, Any]) -> None:
     assert all(name.startswith("smelt-dev-") for name in names)
 
 
-# What the environment calls a variable of a part that has another name than `<part>_<name>`.
-OTHER_NAMES = {
-    "catalog_contracts_dir": "contracts_dir",
-    "catalog_queries_dir": "queries_dir",
-    "catalog_scan_limit_bytes": "athena_scan_limit_bytes",
-    "catalog_results_days": "athena_results_days",
-}
+# What a part's own switch decides, and nobody sets.
+OF_PARTS = {"outboxes": ("local.gate_outboxes", "local.lake_outboxes")}
+# What the platform takes, and the environment leaves at its default.
+LEFT_AT_DEFAULT = {"gate.timeout_minutes", "compaction.worker_type", "compaction.timeout_minutes"}
+_PLATFORM = ROOT / "infra/terraform/modules/platform"
+_OBJECT = re.compile(r'^variable "(\w+)" \{(?:\n  .*)*?\n  type = object\(\{\n((?:    .*\n)+)  \}\)', re.MULTILINE)
+_GIVEN = re.compile(r"^  (\w+) = \{\n((?:    .*\n)+)  \}", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^    (\w+) +=", re.MULTILINE)
 
 
-def of_part(part: str, expressions: Mapping[str, Any], prefix: str) -> set[str]:
-    """The environment's variables of a part: those that the platform's object has."""
-    references = [one for expression in expressions.values() for one in expression.get("references", [])]
-    named = {one.removeprefix(f"var.{part}.") for one in references if one.startswith(f"var.{part}.")}
-    return {OTHER_NAMES.get(f"{part}_{name}", f"{prefix}_{name}") for name in {*named, "enabled"}}
+def attributes(pattern: re.Pattern[str], *files: Path) -> set[str]:
+    """Of each object that the pattern finds, such as `gate.enabled`."""
+    text = "\n".join(file.read_text() for file in files)
+    return {f"{name}.{attribute}" for name, body in pattern.findall(text) for attribute in _ATTRIBUTE.findall(body)}
 
 
-def test_every_variable_of_the_platform_can_be_set_in_the_environment(planned: dict[str, Any]) -> None:
-    """An attribute that the platform does not know would be dropped in silence."""
+@pytest.mark.parametrize("environment", ["dev", "local"])
+def test_the_platform_knows_every_attribute_that_it_is_given(environment: str) -> None:
+    """One that it does not know would be dropped in silence."""
+    given = attributes(_GIVEN, ROOT / f"infra/terraform/envs/{environment}/main.tf")
+    known = attributes(_OBJECT, *_PLATFORM.glob("variables*.tf"))
+    assert {name.partition(".")[0] for name in known} == {"pipeline", "ops", "catalog", "lake", "gate", "compaction"}
+    assert given - known == set()
+    if environment == "dev":
+        assert known - given == LEFT_AT_DEFAULT
+
+
+def test_every_variable_of_the_environment_reaches_the_pipeline(planned: dict[str, Any]) -> None:
     root = planned["configuration"]["root_module"]
     platform = root["module_calls"]["platform"]
     pipeline = platform["module"]["module_calls"]["pipeline"]
     assert set(pipeline["expressions"]) == set(pipeline["module"]["variables"])
     for name, expression in pipeline["expressions"].items():
-        assert {f"var.{name}", f"var.pipeline.{name}", f"local.{name}"} & set(expression["references"])
-    parts = {}
-    for part, prefix in (("ops", "ops"), ("catalog", "glue")):
+        known = {f"var.{name}", f"var.pipeline.{name}", f"local.{name}", *OF_PARTS.get(name, ())}
+        assert known & set(expression["references"])
+    for part in ("ops", "catalog"):
         called = platform["module"]["module_calls"][part]
         assert set(called["expressions"]) == set(called["module"]["variables"])
-        parts[part] = of_part(part, called["expressions"], prefix)
     passed = {
         reference.removeprefix("var.")
         for expression in platform["expressions"].values()
         for reference in expression["references"]
     }
-    of_pipeline = set(pipeline["module"]["variables"]) - {"unit_sender_arns"}  # the platform's own business
-    of_platform = {"artifacts_bucket_enabled", "operator_policies_enabled"}
-    assert passed == {*of_pipeline, *of_platform, *parts["ops"], *parts["catalog"]}
     assert set(root["variables"]) == {"region", "account_id", *passed}
 
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException
 
 from services.ops.lake.compaction import Compaction, Swap
-from services.shared.columns import silver_columns
 from services.shared.compaction import CompactionPlan, CompactionResult, OutputFile
 from services.shared.parquet.schema import described
 from services.shared.parquet.tables import arrow_type
@@ -37,9 +36,8 @@ def run_job(lake: LakeRig, plan: CompactionPlan) -> CompactionResult:
     kept = sorted(latest.values(), key=lambda one: one[1])
     superseded = Counter({file.key: file.rows for file in plan.inputs})
     superseded.subtract(one[2] for one in kept)
-    columns = silver_columns(lake.contracts[plan.run.record_type])
-    arrays = [pa.array([one[3][column.name] for one in kept], arrow_type(column)) for column in columns]
-    table = described(pa.Table.from_arrays(arrays, names=[column.name for column in columns]), columns)
+    arrays = [pa.array([one[3].get(column.name) for one in kept], arrow_type(column)) for column in plan.columns]
+    table = described(pa.Table.from_arrays(arrays, names=[column.name for column in plan.columns]), plan.columns)
     sink = io.BytesIO()
     pq.write_table(table, sink, store_schema=False)
     key = f"{plan.run}part-0.parquet"

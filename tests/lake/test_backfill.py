@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.ops.lake.backfill import GRACE_MS
+from services.shared.ledger.records import Outbox
 from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
 from tests.lake.compacting import compact
@@ -131,4 +132,23 @@ def test_doing_it_again_heals_a_mark_that_was_lost(lake: LakeRig) -> None:
     lake.publish()
     assert lake.positions() != lake.in_silver()
     lake.backfill(again=True)
+    lake.check()
+
+
+def test_a_mark_that_a_worker_left_after_the_lake_was_off_does_not_stay_for_ever(lake: LakeRig) -> None:
+    """The lot is rewritten while nobody reads marks; then the lake is enabled again."""
+    marks = lake.rig.ledger.marks
+    bad = lake.rig.upload("shipments", [shipment(n) for n in range(4)])
+    lake.rig.upload("shipments", [shipment(n) for n in range(10, 14)])
+    lake.rig.deliver(
+        lake.rig.units, Interrupter(action=lambda: marks.close_outbox(Outbox.PUBLISH), first="transact_write_items")
+    )
+    lake.rig.outboxes = frozenset()
+    assert not marks.opened()
+    retract(lake.rig, bad)
+    lake.rig.tidy()
+    assert len(list(lake.rig.ledger.open_entries(Outbox.PUBLISH))) == 1
+    for _ in range(2):
+        lake.backfill()
+        lake.rig.clock.advance(2 * GRACE)
     lake.check()

@@ -278,3 +278,16 @@ class TestVerification:
         with pytest.raises(ManifestError, match="12 rows went in"):
             compaction.commit(plan, short)
         lake.check()
+
+
+def test_columns_that_the_contract_does_not_have_keep_their_values(lake: LakeRig) -> None:
+    """It has dropped the field; or it is older than that of the transform that wrote the files."""
+    published(lake)
+    before = sorted(lake.rows()["weight_kg"].to_pylist())
+    contract = lake.contracts["shipments"]
+    fields = tuple(field for field in contract.fields if field.name != "weight_kg")
+    lake.contracts = {**lake.contracts, "shipments": replace(contract, fields=fields)}
+    swap = compact(lake, day(1))
+    assert swap is not None
+    assert swap.superseded == 1
+    assert sorted([*lake.rows()["weight_kg"].to_pylist(), 8.5]) == before

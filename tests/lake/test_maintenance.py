@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from services.ops.lake.maintenance import Maintenance
 from services.shared.compaction import CompactionPlan
 from services.shared.identities import CompactionRun
+from services.shared.recompute import RecomputePlan
 from tests.faults.rig import crash
 from tests.lake.compacting import compact, compaction_of, run_job
-from tests.lake.rig import LakeRig, Make, day
+from tests.lake.rig import ENDLESS, LakeRig, Make, day
 from tests.lake.test_compaction import ids, latest, load, plain_silver, published
 from tests.support.faults import Interrupter
 from tests.support.rewriting import retract
@@ -140,3 +142,51 @@ def test_it_asks_for_no_other_folder(lake: LakeRig, root: str) -> None:
     lake.maintain(LATER)
     assert asked
     assert not [key for key in asked if key.split("/")[0] == root]
+
+
+def test_what_somebody_has_tagged_stays(lake: LakeRig) -> None:
+    published(lake)
+    first = lake.table().current_snapshot()
+    assert first is not None
+    lake.table().manage_snapshots().create_tag(first.snapshot_id, "month-end").commit()
+    for number in (60, 61):
+        load(lake, number)
+        lake.publish()
+    done = lake.maintain(LATER)
+    assert done is not None
+    assert (done.snapshots, lake.snapshots()) == (1, 2)
+    assert ids(lake, first.snapshot_id)["S8"] == 2
+
+
+def test_the_report_of_a_recompute_belongs_to_who_asked_for_it(lake: LakeRig) -> None:
+    published(lake)
+    run = CompactionRun.new("silver_compacted", "shipments", day(1), datetime.now(UTC))
+    plan = RecomputePlan(run, {}, (), ())
+    for key in (plan.plan_key, plan.report_key):
+        lake.store.put(key, b"{}")
+    done = lake.maintain(LATER)
+    assert done is not None
+    assert (done.runs, done.kept) == (0, [])
+    assert len(files(lake, "silver_compacted")) == 2
+
+
+def test_what_comes_while_it_is_paused_is_not_taken_for_old(make: Make) -> None:
+    """It is paused for days at any call; meanwhile others publish and compact."""
+    watch = Interrupter()
+    published(make()).maintain(LATER, watch)
+    for at in range(1, len(watch.calls) + 1):
+        lake, now = published(make()), datetime.now(UTC)
+
+        def meanwhile(lake: LakeRig = lake) -> None:
+            nonlocal now
+            lake.rig.clock.advance(2000)
+            load(lake, 90)
+            lake.publish()
+            compact(lake, day(1))
+            now += timedelta(days=3)
+
+        ledger, catalog, store = lake.parts(Interrupter(at, True, meanwhile))
+        Maintenance(ledger, catalog, store, ENDLESS, lambda: now).run("shipments")  # noqa: B023
+        assert ids(lake)["S90"] == 1
+        for snapshot in lake.table().snapshots():
+            lake.rows(snapshot=snapshot.snapshot_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -74,6 +75,13 @@ MUTATIONS: dict[str, Callable[[list[Row]], None]] = {
 SABOTAGES = ["unknown_type", "unknown_rule", "dropped", "lost_result", "no_count", "bad_column"]
 
 
+def _with(root: Path, contract: str = CONTRACT, **changes: object) -> GatePlan:
+    """A partition of good rows, of which the fourth has these values."""
+    rows = good_rows()
+    _edit(**changes)(rows)
+    return replace(partition(root, rows), contract_text=contract)
+
+
 def _plans(root: Path) -> dict[str, GatePlan]:
     plans = {"good": partition(root / "good", good_rows())}
     for name, mutate in MUTATIONS.items():
@@ -105,9 +113,29 @@ def _plans(root: Path) -> dict[str, GatePlan]:
     plans["no rows"] = plan_of(empty, [write_file(empty, f"{day}/a.parquet", [])], [fresh_file(empty)])
     plans["no files"] = plan_of(empty, [])
     plans["no rule"] = plan_of(empty, [], contract="kind: Nonsense")
+    plans["no file is left"] = plan_of(empty, [], missing=[f"{day}/gone.parquet"])
     plans["wrong contract"] = plan_of(root / "good", good.files, contract=CONTRACT.replace("parcels", "letters"))
     plans["java cannot"] = plan_of(
         root / "good", good.files, good.newest, CONTRACT.replace(r"^\\w+@\\w+$", r"(?P<name>\\w+)@")
+    )
+
+    ends = {"a return": "a@b\r", "a next line": "a@b\x85", "a line separator": "a@b\u2028"}
+    for what, email in ends.items():
+        plans[f"{what} at the end"] = _with(root / what.replace(" ", "_"), email=email)
+    anything = CONTRACT.replace(r"^\\w+@\\w+$", r"^.+$")
+    plans["a return inside"] = _with(root / "inside", anything, email="a\rb\u2028c")
+    strictly = CONTRACT.replace(r"^\\w+@\\w+$", r"^\\w+@\\w+\\Z")
+    plans["a new line at the very end"] = _with(root / "very_end", strictly, email="a@b\n")
+    for name in ("what? *", "100%41"):
+        plans[f"folder {name}"] = partition(root / name, good_rows())
+    wider = SCHEMA.set(SCHEMA.get_field_index("price"), pa.field("price", pa.decimal128(24, 2)))
+    grown = root / "grown"
+    files = [
+        write_file(grown, f"{day}/a.parquet", good_rows()),
+        write_file(grown, f"{day}/b.parquet", [good_rows(21)[20]], wider),
+    ]
+    plans["wider decimals"] = plan_of(
+        grown, files, [fresh_file(grown)], CONTRACT.replace("decimal(10,2)", "decimal(24,2)")
     )
 
     without = pa.schema([field for field in SCHEMA if field.name != "note"])
@@ -193,6 +221,7 @@ def test_each_file_must_hold_the_rows_that_were_committed(results: dict[str, Gat
         ("not in the bucket", "gone.parquet"),
         ("file is gone", "gone.parquet"),
         ("torn file", "a.parquet"),
+        ("no file is left", "gone.parquet"),
         ("no rows", "no committed row"),
         ("no files", "no committed row"),
         ("wrong contract", "letters"),
@@ -218,3 +247,25 @@ def test_files_of_before_a_column_hold_null_in_it(results: dict[str, GateResult]
     assert _rule(results["good"], "half of the notes").observed == "45 %"  # 9 of 20
     assert _rule(result, "half of the notes").observed == "47.62 %"  # 10 of 21: that of the older file is missing, too
     assert [rule.name for rule in result.rules if rule.verdict is not Verdict.PASSED] == ["half of the notes"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a return at the end", "a next line at the end", "a line separator at the end", "a new line at the very end"],
+)
+def test_a_pattern_ends_where_python_ends_it(results: dict[str, GateResult], name: str) -> None:
+    result = results[name]
+    assert result.verdict is Verdict.FAILED
+    assert [rule.name for rule in result.rules if rule.verdict is not Verdict.PASSED] == ["email looks right"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a return inside",
+        *(f"folder {name}" for name in ("what? *", "100%41")),
+        "wider decimals",
+    ],
+)
+def test_what_is_unusual_but_right_passes(results: dict[str, GateResult], name: str) -> None:
+    assert (results[name].verdict, results[name].cause) == (Verdict.PASSED, "")

@@ -113,11 +113,14 @@ def api_calls(service: str) -> set[str]:
 
 
 def _transaction_kinds(code: list[ast.AST]) -> set[str]:
-    """The kinds of write that reached code builds, such as `{"Put": ...}`, wherever the transaction is sent."""
+    """The kinds of write that reached code builds, as `{"put": ..., "condition": ...}` (`LedgerTable.transact`)."""
     keys = {
-        part.keys[0].value
+        key.value
         for node in code
         for part in ast.walk(node)
-        if isinstance(part, ast.Dict) and len(part.keys) == 1 and isinstance(part.keys[0], ast.Constant)
+        if isinstance(part, ast.Dict)
+        and any(isinstance(key, ast.Constant) and key.value == "condition" for key in part.keys)
+        for key in part.keys
+        if isinstance(key, ast.Constant)
     }
-    return {str(key) for key in keys & {"Put", "Update", "Delete", "ConditionCheck"}}
+    return {str(key).title() for key in keys & {"put", "update", "delete"}}

@@ -46,7 +46,7 @@ class Ask:
     resource: str
     identity: tuple[Mapping[str, Any], ...] = ()
     guard: Mapping[str, Any] | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 def administrator() -> tuple[Mapping[str, Any], ...]:

@@ -81,7 +81,7 @@ def _statements(text: str, file: Path | None) -> list[str]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise OperatorError(f"{file}: is not text in UTF-8.") from error
 
@@ -95,6 +95,11 @@ def _print(athena: LocalAthena, statement: str, form: Format, limit: int) -> Non
         writer.writerow(columns)
         writer.writerows(rows)
     elif form is Format.JSON:
+        if len(set(columns)) < len(columns):
+            twice = next(name for name in columns if columns.count(name) > 1)
+            raise OperatorError(
+                f"Two columns are called {twice}, and JSON keeps one of them: name them apart, with AS."
+            )
         _print_json(columns, rows)
     else:
         _print_table(columns, rows, limit)

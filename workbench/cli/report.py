@@ -61,6 +61,8 @@ def report_pipeline(
 
     if out.exists() and not out.is_file():
         raise OperatorError(f"{out}: is not a file that can be replaced. Pass the name of one, such as report.html.")
+    if out.exists() and not _is_page(out):
+        raise OperatorError(f"{out}: is not a page, and would be lost. Pass another --out, such as report.html.")
     if contracts.exists() and not contracts.is_dir():
         raise OperatorError(f"{contracts}: is not a folder. Pass the folder that holds contracts.")
     if silver is None and (table or silver_bucket):
@@ -73,6 +75,13 @@ def report_pipeline(
         report = _of_folder(silver, contracts)
     write_page(out, page_of(report))
     show(f"Page: {out}")
+
+
+def _is_page(file: Path) -> bool:
+    """Whether a file is HTML, or empty, as `mktemp` makes it."""
+    with file.open("rb") as opened:
+        start = opened.read(15).lower()
+    return not start or start == b"<!doctype html>"
 
 
 def _of_folder(silver: Path | None, contracts: Path) -> Report:

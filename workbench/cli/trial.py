@@ -51,7 +51,7 @@ def try_files(
 
     if contract is not None and dataset:
         raise OperatorError("Pass --contract or --dataset, not both: a contract names its dataset.")
-    found = find_files(files)
+    found = find_files(files, out)
     known = read_contracts(contract, contracts, dataset or "NAME")
     if contract is not None:
         inputs = [Input(file, *known) for file in found]

@@ -196,6 +196,8 @@ def _why_no_time(fields: Sequence[Draft], rows: int) -> str:
             f"one only in some: {partly}; --tolerate 1 sets aside up to 1 % of the rows. Let the producer add one, or "
             "write the contract by hand (docs/contracts.md)."
         )
+    if any(number == rows for _, number in some):
+        return f"no field is a time of at most {_MOST_DAYS_AHEAD:,} days ahead in every row: {partly}"
     return f"there is a time only in some: {partly}" if partly else "no field is a time"
 
 

@@ -26,6 +26,7 @@ from workbench.infer.document import Findings, text_of
 from workbench.infer.draft import Drafts, choose_event_time, choose_key, column_name, draft_fields, shown
 from workbench.infer.evidence import gather
 from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
+from workbench.inprocess.rows import refusal_of
 
 _LISTED = 5  # arrays
 _MOST_ARRAYS = 20  # of one document, that may each be the rows
@@ -64,7 +65,7 @@ def infer(
         raise OperatorError(f"{dataset} is the name of a table of ours. Give the dataset another --name.")
     sample = without_misfits(take_sample(files, dataset, rows, rows_path), tolerate)
     if not sample.raw:
-        raise OperatorError(f"{', '.join(map(str, files[:3]))}: {_no_rows(sample, dataset)}")
+        raise OperatorError(f"{', '.join(map(str, files[:3]))}: {_no_rows(sample, dataset, files)}")
     now = datetime.now(UTC)
     drafts = draft_fields(gather(sample.rows), len(sample.rows))
     while True:
@@ -111,14 +112,21 @@ def rows_elsewhere(sample: Sample) -> str:
     )
 
 
-def _no_rows(sample: Sample, dataset: str) -> str:
+def _no_rows(sample: Sample, dataset: str, files: Sequence[Path]) -> str:
     if sample.others:
         return (
             f"no rows of {dataset}. Their record_type is {shown(list(sample.others)[:5])}: pass that as --name, or the "
             "rows without it."
         )
     if sample.unusable:
-        return f"none of {sample.unusable:,} rows is a JSON object. `smelt try` with any contract says what is wrong."
+        return (
+            f"none of {sample.unusable:,} rows can be used: each must be a JSON object with each key once, and its "
+            "record_type, if it has one, a string. `smelt try` with any contract says what is wrong with each."
+        )
+    if refused := next(filter(None, map(refusal_of, files)), ""):
+        return f"no rows found: {refused}"
+    if sample.rows_path:
+        return f"no rows are at $.{'.'.join(sample.rows_path)}: pass the path of the array that holds them."
     return (
         "no rows found: empty, not JSON, or one document that is longer than a row may be (say where its rows are with "
         "--rows-path, or pass a smaller one)."

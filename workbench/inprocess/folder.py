@@ -14,6 +14,7 @@ from services.shared.lake import ByteStream, ObjectGone
 from services.shared.units import BronzeObject
 
 BUCKET = "local"  # in place of a bucket's name; `_source` of a row begins with s3://local/bronze/
+ACCOUNT = "account.json"  # in a lake's folder: what a trial wrote about itself
 _KEY_BYTES = 800  # of a path; S3's keys have 1,024 bytes at most
 
 
@@ -29,6 +30,11 @@ def local_object(file: Path, dataset: str, created: datetime) -> BronzeObject:
     name = absolute.relative_to(working) if absolute.is_relative_to(working) else Path(*absolute.parts[1:])
     end = shown(name).encode()[-_KEY_BYTES:].decode("utf-8", "ignore")  # the etag tells long names apart
     return BronzeObject(BUCKET, f"bronze/{dataset}/{end}", found.st_size, _etag(absolute, found), None, created)
+
+
+def pattern(folder: Path, *parts: str) -> str:
+    """A pattern, for glob and DuckDB, of what is in a folder; signs of patterns in the folder's own name are text."""
+    return str(Path("".join(f"[{char}]" if char in "*?[" else char for char in str(folder)), *parts))
 
 
 def shown(file: Path) -> str:

@@ -34,6 +34,21 @@ def first_rows(file: Path, rows: int) -> Iterator[bytes]:
     return islice(rows_between(file, 0, file.stat().st_size), rows)
 
 
+def refusal_of(file: Path) -> str:
+    """What a file holds that is not read, and what to do; empty if rows can be read, or there are none.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    source = local_object(file, _NO_DATASET, datetime.now(UTC))
+    reader = UnitReader(FolderLake({source.id: file.resolve()}, file.parent), MAX_ROW_BYTES, MIB)
+    try:
+        next(iter(reader.read(Unit(source, 0, source.size))), None)
+    except Terminal as error:
+        return str(error).removeprefix(f"{source.id}: ")
+    return ""
+
+
 def rows_between(
     file: Path, start: int, end: int, block_bytes: int = MIB, rows_path: tuple[str, ...] = ()
 ) -> Iterator[bytes]:

@@ -7,6 +7,8 @@ each dataset in Silver, with `dt`.
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,12 +23,20 @@ from services.ops.history.schema import LOTS, OBJECTS
 from services.shared.athena import OWN_TABLES
 from services.shared.columns import LINEAGE, QUARANTINE, Column
 from services.shared.contract.model import FieldType
+from workbench.inprocess.folder import pattern
 
 _TYPES = {FieldType.STRING: "VARCHAR", FieldType.INTEGER: "BIGINT", FieldType.TIMESTAMP: "TIMESTAMPTZ"}
-_FOLDER = "split_part(filename, '/', -3)"  # in which the folders dt=... are
+_FILE = "_file"  # the column of a file's name while it is read; no field can be called so
+# Folders above the lake may be called a=b, too, so what a partition's folder says is taken from its own place alone.
+_DT = f"substr(split_part({_FILE}, '/', -2), 4) AS dt"
+_ALL = f"* EXCLUDE ({_FILE}), {_DT}"
+_FOLDER = f"split_part({_FILE}, '/', -3)"  # in which the folders dt=... are
 _HISTORY = {"load_history": ("objects", OBJECTS), "load_history_lots": ("lots", LOTS)}
 _VIEWS = Path(__file__).resolve().parents[2] / "sql/athena/views"
-_PARTITIONED = "hive_partitioning = true, hive_types = {'dt': 'VARCHAR'}"
+_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?", re.IGNORECASE)
+_MISSING = re.compile(r"Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
+_QUERIES = {duckdb.StatementType.SELECT}
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what DuckDB understands, such as SHOW TABLES
 
 
 class QueryError(OperatorError):
@@ -41,17 +51,32 @@ class Answer(NamedTuple):
 
 
 class LocalAthena:
-    """Queries over a lake's folder, which contains `silver/` and `quarantine/`."""
+    """Queries over a lake's folder, which contains `silver/` and `quarantine/`. They read that folder and nothing else.
+
+    Raises:
+        QueryError: a file of the lake cannot be read.
+    """
 
     def __init__(self, lake: Path) -> None:
         self._connection = duckdb.connect()
         self.tables: set[str] = set()  # those that have at least one file
-        self._connection.execute("SET TimeZone = 'UTC'; SET integer_division = true")
-        self._make_view(lake, "silver", f"* EXCLUDE (filename), {_FOLDER} AS record_type")
-        self._make_view(lake, "quarantine", f"* EXCLUDE (filename), {_FOLDER} AS dataset")
+        self._connection.execute(
+            "SET TimeZone = 'UTC'; SET integer_division = true; SET python_enable_replacements = false"
+        )
+        allowed = [str(lake), pattern(lake)]  # DuckDB looks at the pattern, too, and at its text
+        self._connection.execute("SET allowed_directories = ?", [allowed])
+        self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        try:
+            self._make_tables(lake)
+        except duckdb.Error as error:
+            raise QueryError(f"{lake}: its files cannot be read: {_first_lines(error)}") from error
+
+    def _make_tables(self, lake: Path) -> None:
+        self._make_view(lake, "silver", f"{_ALL}, {_FOLDER} AS record_type")
+        self._make_view(lake, "quarantine", f"{_ALL}, {_FOLDER} AS dataset")
         for folder in sorted(lake.glob("silver/*")):
             if folder.name not in OWN_TABLES and any(folder.glob("dt=*/*.parquet")):
-                self._view_over(folder.name, folder / "dt=*" / "*.parquet", "* EXCLUDE (filename)")
+                self._view_over(folder.name, pattern(folder, "dt=*", "*.parquet"), _ALL)
         if "silver" not in self.tables:
             self._make_empty("silver", LINEAGE, ("record_type", "dt"))
         if "quarantine" not in self.tables:
@@ -59,7 +84,7 @@ class LocalAthena:
         for name, (folder_name, schema) in _HISTORY.items():
             if any(lake.glob(f"history/{folder_name}/dt=*/*.parquet")):
                 self.tables.add(name)
-                self._view_over(name, lake / "history" / folder_name / "dt=*" / "*.parquet", "* EXCLUDE (filename)")
+                self._view_over(name, pattern(lake, "history", folder_name, "dt=*", "*.parquet"), _ALL)
             else:
                 self._connection.register(name, schema.append(pa.field("dt", pa.string())).empty_table())
         for file in _VIEWS.glob("*.sql"):
@@ -87,10 +112,12 @@ class LocalAthena:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
             statement = _with_names(_without_databases(statements[0], self._names()))
-            result = self._connection.sql(statement.sql("duckdb"))
-            if result is None:  # a statement that gives no rows
-                yield []
-                return
+            text = statement.sql("duckdb")
+            if not _is_query(text):
+                raise QueryError(
+                    "This is no query: only what asks is run here, such as SELECT, SHOW TABLES and DESCRIBE."
+                )
+            result = self._connection.sql(text)
             reader = result.to_arrow_reader(rows_at_once)  # DuckDB's own rows need pytz for timestamps
             yield reader.schema.names
             for batch in reader:
@@ -104,13 +131,13 @@ class LocalAthena:
     def _make_view(self, lake: Path, root: str, selected: str) -> None:
         if any(lake.glob(f"{root}/*/dt=*/*.parquet")):
             self.tables.add(root)
-            self._view_over(root, lake / root / "*" / "dt=*" / "*.parquet", selected)
+            self._view_over(root, pattern(lake, root, "*", "dt=*", "*.parquet"), selected)
 
-    def _view_over(self, name: str, files: Path, selected: str) -> None:
-        pattern = str(files).replace("'", "''")
+    def _view_over(self, name: str, files: str, selected: str) -> None:
+        table, files = name.replace('"', '""'), files.replace("'", "''")
         self._connection.execute(
-            f'CREATE VIEW "{name}" AS SELECT {selected} FROM read_parquet('  # noqa: S608 (our own folder)
-            f"'{pattern}', union_by_name = true, filename = true, {_PARTITIONED})"
+            f'CREATE VIEW "{table}" AS SELECT {selected} FROM read_parquet('  # noqa: S608 (our own folder)
+            f"'{files}', union_by_name = true, filename = '{_FILE}', hive_partitioning = false)"
         )
 
     def _make_empty(self, name: str, columns: Sequence[Column], partitions: Sequence[str]) -> None:
@@ -128,14 +155,32 @@ def statements_of(sql: str) -> list[exp.Expr]:
     """
     try:
         return [statement for statement in sqlglot.parse(sql, read="athena") if statement is not None]
+    except RecursionError as error:
+        raise QueryError("This query is nested too deep to be read.") from error
     except errors.ParseError as error:
         found = error.errors[0]
         near = " ".join(f"{found['start_context']}{found['highlight']}".split())[-60:]
         raise QueryError(
-            f"Line {found['line']}, column {found['col']}: {found['description'].rstrip('.')}, near {near!r}."
+            f"Line {found['line']}, column {found['col']}: {_said(found['description'])}, near {near!r}."
         ) from error
+    except errors.TokenError as error:  # such as a quote that is not closed
+        why = f" {error.__cause__}:" if isinstance(error.__cause__, errors.TokenError) else ""
+        raise QueryError(f"This is not Athena's SQL:{why} {_first_lines(error)}") from error
     except errors.SqlglotError as error:
         raise QueryError(f"This is not Athena's SQL: {_first_lines(error)}") from error
+
+
+def _said(description: str) -> str:
+    """What sqlglot says, with the word of SQL in place of its own class."""
+    return _MISSING.sub(lambda found: f"{found[1].upper()} is not complete", description.rstrip("."))
+
+
+def _is_query(text: str) -> bool:
+    """Whether DuckDB takes this SQL for one that asks: it changes nothing and writes no file."""
+    explained = _EXPLAIN.match(text)
+    if explained:
+        return _is_query(text[explained.end() :])
+    return all(one.type in _QUERIES for one in duckdb.extract_statements(text))
 
 
 def _without_databases(statement: exp.Expr, tables: Sequence[str]) -> exp.Expr:
@@ -149,8 +194,11 @@ def _without_databases(statement: exp.Expr, tables: Sequence[str]) -> exp.Expr:
 
 def _with_names(statement: exp.Expr) -> exp.Expr:
     """The statement with Athena's names for columns without one: `_col0`, `_col1`, by their place."""
-    if isinstance(statement, exp.Select):
-        for at, column in enumerate(statement.selects):
+    first = statement
+    while isinstance(first, exp.SetOperation | exp.Subquery):  # the first query of a UNION names its columns
+        first = first.this
+    if isinstance(first, exp.Select):
+        for at, column in enumerate(first.selects):
             if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not column.alias:
                 column.replace(exp.alias_(column.copy(), f"_col{at}"))
     return statement

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.ops.errors import OperatorError
+from workbench.inprocess.folder import ACCOUNT
 
 STATE = Path(".smelt")
 _SILVER, _QUARANTINE = "silver/*/dt=*/*.parquet", "quarantine/*/dt=*/*.parquet"
@@ -12,14 +13,14 @@ _LAKES = ("try", "*/current/s3/*/*")  # a trial, and the buckets of the demos' e
 
 
 def lakes(state: Path) -> list[Path]:
-    """The folders under `state` that hold Silver or quarantine, the newest first."""
+    """The folders under `state` that hold Silver or quarantine, or the account of a trial, the newest first."""
     found = {folder for pattern in _LAKES for folder in state.glob(pattern) if is_lake(folder)}
     return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
 def is_lake(folder: Path) -> bool:
-    """Whether there are files of Silver or quarantine in it."""
-    return any(folder.glob(_SILVER)) or any(folder.glob(_QUARANTINE))
+    """Whether there are files of Silver or quarantine in it, or a trial ended there, perhaps without a row."""
+    return (folder / ACCOUNT).is_file() or any(folder.glob(_SILVER)) or any(folder.glob(_QUARANTINE))
 
 
 def find_lake(given: Path | None, state: Path = STATE) -> Path:

@@ -7,11 +7,11 @@ tells it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import duckdb
 
@@ -22,8 +22,8 @@ from services.ops.report.page import page_of
 from services.shared.contract.model import CREATION, Contract
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, LotId, ObjectId
 from services.shared.ledger.records import Counts
-from workbench.inprocess.folder import BUCKET
-from workbench.trial.place import ACCOUNT, PAGE
+from workbench.inprocess.folder import ACCOUNT, BUCKET, pattern
+from workbench.trial.place import PAGE
 from workbench.trial.refusals import read_refusals
 
 _MEMORY = "1GB"  # that DuckDB may take
@@ -50,7 +50,7 @@ def of_folder(lake: Path, contracts: Sequence[Contract], at: datetime) -> Report
             _add_files(report, lake, database)
             _add_objects(report, lake, database)
             _add_newest(report, lake, database, contracts)
-        report.refusals = _refusals(account) if account else read_refusals(lake, {})
+        report.refusals = account.refusals if account else read_refusals(lake, {})
     except duckdb.Error as error:
         raise OperatorError(f"{lake}: a Parquet file cannot be read: {str(error).partition(chr(10))[0]}") from error
     if len(report.refusals) > LISTED:
@@ -60,10 +60,10 @@ def of_folder(lake: Path, contracts: Sequence[Contract], at: datetime) -> Report
     report.contracts = seen or list(contracts)
     silver = sum(part.silver for part in report.datasets.values())
     quarantined = sum(part.quarantined for part in report.datasets.values())
-    read = int(account["rows"]["read"]) if account else silver + quarantined
+    read = account.read if account else silver + quarantined
     report.counts = Counts(read, silver, quarantined)
     if account:
-        _add_refused_files(report, account)
+        _add_refused_files(report, account.refused_files)
     else:
         report.notes.append("Rows, objects and lots are those that files show. The ledger knows more: `smelt status`.")
     return report
@@ -86,7 +86,15 @@ def add_files(report: Report, local: Report) -> None:
         known.files, known.bytes, known.newest = part.files, part.bytes, part.newest
 
 
-def _account(lake: Path) -> dict[str, Any] | None:
+class _Account(NamedTuple):
+    """What of a trial's account is shown."""
+
+    read: int  # rows
+    refusals: list[Refusal]
+    refused_files: list[ObjectPart]
+
+
+def _account(lake: Path) -> _Account | None:
     """What a trial wrote about itself; None where the folder is not a trial's."""
     file = lake / ACCOUNT
     try:
@@ -95,9 +103,20 @@ def _account(lake: Path) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise OperatorError(f"{file}: is not what `smelt try` wrote. Run the trial again.") from error
-    if not isinstance(found, dict) or not {"rows", "refusals", "refused_files"} <= found.keys():
-        raise OperatorError(f"{file}: is not what `smelt try` wrote. Run the trial again.")
-    return found
+    try:
+        return _Account(
+            int(found["rows"]["read"]),
+            [
+                Refusal(**{**one, "examples": [Example(**example) for example in one["examples"]]})
+                for one in found["refusals"]
+            ],
+            [
+                ObjectPart(one["file"], "", "rejected", Counts(), None, None, one["reason"], one["advice"])
+                for one in found["refused_files"]
+            ],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise OperatorError(f"{file}: is not what `smelt try` wrote. Run the trial again.") from error
 
 
 @contextmanager
@@ -108,7 +127,7 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _pattern(lake: Path, root: str, dataset: str = "*") -> str:
-    return str(lake / root / dataset / "dt=*" / "*.parquet")
+    return pattern(lake, root, dataset, "dt=*", "*.parquet")
 
 
 def _has(lake: Path, root: str) -> bool:
@@ -126,10 +145,12 @@ def _add_files(report: Report, lake: Path, database: duckdb.DuckDBPyConnection) 
                 file = Path(name)
                 try:
                     key = LakeKey.parse(file.relative_to(lake).as_posix())
+                    claimed = datetime.fromtimestamp(key.lot.claimed_ms / 1000, UTC)
+                    day = datetime.fromisoformat(key.dt).replace(tzinfo=UTC)
                 except ValueError:
                     strange += 1
                     continue
-                _add_file(report, key, rows, file.stat().st_size, lots)
+                _add_file(report, key, claimed, day, rows, file.stat().st_size, lots)
             if len(lots) > 2 * _LOTS:
                 lots = {id_: lots[id_] for id_ in sorted(lots, reverse=True)[:_LOTS]}
     report.lots = sorted(lots.values(), key=lambda lot: lot.name, reverse=True)[:LISTED]
@@ -138,8 +159,15 @@ def _add_files(report: Report, lake: Path, database: duckdb.DuckDBPyConnection) 
         report.notes.append(f"{strange:,} {files} that smelt does not write: their rows are not counted.")
 
 
-def _add_file(report: Report, key: LakeKey, rows: int, size: int, lots: dict[LotId, LotPart]) -> None:
-    claimed = datetime.fromtimestamp(key.lot.claimed_ms / 1000, UTC)
+def _add_file(
+    report: Report,
+    key: LakeKey,
+    claimed: datetime,
+    day: datetime,
+    rows: int,
+    size: int,
+    lots: dict[LotId, LotPart],
+) -> None:
     part = report.dataset(key.record_type)
     part.loaded = max(part.loaded or claimed, claimed)
     is_silver = key.root == SILVER_ROOT
@@ -149,7 +177,7 @@ def _add_file(report: Report, key: LakeKey, rows: int, size: int, lots: dict[Lot
         part.bytes += size
         part.newest = max(part.newest, key.dt)
         report.loaded.add(claimed, key.record_type, rows)
-        report.happened.add(datetime.fromisoformat(key.dt).replace(tzinfo=UTC), key.record_type, rows)
+        report.happened.add(day, key.record_type, rows)
     else:
         part.quarantined += rows
         report.refused.add(claimed, key.record_type, rows)
@@ -178,7 +206,7 @@ def _add_objects(report: Report, lake: Path, database: duckdb.DuckDBPyConnection
     found = database.execute(
         f"""SELECT _source, sum(silver)::BIGINT, (count(*) - sum(silver))::BIGINT, epoch_us(max(_created)),
                    count(*) OVER ()
-            FROM ({" UNION ALL ".join(parts)}) GROUP BY _source
+            FROM ({" UNION ALL ".join(parts)}) WHERE _source IS NOT NULL GROUP BY _source
             ORDER BY max(_created) DESC, 3 DESC, _source LIMIT {LISTED}""",  # noqa: S608 (our own words)
         files,
     ).fetchall()
@@ -213,20 +241,9 @@ def _add_newest(report: Report, lake: Path, database: duckdb.DuckDBPyConnection,
         part.newest = answer[0] if answer and answer[0] else part.newest
 
 
-def _refusals(account: Mapping[str, Any]) -> list[Refusal]:
-    return [
-        Refusal(**{**one, "examples": [Example(**example) for example in one["examples"]]})
-        for one in account["refusals"]
-    ]
-
-
-def _add_refused_files(report: Report, account: Mapping[str, Any]) -> None:
-    refused = account["refused_files"]
+def _add_refused_files(report: Report, refused: Sequence[ObjectPart]) -> None:
     report.rejected_total = len(refused)
     if refused:
         report.objects_by_state["rejected"] = len(refused)
-    report.rejected = [
-        ObjectPart(one["file"], "", "rejected", Counts(), None, None, one["reason"], one["advice"])
-        for one in refused[:LISTED]
-    ]
+    report.rejected = list(refused[:LISTED])
     report.objects = [*report.rejected, *report.objects][:LISTED]

@@ -26,28 +26,30 @@ class Input:
     dataset: str
 
 
-def find_files(names: Sequence[str]) -> list[Path]:
+def find_files(names: Sequence[str], out: Path | None = None) -> list[Path]:
     """The files that are named, those in the folders that are named, and those that match; each once, in order.
 
-    Hidden files in folders are left out, and so are files in hidden folders.
+    Hidden files in folders are left out, files in hidden folders, and what trials wrote to `out`. Links to folders are
+    followed, each folder once.
 
     Raises:
-        OperatorError: a name stands for no file at all.
+        OperatorError: a name stands for no file at all, or for something that is no file.
     """
-    found: dict[Path, Path] = {}
+    written = None if out is None else Path(os.path.realpath(out))
+    found: dict[str, Path] = {}
     for name in names:
-        files = [*_files_of(name)]
+        files = [*_files_of(name, written)]
         if not files:
             raise OperatorError(f"{name}: {_nothing(name)}")
         for file in files:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 
-def _files_of(name: str) -> Iterator[Path]:
+def _files_of(name: str, out: Path | None) -> Iterator[Path]:
     path = Path(name)
     if path.is_dir():
-        yield from _files_in(path)
+        yield from _files_in(path, out)
     elif path.exists():
         if not path.is_file():
             raise OperatorError(
@@ -56,13 +58,33 @@ def _files_of(name: str) -> Iterator[Path]:
         yield path
     else:
         for match in map(Path, sorted(glob.glob(name, recursive=True))):  # noqa: PTH207 (the pattern may be absolute)
-            yield from _files_in(match) if match.is_dir() else [match]
+            yield from _files_in(match, out) if match.is_dir() else [_checked(match)]
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    for above, folders, names in os.walk(folder):
+def _files_in(folder: Path, out: Path | None) -> Iterator[Path]:
+    seen: set[str] = set()
+    for above, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(above)
+        if real in seen or (out is not None and _is_of(Path(real), out)):
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(above, name) for name in sorted(names) if not name.startswith("."))
+        yield from (_checked(Path(above, name)) for name in sorted(names) if not name.startswith("."))
+
+
+def _is_of(folder: Path, out: Path) -> bool:
+    """Whether a trial wrote this folder: the last one, or one that is going on or was killed."""
+    return folder == out or (folder.parent == out.parent and folder.name.startswith(f"{out.name}.running-"))
+
+
+def _checked(file: Path) -> Path:
+    if not file.is_file():
+        raise OperatorError(
+            f"{file}: is a link that leads nowhere, or no file that can be read twice. Remove it, or name the files "
+            "without it, such as 'folder/*.jsonl'."
+        )
+    return file
 
 
 def _nothing(name: str) -> str:

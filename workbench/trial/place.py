@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.ops.errors import OperatorError
+from workbench.inprocess.folder import ACCOUNT, pattern
 
-ACCOUNT = "account.json"
 CONTRACTS = "contracts"  # the folder of those that judged
 PAGE = "report.html"
 
@@ -83,7 +83,7 @@ def _clear(out: Path) -> None:
             shutil.rmtree(previous)
         else:
             previous.rename(out)
-    for left in out.parent.glob(f"{_escaped(out.name)}.running-*"):
+    for left in out.parent.glob(f"{pattern(Path(out.name))}.running-*"):
         lock = os.open(left, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,8 +94,3 @@ def _clear(out: Path) -> None:
             ) from None
         finally:
             os.close(lock)
-
-
-def _escaped(name: str) -> str:
-    """A name as a pattern that matches only itself."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from services.ops.report.model import EXAMPLES, Example, Refusal
-from workbench.inprocess.folder import shown
+from workbench.inprocess.folder import pattern, shown
 from workbench.inprocess.pipeline import MIB
 
 RAW_CHARACTERS = 160
@@ -46,7 +46,7 @@ def read_refusals(lake: Path, files: Mapping[str, Path]) -> list[Refusal]:
                 FROM (SELECT *, greatest(1, {_WHERE} - {_BEFORE_CHARACTERS}) AS begin
                       FROM read_parquet(?, filename = true, hive_partitioning = false))
                 GROUP BY ALL ORDER BY rows DESC, dataset, reason, field""",  # noqa: S608 (numbers only)
-            [str(lake / "quarantine" / "*" / "dt=*" / "*.parquet")],
+            [pattern(lake, "quarantine", "*", "dt=*", "*.parquet")],
         ).fetchall()
     places = [_Place(one["source"], one["offset"]) for *_, examples in found for one in examples]
     lines = _line_numbers(places, files)
@@ -100,7 +100,7 @@ def _datasets(lake: Path) -> Iterable[Path]:
 
 
 def _files(dataset: Path) -> str:
-    return str(dataset / "dt=*" / "*.parquet")
+    return pattern(dataset, "dt=*", "*.parquet")
 
 
 def _shortened(raw: str, begin: int) -> str:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
+from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
+from services.ops.history.writer import DEFAULT_RETENTION
 from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import OLDER_THAN, WALK, Scope, reconcile
 from services.shared.planning.copies import S3Copies
@@ -37,6 +40,9 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     deadline = pipeline.deadline_of(context)
     hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
     scope = Scope(start=datetime.now(UTC) - timedelta(hours=hours)) if hours else Scope()
+    # The lots of what came lately are all in the ledger, which then is enough; the history is large.
+    lately = hours is not None and timedelta(hours=hours) < DEFAULT_RETENTION
+    past = None if lately else Remembered(History.of(pipeline.s3(), settings.silver_bucket))
     copies = S3Copies(pipeline.s3())
     planner = queue_planner(ledger, settings.bronze_bucket, pipeline.sqs(), settings.queue_url, copies, deadline)
     found = reconcile(
@@ -49,6 +55,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         scope=scope,
         waiting=messages_waiting(pipeline.sqs(), settings.queue_url),
         keep=lambda place: ledger.cursors.save(WALK, place),
+        past=past,
     )
     if found.place is None:
         ledger.cursors.clear(WALK)

@@ -31,7 +31,7 @@ def switch_off(table: TableOption = "", region: RegionOption = None) -> None:
     if not table:
         raise OperatorError("No pipeline given: pass --table, or set LEDGER_TABLE.")
     try:
-        forgotten = Ledger(aws_client("dynamodb", region), table).marks.close(Outbox.EVENTS)
+        forgotten = Ledger(aws_client("dynamodb", region), table).marks.close_outbox(Outbox.EVENTS)
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(f"Cannot change the ledger {table}: {explain(error)}") from error
     show(f"Announcements are off: {forgotten:,} marks were waiting, and are forgotten")

@@ -176,7 +176,7 @@ def switch_off(table: TableOption = "", region: RegionOption = None) -> None:
         raise OperatorError("No pipeline given: pass --table, or set LEDGER_TABLE.")
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
-        forgotten = ledger.marks.close(Outbox.PUBLISH)
+        forgotten = ledger.marks.close_outbox(Outbox.PUBLISH)
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(f"Cannot change the ledger {table}: {explain(error)}") from error
     show(f"The lake is off: {forgotten:,} marks were waiting, and are forgotten")

@@ -16,8 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from services.ops.announcing import IngestFunction
 from services.ops.bronze import S3Bronze
 from services.ops.cli.asking import ByOption, ReasonOption, YesFlag, confirm, operator
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, make_table, say, show, show_json
+from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show_json
 from services.ops.cli.options import IngestOption, QueueOption, SilverOption, TableOption
+from services.ops.cli.replayed import as_document, show_summary
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
@@ -26,16 +27,14 @@ from services.ops.history.remembered import Remembered
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
 from services.ops.replay.copying import COPY_SECONDS, Copier
-from services.ops.replay.planning import Candidate, ReplayRequest, Verdict
+from services.ops.replay.planning import Candidate, ReplayRequest
 from services.ops.replay.running import (
     DEFAULT_JOBS,
     ByCopying,
     BySending,
-    Done,
     DryRun,
     Force,
     Replay,
-    Result,
     Summary,
     Way,
     check_readable,
@@ -52,7 +51,6 @@ from services.shared.settings import unit_bytes_of
 
 MAX_JOBS = 256
 _PLACE_HOLDS = timedelta(days=1)  # what lies before an older run's place may have changed
-_SHOWN = 20  # objects that are listed on a screen
 
 _Bucket = Annotated[str, typer.Option("--bucket", envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
 _Prefix = Annotated[str, typer.Option(help="Replay objects whose key begins so, such as bronze/shipments/.")]
@@ -244,9 +242,9 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
             "What was done is kept; the same command goes on from there."
         ) from error
     if asked.as_json:
-        show_json(_as_document(asked, destination, resumed, summary))
+        show_json(as_document(asked.dry_run, destination, resumed, summary))
     else:
-        _show(asked, destination, bool(ledger), resumed, summary)
+        show_summary(asked.dry_run, asked.force is not None, destination, bool(ledger), resumed, summary)
     finish(all_right=asked.dry_run or summary.all_right)
 
 
@@ -332,74 +330,3 @@ def _keeper(ledger: Ledger, walk: str) -> Callable[[Any], None]:
         ledger.cursors.save(walk, place)
 
     return keep
-
-
-def _as_document(asked: _Asked, destination: str, resumed: str, summary: Summary) -> dict[str, object]:
-    return {
-        "dry_run": asked.dry_run,
-        "copies_to": destination or None,
-        "resumed_behind": resumed or None,
-        **summary.to_json(),
-        "listed": [
-            {
-                "object": str(result.candidate.source.id),
-                "verdict": result.candidate.verdict,
-                "done": result.done,
-                "units_missing": result.candidate.missing,
-                "units_sent": result.units,
-            }
-            for result in summary.listed
-        ],
-    }
-
-
-_WOULD = {
-    Verdict.UNFINISHED: "its missing units are sent",
-    Verdict.NEVER_ANNOUNCED: "announced",
-    Verdict.REJECTED: "judged again",
-    Verdict.NOT_LOOKED_UP: "copied, and ingest decides",
-    Verdict.FORCED: "retracted, then loaded again",
-}
-_ADVICE = {
-    Done.NOT_ANNOUNCED: "ingest has never seen these: pass --ingest <function>, or run `smelt reconcile`",
-    Done.KEY_TOO_LONG: "no room for the key of a copy: send these to the queue with scripts/replay_from_s3.py",
-    Done.NOT_COPYABLE: "archived, or encrypted with a key that may not be used here: restore them, or get access",
-    Done.UNREADABLE: "their bytes cannot be read now, so their rows were left in Silver and quarantine",
-    Done.COPIED_BEFORE: "copied by an earlier run: to copy them once more, use another --dest-prefix",
-}
-
-
-def _show(asked: _Asked, destination: str, with_ledger: bool, resumed: str, summary: Summary) -> None:
-    for result in summary.listed[:_SHOWN]:
-        show(_line(result, asked.dry_run))
-    if len(summary.listed) > _SHOWN:
-        show(f"and more; --json lists up to {len(summary.listed):,}")
-    table = make_table("", "objects", "found", "done", right={"objects"})
-    for (verdict, done), number in sorted(summary.objects.items()):
-        what = _WOULD.get(verdict, "skipped") if asked.dry_run else str(done)
-        table.add_row(f"{number:,}", str(verdict), what)
-    show(table)
-    if asked.dry_run:
-        show(f"{summary.missing:,} units are missing; nothing was changed")
-    elif destination:
-        show(f"{summary.number(Done.COPIED):,} copies ({summary.bytes / 1e6:,.1f} MB) under {destination}/")
-    else:
-        show(f"{summary.units:,} units sent")
-    for done, advice in _ADVICE.items():
-        if not asked.dry_run and summary.number(done):
-            show(f"{summary.number(done):,} {done}: {advice}", style="yellow")
-    if resumed and asked.force is None:
-        show("Only what the earlier run had left was looked at: run this again to look at everything.")
-    if not with_ledger:
-        show(
-            "Without --table nothing was looked up: ingest skips what is committed, and rejects copies of what it has "
-            "never seen (unknown_origin). Pass --table and --ingest to announce those, or run `smelt reconcile`."
-        )
-
-
-def _line(result: Result, dry_run: bool) -> str:
-    candidate = result.candidate
-    what = _WOULD.get(candidate.verdict, "skipped") if dry_run else str(result.done)
-    missing = f", {candidate.missing:,} units missing" if candidate.missing else ""
-    reason = f" ({candidate.known.reason})" if candidate.known and candidate.known.reason else ""
-    return f"{candidate.source.id}: {candidate.verdict}{reason}{missing}: {what}"

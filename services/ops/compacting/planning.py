@@ -23,6 +23,7 @@ from services.shared.compaction import (
 )
 from services.shared.contract.model import Contract
 from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
+from services.shared.lake import find_file
 from services.shared.ledger.records import Lot, LotState
 from services.shared.recompute import RecomputePlan
 
@@ -131,10 +132,7 @@ class Partition:
         return found
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except self._client.exceptions.NoSuchKey:
-            return None
+        return find_file(self._client, self._bucket, key)
 
     def _keys(self, prefix: str) -> Iterator[str]:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):

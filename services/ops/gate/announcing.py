@@ -87,7 +87,7 @@ def announce(ledger: Ledger, send: Send, every: timedelta, deadline: Deadline) -
         ClientError, BotoCoreError, Throttled: the ledger or EventBridge does not answer; nothing is lost.
     """
     done = Announced()
-    waiting = ledger.marks.waiting(Outbox.EVENTS)
+    waiting = ledger.marks.to_deal_with(Outbox.EVENTS)
     while marks := [found.mark for found in islice(waiting, _MARKS)]:
         if deadline.left <= 0:
             done.finished = False

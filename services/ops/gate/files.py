@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
+from services.shared.lake import find_file, is_missing
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -56,18 +58,13 @@ class S3GateFiles:
         try:
             self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            if is_missing(self._client, self._bucket, key, error):
                 return False
             raise
         return True
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return None
-            raise
+        return find_file(self._client, self._bucket, key)
 
     def write(self, key: str, data: bytes, content_type: str) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)

@@ -29,6 +29,8 @@ class Ended:
 def finish(files: GateFiles, run: GateRun, job_error: str | None, now: datetime, quarantine_prefix: str = "") -> Ended:
     """Read the result, draw the page, and write or empty the partition's marker. Safe to repeat.
 
+    A run that ends after one that was planned later leaves that one's marker as it is.
+
     Args:
         job_error: why the job did not succeed, in its own words; None if it did.
         quarantine_prefix: where markers are; empty for none.
@@ -39,7 +41,8 @@ def finish(files: GateFiles, run: GateRun, job_error: str | None, now: datetime,
     marker = ""
     if quarantine_prefix:
         marker = f"{quarantine_prefix.strip('/')}/{run.record_type}/dt={run.dt}/marker.json"
-        _mark(files, marker, result)
+        if not _is_overtaken(files, run):
+            _mark(files, marker, result)
     return Ended(result, run.page, marker)
 
 
@@ -82,6 +85,12 @@ def _plan(files: GateFiles, run: GateRun, now: datetime) -> GatePlan:
         return GatePlan.from_json(files.read(run.plan) or b"")
     except PlanError:
         return GatePlan(run, files.root, "", now, ())
+
+
+def _is_overtaken(files: GateFiles, run: GateRun) -> bool:
+    """Whether a run that was planned after this one has a result already: what it says of the partition is newer."""
+    results = (key for key in files.keys(run.partition) if key.endswith("/result.json"))
+    return any(GateRun.parse(key).planned > run.planned for key in results)
 
 
 def _mark(files: GateFiles, marker: str, result: GateResult) -> None:

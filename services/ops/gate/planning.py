@@ -1,8 +1,9 @@
 """What a run of the gate judges: the files of a partition that lots have committed, and nothing else.
 
 Which files count is not for a listing to say. So the listing only names lots, and the ledger, or the history, says what
-these lots have committed. Lots that the last plan knew are asked too: if all their files were deleted, no listing names
-them any more. (A lot that was never planned, and whose files are all gone, shows in `smelt audit`.)
+these lots have committed. Lots that the last plan knew are asked too, and those whose files it missed: if all their
+files were deleted, no listing names them any more. (A lot that was never planned, and whose files are all gone, shows
+in `smelt audit`.)
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def make_plan(
     """
     committed = _Committed(files, find_lots)
     before = _last_plan(files, run)
-    known = [file.key for file in before.files] if before else []
+    known = [*(file.key for file in before.files), *before.missing] if before else []
     planned, missing = committed.of(f"{SILVER_ROOT}/{run.record_type}/dt={run.dt}/", known)
     newest: tuple[PlannedFile, ...] = ()
     if any(isinstance(rule, Freshness) for rule in contract.quality):

@@ -22,7 +22,7 @@ from services.shared.gate.verdict import GateResult, Verdict
 from services.shared.identities import GateRun
 
 RESULT_PREFIX = "ge/results"
-_PREFIX = re.compile(r"ge(?:/[A-Za-z0-9._-]{1,50}){1,6}/?")
+_PREFIX = re.compile(r"ge(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,50}){1,6}/?")
 _KEYS = {"record_type", "dt", "result_prefix"}
 _LONGEST_CAUSE = 8000  # characters; Step Functions takes 32,768
 _LONGEST_SUBJECT = 100  # SNS's limit

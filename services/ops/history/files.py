@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import ClientError
 
 from services.shared.identities import HISTORY_ROOT, HistoryKey
+from services.shared.lake import find_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -42,12 +43,7 @@ class S3HistoryFiles:
             yield from (entry["Key"] for entry in page.get("Contents", []))
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return None
-            raise
+        return find_file(self._client, self._bucket, key)
 
     def put_new(self, key: str, data: bytes) -> bool:
         try:

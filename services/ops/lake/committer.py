@@ -11,6 +11,9 @@ what is live is not added again.
 
 Old snapshots that name files which a rewrite has replaced are forgotten in the very commit that replaces them: these
 files are about to be deleted.
+
+A commit can be overtaken by a rewrite that has nothing to change in the table, since what it replaces is not there yet.
+Such a change is a `barrier`: a snapshot without files, on which nobody's earlier look counts any more.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 from services.ops.lake.catalog import LakeCatalog
@@ -34,9 +38,11 @@ from services.ops.lake.schema import SchemaConflict, check_file
 from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
 from services.shared.errors import Terminal, Transient
+from services.shared.lake import LakeForbidden
 
 LONGEST_COMMIT = 1800.0  # seconds; what nothing names is deleted when it is older, see `maintenance`
 READERS = 16  # footers that are read at once
+_TOLD = 3  # files that a message names
 _TRIES = 4  # against somebody else who commits to the same table
 
 
@@ -44,8 +50,16 @@ class TableBusy(Transient):
     """Somebody else commits to the table again and again."""
 
 
+class HeldByTag(Terminal):
+    """A tag or a branch, which smelt never makes, keeps a snapshot that must be forgotten."""
+
+
 class WrongFile(Terminal):
-    """A file is not what the ledger, or a manifest, says of it, or its columns are not the table's."""
+    """Files are not what the ledger, or a manifest, says of them, or their columns are not the table's."""
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        self.wrong = wrong  # what is wrong with each, by key
+        super().__init__("; ".join([f"{key} {what}" for key, what in wrong.items()][:_TOLD]))
 
 
 class NewFile(Protocol):
@@ -61,17 +75,21 @@ class NewFile(Protocol):
 
 @dataclass(slots=True)
 class Change:
-    """Files that come and go. `since`: the first snapshot (its sequence number) that must not be kept."""
+    """Files that come and go. `since`: the first snapshot (its sequence number) that must not be kept.
+
+    `barrier`: also where no file comes or goes, no commit from an earlier look at the table may land behind this one.
+    """
 
     add: dict[str, NewFile] = field(default_factory=dict)
     remove: dict[str, LiveFile] = field(default_factory=dict)
     since: int | None = None
+    barrier: bool = False
 
     def forget(self, sequence: int) -> None:
         self.since = sequence if self.since is None else min(self.since, sequence)
 
     def __bool__(self) -> bool:
-        return bool(self.add or self.remove)
+        return bool(self.add or self.remove or self.barrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,7 @@ class Committer:
         Raises:
             WrongFile: a file that comes does not fit; nothing has changed.
             SchemaConflict: the contract does not fit the table.
+            HeldByTag: a snapshot that must be forgotten has a tag or a branch.
             TableBusy: somebody else was faster each time.
         """
         looked_at = frozenset(days)
@@ -117,7 +136,7 @@ class Committer:
         change = decide(read_live(table, self._store, days))
         if not change:
             return Committed(races=races)
-        coming = data_files(table, self._store.root, list(change.add.values()))
+        coming = data_files(table, self._store, list(change.add.values()))
         old = [s.snapshot_id for s in table.snapshots() if change.since is not None and _number(s) >= change.since]
         transaction = table.transaction()
         update = transaction.update_snapshot(snapshot_properties=dict(about))
@@ -129,42 +148,74 @@ class Committer:
         if time.time() - began > LONGEST_COMMIT:  # maintenance may have deleted what we have written
             raise TableBusy(f"the table {self._contract.dataset}: this commit took too long; it is tried again later")
         if old:
+            _check_no_tag(table, old)
             ExpireSnapshots(transaction).by_ids(old).commit()
         done = transaction.commit_transaction()
         current = done.current_snapshot()
         return Committed(current.snapshot_id if current else None, len(change.add), len(change.remove), len(old), races)
 
 
-def data_files(table: Table, root: str, files: Sequence[NewFile]) -> list[DataFile]:
+def _check_no_tag(table: Table, snapshots: Sequence[int]) -> None:
+    tagged = sorted(named for id_, names in names_of_snapshots(table).items() if id_ in snapshots for named in names)
+    if tagged:
+        raise HeldByTag(
+            f"the tag or branch {tagged[0]} keeps a snapshot with rows that were retracted, or retried. Drop it, such "
+            f"as by ALTER TABLE ... DROP TAG `{tagged[0]}` in Spark"
+        )
+
+
+def names_of_snapshots(table: Table) -> dict[int, list[str]]:
+    """Tags and branches by the snapshot that they name, without the table's own branch."""
+    found: dict[int, list[str]] = {}
+    for name, ref in table.refs().items():
+        if name != MAIN_BRANCH:
+            found.setdefault(ref.snapshot_id, []).append(name)
+    return found
+
+
+def data_files(table: Table, store: Store, files: Sequence[NewFile]) -> list[DataFile]:
     """What Iceberg notes of files, from their footers, each checked against what is known of it.
 
     Raises:
-        WrongFile: one is missing, or has other rows, another size, another day or other columns than it should.
+        WrongFile: some are missing, or have other rows, another size, another day or other columns than they should.
+        LakeForbidden: S3 refuses us one that is there.
     """
     if not files:
         return []
+    found: list[DataFile] = []
+    wrong: dict[str, str] = {}
     with ThreadPoolExecutor(min(READERS, len(files)), thread_name_prefix="footer") as pool:
-        return list(pool.map(lambda file: _data_file(table, root, file), files))
+        for looked_at in [pool.submit(_data_file, table, store, file) for file in files]:
+            try:
+                found.append(looked_at.result())
+            except WrongFile as error:
+                wrong |= error.wrong
+    if wrong:
+        raise WrongFile(wrong)
+    return found
 
 
-def _data_file(table: Table, root: str, file: NewFile) -> DataFile:
-    address = f"{root}{file.key}"
+def _data_file(table: Table, store: Store, file: NewFile) -> DataFile:
+    address = f"{store.root}{file.key}"
     try:
         with table.io.new_input(address).open() as opened:
             check_file(table.schema(), pq.read_schema(opened), file.key)
         found = parquet_file_to_data_file(table.io, table.metadata, address)
-    except FileNotFoundError as error:
-        raise WrongFile(f"{file.key} is missing. Run smelt audit") from error
+    except (FileNotFoundError, PermissionError) as error:
+        # S3 answers 403 for a missing file, too, unless it takes us for somebody who may list the bucket: our role may
+        # list below a prefix only, and a request for a file has none.
+        if isinstance(error, PermissionError) and any(listed.key == file.key for listed in store.list(file.key)):
+            raise LakeForbidden(f"{file.key} cannot be read: {error}. Check the function's role and the key") from error
+        raise WrongFile({file.key: "is missing. Run smelt audit"}) from error
     except (SchemaConflict, ValueError, KeyError) as error:
-        raise WrongFile(f"{file.key} does not fit the table: {error}") from error
+        raise WrongFile({file.key: f"does not fit the table: {error}"}) from error
     if (found.record_count, found.file_size_in_bytes) != (file.rows, file.bytes):
-        raise WrongFile(
-            f"{file.key} has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
-            f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
-        )
+        what = f"has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
+        what += f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
+        raise WrongFile({file.key: what})
     day = day_text(day_of(found))
     if f"/dt={day}/" not in file.key:
-        raise WrongFile(f"{file.key} has rows of {day}. Report this as a bug")
+        raise WrongFile({file.key: f"has rows of {day}. Report this as a bug"})
     return found
 
 

@@ -20,6 +20,7 @@ from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.committer import Change, Committed, Committer
 from services.ops.lake.live import Covered, Live, LiveFile, RunRecord, read_live
 from services.ops.lake.publish import table_lease
+from services.ops.lake.schema import table_columns
 from services.ops.lake.store import Store
 from services.shared.compaction import (
     TARGET_BYTES,
@@ -88,7 +89,10 @@ class Compaction:
                 return None
             run = CompactionRun.new(COMPACTED_ROOT, self._contract.dataset, day, now())
             inputs = self._inputs(run, chosen)
-            plan = CompactionPlan.of(run, self._contract, inputs, live.snapshot_id, target_bytes=target_bytes)
+            columns = table_columns(table.schema(), self._contract)
+            plan = CompactionPlan.of(
+                run, self._contract, inputs, live.snapshot_id, target_bytes=target_bytes, columns=columns
+            )
             self._store.put(run.plan_key, plan.to_json().encode())
             return plan
 

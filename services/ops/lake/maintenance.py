@@ -2,15 +2,16 @@
 
 It deletes under `lake/` and `silver_compacted/` alone, and never under `silver/`: those files are the ledger's.
 
-- Snapshots: all of the last day stay, and the last one of each day of the last month.
+- Snapshots: all of the last day stay, the last one of each day of the last month, and what has a tag or a branch.
 - Metadata: what the table's current metadata and its snapshots name stays.
 - Runs: what a snapshot names stays; so does a run that was made without a table, which belongs to who made it.
-What is younger than the longest commit, or than a run may take, stays too: it may be about to be named.
+What is younger than the longest commit, or than a run may take, stays too: it may be about to be named. Ages are those
+at the beginning, before the table is looked at: whoever is paused in between must not take what came since for old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +20,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.committer import LONGEST_COMMIT, TableBusy
+from services.ops.lake.committer import LONGEST_COMMIT, TableBusy, names_of_snapshots
 from services.ops.lake.live import key_of, record_key
 from services.ops.lake.publish import table_lease
 from services.ops.lake.store import Store, StoredFile
@@ -28,6 +29,7 @@ from services.shared.deadline import Deadline
 from services.shared.identities import COMPACTED_ROOT, LAKE_ROOT, CompactionRun
 from services.shared.ledger.ledger import Ledger
 from services.shared.manifest_json import ManifestError
+from services.shared.recompute import recompute_plan_key
 
 KEEP_ALL = timedelta(days=1)
 KEEP_DAILY = timedelta(days=30)
@@ -66,19 +68,21 @@ class Maintenance:
         Raises:
             LeaseHeld, TableBusy: somebody else works on the table.
         """
-        done = Maintained(dataset)
+        done, began = Maintained(dataset), self._now()
         with table_lease(self._ledger, dataset, self._deadline):
             table = self._catalog.find(dataset)
             if table is None:
                 return done
-            table = self._expire(table, keep_all, keep_daily, done)
+            table = self._expire(table, began, keep_all, keep_daily, done)
             named = _Named.of(table, self._store.root)
-            self._delete_metadata(dataset, named, done)
-            self._delete_runs(dataset, named, done)
+            self._delete_metadata(began - UNNAMED_METADATA, named, done)
+            self._delete_runs(began - UNNAMED_RUN, named, done)
         return done
 
-    def _expire(self, table: Table, keep_all: timedelta, keep_daily: timedelta, done: Maintained) -> Table:
-        old = list(_expirable(table, self._now(), keep_all, keep_daily))
+    def _expire(
+        self, table: Table, now: datetime, keep_all: timedelta, keep_daily: timedelta, done: Maintained
+    ) -> Table:
+        old = list(_expirable(table, now, keep_all, keep_daily))
         if not old:
             return table
         try:
@@ -90,20 +94,18 @@ class Maintenance:
         done.snapshots = len(old)
         return table.refresh()
 
-    def _delete_metadata(self, dataset: str, named: _Named, done: Maintained) -> None:
-        before = self._now() - UNNAMED_METADATA
-        for file in self._store.list(f"{LAKE_ROOT}/{dataset}/metadata/"):
+    def _delete_metadata(self, before: datetime, named: _Named, done: Maintained) -> None:
+        for file in self._store.list(f"{LAKE_ROOT}/{done.dataset}/metadata/"):
             if file.key not in named.metadata and file.modified < before:
                 self._deadline.check()
                 self._store.delete([file.key])
                 done.metadata += 1
 
-    def _delete_runs(self, dataset: str, named: _Named, done: Maintained) -> None:
-        before = self._now() - UNNAMED_RUN
-        for run, files in _runs(self._store.list(f"{COMPACTED_ROOT}/{dataset}/")):
+    def _delete_runs(self, before: datetime, named: _Named, done: Maintained) -> None:
+        for run, files in _runs(self._store.list(f"{COMPACTED_ROOT}/{done.dataset}/")):
             if run in named.runs or max(file.modified for file in files) >= before:
                 continue
-            if (why := self._keeps(run)) is not None:
+            if (why := self._keeps(run, files)) is not None:
                 if why:
                     done.kept.append(f"{run}: {why}")
                 continue
@@ -113,8 +115,10 @@ class Maintenance:
             done.runs += 1
             done.run_files += len(outputs)
 
-    def _keeps(self, run: CompactionRun) -> str | None:
+    def _keeps(self, run: CompactionRun, files: Sequence[StoredFile]) -> str | None:
         """None where a run is the table's to delete; else why not, empty where that is as it should be."""
+        if any(file.key == recompute_plan_key(run) for file in files):
+            return ""  # a report, which belongs to who asked for it
         text = self._store.read(run.plan_key)
         if text is None:
             return "it has no plan; delete it by hand if it is not needed"
@@ -151,15 +155,17 @@ class _Named:
 
 
 def _expirable(table: Table, now: datetime, keep_all: timedelta, keep_daily: timedelta) -> Iterator[int]:
-    """Snapshots that need not be kept. The current one always is."""
-    current = table.current_snapshot()
+    """Snapshots that need not be kept. The current one always is, and what somebody has given a name."""
+    current, named = table.current_snapshot(), names_of_snapshots(table)
     last_of_day: dict[str, Snapshot] = {}
     for snapshot in sorted(table.snapshots(), key=lambda one: one.timestamp_ms):
         last_of_day[_time(snapshot).date().isoformat()] = snapshot
     daily = {snapshot.snapshot_id for snapshot in last_of_day.values()}
     for snapshot in table.snapshots():
         age = now - _time(snapshot)
-        stays = age <= keep_all or (age <= keep_daily and snapshot.snapshot_id in daily)
+        stays = (
+            snapshot.snapshot_id in named or age <= keep_all or (age <= keep_daily and snapshot.snapshot_id in daily)
+        )
         if not stays and (current is None or snapshot.snapshot_id != current.snapshot_id):
             yield snapshot.snapshot_id
 

@@ -9,19 +9,21 @@ For each lot the table shall have exactly the lot's files, or a compaction that 
 - a live file that the lot does not have any more goes: the lot was rewritten, and this is the swap;
 - if a run covers a file that the lot does not have any more, the run's outputs go, and all files that it stands for
   come back, without that one: the partition's rebuild is the swap.
+A file that is lost, or was changed by hand, cannot come: its lot's mark waits for it, and notes that the swap is done
+without it. So the replaced files go, and `smelt reload` can take the lot's objects out, one after the other.
 What is so already is left alone, so every step may be repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.committer import Change, Committed, Committer, WrongFile
+from services.ops.lake.committer import Change, Committed, Committer, HeldByTag, WrongFile
 from services.ops.lake.live import Live
 from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
@@ -111,11 +113,12 @@ class Publisher:
         self._deadline, self._watch = deadline, watch
         self._lots_per_commit, self._removers = lots_per_commit, removers
         self._unusable: set[str] = set()  # tables that no lot can be published to
+        self._incomplete: set[LotId] = set()  # lots whose marks wait for a file, and for nothing else
         self.done = Published()
 
     def run(self) -> Published:
         """Publish what waits, until nothing does or time is over."""
-        waiting = self._ledger.marks.waiting(Outbox.PUBLISH)
+        waiting = self._ledger.marks.to_deal_with(Outbox.PUBLISH)
         try:
             for batch in _batches(waiting, self._lots_per_commit):
                 self._deadline.check()
@@ -125,8 +128,18 @@ class Publisher:
             self.done.finished = False
         return self.done
 
-    def publish_lots(self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]) -> Committed:
+    def publish_lots(
+        self,
+        dataset: str,
+        lots: Mapping[LotId, Mapping[str, LotFile]],
+        days: Iterable[str],
+        without: frozenset[str] = frozenset(),
+        barrier: bool = False,
+    ) -> Committed:
         """Make the table have exactly these files of each of these lots; `days` are all that they ever were in.
+
+        Files of `without` do not come; one that is live stays. With `barrier`, nothing that somebody decided before can
+        land afterwards, also where nothing is to be done.
 
         Raises:
             LeaseHeld: somebody else works on the table.
@@ -136,7 +149,14 @@ class Publisher:
         with table_lease(self._ledger, dataset, self._deadline):
             about = {"smelt.lots": ",".join(map(str, sorted(lots))), "smelt.by": "publish"}
             committer = Committer(self._catalog, self._store, contract)
-            return committer.commit(ever, lambda live: change_for(live, self._as_now(dataset, lots, ever)), about)
+
+            def decide(live: Live) -> Change:
+                change = change_for(live, self._as_now(dataset, lots, ever))
+                for key in without & change.add.keys():
+                    del change.add[key]
+                return replace(change, barrier=barrier)
+
+            return committer.commit(ever, decide, about)
 
     def _as_now(
         self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: frozenset[str]
@@ -157,11 +177,18 @@ class Publisher:
 
     def _publish(self, batch: Sequence[Waiting]) -> None:
         waits: set[LotId] = set()
+        blocked: set[LotId] = set()
         datasets = sorted({dataset for waiting in batch for dataset in waiting.mark.partitions})
         for dataset in datasets:
             mine = [waiting for waiting in batch if dataset in waiting.mark.partitions]
-            waits |= self._publish_dataset(dataset, mine)
+            self._incomplete.clear()
+            left = self._publish_dataset(dataset, mine)
+            waits |= left
+            blocked |= left - self._incomplete
         self._remove([waiting for waiting in batch if waiting.lot.id not in waits])
+        for waiting in batch:
+            if waiting.lot.id in waits - blocked:
+                self._ledger.marks.note_swap(waiting.mark)
 
     def attempt(self, dataset: str, work: Callable[[], None]) -> bool:
         """Do something with one table. What keeps it from succeeding is noted, and concerns no other table.
@@ -189,21 +216,55 @@ class Publisher:
         return True
 
     def publish_each(
-        self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Iterable[str]
+        self,
+        dataset: str,
+        lots: Mapping[LotId, Mapping[str, LotFile]],
+        days: Iterable[str],
+        barrier: bool = False,
     ) -> set[LotId]:
-        """`publish_lots`; one lot with a damaged file does not keep the others. Gives those that were not published."""
+        """`publish_lots`; one lot that cannot be published keeps no other. Gives those that were not published.
+
+        What a lot has beside its lost files is published; it is among those that were not.
+        """
         ever = frozenset(days)
-        try:
-            self.done.add(self.publish_lots(dataset, lots, ever))
-        except WrongFile as error:
+        own = {key: lot for lot, files in lots.items() for key in files}
+        lost: dict[str, str] = {}
+        while True:
+            try:
+                self.done.add(self.publish_lots(dataset, lots, ever, frozenset(lost), barrier))
+                break
+            except WrongFile as error:
+                beside = self._lost_beside({key for key in error.wrong if key not in own})
+                own |= beside
+                if new := {key: what for key, what in error.wrong.items() if key in own and key not in lost}:
+                    lost |= new
+                    continue
+                why: Terminal = error
+            except HeldByTag as error:
+                why = error
             if len(lots) == 1:
-                self._problem(f"{dataset}, lot {next(iter(lots))}: {error}")
+                self._problem(f"{dataset}, lot {next(iter(lots))}: {why}")
                 return set(lots)
             ids = sorted(lots)
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             first, second = ({id_: lots[id_] for id_ in half} for half in halves)
-            return self.publish_each(dataset, first, ever) | self.publish_each(dataset, second, ever)
-        return set()
+            return self.publish_each(dataset, first, ever, barrier) | self.publish_each(dataset, second, ever, barrier)
+        incomplete = {own[key] for key in lost} & lots.keys()
+        for key, what in lost.items():
+            self._problem(f"{dataset}, lot {own[key]}: {key} {what}")
+        self._incomplete |= incomplete
+        return incomplete
+
+    def _lost_beside(self, keys: Collection[str]) -> dict[str, LotId]:
+        """Files of other lots that a rebuilt partition has lost, where a mark keeps each in mind from now on.
+
+        A lot that has left the ledger cannot have one: `smelt reload` brings it back.
+        """
+        of = {key: LakeKey.parse(key).lot for key in keys if key.startswith(f"{SILVER_ROOT}/")}
+        known = {lot.id: lot for lot in self._ledger.find_lots(dict.fromkeys(of.values()))}
+        for lot in known.values():
+            self._ledger.rewrites.ask_to_publish(lot)
+        return {key: lot for key, lot in of.items() if lot in known}
 
     def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
         """Publish these lots to one table. Gives those that it does not have afterwards."""
@@ -214,10 +275,13 @@ class Publisher:
         lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
         days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
         days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
+        # The sweep deletes what a rewrite has replaced as soon as its mark is gone. Somebody who was paused may still
+        # want to bring these very files; and while the table has none of them, there is nothing to change here.
+        is_rewritten = any(waiting.lot.generation > 1 for waiting in mine)
 
         def publish() -> None:
             nonlocal left
-            left = self.publish_each(dataset, lots, days)
+            left = self.publish_each(dataset, lots, days, is_rewritten)
 
         self.attempt(dataset, publish)
         return left
@@ -252,7 +316,7 @@ def table_lease(ledger: Ledger, dataset: str, deadline: Deadline) -> Iterator[Le
         yield lease
     finally:
         with suppress(Transient):  # it ends by itself
-            ledger.leases.give_back(lease)
+            ledger.leases.return_lease(lease)
 
 
 def _batches(waiting: Iterator[Waiting], lots: int) -> Iterator[list[Waiting]]:

@@ -43,6 +43,7 @@ _TYPES: dict[FieldType, IcebergType] = {
     FieldType.DATE: DateType(),
     FieldType.TIMESTAMP: TimestamptzType(),
 }
+_KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 
 
 class SchemaConflict(Terminal):
@@ -72,6 +73,31 @@ def evolved(table: Schema, contract: Contract) -> Schema | None:
     if fields == table.fields:
         return None
     return Schema(*fields, schema_id=table.schema_id + 1)
+
+
+def table_columns(table: Schema, contract: Contract) -> tuple[Column, ...]:
+    """All columns that the table has, as a compaction writes them: also those that the contract does not have.
+
+    The contract may have dropped a field since, or be older than the one that the files were written with: their
+    values stay all the same. A type is the table's, which is never narrower than the contract's.
+    """
+    known = {column.id: column for column in silver_columns(contract)}
+    return tuple(_column(field, known.get(field.field_id)) for field in table.fields)
+
+
+def _column(field: NestedField, known: Column | None) -> Column:
+    inside = {child.id: child for child in known.children} if known else {}
+    type_, precision, scale, children = field.field_type, None, None, list[Column]()
+    if isinstance(type_, DecimalType):
+        kind, precision, scale = FieldType.DECIMAL, type_.precision, type_.scale
+    elif isinstance(type_, StructType):
+        kind, children = FieldType.OBJECT, [_column(one, inside.get(one.field_id)) for one in type_.fields]
+    elif isinstance(type_, ListType):
+        kind, children = FieldType.ARRAY, [_column(type_.element_field, inside.get(type_.element_id))]
+    else:
+        kind = _KINDS[type_]
+    nullable, meaning = (known.nullable, known.meaning) if known else (True, field.doc or "")
+    return Column(field.name, kind, nullable, field.field_id, meaning, precision, scale, tuple(children))
 
 
 def check_file(table: Schema, file: pa.Schema, key: str) -> None:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from services.shared.lake import find_file
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -61,10 +63,7 @@ class S3Store:
                 yield StoredFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except self._client.exceptions.NoSuchKey:
-            return None
+        return find_file(self._client, self._bucket, key)
 
     def put(self, key: str, data: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from services.ops.grid import batched
 from services.ops.rewrite.archive import Archive
-from services.ops.rewrite.rewriting import files_of
+from services.ops.rewrite.files import files_of
 from services.shared.errors import Transient
 from services.shared.identities import QUARANTINE_ROOT, LakeKey, LotId
 from services.shared.lake import Lake, ObjectGone

@@ -23,8 +23,9 @@ import pyarrow as pa
 
 from services.ops.rewrite.archive import Archive
 from services.ops.rewrite.bronze import Unreadable, Wanted, read_again
+from services.ops.rewrite.files import ConservationError, files_of
 from services.ops.rewrite.quarantine import Folder, Replaced, Selection, Shelf, files_as_they_are, folders, lots_of
-from services.ops.rewrite.rewriting import Changes, ConservationError, Rewriter, Rewriting, files_of
+from services.ops.rewrite.rewriting import Changes, Rewriter, Rewriting
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, ObjectId, UnitId

@@ -24,6 +24,7 @@ from typing import IO
 
 import pyarrow.compute as pc
 
+from services.ops.rewrite.files import ConservationError, parsed_name, without_lost
 from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
 from services.shared.errors import Terminal
@@ -42,17 +43,12 @@ from services.shared.ledger.records import (
     Lot,
     LotFile,
     LotState,
-    Outbox,
 )
 from services.shared.parquet.subset import read_rows, without
 
 LEASE_SECONDS = 60.0
 _FILES_TO_LOOK_AT = 3
 _PUBLISH_MS = 5_000  # until another look at what the lake has
-
-
-class ConservationError(Terminal):
-    """The files do not hold the rows that the ledger says: nothing is changed."""
 
 
 class LakeBehind(LeaseHeld):
@@ -147,11 +143,11 @@ class Rewriter:
             ConservationError: it names a file that is not its own.
             LakeBehind: the lake's tables may still name the files that were replaced.
         """
-        if lot.obsolete and self.ledger.marks.holding([lot.id], [Outbox.PUBLISH]):
+        if lot.obsolete and self.ledger.marks.is_behind(lot.id):
             raise LakeBehind(lot.id, self.ledger.now_ms())
         leftover = sorted(lot.leftovers - {file.key for file in lot.files})
         for key in leftover:
-            if _parsed(key).lot != lot.id:
+            if parsed_name(key).lot != lot.id:
                 raise ConservationError(f"lot {lot.id} wants {key} deleted, which is not its own. Report this as a bug")
         self.lake.delete(leftover)
         if lot.outputs:
@@ -170,10 +166,14 @@ class Rewriter:
     def check_bucket(self, lot: Lot) -> None:
         """Look for a file of Silver that the lot has: S3 deletes what is not there without a word.
 
+        With `lost_files` none of them need be there: `Home` has told that it is the ledger's bucket.
+
         Raises:
             ConservationError: none is there, so this is not the lake of this ledger, or it is damaged.
             LeaseLost: somebody has rewritten the lot since it was read.
         """
+        if self.lost_files:
+            return
         files = [file for file in lot.files if file.key.startswith(f"{SILVER_ROOT}/")][:_FILES_TO_LOOK_AT]
         if files and not any(self.lake.holds(file.key, file.etag) for file in files):
             if (now := self.ledger.lots.look_again(lot)) is None or now.files != lot.files:
@@ -212,8 +212,7 @@ class Rewriting:
 
         def change() -> None:
             files: list[LotFile] = []
-            if not self._rewriter.lost_files:  # then none of them may be there; the ledger knows its bucket
-                self._rewriter.check_bucket(self.lot)
+            self._rewriter.check_bucket(self.lot)
             if len(leaving) < len(self.lot.units):
                 files = self._files_without(str(id_), gone)
             self.finish(files, [counts[unit] for unit in self.lot.units if unit.object != id_], leaving)
@@ -227,7 +226,7 @@ class Rewriting:
         lost: list[LotFile] = []
         removed: Counter[str] = Counter()
         for file in self.lot.files:
-            root = _parsed(file.key).root
+            root = parsed_name(file.key).root
             try:
                 kept, rows = self._without_object(file, source)
             except ObjectGone as error:
@@ -242,10 +241,10 @@ class Rewriting:
             removed[root] += rows
         leave = {SILVER_ROOT: gone.silver, QUARANTINE_ROOT: gone.quarantined}
         for file in lost:
-            root = _parsed(file.key).root
+            root = parsed_name(file.key).root
             rows = min(file.rows, leave[root] - removed[root])
             removed[root] += rows
-            files += [replace(file, rows=file.rows - rows)] if rows < file.rows else []
+            files += [without_lost(file, rows)] if rows < file.rows else []
         if any(removed[root] != rows for root, rows in leave.items()):
             raise ConservationError(
                 f"lot {self.lot.id}: the ledger says that {source} has {gone.silver:,} rows in Silver and "
@@ -314,7 +313,7 @@ class Rewriting:
 
     def replace(self, file: LotFile, data: bytes, rows: int) -> LotFile:
         """Make a file in place of one of the lot's."""
-        key = _parsed(file.key)
+        key = parsed_name(file.key)
         return self.make(key.root, key.record_type, key.dt, data, rows, key.part)
 
     def make(self, root: str, record_type: str, dt: str, data: bytes, rows: int, part: int) -> LotFile:
@@ -376,7 +375,7 @@ class Rewriting:
         total = sum(unit_counts, Counts())
         rows: Counter[str] = Counter()
         for file in files:
-            rows[_parsed(file.key).root] += file.rows
+            rows[parsed_name(file.key).root] += file.rows
         conserved = all(counts.conserved for counts in unit_counts)
         if not conserved or (rows[SILVER_ROOT], rows[QUARANTINE_ROOT]) != (total.silver, total.quarantined):
             raise ConservationError(
@@ -387,16 +386,3 @@ class Rewriting:
         self.lot = self._rewriter.ledger.rewrites.finish_rewriting(self.lot, written, unit_counts, freed, reasons)
         self._rewriter.changes.lots += 1
         self._rewriter.changes.written += len(self._made)
-
-
-def files_of(lot: Lot, root: str, record_type: str | None = None) -> list[LotFile]:
-    """A lot's files under one root, of one record type if it is given."""
-    found = ((file, _parsed(file.key)) for file in lot.files)
-    return [file for file, key in found if key.root == root and record_type in (None, key.record_type)]
-
-
-def _parsed(key: str) -> LakeKey:
-    try:
-        return LakeKey.parse(key)
-    except ValueError as error:
-        raise ConservationError(f"{error}; nothing is changed. Report this as a bug") from error

@@ -139,11 +139,8 @@ def judge(
     if surplus:
         verdict, cause = Verdict.ERROR, f"Numbers came for rules that the contract does not have: {surplus}."
     if plan.missing:
-        named = ", ".join(plan.missing[:3])
-        more = f" and {len(plan.missing) - 3:,} more" if len(plan.missing) > 3 else ""
-        verdict = Verdict.ERROR
-        cause = f"Files that the ledger counts are not in the bucket: {named}{more}. `smelt audit` explains each."
-    if not rows:
+        verdict, cause = Verdict.ERROR, _missed(plan)
+    elif not rows:
         verdict, cause = Verdict.ERROR, _nothing(plan.run)
     return GateResult(
         plan.run, verdict, cause, contract.version, rows, plan.rows, len(plan.files), ended, results, engine
@@ -157,8 +154,14 @@ def not_judged(plan: GatePlan, why: str, ended: datetime, contract_version: str 
 
 
 def nothing_to_judge(plan: GatePlan, ended: datetime) -> GateResult:
-    """The result for a partition without a committed file."""
-    return not_judged(plan, _nothing(plan.run), ended)
+    """The result for a partition without a committed file, or whose files are all missing."""
+    return not_judged(plan, _missed(plan) if plan.missing else _nothing(plan.run), ended)
+
+
+def _missed(plan: GatePlan) -> str:
+    named = ", ".join(plan.missing[:3])
+    more = f" and {len(plan.missing) - 3:,} more" if len(plan.missing) > 3 else ""
+    return f"Files that the ledger counts are not in the bucket: {named}{more}. `smelt audit` explains each."
 
 
 def _nothing(run: GateRun) -> str:

@@ -1,6 +1,6 @@
 """Leases on what only one process at a time should work on, such as the commits of one table of the lake.
 
-    (none) --take--> held --renew--> held --give_back--> (none)
+    (none) --take--> held --renew--> held --return_lease--> (none)
                       |
                       '-- its end passes --> whoever comes takes it
 
@@ -58,7 +58,7 @@ class Leases:
             raise LeaseLost(f"somebody else works on {lease.name} now")
         return replace(lease, until_ms=until)
 
-    def give_back(self, lease: Lease) -> None:
+    def return_lease(self, lease: Lease) -> None:
         """Nobody need wait for its end. A lease that is no longer ours is left alone."""
         self._table.delete_if(_key(lease.name), leased_with(lease.token))
 

@@ -1,6 +1,6 @@
 """Marks: what a commit tells those who follow it, in the commit's own transaction, so that nothing is lost in between.
 
-    (none) --Lots.commit--> waiting, generation 1 --remove--> (none)
+    (none) --Lots.commit--> waiting, generation 1 --remove--> (none)         note_swap: it waits for a lost file only
                                  |                               |
                                  '--------Rewrites.begin---------'--> generation g+1, not ready
                                                                          |  record_outputs: further partitions
@@ -9,7 +9,7 @@
 
 An outbox is one reader of marks: `publish` adds files to the lake's tables, `events` tells which partitions were
 written. Transform writes marks for the outboxes of its setting OUTBOXES. The ledger knows them too (`open`), because
-commands rewrite lots without that setting; after `close`, rewrites write none.
+commands rewrite lots without that setting; after `close_outbox`, rewrites write none.
 
 A mark is one item of a lot, however many datasets the lot has: so a commit is a transaction of three items at most. A
 rewrite puts the mark of its generation in place of the one that is there, with the partitions of both. A lot without
@@ -17,12 +17,12 @@ rows in Silver has no mark.
 
 A reader does with each mark something that may be repeated, then removes it:
 
-    for waiting in ledger.marks.waiting(Outbox.EVENTS):
+    for waiting in ledger.marks.to_deal_with(Outbox.EVENTS):
         tell(waiting.mark.partitions)          # dataset -> days; waiting.lot has files and counts
         ledger.marks.remove(waiting.mark)      # only if the lot has not been rewritten meanwhile
 
 Who dies in between meets the mark again. `after=waiting.place` goes on behind a mark; the index of open work, which
-`waiting` walks, is eventually consistent, so a new mark may be met a moment later.
+`to_deal_with` walks, is eventually consistent, so a new mark may be met a moment later.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from services.shared.identities import SILVER_ROOT, LakeKey, LotId, milliseconds
 from services.shared.ledger.entries import OpenEntry, entries_of
 from services.shared.ledger.items import Item, lot_from, lot_key, open_shard, pack, unpack
 from services.shared.ledger.records import Lot, LotState, Outbox
-from services.shared.ledger.table import Condition, LedgerTable, Write
+from services.shared.ledger.table import NEW, Condition, LedgerTable, Write
 
 _LOTS_AT_ONCE = 25  # that are read: each may have thousands of files
 _ALWAYS = Condition("attribute_exists(pk) OR attribute_not_exists(pk)", {})
@@ -92,7 +92,7 @@ class Marks:
         found = self._table.get(_outbox_key(outbox))
         return milliseconds(datetime.fromisoformat(found["opened_at"]["S"])) if found else None
 
-    def close(self, outbox: Outbox) -> int:
+    def close_outbox(self, outbox: Outbox) -> int:
         """Nobody reads these marks any more: forget them. First take the setting away from transform.
 
         Returns:
@@ -107,11 +107,13 @@ class Marks:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def waiting(self, outbox: Outbox, after: OpenEntry | None = None) -> Iterator[Waiting]:
+    def to_deal_with(self, outbox: Outbox, after: OpenEntry | None = None) -> Iterator[Waiting]:
         """Marks whose generation is committed, shard by shard, the oldest first in each, from behind `after` on.
 
         A lot is read before its mark: partitions are added only while a lot is REWRITING, so those of a mark whose
-        generation was committed by then are complete.
+        generation was committed by then are complete. A mark may be of an earlier generation than its lot: it was left
+        behind by a worker that committed while its outbox was closed, and the lot was rewritten before it was opened
+        again. What it asks for is the same: what the lot is now.
         """
         entries = entries_of(self._table, outbox, after)
         while some := list(islice(entries, _LOTS_AT_ONCE)):
@@ -123,7 +125,7 @@ class Marks:
                 if lot is None or item is None or lot.state is not LotState.COMMITTED:
                     continue
                 mark = _mark_from(item)
-                if mark.generation == lot.generation:
+                if mark.generation <= lot.generation:
                     yield Waiting(mark, lot, entry)
 
     def remove(self, mark: Mark) -> bool:
@@ -133,6 +135,23 @@ class Marks:
             False where a rewrite has replaced it: that one is still to be dealt with.
         """
         return self._table.delete_if(_mark_key(mark.outbox, mark.lot), _no_other_generation(mark.generation))
+
+    def note_swap(self, mark: Mark) -> bool:
+        """The lake's tables name no replaced file of the lot any more; the mark waits for files that are lost.
+
+        Returns:
+            False where a rewrite has replaced the mark.
+        """
+        at = {":at": self._table.timestamp()}
+        same = Condition("generation = :generation", {":generation": {"N": str(mark.generation)}})
+        return self._table.update(_mark_key(mark.outbox, mark.lot), "SET swapped_at = :at", at, same)
+
+    def is_behind(self, lot: LotId) -> bool:
+        """Whether the lake's tables may name files that rewrites of the lot have replaced."""
+        if Outbox.PUBLISH not in self.opened():
+            return False
+        found = self._table.get(_mark_key(Outbox.PUBLISH, lot))
+        return bool(found) and "swapped_at" not in found
 
     def holding(self, lots: Iterable[LotId], outboxes: Iterable[Outbox] = tuple(Outbox)) -> set[LotId]:
         """Those of these lots that have marks in one of these outboxes, if it is open."""
@@ -166,6 +185,13 @@ class Marks:
                 _together(found[outbox].partitions if outbox in found else {}, _partitions(keys)),
             )
         ]
+
+    def of_damage(self, lot: Lot) -> list[Write]:
+        """The mark of a lot whose files are lost, for the lake, where none is there."""
+        if Outbox.PUBLISH not in self.opened():
+            return []
+        writes = self._writes([Outbox.PUBLISH], lot.id, lot.generation, _partitions(file.key for file in lot.files))
+        return [{**write, "condition": NEW} for write in writes]
 
     def _writes(
         self, outboxes: Sequence[Outbox], lot: LotId, generation: int, partitions: Mapping[str, frozenset[str]]

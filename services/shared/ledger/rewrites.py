@@ -310,6 +310,13 @@ class Rewrites:
         if beside:
             self._table.transact([{"update": noted, "condition": as_seen}, *beside])
 
+    def ask_to_publish(self, lot: Lot) -> None:
+        """Let the publisher look at a committed lot again. A mark that is there will do; the lot expires no more."""
+        marks = self._marks.of_damage(lot)
+        noted = (lot_key(lot.id), "SET marked_at = :now REMOVE expires_at", {":now": self._table.timestamp()})
+        if marks:
+            self._table.transact([{"update": noted, "condition": _COMMITTED & _of_generation(lot.generation)}, *marks])
+
     def is_abandoned(self, lot: Lot) -> bool:
         """Whether the lot is being rewritten, and nobody's lease on it is alive."""
         return lot.state is LotState.REWRITING and lot.lease_until < self._table.now_ms()

@@ -7,6 +7,7 @@ what we wrote, the write was ours and has landed.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,11 +46,13 @@ TABLE_SCHEMA: Mapping[str, Any] = {
 
 # Reasons of a cancelled transaction: somebody was faster, or nobody had room.
 _CONDITION = "ConditionalCheckFailed"
-_REFUSED = frozenset({_CONDITION, "TransactionConflict"})
 _THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 Write = Mapping[str, Any]  # one of a transaction, as `LedgerTable.transact` says
 
 _BATCH_KEYS = 100  # BatchGetItem's limit
+_CONFLICT = "TransactionConflict"  # somebody's transaction has one of the items in hand at this moment
+_CONFLICTING = "TransactionConflictException"  # the same, told to a write that is no transaction
+_CONFLICT_PAUSES = 5  # before further tries, doubled from `_FIRST_PAUSE` on: at most 1.5 seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between requests for what was throttled; doubled while nothing comes
 
 
@@ -182,11 +185,11 @@ class LedgerTable:
 
     def put(self, item: Item) -> None:
         """Write a whole item over whatever is there."""
-        self._client.put_item(TableName=self._name, Item=item)
+        self._alone(lambda: self._client.put_item(TableName=self._name, Item=item))
 
     def delete(self, key: Item) -> None:
         """Delete an item; a missing one is fine."""
-        self._client.delete_item(TableName=self._name, Key=key)
+        self._alone(lambda: self._client.delete_item(TableName=self._name, Key=key))
 
     def put_if(self, item: Item, condition: Condition, landed: Callable[[Item], bool]) -> Item | None:
         """Write a whole item. Returns None once it stands there, or the item that is in the way.
@@ -195,7 +198,9 @@ class LedgerTable:
         """
         request = self._conditional(condition, {})
         return self._unless_landed(
-            lambda: self._client.put_item(TableName=self._name, Item=item, **request), {"pk": item["pk"]}, landed
+            lambda: self._alone(lambda: self._client.put_item(TableName=self._name, Item=item, **request)),
+            {"pk": item["pk"]},
+            landed,
         )
 
     def update_if(
@@ -236,8 +241,9 @@ class LedgerTable:
 
     def delete_if(self, key: Item, condition: Condition) -> bool:
         """Delete an item. Returns whether the condition held; a missing item is no harm."""
+        request = self._conditional(condition, {})
         try:
-            self._client.delete_item(TableName=self._name, Key=key, **self._conditional(condition, {}))
+            self._alone(lambda: self._client.delete_item(TableName=self._name, Key=key, **request))
         except ClientError as error:
             if not _condition_failed(error):
                 raise
@@ -248,27 +254,60 @@ class LedgerTable:
         """All of these writes or none. Returns nothing once they have landed, or the reasons of the refusal.
 
         Each is `{"put": item}`, `{"update": (key, expression, values)}` or `{"delete": key}`, with its `condition`.
-        botocore adds one ClientRequestToken to a call, so its own retries of the call are idempotent.
+        botocore adds one ClientRequestToken to a call, so its own retries of the call are idempotent. A transaction
+        that met another one, and no condition that failed, is tried again for a second: it says nothing about our
+        lease.
 
         Raises:
             Throttled: no condition failed; the table has no capacity now.
         """
-        try:
-            self._client.transact_write_items(TransactItems=[self._entry(write) for write in writes])
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
-            if not _THROTTLED.isdisjoint(reasons) and _REFUSED.isdisjoint(reasons):
-                raise Throttled(
-                    f"table {self._name}: DynamoDB has no capacity for a write ({', '.join(reasons)})"
-                ) from error
-            return reasons
-        return []
+        entries = [self._entry(write) for write in writes]
+        reasons: list[str] = []
+        for pause in _pauses():
+            time.sleep(pause)
+            try:
+                self._client.transact_write_items(TransactItems=entries)
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
+                if _CONDITION in reasons:
+                    return reasons
+                if _CONFLICT not in reasons:
+                    if not _THROTTLED.isdisjoint(reasons):
+                        raise Throttled(
+                            f"table {self._name}: DynamoDB has no capacity for a write ({', '.join(reasons)})"
+                        ) from error
+                    return reasons
+            else:
+                return []
+        return reasons
 
     # -- plumbing --------------------------------------------------------------------------------------------
 
     def _update(self, key: Item, expression: str, values: Mapping[str, Item], condition: Condition) -> None:
         request = self._conditional(condition, values, expression)
-        self._client.update_item(TableName=self._name, Key=key, UpdateExpression=expression, **request)
+        self._alone(
+            lambda: self._client.update_item(TableName=self._name, Key=key, UpdateExpression=expression, **request)
+        )
+
+    def _alone(self, write: Callable[[], Any]) -> None:
+        """Make a write that is no transaction. One that meets a transaction over its item is tried again for a second.
+
+        botocore does not do that: to it, TransactionConflictException is an answer like any other.
+
+        Raises:
+            Throttled: it met one each time.
+        """
+        for pause in _pauses():
+            time.sleep(pause)
+            try:
+                write()
+            except ClientError as error:
+                if error.response["Error"]["Code"] != _CONFLICTING:
+                    raise
+                last = error
+            else:
+                return
+        raise Throttled(f"table {self._name}: other writes of an item are under way; try again") from last
 
     def _entry(self, write: Write) -> Any:
         condition: Condition = write["condition"]
@@ -300,6 +339,11 @@ class LedgerTable:
             found = self.get(key)
             return None if landed(found) else found
         return None
+
+
+def _pauses() -> list[float]:
+    """Seconds before each try, of which the first has none. Two that met must not meet again: no two pause alike."""
+    return [0, *(_FIRST_PAUSE * 2**number * random.uniform(0.5, 1) for number in range(_CONFLICT_PAUSES))]
 
 
 def _condition_failed(error: ClientError) -> bool:

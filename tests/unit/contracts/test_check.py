@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -454,3 +455,35 @@ def test_a_value_of_the_envelope_that_no_field_reads_is_announced_with_its_line(
     )
     assert finding.line is not None
     assert "envelopeFields" in file.read_text().splitlines()[finding.line - 1]
+
+
+def test_levels_inside_of_levels_are_validated_one_by_one(write: Change) -> None:
+    """Validated as a whole, ten levels took minutes."""
+    inside = "".join(
+        f"{' ' * (6 + 4 * at)}- name: inner\n{' ' * (8 + 4 * at)}logicalType: object\n{' ' * (8 + 4 * at)}properties:\n"
+        for at in range(15)
+    )
+    leaf = f"{' ' * 66}- {{name: leaf, logicalType: string, businessName: 5}}\n"
+    file = write(("    properties:\n", f"    properties:\n{inside}{leaf}"))
+    write_ids(file)
+    started = time.monotonic()
+    problems = [what for level, what in told(check(file)) if level is Level.PROBLEM and "ODCS" in what]
+    assert time.monotonic() - started < 30
+    path = "$.schema[0].properties[0]" + ".properties[0]" * 15
+    assert f"ODCS schema: {path}.businessName: 5 is not of type 'string'" in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a: &a [*a]", "nested more than 100 levels deep"),
+        ("a: " + "[" * 900 + "]" * 900, "nested more than 100 levels deep"),
+        ("a: " + "[" * 9000 + "]" * 9000, "nested more than 100 levels deep"),
+        ("".join(f"{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 9) if at else 1}]\n" for at in range(10)), "aliases"),
+    ],
+)
+def test_a_file_that_is_made_to_take_for_ever_is_refused_at_once(tmp_path: Path, text: str, what: str) -> None:
+    file = tmp_path / "parcels.yaml"
+    file.write_text(text)
+    ((level, said),) = told(check(file))
+    assert (level, what in said) == (Level.PROBLEM, True), said

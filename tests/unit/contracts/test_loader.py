@@ -177,12 +177,12 @@ REFUSED = {
     "a path to rows that is not one": (
         "- property: maxAhead",
         "- {property: rowsPath, value: Records}\n      - property: maxAhead",
-        "customProperties.rowsPath: is 'Records'; write the keys that lead there, such as $.Records",
+        "customProperties.rowsPath: is 'Records'; write the keys that lead there, 20 at most, such as $.Records",
     ),
     "a path to rows with a star": (
         "- property: maxAhead",
         "- {property: rowsPath, value: '$.Records[*]'}\n      - property: maxAhead",
-        "customProperties.rowsPath: is '$.Records[*]'; write the keys that lead there, such as $.Records",
+        "customProperties.rowsPath: is '$.Records[*]'; write the keys that lead there, 20 at most, such as $.Records",
     ),
     "a path to rows that is empty": (
         "- property: maxAhead",

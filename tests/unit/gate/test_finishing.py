@@ -74,6 +74,19 @@ def test_a_failure_leaves_a_marker_until_the_partition_passes(job: Job) -> None:
     assert (job.marker()["quarantined"], job.marker()["verdict"]) == (False, "passed")
 
 
+@pytest.mark.parametrize(("newer", "older"), [("failed", "passed"), ("passed", "failed")])
+def test_an_older_run_that_ends_after_a_newer_one_leaves_its_marker(job: Job, newer: str, older: str) -> None:
+    verdicts = {"passed": job.judged(), "failed": job.judged(no_parcel_twice=3)}
+    later = job.run._replace(planned="20260201T001500Z")
+    job.files.write(later.result, replace(verdicts[newer], run=later).to_json().encode(), "")
+    finish(job.files, later, None, NOW, "ge/quarantine")
+    marker = job.marker()
+    job.wrote(verdicts[older])
+    assert job.finish().result.verdict == older
+    assert job.marker() == marker
+    assert marker.get("quarantined", False) is (newer == "failed")
+
+
 def test_whatever_else_is_found_is_an_error(job: Job) -> None:
     passed = job.judged()
     other = replace(passed, run=passed.run._replace(token="f" * 16))

@@ -40,8 +40,9 @@ class Pipeline:
         return keys
 
     def find(self, ids: Iterable[LotId]) -> Iterator[Lot]:
-        self.asked += list(ids)
-        return (self.lots[id_] for id_ in list(self.asked) if id_ in self.lots)
+        asked = list(ids)
+        self.asked += asked
+        return (self.lots[id_] for id_ in asked if id_ in self.lots)
 
     def plan(self, at: datetime = NOW, contract: str = CONTRACT) -> GatePlan:
         run = new_run("ge/results", "parcels", DT, at)
@@ -91,6 +92,18 @@ def test_a_file_that_the_last_plan_had_is_missed_when_nothing_names_its_lot_any_
     plan = pipeline.plan(NOW.replace(hour=13))
     assert plan.missing == (key,)
     assert plan.rows == 5
+
+
+def test_a_file_is_missed_by_every_plan_until_it_is_back(pipeline: Pipeline) -> None:
+    pipeline.lot(1)
+    (key,) = pipeline.lot(2)
+    pipeline.plan()
+    (pipeline.folder / key).unlink()
+    for hour in (13, 14, 15):
+        assert pipeline.plan(NOW.replace(hour=hour)).missing == (key,)
+    pipeline.files.write(key, b"rows", "")
+    plan = pipeline.plan(NOW.replace(hour=16))
+    assert (plan.missing, plan.rows) == ((), 10)
 
 
 def test_a_lot_that_was_retracted_since_the_last_plan_is_not_missed(pipeline: Pipeline) -> None:

@@ -92,6 +92,14 @@ def test_a_file_that_is_missing_is_an_error(plan: GatePlan, contract: Contract) 
     assert "silver/parcels/x.parquet" in result.cause
 
 
+@pytest.mark.parametrize("rows", [0, ROWS])
+def test_where_all_files_are_missing_that_is_told(plan: GatePlan, contract: Contract, rows: int) -> None:
+    lost = replace(plan, files=(), missing=("silver/parcels/x.parquet",))
+    for result in (judge(lost, contract, rows, _all(contract), NOW), nothing_to_judge(lost, NOW)):
+        assert result.verdict is Verdict.ERROR
+        assert "x.parquet" in result.cause
+
+
 def test_values_of_classified_fields_are_kept_out_even_if_somebody_sends_them(
     plan: GatePlan, contract: Contract
 ) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from services.ops.compacting import running
 from services.ops.compacting.planning import Partition
@@ -24,14 +25,8 @@ DT = "2026-01-15"
 NOW = datetime(2026, 1, 16, tzinfo=UTC)
 
 
-class NoSuchKey(Exception):
-    pass
-
-
 class S3:
     """A bucket in memory, as far as it is asked."""
-
-    exceptions = SimpleNamespace(NoSuchKey=NoSuchKey)
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -44,7 +39,7 @@ class S3:
 
     def get_object(self, Bucket: str, Key: str) -> Any:  # noqa: N803
         if Key not in self.objects:
-            raise NoSuchKey
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         return {"Body": SimpleNamespace(read=lambda: self.objects[Key])}
 
     def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803

@@ -12,11 +12,11 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from services.shared.lake import LakeForbidden, LakeUnavailable, ObjectGone, S3Lake
+from services.shared.lake import LakeForbidden, LakeUnavailable, ObjectGone, S3Lake, find_file
 from services.shared.units import BronzeObject
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -297,3 +297,18 @@ def test_only_a_missing_file_is_not_held_and_a_refusal_says_nothing_about_it(s3:
         else:
             with pytest.raises(LakeForbidden, match="looked at"):
                 S3Lake(s3, "silver").holds("silver/a.parquet", "abc")
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"), [([], None), (["silver/a", "silver/ab"], "refused"), (["silver/ab"], None)]
+)
+def test_a_missing_file_that_looks_forbidden_is_told_by_a_listing(s3: Any, listed: list[str], found: Any) -> None:
+    """S3 answers so where the right to list has a condition on the prefix, which a request for an object has not."""
+    with Stubber(s3) as stub:
+        stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+        stub.add_response("list_objects_v2", {"Contents": [{"Key": key} for key in listed]})
+        if found is None:
+            assert find_file(s3, "silver", "silver/a") is None
+        else:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                find_file(s3, "silver", "silver/a")

@@ -7,9 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from services.shared.ledger import table as module
-from services.shared.ledger.table import LedgerTable, Throttled
+from services.shared.ledger.table import NEW, LedgerTable, Throttled
 
 KEYS = [{"pk": {"S": f"object#{number}"}} for number in range(6)]
 
@@ -79,9 +80,64 @@ class Cancelling:
 
 
 @pytest.mark.parametrize("reason", ["ConditionalCheckFailed", "TransactionConflict"])
-def test_a_transaction_that_somebody_else_was_faster_with_is_refused(reason: str) -> None:
+def test_a_transaction_that_somebody_else_was_faster_with_is_refused(reason: str, pauses: list[float]) -> None:
     client: Any = Cancelling("None", "ThrottlingError", reason)
     assert reason in LedgerTable(client, "table").transact([])
+    assert (len(pauses) > 1) == (reason == "TransactionConflict")  # which the next try may not meet
+
+
+class Conflicting:
+    """DynamoDB while somebody's transaction has the item in hand, for so many writes. What botocore never repeats."""
+
+    def __init__(self, conflicts: int) -> None:
+        self.exceptions = boto3.client("dynamodb", "us-east-2").exceptions
+        self.conflicts = conflicts
+        self.written = 0
+
+    def _write(self, code: str, **more: Any) -> None:
+        if self.conflicts:
+            self.conflicts -= 1
+            answer: Any = {"Error": {"Code": code, "Message": "conflict"}, **more}
+            if code == "TransactionConflictException":
+                raise ClientError(answer, "UpdateItem")
+            raise self.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+        self.written += 1
+
+    def put_item(self, **_: Any) -> None:
+        self._write("TransactionConflictException")
+
+    update_item = delete_item = put_item
+
+    def transact_write_items(self, **_: Any) -> None:
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+        self._write("TransactionCanceledException", CancellationReasons=reasons)
+
+
+KEY = {"pk": {"S": "lot#1"}}
+WRITES = {
+    "put": lambda table: table.put(KEY),
+    "delete": lambda table: table.delete(KEY),
+    "put_if": lambda table: table.put_if(KEY, NEW, lambda _: False),
+    "update": lambda table: table.update(KEY, "REMOVE a", {}, NEW),
+    "update_if": lambda table: table.update_if(KEY, "REMOVE a", {}, NEW, lambda _: False),
+    "delete_if": lambda table: table.delete_if(KEY, NEW),
+    "transact": lambda table: table.transact([{"delete": KEY, "condition": NEW}]),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_that_meets_a_transaction_over_its_item_is_made_a_moment_later(name: str, pauses: list[float]) -> None:
+    client: Any = Conflicting(2)
+    assert WRITES[name](LedgerTable(client, "table")) in (None, True, [])
+    assert (client.written, len(pauses)) == (1, 3)
+
+
+@pytest.mark.parametrize("name", sorted(WRITES.keys() - {"transact"}))
+def test_a_write_that_always_meets_transactions_says_so(name: str, pauses: list[float]) -> None:
+    client: Any = Conflicting(100)
+    with pytest.raises(Throttled, match="under way"):
+        WRITES[name](LedgerTable(client, "table"))
+    assert 0.5 < sum(pauses) < 1.6
 
 
 def test_a_transaction_that_is_throttled_is_no_lost_race() -> None:

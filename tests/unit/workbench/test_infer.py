@@ -472,3 +472,26 @@ def test_epochs_in_strings_are_times_under_a_name_that_says_so(tmp_path: Path) -
 def test_one_string_that_is_no_epoch_makes_all_of_them_strings(tmp_path: Path) -> None:
     made = [{"ts": "1534359560", "id": 1}, {"ts": "1534359561", "id": 2}, {"ts": "soon", "id": 3}]
     assert types_of(inferred(tmp_path, made))["ts"] == "string"
+
+
+# What it says where there is nothing to infer from
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "told"),
+    [
+        ('{"at": "x"}'.encode("utf-16"), [], "text in UTF-16. Nothing of it is in Silver. Convert it to UTF-8"),
+        (b"PAR1....", [], "a Parquet file"),
+        (b'{"a": {"b": [{"x": 1}]}}', ["--rows-path", "$.nope"], "no rows are at $.nope"),
+        (b'{"record_type": 5, "id": 1}', [], "record_type, if it has one, a string"),
+    ],
+)
+def test_the_true_cause_is_said(smelt: Smelt, tmp_path: Path, content: bytes, options: list[str], told: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    code, _, err = smelt("infer", "a.jsonl", "--name", "orders", *options)
+    assert (code, told in err) == (2, True), err
+
+
+def test_times_that_are_far_ahead_are_not_called_partial(tmp_path: Path) -> None:
+    found = inferred(tmp_path, [{"at": "2999-01-01T00:00:00Z", "id": number} for number in range(3)])
+    assert "days ahead in every row: at in 3 of 3 rows" in found.findings.event_time.why

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.workbench.conftest import Smelt, order, write_lines
+from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
 
 
 @pytest.fixture
@@ -121,3 +121,95 @@ def test_the_newest_of_trials_and_demos_is_asked(smelt: Smelt, tmp_path: Path) -
     assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 3}]
     os.utime(tmp_path / ".smelt/try", (0, 0))
     assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 5}]
+
+
+@pytest.mark.parametrize("folder", ["data [2024]*?", "it's", "a=b/dt=2020-01-01"])
+def test_folders_may_have_any_name(smelt: Smelt, tmp_path: Path, folder: str) -> None:
+    rows = [order(0), order(1, total="heavy"), order(2, note=1)]
+    code, _, err = smelt("try", write_lines(tmp_path / "orders/a.jsonl", rows), "--out", folder)
+    assert code == 1, err
+    (row,) = asked(smelt, "SELECT * FROM silver WHERE order_id = 'o0'", "--silver", folder)
+    assert list(row)[-2:] == ["dt", "record_type"]
+    assert (row["dt"], len(row)) == ("2026-01-01", 9)
+    assert asked(smelt, "SELECT order_id FROM orders WHERE dt = '2026-01-03'", "--silver", folder) == [
+        {"order_id": "o2"}
+    ]
+    assert smelt("report", "--silver", folder)[0] == 0
+
+
+def test_a_dataset_may_have_a_field_called_filename(smelt: Smelt, tmp_path: Path) -> None:
+    contract = CONTRACT.replace("total", "filename").replace("logicalType: number", "logicalType: string")
+    file = write_lines(tmp_path / "mine.yaml", contract.splitlines())
+    rows = [{"at": "2026-01-01T08:00:00Z", "order_id": "a", "filename": "x.png"}]
+    assert smelt("try", write_lines(tmp_path / "a.jsonl", rows), "--contract", file)[0] == 0
+    assert asked(smelt, "SELECT filename, dt FROM orders") == [{"filename": "x.png", "dt": "2026-01-01"}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO '{out}'",
+        "COPY silver TO '{out}'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{out}'",
+        "CREATE TABLE t AS SELECT 1",
+        "DROP VIEW silver",
+        "SET threads = 1",
+        "PRAGMA version",
+    ],
+)
+def test_only_what_asks_is_run(lake: Path, smelt: Smelt, sql: str) -> None:
+    out = lake / "stolen.csv"
+    code, _, err = smelt("query", sql.replace("{out}", str(out)), "--silver", lake)
+    assert (code, "no query" in err, out.exists()) == (2, True, False), err
+
+
+def test_queries_read_nothing_outside_of_the_folder(lake: Path, smelt: Smelt, tmp_path: Path) -> None:
+    secret = write_lines(tmp_path / "secret.csv", ["a,b", "1,2"])
+    code, out, err = smelt("query", f"TABLE read_csv('{secret}')", "--silver", lake)
+    assert (code, out, "Cannot access file" in err) == (2, "", True), err
+    code, _, err = smelt("query", "SELECT * FROM text", "--silver", lake)  # a variable of the program
+    assert (code, "Table with name text does not exist" in err) == (2, True), err
+
+
+def test_json_never_drops_a_column_of_the_same_name(lake: Path, smelt: Smelt) -> None:
+    sql = "SELECT a.order_id, b.order_id FROM orders a JOIN orders b ON a.order_id = b.order_id"
+    code, out, err = smelt("query", sql, "--silver", lake, "--json")
+    assert (code, out, "Two columns are called order_id" in err) == (2, "", True), err
+    assert smelt("query", sql, "--silver", lake, "--format", "csv")[1].startswith("order_id,order_id")
+
+
+def test_a_damaged_file_of_silver_is_named(lake: Path, smelt: Smelt) -> None:
+    file = next(lake.glob("silver/*/*/*.parquet"))
+    file.write_bytes(file.read_bytes()[:100])
+    code, _, err = smelt("query", "SELECT 1", "--silver", lake)
+    assert (code, "its files cannot be read" in err, file.name in err, "Traceback" in err) == (2, True, True, False)
+
+
+def test_a_query_nested_very_deep_and_one_with_an_open_quote_are_errors_of_the_user(lake: Path, smelt: Smelt) -> None:
+    code, _, err = smelt("query", "SELECT " + "(" * 5000 + "1" + ")" * 5000, "--silver", lake)
+    assert (code, "nested too deep" in err, "Traceback" in err) == (2, True, False)
+    assert "Missing ' from 1:7" in smelt("query", "SELECT 'abc", "--silver", lake)[2]
+    assert "WHERE is not complete" in smelt("query", "SELECT * FROM silver WHERE", "--silver", lake)[2]
+
+
+def test_a_file_of_windows_and_commands_that_show_are_fine(lake: Path, smelt: Smelt, tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_bytes(b"\xef\xbb\xbfSELECT 1 AS one;\r\n")
+    assert smelt("query", "--file", tmp_path / "q.sql", "--silver", lake)[0] == 0
+    code, out, err = smelt("query", "SHOW TABLES", "--silver", lake)
+    assert (code, "orders" in out, err) == (0, True, "")
+
+
+def test_the_first_query_of_a_union_names_the_columns(lake: Path, smelt: Smelt) -> None:
+    assert asked(smelt, "SELECT COUNT(*) FROM silver UNION ALL SELECT 9 ORDER BY 1", "--silver", lake) == [
+        {"_col0": 3},
+        {"_col0": 9},
+    ]
+
+
+def test_a_trial_without_a_row_is_the_last_trial_all_the_same(smelt: Smelt, tmp_path: Path) -> None:
+    bucket = tmp_path / ".smelt/demo/current/s3/000000000000/smelt-silver"
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", [order(0)]), "--out", bucket)
+    os.utime(bucket, (1, 1))
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", []))
+    assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 0}]
+    assert smelt("report")[0] == 0

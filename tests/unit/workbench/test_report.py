@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -190,3 +191,37 @@ def test_a_page_that_cannot_be_made_leaves_the_last_trial_as_it_was(
     assert (code, "Interrupted." in err) == (130, True)
     assert (trial / "account.json").read_text() == before
     assert [path.name for path in trial.parent.iterdir()] == ["try"]
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        '{"rows": {}, "refusals": [], "refused_files": []}',
+        '{"rows": {"read": 1}, "refusals": [{}], "refused_files": []}',
+        '{"rows": 5, "refusals": 5, "refused_files": 5}',
+        '{"rows": {"read": "x"}, "refusals": [], "refused_files": []}',
+        '{"rows": {"read": 1}, "refusals": [], "refused_files": [{}]}',
+    ],
+)
+def test_an_account_of_another_form_is_named(smelt: Smelt, trial: Path, account: str) -> None:
+    (trial / "account.json").write_text(account)
+    code, _, err = smelt("report", "--silver", trial)
+    assert (code, "is not what `smelt try` wrote" in err, "Traceback" in err) == (2, True, False)
+
+
+def test_a_file_with_an_impossible_time_or_without_sources_is_no_crash(smelt: Smelt, trial: Path) -> None:
+    first, second = sorted(trial.glob("silver/*/*/*.parquet"))[:2]
+    first.rename(first.with_name(f"99999999{first.name[8:]}"))
+    duckdb.sql(f"COPY (SELECT 1 AS other) TO '{second}' (FORMAT parquet)")
+    code, _, err = smelt("report", "--silver", trial)
+    assert (code, err) == (0, "")
+    assert "1 Parquet file has a name that smelt does not write" in Path(".smelt/report.html").read_text()
+
+
+def test_only_a_page_is_replaced_by_a_page(smelt: Smelt, trial: Path, tmp_path: Path) -> None:
+    rows = write_lines(tmp_path / "mine.jsonl", [order(0)])
+    before = rows.read_bytes()
+    code, _, err = smelt("report", "--silver", trial, "--out", rows)
+    assert (code, "is not a page" in err, rows.read_bytes() == before) == (2, True, True)
+    (tmp_path / "new.html").touch()
+    assert [smelt("report", "--silver", trial, "--out", "new.html")[0] for _ in range(2)] == [0, 0]

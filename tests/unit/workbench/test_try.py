@@ -18,7 +18,7 @@ import pytest
 from local.ministack import ROOT
 from tests.support.running import await_true
 from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
-from workbench.trial.place import ACCOUNT
+from workbench.inprocess.folder import ACCOUNT
 
 
 def tried(smelt: Smelt, *arguments: object) -> tuple[int, dict[str, Any]]:
@@ -253,3 +253,32 @@ def test_any_name_of_a_file_will_do(smelt: Smelt, tmp_path: Path, name: bytes) -
     assert (code, found["rows"]) == (1, {"read": 2, "silver": 1, "quarantined": 1})
     assert found["refusals"][0]["examples"][0]["line"] == 2
     assert smelt("try", "orders")[0] == 1
+
+
+def test_what_a_trial_wrote_is_no_input_of_the_next_one(smelt: Smelt, tmp_path: Path) -> None:
+    write_lines(tmp_path / "orders/a.jsonl", [order(0)])
+    write_lines(tmp_path / "orders/out.running-0123abcd/b.jsonl", [order(1)])  # of a killed trial
+    for _ in range(2):
+        code, found = tried(smelt, "orders", "--out", "orders/out")
+        assert (code, found["files"], found["rows"]["read"]) == (0, 1, 1)
+
+
+def test_linked_folders_are_tried_once_and_loops_end(smelt: Smelt, tmp_path: Path) -> None:
+    write_lines(tmp_path / "orders/a.jsonl", [order(0)])
+    write_lines(tmp_path / "elsewhere/b.jsonl", [order(1)])
+    (tmp_path / "orders/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "orders/again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "orders/loop").symlink_to(tmp_path / "orders")
+    assert tried(smelt, "orders", "--dataset", "orders")[1]["rows"]["silver"] == 2
+
+
+@pytest.mark.parametrize("kind", ["pipe", "dangling", "loop"])
+def test_what_is_no_file_in_a_folder_is_named(smelt: Smelt, tmp_path: Path, kind: str) -> None:
+    odd = write_lines(tmp_path / "orders/a.jsonl", [order(0)]).with_name("odd.jsonl")
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("nowhere" if kind == "dangling" else odd)
+    for command in (["try", "orders"], ["infer", "orders", "--name", "orders"], ["try", "orders/*.jsonl"]):
+        code, _, told = smelt(*command)
+        assert (code, "odd.jsonl: is a link that leads nowhere" in told, "Traceback" in told) == (2, True, False), told

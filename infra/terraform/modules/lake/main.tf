@@ -48,11 +48,11 @@ locals {
           actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
           resources = ["${var.silver_bucket_arn}/lake/*"]
         }
-        # The backfill lists Silver; and without this right S3 answers 403 for a file that does not exist.
+        # The backfill lists Silver. Without a prefix, because PyIceberg looks whether each metadata file that it is about to
+        # write exists: S3 answers 404 only to whoever may list the bucket, and such a request has no prefix to be compared.
         List = {
           actions   = ["s3:ListBucket"]
           resources = [var.silver_bucket_arn]
-          condition = { StringLike = { "s3:prefix" = ["silver/*", "silver_compacted/*", "history/*", "lake/*"] } }
         }
       }
     }
@@ -61,8 +61,8 @@ locals {
       expression  = var.maintain_schedule_expression
       statements = {
         KeepLedger = local.keep_ledger
-        CommitTables = { # PyIceberg asks of the database at each commit whether it is one of S3 Tables
-          actions   = ["glue:GetDatabase", "glue:GetTable", "glue:UpdateTable"]
+        CommitTables = {
+          actions   = ["glue:GetDatabase", "glue:GetTable", "glue:UpdateTable"] # a commit looks at the database, too
           resources = local.tables
         }
         TidyMetadata = {
@@ -73,10 +73,10 @@ locals {
           actions   = ["s3:DeleteObject", "s3:GetObject"]
           resources = ["${var.silver_bucket_arn}/silver_compacted/*"]
         }
+        # As for publish.
         List = {
           actions   = ["s3:ListBucket"]
           resources = [var.silver_bucket_arn]
-          condition = { StringLike = { "s3:prefix" = ["silver_compacted/*", "lake/*"] } }
         }
       }
     }

@@ -59,7 +59,11 @@ locals {
           SendEvents = {
             actions   = ["events:PutEvents"]
             resources = [local.bus_arn]
-            condition = { StringEquals = { "events:source" = ["smelt"] } }
+            # A request has several entries, so IAM knows this key as a list (Service Authorization Reference, Amazon EventBridge).
+            condition = {
+              "ForAllValues:StringEquals" = { "events:source" = ["smelt"] }
+              Null                        = { "events:source" = ["false"] }
+            }
           }
           KeepLedger = {
             actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"]

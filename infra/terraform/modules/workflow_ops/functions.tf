@@ -12,6 +12,7 @@ locals {
     ledger = { key = var.kms_key_arn, service = "dynamodb", actions = ["kms:Decrypt"] }
     queue  = { key = var.kms_key_arn, service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
     copy   = { key = var.bronze_kms_key_arn, service = "s3", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+    read   = { key = var.kms_key_arn, service = "s3", actions = ["kms:Decrypt"] }
     write  = { key = var.kms_key_arn, service = "s3", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
   }
 
@@ -130,7 +131,7 @@ locals {
     reconcile = {
       description = "Finds objects that never became Silver, and sends just those again."
       memory_mb   = 1769
-      keys        = { UseKeyOfLedger = "ledger", UseKeyOfQueue = "queue" }
+      keys        = { UseKeyOfLedger = "ledger", UseKeyOfQueue = "queue", UseKeyOfSilver = "read" }
       statements = {
         ListBronze = {
           actions   = ["s3:ListBucketVersions"]
@@ -154,6 +155,16 @@ locals {
         SendUnits = {
           actions   = ["sqs:GetQueueAttributes", "sqs:SendMessage"]
           resources = [var.arns.queue]
+        }
+        # What the ledger has lost and the history has, finished, is put back and not loaded again.
+        ReadHistory = {
+          actions   = ["s3:GetObject"]
+          resources = ["${var.arns.silver_bucket}/history/*"]
+        }
+        ListHistory = {
+          actions   = ["s3:ListBucket"]
+          resources = [var.arns.silver_bucket]
+          condition = { StringLike = { "s3:prefix" = ["history/*"] } }
         }
       }
     }
