@@ -62,7 +62,7 @@ def test_status_counts_the_marks_of_each_open_outbox(pipeline: Pipeline) -> None
     pipeline.run("retract", str(wrong.id), "--reason", "wrong", "--yes")  # a rewrite leaves marks in open outboxes
     told = status(pipeline)
     assert {name: one["waiting"] for name, one in told["marks"].items()} == {"events": 1, "publish": 1}
-    (waiting,) = ledger.marks.waiting(Outbox.PUBLISH)
+    (waiting,) = ledger.marks.to_deal_with(Outbox.PUBLISH)
     assert told["marks"]["publish"]["oldest"].startswith("20")
     assert waiting.mark.since
     execute(app, ["status", "--table", pipeline.table])
