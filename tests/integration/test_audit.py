@@ -133,6 +133,7 @@ def test_the_json_has_the_documented_shape(pipeline: Pipeline, smelt: Command) -
         "lots_with_leftover_files",
         "files",
         "history_rows",
+        "tables",
         "uploads_in_flight",
         "replay_copies",
         "findings",
