@@ -48,8 +48,8 @@ demo-flights: $(VENV)/.flights $(VENV)-emulator/.ready ## Send a real table of 3
 	@$(BIN)/python -m local.demo examples/flights
 
 .PHONY: demo-lake
-demo-lake: $(VENV)/.app $(VENV)-emulator/.ready ## Publish demo data into Iceberg tables, compact and judge it (with Java), read it as it was before
-	@$(BIN)/python -c "from local.demo.lake import demo_lake; from services.ops.cli.console import run; run(demo_lake)"
+demo-lake: $(VENV)/.app $(VENV)-emulator/.ready $(VENV)-readers/.ready $(if $(shell command -v java 2>/dev/null),$(VENV)-spark/.ready) ## Publish demo data into Iceberg tables, compact and judge it (with Java; installs Spark, 1 GB), read it as it was before
+	@$(BIN)/python -m local.demo.lake
 
 .PHONY: clean-demo
 clean-demo: ## Delete what the demos have stored

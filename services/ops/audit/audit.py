@@ -43,6 +43,14 @@ class Limits:
 
 
 @dataclass(slots=True)
+class TablesSeen:
+    """What was compared with the lake's tables."""
+
+    files: int = 0  # of committed lots
+    waiting: int = 0  # lots that wait for the publisher, in each partition; they are no finding
+
+
+@dataclass(slots=True)
 class Audit:
     """What the audit found. Everything is counted; at most `Limits.listed` objects and findings of a code are kept."""
 
@@ -57,6 +65,7 @@ class Audit:
     replay_copies: int = 0  # versions under bronze/replay/: requests, not data of their own
     accounts: list[Account] = field(default_factory=list)  # of the objects that were asked for
     accounts_left_out: int = 0  # further ones, beyond the limit
+    tables: TablesSeen | None = None  # None where the lake was not looked at
 
     def add(self, account: Account, listed: bool, limit: int) -> None:
         """Count an object and, if it is to be listed and there is room, keep it."""

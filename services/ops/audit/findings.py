@@ -30,6 +30,9 @@ class Code(StrEnum):
     HISTORY_MISSING = "history_missing"
     HISTORY_DAMAGED = "history_damaged"
     HISTORY_DIFFERS = "history_differs"
+    TABLE_FILE_MISSING = "table_file_missing"
+    TABLE_FILE_LEFT = "table_file_left"
+    TABLE_RUN_UNEVEN = "table_run_uneven"
 
 
 _LEDGER_WRONG = (
@@ -75,6 +78,15 @@ NEXT: dict[Code, str] = {
     Code.HISTORY_DIFFERS: (
         "An object that only the history has is put back by smelt reconcile with --silver-bucket. "
         f"Otherwise: {_LEDGER_WRONG}"
+    ),
+    Code.TABLE_FILE_MISSING: "Queries of the lake's table miss its rows. Run smelt publish --backfill; audit again.",
+    Code.TABLE_FILE_LEFT: (
+        "Queries of the lake's table see rows that were replaced or retracted. Run smelt publish --backfill, then "
+        "audit again."
+    ),
+    Code.TABLE_RUN_UNEVEN: (
+        "The rows of a compaction's files are not those of its record. Change nothing by hand, keep this output and "
+        "the run's folder, and report it. The plain table `silver` has every row."
     ),
 }
 

@@ -29,6 +29,11 @@ class Scope:
         return not (self.dataset or self.prefix or self.since or self.until)
 
     @property
+    def has_tables(self) -> bool:
+        """Whether the lake's tables are meant: they are of datasets, not of objects."""
+        return not (self.prefix or self.since or self.until)
+
+    @property
     def bronze_prefix(self) -> str:
         """The part of Bronze that must be listed."""
         named = f"{BRONZE_ROOT}{self.dataset}/" if self.dataset else BRONZE_ROOT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,14 +15,23 @@ from services.ops.audit.audit import Audit, Limits, audit
 from services.ops.audit.listings import S3Listings
 from services.ops.audit.open_work import unfinished
 from services.ops.audit.scope import Scope
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
-from services.ops.cli.options import BronzeOption, SilverOption, TableOption
+from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
+from services.ops.cli.options import (
+    BronzeOption,
+    CatalogOption,
+    ContractsOption,
+    DatabaseOption,
+    SilverOption,
+    TableOption,
+)
 from services.ops.cli.times import parse_time
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.ops.history.reader import History
 from services.shared.aws import aws_client
+from services.shared.contract.loader import load_contracts
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Outbox
 
 DEFAULTS = Limits()
 _MINUTE, _HOUR, _TEN_YEARS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3650)
@@ -73,6 +84,9 @@ def audit_pipeline(
             help="The bucket deletes quarantine after so many days: older files may be missing. 0: it does not.",
         ),
     ] = DEFAULTS.quarantine_days,
+    database: DatabaseOption = "",
+    catalog: CatalogOption = "glue",
+    contracts: ContractsOption = Path("contracts"),
     limit: Annotated[
         int,
         typer.Option(
@@ -108,6 +122,10 @@ def audit_pipeline(
                 listings = S3Listings(aws_client("s3", region), bronze_bucket, silver_bucket)
                 history = History.of(aws_client("s3", region), silver_bucket)
                 found = audit(ledger, listings, scope, limits, watch=watch, history=history)
+                if database and scope.has_tables:
+                    _audit_tables(found, ledger, history, silver_bucket, scope, database, catalog, contracts, region)
+                elif scope.has_tables and Outbox.PUBLISH in ledger.marks.opened():
+                    say("The lake's tables were not looked at: pass --database, or set LAKE_DATABASE.", style="yellow")
     except (BotoCoreError, ClientError) as error:
         names = " and ".join(filter(None, (f"the ledger {table}", *_buckets(open_only, bronze_bucket, silver_bucket))))
         raise OperatorError(f"Cannot read {names}: {explain(error)}") from error
@@ -116,6 +134,26 @@ def audit_pipeline(
     else:
         _show(found)
     finish(all_right=found.all_right)
+
+
+def _audit_tables(
+    found: Audit,
+    ledger: Ledger,
+    history: History,
+    bucket: str,
+    scope: Scope,
+    database: str,
+    catalog: str,
+    contracts: Path,
+    region: str | None,
+) -> None:
+    from services.ops.audit.tables import audit_tables
+    from services.ops.lake.check import check_table
+    from services.ops.lake.opening import open_lake  # PyIceberg is slow to import
+
+    tables, store = open_lake(aws_client("s3", region), bucket, database, catalog, region)
+    datasets = [name for name in sorted(load_contracts(contracts)) if scope.dataset in ("", name)]
+    audit_tables(found, lambda dataset: check_table(ledger, tables, store, history, dataset), datasets)
 
 
 def as_document(found: Audit) -> dict[str, object]:
@@ -132,6 +170,7 @@ def as_document(found: Audit) -> dict[str, object]:
         "lots_with_leftover_files": found.leftovers,
         "files": found.files,
         "history_rows": found.history_rows,
+        "tables": asdict(found.tables) if found.tables else None,
         "uploads_in_flight": found.in_flight,
         "replay_copies": found.replay_copies,
         "findings": {
@@ -181,6 +220,9 @@ def _show(found: Audit) -> None:
     words = ", ".join(f"{found.objects[outcome]:,} {outcome.word}" for outcome in Outcome if found.objects[outcome])
     show(f"{found.objects.total():,} objects{': ' if words else ''}{words}")
     show(f"{counts.read:,} rows = {counts.silver:,} in Silver + {counts.quarantined:,} in quarantine")
+    if found.tables:
+        waiting = f"; {found.tables.waiting:,} lots wait for the publisher" if found.tables.waiting else ""
+        show(f"{found.tables.files:,} files of committed lots compared with the lake's tables{waiting}")
     if found.in_flight:
         show(f"{found.in_flight:,} recent uploads are on their way to ingest")
     if found.leftovers or found.objects[Outcome.COMMITTED]:

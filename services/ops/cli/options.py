@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,3 +24,4 @@ DatabaseOption = Annotated[
 CatalogOption = Annotated[
     str, typer.Option(envvar="LAKE_CATALOG", metavar="CATALOG", help="glue, or the file of a SQLite catalog.")
 ]
+ContractsOption = Annotated[Path, typer.Option(envvar="CONTRACTS_DIR", metavar="DIR", help="The folder of contracts.")]

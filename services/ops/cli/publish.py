@@ -11,7 +11,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
-from services.ops.cli.options import CatalogOption, DatabaseOption, SilverOption, TableOption
+from services.ops.cli.options import CatalogOption, ContractsOption, DatabaseOption, SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
 from services.shared.aws import aws_client
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from services.ops.lake.publish import Published
 
 app = typer.Typer(pretty_exceptions_enable=False, invoke_without_command=True)
-ContractsOption = Annotated[Path, typer.Option(envvar="CONTRACTS_DIR", metavar="DIR", help="The folder of contracts.")]
 
 
 @app.callback()

@@ -20,9 +20,11 @@ from services.shared.aws import aws_client
 from services.shared.errors import Transient
 from services.shared.ledger.gates import Said
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Outbox
 
 _MOST = 100_000
 _SECONDS = 5
+_FOLLOWERS = {Outbox.PUBLISH: "the lake's publisher", Outbox.EVENTS: "the gate's announcer"}
 _GATES_NAMED = 3  # partitions that have not passed, of each dataset
 
 
@@ -138,6 +140,10 @@ def as_document(table: str, status: Status) -> dict[str, object]:
             }
             for gate in status.gates
         ],
+        "marks": {
+            outbox: {"waiting": marks.number, "oldest": marks.oldest and marks.oldest.isoformat()}
+            for outbox, marks in status.marks.items()
+        },
     }
 
 
@@ -160,6 +166,9 @@ def _show(table: str, status: Status) -> None:
         _show_gates(status)
     if status.queues:
         _show_queues(status)
+    for outbox, marks in status.marks.items():
+        oldest = f", the oldest for {_ago(status.at, marks.oldest)}" if marks.oldest else ""
+        show(f"lots that wait for {_FOLLOWERS[outbox]}: {_more(outbox, status)}{marks.number:,}{oldest}")
     for number, what, command in status.needs:
         show(f"{number:,} {what}: `{command}`", style="yellow")
     if status.more:

@@ -5,6 +5,7 @@ attributes. So a glance costs the same however large the ledger is; what is more
 
     kind `object`, `lot`       unfinished, the oldest first
     kind `done`, `committed`   finished since midnight (UTC), the newest first, until the archive has taken them
+    kind `publish`, `events`   marks that wait for the lake's publisher or the gate's announcer, where there is one
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey
 from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.gates import Gate
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState, UnitRecord
+from services.shared.ledger.records import Counts, LedgerObject, Lot, ObjectState, Outbox, UnitRecord
 
 LIMIT = 1000
 OVERDUE = timedelta(hours=24)
@@ -62,6 +63,14 @@ class Oldest:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Lots that wait for one who follows commits."""
+
+    number: int = 0
+    oldest: datetime | None = None
+
+
 @dataclass(slots=True)
 class Status:
     """What a glance saw. A kind in `more` has more entries than were looked at."""
@@ -80,6 +89,7 @@ class Status:
     queues: dict[str, Depth] = field(default_factory=dict)
     more: set[str] = field(default_factory=set)
     gates: list[Gate] = field(default_factory=list)
+    marks: dict[Outbox, Marks] = field(default_factory=dict)  # of the outboxes that are open
 
     def dataset(self, name: str) -> Dataset:
         return self.datasets.setdefault(name, Dataset(name))
@@ -136,6 +146,7 @@ class Glance:
         self._done(status, midnight)
         self._rows(status, midnight)
         status.gates = self._ledger.gates.all()
+        status.marks = {outbox: self._marks(status, outbox) for outbox in sorted(self._ledger.marks.opened())}
         return status
 
     # -- unfinished ------------------------------------------------------------------------------------------
@@ -208,6 +219,10 @@ class Glance:
             for name, counts in rows.items():
                 status.rows += counts
                 status.dataset(name).rows += counts
+
+    def _marks(self, status: Status, outbox: Outbox) -> Marks:
+        since = [entry.since for entry in self._sample(status, outbox)]
+        return Marks(len(since), _time(min(since)) if since else None)
 
     def _sample(self, status: Status, kind: str, since: datetime | None = None) -> list[OpenEntry]:
         """The oldest entries of a kind, or those since a time, the newest first; about `limit` of them at most."""
