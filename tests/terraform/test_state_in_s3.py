@@ -21,6 +21,8 @@ from tests.support.terraform import IMAGES, need_terraform
 pytestmark = pytest.mark.terraform
 BUCKET = "smelt-terraform-state"
 STATE = "smelt/smelt-dev/dev.tfstate"
+# The environment of this checkout, as it is.
+MAKE = ("make", f"VENV={ROOT / '.venv'}", "INSTALL=true")
 ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
 
 
@@ -68,8 +70,8 @@ def checkout(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Checkou
     environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator, "TF_AUTO_APPROVE": "1"}
     ready = Checkout(folder, environment | {"TF_CLI_ARGS": "-no-color", "TF_VAR_s3_path_style": "true"})
     for command, options in (
-        (["make", "tf-bootstrap", f"STATE_BUCKET={BUCKET}"], {}),
-        (["make", "tf-init", "TF_BACKEND=s3"], {"TF_CLI_ARGS_init": "-backend-config=use_path_style=true"}),
+        ([*MAKE, "tf-bootstrap", f"STATE_BUCKET={BUCKET}"], {}),
+        ([*MAKE, "tf-init", "TF_BACKEND=s3"], {"TF_CLI_ARGS_init": "-backend-config=use_path_style=true"}),
     ):
         done = ready.run(*command, **options)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -103,7 +105,7 @@ def test_a_second_writer_is_refused(checkout: Checkout, clients: Clients) -> Non
 
 
 def test_bootstrapping_again_leaves_the_bucket_and_nothing_destroys_it(checkout: Checkout, clients: Clients) -> None:
-    for command in (["make", "tf-bootstrap"], ["make", "tf-bootstrap", f"STATE_BUCKET={BUCKET}"]):
+    for command in ([*MAKE, "tf-bootstrap"], [*MAKE, "tf-bootstrap", f"STATE_BUCKET={BUCKET}"]):
         done = checkout.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         assert clients.s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
