@@ -17,6 +17,7 @@ import argparse
 import itertools
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -156,11 +157,15 @@ def run_here(engine: str, source: Path, warm_up: Path, dataset: str) -> dict[str
 
 
 def measure(runs: list[tuple[str, str]], scale: float, repeat: int) -> dict[tuple[str, str], dict[str, float]]:
-    """The fastest run of each (engine, variant of the data); all take turns, each run in a new process."""
+    """The fastest run of each (engine, variant of the data); each run is a new process.
+
+    All take turns, in another order each round: a process that follows one of much memory gets its pages more slowly.
+    """
     from benchmarks.data import jsonl
 
     best: dict[tuple[str, str], dict[str, float]] = {}
-    for engine, variant in runs * repeat:
+    rounds = [random.Random(number).sample(runs, len(runs)) for number in range(repeat)]  # noqa: S311
+    for engine, variant in itertools.chain(*rounds):
         dataset = next(name for name, variants in VARIANTS.items() if variant in variants)
         source = jsonl(variant, int(ROWS[dataset] * scale), CACHE)
         warm_up = jsonl(variant, WARM_UP_ROWS, CACHE)
@@ -220,7 +225,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows (1 = 77 MB of shipments)")
-    parser.add_argument("--repeat", type=int, default=3, help="processes per engine and file; the fastest counts")
+    parser.add_argument("--repeat", type=int, default=5, help="processes per engine and file; the fastest counts")
     parser.add_argument("--run", nargs=4, metavar=("ENGINE", "DATASET", "FILE", "WARM_UP"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
