@@ -196,11 +196,7 @@ def show(found: dict[str, Any]) -> None:
 
     console = Console()
     for name, runs in found.items():
-        table = Table(
-            title="smelt: clean, 1 % bad rows, an unknown field, any order, renamed keys, values inside an object"
-            if name == "variants"
-            else name
-        )
+        table = Table(title="smelt on variants of the rows" if name == "variants" else name)
         first = next(iter(runs.values()))["seconds"]
         for column in ("", "seconds", "CPU s", "start s", "rows/s", "MB/s", "peak MB", "Parquet MB", "x"):
             table.add_column(column, justify="right" if column else "left")
