@@ -281,7 +281,7 @@ def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     planner_bytes = unit_bytes_of(os.environ)
     ledger.home.check_bucket(asked.silver_bucket)
     lake, history = S3Lake(s3, asked.silver_bucket), History.of(s3, asked.silver_bucket)
-    retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history)
+    retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history, tell=say)
     one_at_a_time = Lock()
 
     def retract_and_reopen(candidate: Candidate) -> None:
