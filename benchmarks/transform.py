@@ -164,7 +164,7 @@ def measure(runs: list[tuple[str, str]], scale: float, repeat: int) -> dict[tupl
     from benchmarks.data import jsonl
 
     best: dict[tuple[str, str], dict[str, float]] = {}
-    rounds = [random.Random(number).sample(runs, len(runs)) for number in range(repeat)]  # noqa: S311
+    rounds = [random.Random(number).sample(runs, len(runs)) for number in range(repeat)]
     for engine, variant in itertools.chain(*rounds):
         dataset = next(name for name, variants in VARIANTS.items() if variant in variants)
         source = jsonl(variant, int(ROWS[dataset] * scale), CACHE)
@@ -196,11 +196,7 @@ def show(found: dict[str, Any]) -> None:
 
     console = Console()
     for name, runs in found.items():
-        table = Table(
-            title="smelt: clean, 1 % bad rows, an unknown field, any order, renamed keys, values inside an object"
-            if name == "variants"
-            else name
-        )
+        table = Table(title="smelt on variants of the rows" if name == "variants" else name)
         first = next(iter(runs.values()))["seconds"]
         for column in ("", "seconds", "CPU s", "start s", "rows/s", "MB/s", "peak MB", "Parquet MB", "x"):
             table.add_column(column, justify="right" if column else "left")
