@@ -10,6 +10,7 @@ A path that is there more than once in a document gives the rows of each. Decisi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator, Sequence
 from enum import Enum, auto
@@ -40,13 +41,35 @@ def first_byte(start: Position, envelope: Envelope | None) -> int:
 
 
 def _inside(value: bytes, path: Sequence[str]) -> bytes | None:
-    """The value at a path inside of a JSON value, as it is written."""
+    """The value at a path inside of a JSON value, as it is written.
+
+    Raises:
+        _Repeated: a key of the path is there more than once.
+    """
     try:
         for key in path:
-            value = bytes(msgspec.json.decode(value, type=dict[str, msgspec.Raw])[key])
+            found = bytes(msgspec.json.decode(value, type=dict[str, msgspec.Raw])[key])
+            if sum(name == key for name in _keys(value)) > 1:
+                raise _Repeated
+            value = found
     except (msgspec.DecodeError, KeyError):
         return None
     return value
+
+
+def _keys(value: bytes) -> list[str]:
+    """The keys of an object, each as often as it is there."""
+    keys: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        keys[:] = [name for name, _ in pairs]  # the outermost object is the last that is read
+
+    json.loads(value, object_pairs_hook=note)
+    return keys
+
+
+class _Repeated(Exception):
+    """A value that is there more than once, so that nobody knows which one counts."""
 
 
 class _Next(Enum):
@@ -74,6 +97,8 @@ class EnvelopeReader:
         self._window = window
         self._path, self._kept = envelope
         self._values: dict[str, bytes] = {}  # of what is kept, by the key that a row gets
+        self._met: set[str] = set()  # those of which a value has been met
+        self._repeated: set[str] = set()  # those of which more than one has been met, so that none is kept
         self._stops_at_rows = False
         self._max_row = max_row
         self._reach = max_row + 1
@@ -122,7 +147,7 @@ class EnvelopeReader:
         self._start, self._has_rows = start, False
         self._level, self._other = 1, ""
         self._keys = [[] for _ in self._path]
-        self._values = {}
+        self._values, self._met, self._repeated = {}, set(), set()
 
     def _frame(self, level: int, next_: _Next) -> Iterator[Piece]:
         """The rest of the document, from a place in an object on the path: the top one has level 1."""
@@ -265,17 +290,34 @@ class EnvelopeReader:
             why = "it is behind the rows that should have it. Let the producer write it before them"
         elif verdict.outcome is not Outcome.VALUE_AND_MORE:
             why = f"it is longer than {RAW_BYTES:,} bytes, or not JSON"
-        for name, path in wanted:
-            if not why and (found := _inside(value, path)) is not None:
-                self._values[name] = found
+        names = [name for name, _ in wanted]
+        if not why and (repeated := [name for name, path in wanted if self._take(name, value, path)]):
+            names, why = repeated, "it is there more than once. Let the producer write it once"
         if not self._skip_value():
             yield from self._damage("expected a value")
             return False
         if why and not self._stops_at_rows:
-            names = ", ".join(name for name, _ in wanted)
-            detail = f"The rows of this document are without {names}, at byte {at}: {why}."
+            detail = f"The rows of this document are without {', '.join(names)}, at byte {at}: {why}."
             yield Piece(BrokenFrame(at, detail, value), None)  # reading cannot go on in the middle of the frame
         return True
+
+    def _take(self, name: str, value: bytes, path: Sequence[str]) -> bool:
+        """Keep what is at a path inside of a value. Returns whether that is a second one: then none is kept."""
+        try:
+            found = _inside(value, path)
+        except _Repeated:
+            self._met.add(name)
+            found = value
+        if found is None:
+            return False
+        if name in self._met:
+            is_first = name not in self._repeated
+            self._repeated.add(name)
+            self._values.pop(name, None)
+            return is_first
+        self._met.add(name)
+        self._values[name] = found
+        return False
 
     def _members(self) -> bytes:
         return b",".join(msgspec.json.encode(name) + b":" + value for name, value in self._values.items())

@@ -347,3 +347,21 @@ def test_a_position_inside_of_a_document_goes_through_the_ledger() -> None:
     for values in ([1, "array", 0, 2], [1, "array", 2, 0], [1, "array", 0], [1, "array", "0", 0]):
         with pytest.raises(ValueError, match="position"):
             Position.from_list(values)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"id": 1, "id": 2, "Records": [' + ROWS[0] + b"]}",
+        b'{"id": 1, "x": {}, "id": 1, "id": 3, "Records": [' + ROWS[0] + b"]}",
+        b'{"id": {"of": 1, "id": {"id": 0}, "of": 2}, "Records": [' + ROWS[0] + b"]}",
+        b'{"id": {"of": 1}, "id": {"of": 2}, "Records": [' + ROWS[0] + b"]}",
+    ],
+)
+def test_a_value_that_is_there_twice_is_nobodys_and_reported(data: bytes) -> None:
+    path = ("id", "of") if b'"of"' in data else ("id",)
+    found = pieces(data, Envelope(PATH, (("account", path), ("other", ("other",)))), max_row=100_000)
+    (frame,) = [only(piece) for piece in found if isinstance(piece.rows, BrokenFrames)]
+    assert "without account, at byte" in frame.detail and "more than once" in frame.detail
+    (rows,) = [piece.rows for piece in found if isinstance(piece.rows, RowBlock)]
+    assert rows.envelope == b""
