@@ -36,11 +36,15 @@ CACHE = Path(tempfile.gettempdir()) / "smelt-benchmark"
 
 
 class Case(NamedTuple):
-    """What is delivered: the dataset of its key, how its file is made, and where its contract says that rows are."""
+    """What is delivered: the dataset of its key, how its file is made, and where its contract says that rows are.
+
+    `kept` is what each row gets of its envelope.
+    """
 
     dataset: str
     make: Callable[[], Path]
     path: tuple[str, ...] = ()
+    kept: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 COPIES = 6  # of 132 MB, so that the streamed cases are far larger than memory may be
@@ -82,7 +86,12 @@ TARGET_MIB = 512
 MIB = 1024 * 1024
 
 
-def hostile(name: str, content: Callable[[], Iterable[bytes]], path: tuple[str, ...] = ()) -> Case:
+def hostile(
+    name: str,
+    content: Callable[[], Iterable[bytes]],
+    path: tuple[str, ...] = (),
+    kept: tuple[tuple[str, tuple[str, ...]], ...] = (),
+) -> Case:
     """A case of made content, which is written chunk by chunk."""
 
     def make() -> Path:
@@ -93,7 +102,7 @@ def hostile(name: str, content: Callable[[], Iterable[bytes]], path: tuple[str, 
                 out.writelines(content())
         return made
 
-    return Case("shipments", make, path)
+    return Case("shipments", make, path, kept)
 
 
 def repeated(part: bytes, size: int, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
@@ -129,6 +138,13 @@ def bomb(compress: Callable[[bytes], bytes], part: bytes, size: int) -> Iterator
 
 def zstd(data: bytes) -> bytes:
     return bytes(pa.compress(data, "zstd", asbytes=True))
+
+
+def with_a_long_value() -> Iterator[bytes]:
+    """Nearly 8 MiB of rows, of which each gets 4 KiB: a hundred times as much."""
+    yield b'{"why":"' + b"x" * 4000 + b'","data":{"items":[{}'
+    yield from (b"," + row(n) for n in range(50_000))
+    yield b"]}}"
 
 
 ORDINARY = {
@@ -194,11 +210,13 @@ ENVELOPES: dict[str, Callable[[], Iterable[bytes]]] = {
     "rows that hold the path .json": lambda: repeated(
         b'{"data":{"items":[{}]}},', 16 * MIB, b'{"data":{"items":[', b"{}]}}"
     ),
+    "a long value for each row of one envelope .json": with_a_long_value,
+    "a long value for each row of elements .json": lambda: [b"[", *with_a_long_value(), b"]"],
 }
 CASES = (
     ORDINARY
     | {name: hostile(name, content) for name, content in HOSTILE.items()}
-    | {name: hostile(name, content, ("data", "items")) for name, content in ENVELOPES.items()}
+    | {name: hostile(name, content, ("data", "items"), (("why", ("why",)),)) for name, content in ENVELOPES.items()}
 )
 
 
@@ -213,7 +231,7 @@ def run_here(case: str) -> dict[str, float]:
     app.clients_alive = [aws_client(service) for service in ("s3", "dynamodb")]  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        done = deliver(source, CASES[case].dataset, Path(out), CASES[case].path)
+        done = deliver(source, CASES[case].dataset, Path(out), CASES[case].path, CASES[case].kept)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"object_mb": source.stat().st_size / 1e6, "rows": done, "seconds": seconds, "peak_mib": peak}

@@ -12,9 +12,18 @@ from workbench.inprocess.folder import FolderLake, local_object
 from workbench.inprocess.pipeline import InProcess
 
 
-def deliver(source: Path, dataset: str, out: Path, rows_path: tuple[str, ...] = ()) -> int:
+def deliver(
+    source: Path,
+    dataset: str,
+    out: Path,
+    rows_path: tuple[str, ...] = (),
+    envelope_fields: tuple[tuple[str, tuple[str, ...]], ...] = (),
+) -> int:
     """One delivery of all units of a file; returns the rows that were committed, quarantined ones included."""
-    contracts = {**CONTRACTS, dataset: replace(CONTRACTS[dataset], rows_path=rows_path)}
+    contracts = {
+        **CONTRACTS,
+        dataset: replace(CONTRACTS[dataset], rows_path=rows_path, envelope_fields=envelope_fields),
+    }
     bronze = local_object(source, dataset, START + timedelta(days=DAYS))
     pipeline = InProcess(contracts, FolderLake({bronze.id: source.resolve()}, out))
     reports: list[LotReport] = []

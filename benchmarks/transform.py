@@ -164,7 +164,7 @@ def measure(runs: list[tuple[str, str]], scale: float, repeat: int) -> dict[tupl
     from benchmarks.data import jsonl
 
     best: dict[tuple[str, str], dict[str, float]] = {}
-    rounds = [random.Random(number).sample(runs, len(runs)) for number in range(repeat)]  # noqa: S311
+    rounds = [random.Random(number).sample(runs, len(runs)) for number in range(repeat)]
     for engine, variant in itertools.chain(*rounds):
         dataset = next(name for name, variants in VARIANTS.items() if variant in variants)
         source = jsonl(variant, int(ROWS[dataset] * scale), CACHE)

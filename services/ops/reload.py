@@ -20,8 +20,8 @@ from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey, LotId, ObjectId
 from services.shared.lake import Lake
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LedgerObject, LostRace, ObjectState
-from services.shared.ledger.releases import NothingToRetract, NotReopened
+from services.shared.ledger.records import LeaseHeld, LeaseLost, LedgerObject, LetInAgain, LostRace, ObjectState
+from services.shared.ledger.releases import KeptAway, NothingToRetract, NotReopened
 from services.shared.planning.planner import Planner
 
 _OBJECTS_PER_READ = 500
@@ -113,16 +113,24 @@ class Reload:
     def _one(self, known: LedgerObject) -> Reloaded:
         endless = Deadline.endless()
         if known.state is ObjectState.RETRACTED and not known.is_to_be_reloaded:
-            self.retraction.run(known.id, endless)
-            return Reloaded(known.id, Done.KEPT_AWAY)
+            return self._keep_away(known.id)
         source = self.listing.pinned(known.source)
         try:
             if source is None:
                 raise Unreadable(f"{known.id} is not in Bronze any more")
             check_readable(self.lake, source)
-            self.retraction.let_in_again(known.id, endless, unit_bytes=self.planner.unit_bytes)
+            self.retraction.let_in_again(known.id, endless, unit_bytes=self.planner.unit_bytes, unless_kept_away=True)
+            return Reloaded(known.id, Done.SENT, self.planner.plan(source, endless).units)
         except Unreadable as error:
             return Reloaded(known.id, Done.UNREADABLE, why=str(error))
-        except (NotReopened, NothingToRetract, LostRace) as error:
+        except KeptAway:  # since the objects were looked up, which may be hours ago
+            return self._keep_away(known.id)
+        except (NotReopened, NothingToRetract, LostRace, LeaseHeld, LeaseLost) as error:
             return Reloaded(known.id, Done.LEFT, why=str(error))
-        return Reloaded(known.id, Done.SENT, self.planner.plan(source, endless).units)
+
+    def _keep_away(self, id_: ObjectId) -> Reloaded:
+        try:
+            self.retraction.go_on(id_, Deadline.endless())
+        except LetInAgain as error:
+            return Reloaded(id_, Done.LEFT, why=str(error))
+        return Reloaded(id_, Done.KEPT_AWAY)

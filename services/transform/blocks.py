@@ -92,18 +92,25 @@ class Position(NamedTuple):
     """Where reading can go on: an offset in bytes of the (decompressed) object, and what is there.
 
     `in_line` says that it is inside of a line, and that what begins there ends with that line. `document` is the offset
-    of the document whose rows are being read, where it holds them in an array (-1: none does).
+    of the document whose rows are being read, where it holds them in an array (-1: none does). What begins before the
+    offset `past` has been read already: reading begins before it because it cannot begin there.
     """
 
     offset: int
     form: Form
     in_line: bool = False
     document: int = -1
+    past: int = 0
 
     def to_list(self) -> list[int | str]:
-        """The position as plain values, for the ledger: `[offset, form]`, with `[in_line, document]` if they matter."""
-        inside: list[int | str] = [int(self.in_line), self.document]
-        return [self.offset, self.form.value, *(inside if self.in_line or self.document >= 0 else ())]
+        """The position as plain values, for the ledger: `[offset, form]`, with what else matters.
+
+        That is `[in_line, document]`, or all five.
+        """
+        inside: list[int | str] = [int(self.in_line), self.document] if self.in_line or self.document >= 0 else []
+        if self.past:
+            inside = [int(self.in_line), self.document, self.past]
+        return [self.offset, self.form.value, *inside]
 
     @classmethod
     def from_list(cls, values: object) -> Self:
@@ -116,14 +123,18 @@ class Position(NamedTuple):
         match values:
             case [offset, str(form)] if isinstance(offset, number) and offset >= 0:
                 return cls(int(offset), Form(form))
-            case [offset, str(form), in_line, document] if (
+            case [offset, form, in_line, document]:
+                return cls.from_list([offset, form, in_line, document, 0])
+            case [offset, str(form), in_line, document, past] if (
                 isinstance(offset, number)
                 and offset >= 0
                 and in_line in (0, 1)
                 and isinstance(document, number)
                 and -1 <= document <= offset
+                and isinstance(past, number)
+                and (past == 0 or past >= offset)
             ):
-                return cls(int(offset), Form(form), bool(in_line), int(document))
+                return cls(int(offset), Form(form), bool(in_line), int(document), int(past))
             case _:
                 raise ValueError(f"not a reading position: {values!r} (expected [offset, form])")
 

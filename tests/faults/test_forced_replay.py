@@ -13,8 +13,9 @@ from local.stack import Clients
 from services.ops.audit.accounts import Outcome
 from services.ops.audit.open_work import unfinished
 from services.ops.reconcile import Found
+from services.ops.replay.forcing import take_out
 from services.ops.replay.planning import Candidate, Verdict
-from services.ops.replay.running import Done, Force, check_readable
+from services.ops.replay.running import Done, Force
 from services.ops.rewrite.retraction import Retraction
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
@@ -47,8 +48,7 @@ def forcing(desk: Desk, stops: Interrupter | None = None, lake: Any = None) -> F
     retraction = retraction_of(desk, stops)
 
     def retract_and_reopen(candidate: Candidate) -> None:
-        check_readable(lake or desk.rig.lake, candidate.source)
-        retraction.let_in_again(candidate.origin, Deadline.endless(), unit_bytes=desk.rig.unit_bytes)
+        take_out(candidate, retraction, lake or desk.rig.lake, desk.rig.unit_bytes)
 
     return retract_and_reopen
 
@@ -196,6 +196,25 @@ def test_a_retraction_after_a_forced_replay_that_was_left_is_for_good(desk: Desk
     assert +audited(desk.rig, MemoryHistory()).objects == {Outcome.RETRACTED: 1, Outcome.DONE: 1}
     assert second.key in str(desk.rig.lake.positions())
     assert list(desk.rig.ledger.open_objects()) == []
+
+
+def test_what_somebody_retracts_while_a_forced_replay_goes_on_stays_away(desk: Desk) -> None:
+    """The replay has looked it up before, with thousands of others that wait their turn."""
+    loaded(desk)
+    (_, wrong) = dict.fromkeys(unit.object.id for unit in desk.rig.units)
+    force, others = forcing(desk), list[str]()
+
+    def first_ben(candidate: Candidate) -> None:
+        if not others:
+            retraction_of(desk).run(wrong, Deadline.endless())
+        others.append(str(candidate.origin))
+        force(candidate)
+
+    summary = desk.replay_by_sending(FORCED, force=first_ben)
+    assert summary.objects == {(Verdict.FORCED, Done.SENT): 1, (Verdict.FORCED, Done.LEFT): 1}
+    desk.deliver()
+    assert desk.rig.state_of(desk.rig.units[-1].object) is ObjectState.RETRACTED
+    assert {source for source, _ in desk.rig.lake.positions()} == {others[0]}
 
 
 def test_two_operators_of_whom_one_wants_it_away_and_one_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from services.ops.rewrite.retraction import Retraction
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
+from services.shared.ledger.records import ObjectState
 from tests.faults.rig import Rig, crash, shipment
 from tests.faults.test_audit_over_time import audited
 from tests.support.faults import LAKE_CALLS, Crash, Interrupted, Interrupter
@@ -182,6 +184,71 @@ def test_a_retraction_that_meets_a_lost_file_says_what_to_do_and_is_finished_by_
     assert done[wrong.id] is Done.KEPT_AWAY
     desk.deliver()
     desk.rig.forget(wrong)
+    desk.check()
+
+
+def test_what_somebody_retracts_for_good_while_a_reload_goes_on_stays_away(desk: Desk) -> None:
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    delete(desk, lost)
+    (_, *others) = dict.fromkeys(unit.object for unit in desk.rig.units)
+    wrong, clock, past = others[-1], desk.rig.clock, History(MemoryHistory())
+
+    def retract() -> None:
+        """The file that is lost keeps it from its end; the ledger knows what is wanted."""
+        retraction = Retraction(desk.rig.ledger, desk.rig.lake, "Ben", "wrong", past, clock, clock.advance, writers=1)
+        with suppress(ConservationError):
+            retraction.run(wrong.id, Deadline.endless())
+
+    done = {one.id: one.done for one in reload(desk, lost, stops=Interrupter(first="open", action=retract))}
+    assert done[wrong.id] is Done.KEPT_AWAY
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    assert desk.rig.state_of(wrong) is ObjectState.RETRACTED
+    desk.rig.forget(wrong)
+    desk.check()
+
+
+def test_what_somebody_lets_in_again_while_a_reload_goes_on_stays_loaded(desk: Desk) -> None:
+    """It was retracted for good when the reload looked it up."""
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    (*_, wanted) = dict.fromkeys(unit.object for unit in desk.rig.units)
+    clock, past = desk.rig.clock, History(MemoryHistory())
+    retraction = Retraction(desk.rig.ledger, desk.rig.lake, "Ben", "wrong", past, clock, clock.advance, writers=1)
+    planner = desk.planner()
+    run = Reload(desk.bronze, desk.rig.lake, replace(retraction, lost_files=True), planner)
+    objects = objects_of_lots(desk.rig.ledger, past, lots_of_files([lost], SILVER), restore=True)
+    retraction.run(wanted.id, Deadline.endless())
+    objects = list(desk.rig.ledger.find_objects(one.id for one in objects))  # as an earlier run has left it
+    retraction.let_in_again(wanted.id, Deadline.endless())  # `replay --force`
+    planner.plan(wanted, Deadline.endless())
+    desk.deliver()
+    assert {one.id: one.done for one in run.run(objects)}[wanted.id] is Done.LEFT
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
+    desk.check()
+
+
+def test_a_reload_leaves_an_object_that_somebody_plans_at_the_moment(desk: Desk) -> None:
+    """A reconcile may find it as soon as it is let in."""
+    lost = next(key for key in sorted(desk.rig.lake.files) if key.startswith("silver"))
+    delete(desk, lost)
+    stops, begin = Interrupter(), desk.rig.ledger.objects
+
+    def look() -> None:
+        (first, *_) = dict.fromkeys(unit.object for unit in desk.rig.units)
+        if not begun and desk.rig.state_of(first) is ObjectState.PLANNING:
+            begun.append(begin.begin(first, desk.rig.unit_bytes, 60))
+
+    begun: list[object] = []
+    call = stops.call
+    stops.call = lambda *args, **kwargs: (look(), call(*args, **kwargs))[1]  # type: ignore[method-assign]
+    done = [one.done for one in reload(desk, lost, stops=stops)]
+    assert begun
+    assert done.count(Done.LEFT) == 1
+    desk.hours(2)
+    desk.reconcile()
+    desk.deliver()
+    sweep(desk.rig.ledger, desk.rig.lake)
     desk.check()
 
 

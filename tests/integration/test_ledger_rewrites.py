@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from services.shared.ledger.records import (
     LotState,
     ObjectState,
 )
-from services.shared.ledger.releases import NothingToRetract, NotReopened
+from services.shared.ledger.releases import KeptAway, NothingToRetract, NotReopened
 from services.shared.units import BronzeObject, Plan
 from tests.support.faults import LostAnswers
 from tests.support.lake import CREATED, Clock
@@ -326,6 +327,43 @@ class TestReopening:
             ledger.objects.reopen(SOURCE.id, marked=True)
         assert ledger.releases.begin(SOURCE.id, "Ann", "after all", reload=True).is_to_be_reloaded
         assert ledger.objects.reopen(SOURCE.id, marked=True).state is ObjectState.PLANNING
+
+    def test_who_did_not_know_of_a_retraction_does_not_undo_it(self, ledger: Ledger) -> None:
+        planned(ledger)
+        ledger.releases.begin(SOURCE.id, "Ben", "wrong file")
+        with pytest.raises(KeptAway, match="for good"):
+            ledger.releases.begin(SOURCE.id, "Ann", "once more", reload=True, unless_kept_away=True)
+        assert not ledger.releases.begun(SOURCE.id).is_to_be_reloaded
+        ledger.releases.begin(SOURCE.id, "Ann", "after all", reload=True)
+        again = ledger.releases.begin(SOURCE.id, "Ann", "once more", reload=True, unless_kept_away=True)
+        assert again.is_to_be_reloaded
+
+    def test_a_retraction_that_nobody_has_begun_is_not_gone_on_with(self, ledger: Ledger) -> None:
+        planned(ledger)
+        with pytest.raises(LetInAgain):
+            ledger.releases.begun(SOURCE.id)
+        assert not any(record.refused for record in ledger.find_units(UNITS))
+
+    def test_an_object_that_is_let_in_while_another_begins_is_retracted(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It was RETRACTED when the write met it, and is PLANNING when it is looked at."""
+        planned(ledger)
+        leaving = ledger.releases.begin(SOURCE.id, "Ann", "once more", reload=True)
+        ledger.releases.refuse(leaving, UNITS)
+        ledger.releases.finish(leaving)
+        table = ledger.releases._table
+        refused = table._update
+
+        def let_in_after(*args: Any) -> None:
+            monkeypatch.setattr(table, "_update", refused)
+            try:
+                refused(*args)
+            finally:
+                ledger.objects.reopen(SOURCE.id, marked=True)
+
+        monkeypatch.setattr(table, "_update", let_in_after)
+        assert ledger.releases.begin(SOURCE.id, "Ben", "wrong file").state is ObjectState.RETRACTED
 
     def test_an_object_that_was_given_up_is_let_in_with_its_unit(self, ledger: Ledger) -> None:
         planned(ledger)

@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from services.ops.dead_letters.looking import Depth
 from services.ops.status.status import LEFT_AFTER, NO_DATASET, OVERDUE, Glance, Status, UnitState
 from services.shared.ledger import items
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Counts, LedgerObject, LotState, ObjectState
+from services.shared.ledger.records import RETRACT, Counts, Intent, LedgerObject, LotState, ObjectState
 from services.shared.units import BronzeObject
 from tests.support.lake import BRONZE, CREATED, Clock, MemoryLake
 from tests.support.sweeping import claim, load, plan
@@ -158,6 +159,28 @@ def test_what_was_finished_today_is_counted_by_dataset(
     assert status.needs == [(1, "objects rejected today: not loaded", "smelt audit --state not_loaded")]
 
 
+def test_rows_of_an_earlier_day_do_not_count_today_because_their_lot_was_rewritten(
+    ledger: Ledger, clock: Clock, lake: MemoryLake, index: Callable[[str, str], None]
+) -> None:
+    """A retraction takes one file's rows out of a lot; all others came days ago."""
+    wrong, other = plan(ledger, 1), plan(ledger, 2)
+    clock.now -= 5 * 86_400
+    lot = load(ledger, lake, [*wrong.plan, *other.plan])
+    ledger.objects.mark_done([wrong.id, other.id])
+    clock.now += 5 * 86_400
+    leaving = ledger.releases.begin(wrong.id, "Ann", "wrong file")
+    ours = ledger.rewrites.begin(lot, Intent(RETRACT, wrong.id, "Ann", "wrong file", NOON), 60, leaving)
+    kept = [Counts(1, 1, 0)] * 2
+    gone = [unit.id for unit in wrong.plan]
+    done = ledger.rewrites.finish_rewriting(ours, [replace(file, rows=2) for file in lot.files], kept, gone)
+    if done.obsolete:
+        ledger.rewrites.clear_obsolete(done)
+    index("committed", f"lot#{lot.id}")
+    status = look(ledger, clock)
+    assert (status.lots_committed, status.rows) == (0, Counts())
+    assert "shipments" not in status.datasets or status.datasets["shipments"].rows == Counts()
+
+
 def test_a_second_look_reads_finished_lots_once(
     ledger: Ledger, clock: Clock, lake: MemoryLake, index: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +191,7 @@ def test_a_second_look_reads_finished_lots_once(
     glance = Glance(ledger)
     at = datetime.fromtimestamp(clock.now, UTC)
     first = glance.look({}, at)
-    monkeypatch.setattr(ledger, "find_lots", lambda ids: pytest.fail(f"read again: {list(ids)}"))
+    monkeypatch.setattr(ledger.archive, "finished_lots", lambda ids: pytest.fail(f"read again: {list(ids)}"))
     assert glance.look({}, at).rows == first.rows == Counts(1, 1, 0)
 
 

@@ -27,6 +27,7 @@ from services.ops.history.remembered import Remembered
 from services.ops.parallel import Pace
 from services.ops.queue_planner import queue_planner
 from services.ops.replay.copying import COPY_SECONDS, Copier
+from services.ops.replay.forcing import take_out
 from services.ops.replay.planning import Candidate, ReplayRequest
 from services.ops.replay.running import (
     DEFAULT_JOBS,
@@ -37,12 +38,10 @@ from services.ops.replay.running import (
     Replay,
     Summary,
     Way,
-    check_readable,
     checked_destination,
 )
 from services.ops.rewrite.retraction import Retraction
 from services.shared.aws import aws_client
-from services.shared.deadline import Deadline
 from services.shared.identities import CopyKey
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
@@ -287,8 +286,7 @@ def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
 
     def retract_and_reopen(candidate: Candidate) -> None:
         with one_at_a_time:
-            check_readable(lake, candidate.source)
-            retraction.let_in_again(candidate.origin, Deadline.endless(), unit_bytes=planner_bytes)
+            take_out(candidate, retraction, lake, planner_bytes)
 
     return retract_and_reopen
 

@@ -82,6 +82,12 @@ class Candidate:
     missing: int = 0  # units that nobody takes care of
     known: LedgerObject | None = None
 
+    @property
+    def is_kept_away(self) -> bool:
+        """Whether it was retracted for good when it was looked up."""
+        known = self.known
+        return known is not None and known.state is ObjectState.RETRACTED and not known.is_to_be_reloaded
+
 
 def plan_replay(
     ledger: Ledger | None,

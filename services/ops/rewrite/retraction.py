@@ -106,7 +106,14 @@ class Retraction:
     watch: Watch = lambda _what, _number: None
     lost_files: bool = False  # as `Rewriter.lost_files`
 
-    def run(self, id_: ObjectId, deadline: Deadline, place: int = 0, reload: bool = False) -> Retracted:
+    def run(
+        self,
+        id_: ObjectId,
+        deadline: Deadline,
+        place: int = 0,
+        reload: bool = False,
+        unless_kept_away: bool = False,
+    ) -> Retracted:
         """Retract an object, or go on with it at unit number `place`. `reload`: it is to be let in again after that.
 
         Returns:
@@ -114,16 +121,28 @@ class Retraction:
 
         Raises:
             NothingToRetract: there are no rows of it.
+            KeptAway: with `unless_kept_away`, it is retracted for good.
             LetInAgain: somebody else, at the same work, was faster and let the object in again.
             ConservationError, ObjectGone: files are not what the ledger says; nothing of that lot has changed.
         """
+        known = self.ledger.releases.begin(id_, self.by, self.note, reload, unless_kept_away)
+        return self._go_on(known, deadline, place)
+
+    def go_on(self, id_: ObjectId, deadline: Deadline) -> Retracted:
+        """Bring a retraction to its end that somebody has begun. As `run`.
+
+        Raises:
+            LetInAgain: somebody let the object in since: its rows are wanted.
+        """
+        return self._go_on(self.ledger.releases.begun(id_), deadline, 0)
+
+    def _go_on(self, known: LedgerObject, deadline: Deadline, place: int) -> Retracted:
         rewriter = Rewriter(self.ledger, self.lake, deadline, self.clock, self.writers, lost_files=self.lost_files)
-        result = Retracted(id_, changes=rewriter.changes)
-        known = self.ledger.releases.begin(id_, self.by, self.note, reload)
+        result = Retracted(known.id, changes=rewriter.changes)
         if known.retraction and known.retraction.rows is not None:
             result.was_retracted, result.rows = True, known.retraction.rows
             return result
-        self.archive.restore_object(self.ledger, id_)
+        self.archive.restore_object(self.ledger, known.id)
         at = place
         try:
             for units in _batches(known, place):
@@ -138,14 +157,22 @@ class Retraction:
         return result
 
     def let_in_again(
-        self, id_: ObjectId, deadline: Deadline, place: int = 0, unit_bytes: int | None = None
+        self,
+        id_: ObjectId,
+        deadline: Deadline,
+        place: int = 0,
+        unit_bytes: int | None = None,
+        unless_kept_away: bool = False,
     ) -> Retracted:
         """Retract an object, then let it in again: `replay --force` plans it after that. As `run`.
+
+        `unless_kept_away`: it was not retracted when somebody decided to load it again. Who has retracted it for good
+        since has the last word.
 
         Where `place` is set in the result, the object is not let in yet. Who stops in between leaves it as open work:
         audit and status name it, reconcile lets it in.
         """
-        done = self.run(id_, deadline, place, reload=True)
+        done = self.run(id_, deadline, place, reload=True, unless_kept_away=unless_kept_away)
         if done.place is None:
             self.ledger.objects.reopen(id_, unit_bytes, marked=True)
         return done

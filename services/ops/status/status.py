@@ -20,6 +20,7 @@ from enum import StrEnum
 from services.ops.dead_letters.looking import Depth
 from services.ops.grid import LOTS_PER_READ, batched, look_at, slices
 from services.shared.identities import BronzeKey, ObjectId, UnacceptableKey
+from services.shared.ledger.archive import FinishedLot
 from services.shared.ledger.entries import OpenEntry
 from services.shared.ledger.gates import Gate
 from services.shared.ledger.ledger import Ledger
@@ -212,10 +213,17 @@ class Glance:
         entries = self._sample(status, "committed", midnight)
         self._committed = {entry: self._committed[entry] for entry in entries if entry in self._committed}
         for batch in batched((entry for entry in entries if entry not in self._committed), LOTS_PER_READ):
-            found = {lot.id: lot for lot in self._ledger.find_lots(entry.lot for entry in batch)}
-            self._committed |= {entry: _rows_of(found[entry.lot]) for entry in batch if entry.lot in found}
-        status.lots_committed = len(self._committed)
-        for rows in self._committed.values():
+            finished = self._ledger.archive.finished_lots((entry.pk, entry.since) for entry in batch)
+            found = {one.lot.id: one for one in finished}
+            # A lot that was rewritten, or restored, today is in the index once more: its rows came on another day.
+            self._committed |= {
+                entry: _rows_of(found[entry.lot].lot) if _was_committed(found[entry.lot], midnight) else {}
+                for entry in batch
+                if entry.lot in found
+            }
+        today = [rows for rows in self._committed.values() if rows]
+        status.lots_committed = len(today)
+        for rows in today:
             for name, counts in rows.items():
                 status.rows += counts
                 status.dataset(name).rows += counts
@@ -254,6 +262,10 @@ def _rows_of(lot: Lot) -> dict[str, Counts]:
         name = dataset_of(unit.object)
         rows[name] = rows.get(name, Counts()) + counts
     return rows
+
+
+def _was_committed(found: FinishedLot, since: datetime) -> bool:
+    return found.committed is not None and found.committed >= since
 
 
 def _unit_state(committed: bool, record: UnitRecord | None) -> UnitState:

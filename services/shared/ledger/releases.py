@@ -59,21 +59,29 @@ class NotReopened(Terminal):
     """The object is not one that can be let in again."""
 
 
+class KeptAway(NotReopened):
+    """Somebody has retracted the object for good meanwhile: only who asks for just that loads it again."""
+
+
 class Releases:
     """The releasing transitions over one table."""
 
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
-    def begin(self, id_: ObjectId, by: str, note: str, reload: bool = False) -> LedgerObject:
+    def begin(
+        self, id_: ObjectId, by: str, note: str, reload: bool = False, unless_kept_away: bool = False
+    ) -> LedgerObject:
         """Mark an object as RETRACTED. One that is already stays as it is, but a later upload of it is forgiven.
 
         Args:
             reload: its rows are taken out to be loaded again. Without it, they are to stay away, also where somebody
                 else wanted to load them again.
+            unless_kept_away: with `reload`, an object that was retracted for good stays so.
 
         Raises:
             NothingToRetract: there are no rows of it.
+            KeptAway: it is retracted for good, and that is to stay so.
         """
         at = self._table.timestamp()
         found = self._table.update_if(
@@ -94,6 +102,8 @@ class Releases:
             in_state(ObjectState.PLANNING, ObjectState.PLANNED, ObjectState.DONE),
             lambda there: state_of(there) == ObjectState.RETRACTED,
         )
+        if found and state_of(found) != ObjectState.REJECTED:  # let in between our write and the look at what it met
+            return self.begin(id_, by, note, reload, unless_kept_away)
         if found is not None:
             why = f"was refused ({found['reason']['S']})" if found else "is not in the ledger"
             raise NothingToRetract(f"{id_} {why}: none of its rows is in Silver or quarantine.")
@@ -101,10 +111,23 @@ class Releases:
         if known.retraction and known.retraction.uploaded_again:
             self._table.update(object_key(id_), "REMOVE uploaded_again_at", {}, _RETRACTED)
             known = object_from(self._table.get(object_key(id_)))
+        if reload and unless_kept_away and known.state is ObjectState.RETRACTED and not known.is_to_be_reloaded:
+            raise _for_good(id_)
         if known.is_to_be_reloaded != reload:
             self._reload(known) if reload else self._keep_away(known)
             known = object_from(self._table.get(object_key(id_)))
         return known
+
+    def begun(self, id_: ObjectId) -> LedgerObject:
+        """An object that somebody is retracting, or has retracted. Changes nothing.
+
+        Raises:
+            LetInAgain: it is not RETRACTED.
+        """
+        item = self._table.get(object_key(id_))
+        if state_of(item) != ObjectState.RETRACTED:
+            raise _let_in_again(id_)
+        return object_from(item)
 
     def _reload(self, known: LedgerObject) -> None:
         """It was to stay away, and is to be loaded again."""
@@ -160,7 +183,7 @@ class Releases:
                 rows += record.retracted
         leaves = _RETRACTED & _same(leaving.retraction)
         if not (self._note_rows(leaving, rows, leaves) or self._close(leaving, rows, leaves)):
-            raise _let_in_again(leaving)
+            raise _let_in_again(leaving.id)
         return rows
 
     def _note_rows(self, leaving: LedgerObject, rows: Counts, leaves: Condition) -> bool:
@@ -280,17 +303,15 @@ def check_leaving(table: LedgerTable, leaving: LedgerObject) -> None:
     known = object_from(table.get(object_key(leaving.id)))
     is_same = known.retraction and leaving.retraction and known.retraction.at == leaving.retraction.at
     if known.state is not ObjectState.RETRACTED or not is_same:
-        raise _let_in_again(leaving)
+        raise _let_in_again(leaving.id)
 
 
-def _let_in_again(leaving: LedgerObject) -> LetInAgain:
-    return LetInAgain(f"{leaving.id} is not being retracted any more: somebody let it in again")
+def _let_in_again(id_: ObjectId) -> LetInAgain:
+    return LetInAgain(f"{id_} is not being retracted any more: somebody let it in again")
 
 
-def _for_good(id_: ObjectId) -> NotReopened:
-    return NotReopened(
-        f"{id_}: somebody has retracted it for good meanwhile. `smelt replay --force` loads it after all."
-    )
+def _for_good(id_: ObjectId) -> KeptAway:
+    return KeptAway(f"{id_}: somebody has retracted it for good meanwhile. `smelt replay --force` loads it after all.")
 
 
 def _same(retraction: Retraction | None) -> Condition:

@@ -32,6 +32,7 @@ from services.transform.reading.window import BLANK_RUN, BLANKS, STEP_BYTES, Win
 _KEY = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*+"', re.DOTALL)
 _SMALL = 1024  # bytes of a key or a value, as nearly all are; one that is longer than a row is skipped by its brackets
 _SHOWN_KEYS, _SHOWN_CHARACTERS = 20, 40
+KEPT_BYTES = 4096  # of a value that each row gets: an element of a few bytes becomes a row of that size
 _KINDS = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
 
 
@@ -57,6 +58,7 @@ def _inside(value: bytes, path: Sequence[str]) -> bytes | None:
     return value
 
 
+<<<<<<< HEAD
 def _keys(value: bytes) -> list[str]:
     """The keys of an object, each as often as it is there."""
     keys: list[str] = []
@@ -70,6 +72,14 @@ def _keys(value: bytes) -> list[str]:
 
 class _Repeated(Exception):
     """A value that is there more than once, so that nobody knows which one counts."""
+=======
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+>>>>>>> main
 
 
 class _Next(Enum):
@@ -235,6 +245,8 @@ class EnvelopeReader:
             key = msgspec.json.decode(found[0], type=str)
         except msgspec.DecodeError:
             return None
+        except UnicodeDecodeError:  # no key of a contract, so it is left behind like any other
+            key = found[0].decode("utf-8", "backslashreplace")
         length = found.end()
         window.drop(length)
         if self._peek() != ":":
@@ -285,6 +297,7 @@ class EnvelopeReader:
         with memoryview(window.data) as data, data[:RAW_BYTES] as text:
             verdict = validate(text)
         value = bytes(memoryview(window.data)[: max(verdict.at, 0)]).rstrip(BLANKS)
+<<<<<<< HEAD
         why = ""
         if self._has_rows:
             why = "it is behind the rows that should have it. Let the producer write it before them"
@@ -318,6 +331,34 @@ class EnvelopeReader:
         self._met.add(name)
         self._values[name] = found
         return False
+=======
+        why = self._why_not(value, verdict.outcome)
+        missing = []
+        for name, path in wanted:
+            kept = b"" if why else _inside(value, path)
+            if kept and len(kept) <= KEPT_BYTES:
+                self._values[name] = kept
+            elif kept is not None:
+                missing.append(name)
+                if not self._has_rows:  # where it is there twice, the last one counts
+                    self._values.pop(name, None)
+        if not self._skip_value():
+            yield from self._damage("expected a value")
+            return False
+        if missing and not self._stops_at_rows:
+            why = why or f"each row would have more than {KEPT_BYTES:,} bytes of it"
+            detail = f"The rows of this document are without {', '.join(missing)}, at byte {at}: {why}."
+            yield Piece(BrokenFrame(at, detail, value), None)  # reading cannot go on in the middle of the frame
+        return True
+
+    def _why_not(self, value: bytes, outcome: Outcome) -> str:
+        """Why nothing of a value is kept."""
+        if self._has_rows:
+            return "it is behind the rows that should have it. Let the producer write it before them"
+        if outcome is not Outcome.VALUE_AND_MORE:
+            return f"it is in a value that is longer than {RAW_BYTES:,} bytes, or not JSON"
+        return "" if _is_utf8(value) else "it is in a value that is not UTF-8"
+>>>>>>> main
 
     def _members(self) -> bytes:
         return b",".join(msgspec.json.encode(name) + b":" + value for name, value in self._values.items())

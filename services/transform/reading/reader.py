@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from io import BytesIO
 
+import numpy as np
+
 from services.shared.compression import HEAD_BYTES, codec_of, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.lake import ByteStream, Lake, open_pinned
@@ -150,7 +152,7 @@ class UnitReader:
                 window.prepend()
             array = ArrayReader(window, self.max_row, self._block)
             pieces = array.read(form)
-            yield from self._rows_inside_all(pieces, envelope, window.check) if envelope else pieces
+            yield from self._rows_inside_all(pieces, envelope, window.check, start) if envelope else pieces
             form = array.form
         yield from self._lines(window, envelope, is_rest=form is Form.REST_OF_LINE)
 
@@ -197,19 +199,26 @@ class UnitReader:
         else:
             yield from DocumentReader(window, self.max_row, self._block).read(start.form)
 
-    def _rows_inside_all(self, pieces: Iterable[Piece], envelope: Envelope, check: Check) -> Iterator[Piece]:
+    def _rows_inside_all(
+        self, pieces: Iterable[Piece], envelope: Envelope, check: Check, start: Position
+    ) -> Iterator[Piece]:
         """The rows inside of an array's pieces. Where the object ends inside of an element, that is reported once."""
-        reported = -1  # where an element turned out not to be closed
+        reported, goes_on = -1, start  # where an element turned out not to be closed; where the array can be read again
         for piece in pieces:
             if isinstance(piece.rows, BrokenFrame) and piece.rows.offset == reported:
                 continue
-            for inside in self._rows_inside(piece, envelope, check):
+            for inside in self._rows_inside(piece, envelope, check, goes_on):
                 if isinstance(inside.rows, BrokenFrame):
                     reported = inside.rows.offset
-                yield inside
+                yield from _past(inside, start.past)
+            goes_on = piece.after or goes_on
 
-    def _rows_inside(self, piece: Piece, envelope: Envelope, check: Check) -> Iterator[Piece]:
-        """The rows that the elements of an array hold; reading goes on behind all of them."""
+    def _rows_inside(self, piece: Piece, envelope: Envelope, check: Check, goes_on: Position) -> Iterator[Piece]:
+        """The rows that the elements of an array hold.
+
+        Reading goes on behind all of them, or at `goes_on`, past those that have been read: copies of an envelope may
+        make more of one element than fits in memory.
+        """
         if not isinstance(piece.rows, RowBlock):
             yield piece
             return
@@ -218,11 +227,30 @@ class UnitReader:
             element = Window(BytesIO(block.data[start:end]), block.base + start, check)
             for inside in self._documents(element, envelope, Position(element.base, Form.DOCUMENTS)):
                 if found:
-                    yield found._replace(after=None)
-                found = inside
+                    yield found
+                rows, after = inside.rows, None
+                if isinstance(rows, RowBlock):  # damage may be reported at a byte before some that was reported already
+                    after = goes_on._replace(past=rows.base + len(rows.data))
+                found = inside._replace(after=after)
         if found:
             is_at_end = isinstance(found.rows, BrokenFrame) and found.rows.offset == block.base + end
             yield found._replace(after=None if is_at_end else piece.after)
+
+
+def _past(piece: Piece, past: int) -> Iterator[Piece]:
+    """What of a piece does not begin before an offset."""
+    rows = piece.rows
+    if not isinstance(rows, RowBlock):
+        if rows.offset >= past:
+            yield piece
+        return
+    first = int(np.searchsorted(rows.starts, past - rows.base))
+    if first == 0:
+        yield piece
+    elif first < len(rows.starts):
+        at = int(rows.starts[first])
+        kept = RowBlock(rows.data[at:], rows.starts[first:] - at, rows.ends[first:] - at, rows.base + at, rows.envelope)
+        yield Piece(kept, piece.after)
 
 
 def _first_byte(start: Position, envelope: Envelope | None) -> int:

@@ -226,7 +226,10 @@ def test_values_of_the_envelope_go_with_each_of_its_rows(block_bytes: int, betwe
     ("data", "why"),
     [
         (b'{"Records": [' + ROWS[0] + b'], "id": 7}', "it is behind the rows that should have it"),
-        (b'{"id": "' + b"x" * 70_000 + b'", "Records": [' + ROWS[0] + b"]}", "it is longer than 65,536 bytes"),
+        (b'{"id": "' + b"x" * 70_000 + b'", "Records": [' + ROWS[0] + b"]}", "that is longer than 65,536 bytes"),
+        (b'{"id": "' + b"x" * 4095 + b'", "Records": [' + ROWS[0] + b"]}", "have more than 4,096 bytes of it"),
+        (b'{"id": "\xff", "Records": [' + ROWS[0] + b"]}", "that is not UTF-8"),
+        (b'{"id": 1, "id": "\xff", "Records": [' + ROWS[0] + b"]}", "that is not UTF-8"),
     ],
 )
 def test_a_value_that_cannot_go_with_the_rows_is_reported(data: bytes, why: str) -> None:
@@ -234,6 +237,25 @@ def test_a_value_that_cannot_go_with_the_rows_is_reported(data: bytes, why: str)
     (frame,) = [only(piece) for piece in found if isinstance(piece.rows, BrokenFrames)]
     assert "The rows of this document are without account" in frame.detail and why in frame.detail
     assert ROWS[0] in texts(rows_in(found))
+    assert envelopes(found) == [b""]
+
+
+def test_a_value_inside_of_a_longer_one_goes_with_the_rows() -> None:
+    long, limit = b'"' + b"x" * 5000 + b'"', b'"' + b"x" * 4094 + b'"'
+    data = b'{"meta": {"a": ' + long + b', "id": ' + limit + b'}, "Records": [' + ROWS[0] + b"]}"
+    where = Envelope(PATH, (("a", ("meta", "a")), ("id", ("meta", "id"))))
+    found = pieces(data, where)
+    assert envelopes(found) == [b'"id":' + limit]
+    assert "are without a, at byte 9" in only(found[0]).detail
+
+
+@pytest.mark.parametrize("kept", [(), (("account", ("meta", "id")),)])
+def test_a_key_that_is_not_utf8_does_no_harm_to_rows(kept: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
+    data = b'{"\xff": 1, "meta": {"\xff": 1, "id": 7}, "Records": [' + ROWS[0] + b"]}"
+    for text in (data, data + b"\n" + envelope(ROWS[1:2]), b"[" + data + b", " + envelope(ROWS[1:2]) + b"]"):
+        found = texts(rows(text, Envelope(PATH, kept)))
+        assert [row for row in found if row != BROKEN] == ROWS[: 1 + (len(text) > len(data))]
+        assert found.count(BROKEN) == len(kept)
 
 
 @pytest.mark.parametrize("name", ["b.json", "b.json.gz"])
@@ -250,6 +272,46 @@ def test_rows_with_a_long_envelope_come_in_small_pieces_behind_each_of_which_rea
         assert len(piece.rows.starts) * len(piece.rows.envelope) <= 4000
         assert piece.after is not None
         assert rows_in(reader.read(unit, piece.after, envelope=where)) == rows_in(found[number + 1 :])
+
+
+@pytest.mark.parametrize("name", ["b.json", "b.json.gz"])
+@pytest.mark.parametrize("block_bytes", [8000, 32_000])
+def test_reading_goes_on_in_the_middle_of_an_element_of_an_array(name: str, block_bytes: int) -> None:
+    """Rows with copies of their envelope may be thousands of times as large as the element that they are from."""
+    one = b'{"id": "' + b"x" * 1000 + b'", "Records": [' + b" , ".join(ROWS) + b"]}"
+    data = b'[{"id": 1, "Records": []}, ' + one + b', {"no": "rows"},\n' + one + b", " + one
+    lake = MemoryLake()
+    (unit,) = Plan.of(lake.upload("bronze/a/" + name, gzip.compress(data) if name.endswith("gz") else data), 1 << 30)
+    reader = UnitReader(lake, 10_000, block_bytes)
+    where = Envelope(PATH, (("account", ("id",)),))
+    found = list(reader.read(unit, envelope=where))
+    assert [text for text in texts(rows_in(found)) if text != BROKEN] == 3 * ROWS
+    for number, piece in enumerate(found):
+        if not isinstance(piece.rows, RowBlock):
+            continue
+        assert len(piece.rows.starts) * len(piece.rows.envelope) <= block_bytes // 4
+        assert piece.after is not None
+        rest = list(reader.read(unit, Position.from_list(piece.after.to_list()), envelope=where))
+        assert rows_in(rest) == rows_in(found[number + 1 :])
+        assert envelopes(rest) == envelopes(found[number + 1 :])
+
+
+@pytest.mark.parametrize("between", [b", ", b"\n", b""])
+def test_time_is_looked_at_in_each_of_many_small_envelopes(between: bytes) -> None:
+    lake = MemoryLake()
+    data = between.join([envelope([b"{}"])] * 5000)
+    data = b"[" + data + b"]" if between == b", " else data
+    (unit,) = Plan.of(lake.upload(KEY, data), 1 << 30)
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1000:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        list(UnitReader(lake, 300, 1 << 20).read(unit, check=check, envelope=Envelope(PATH)))
 
 
 def test_damage_at_a_value_that_rows_should_have_is_reported_once_and_costs_its_document_alone() -> None:
@@ -288,6 +350,8 @@ part = st.one_of(
             b'"Records": [',
             b'{"x": 1}',
             b'{"a": [{"b": 2}, {"c": 3}]}',
+            b"[" + envelope(ROWS[:3], b'"v": "' + b"y" * 50 + b'", ') + b", ",
+            envelope(ROWS[3:5], b'"\xff": 1, "v": {"\xff": 2, "w": 3}, ') + b", ",
             b"]}",
             b"}",
             b"]",
@@ -314,7 +378,12 @@ files = st.lists(part, max_size=15).map(b"".join)
 @example(b'[{"Records": [{"a": 1}, {"b"', 64, 400, ())
 @example(b'{"v": x, "Records": [{}]}' + envelope(ROWS[:2]), 64, 400, (("v", ("v",)),))
 @example(envelope(ROWS[:2])[:-1] + b', "v": ', 64, 400, (("v", ("v",)),))
-@given(files, st.integers(1, 200), st.integers(1, 400), st.sampled_from([(), (("v", ("v",)), ("n", ("next",)))]))
+@given(
+    files,
+    st.integers(1, 200),
+    st.integers(1, 400),
+    st.sampled_from([(), (("v", ("v",)), ("n", ("next",))), (("w", ("v", "w")),)]),
+)
 def test_rows_are_the_same_however_the_file_is_cut_and_wherever_reading_goes_on(
     data: bytes, block_bytes: int, unit_bytes: int, kept: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> None:
@@ -342,9 +411,19 @@ def test_rows_are_the_same_however_the_file_is_cut_and_wherever_reading_goes_on(
 
 
 def test_a_position_inside_of_a_document_goes_through_the_ledger() -> None:
-    for position in (Position(9, Form.AFTER_COMMA, document=3), Position(9, Form.DOCUMENTS, in_line=True)):
+    for position in (
+        Position(9, Form.AFTER_COMMA, document=3),
+        Position(9, Form.DOCUMENTS, in_line=True),
+        Position(9, Form.ARRAY, past=12),
+    ):
         assert Position.from_list(position.to_list()) == position
-    for values in ([1, "array", 0, 2], [1, "array", 2, 0], [1, "array", 0], [1, "array", "0", 0]):
+    for values in (
+        [1, "array", 0, 2],
+        [1, "array", 2, 0],
+        [1, "array", 0],
+        [1, "array", "0", 0],
+        [9, "array", 0, -1, 8],
+    ):
         with pytest.raises(ValueError, match="position"):
             Position.from_list(values)
 
