@@ -240,6 +240,11 @@ def test_a_value_that_cannot_go_with_the_rows_is_reported(data: bytes, why: str)
     assert envelopes(found) == [b""]
 
 
+def test_a_value_beside_a_number_of_many_digits_goes_with_the_rows() -> None:
+    data = b'{"meta": {"n": ' + b"9" * 5000 + b', "id": 7}, "Records": [' + ROWS[0] + b"]}"
+    assert envelopes(pieces(data, Envelope(PATH, (("id", ("meta", "id")),)))) == [b'"id":7']
+
+
 def test_a_value_inside_of_a_longer_one_goes_with_the_rows() -> None:
     long, limit = b'"' + b"x" * 5000 + b'"', b'"' + b"x" * 4094 + b'"'
     data = b'{"meta": {"a": ' + long + b', "id": ' + limit + b'}, "Records": [' + ROWS[0] + b"]}"
