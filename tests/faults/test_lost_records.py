@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from local.stack import Clients
+from services.ops.app import reconcile as function
 from services.ops.history.reader import History
 from services.ops.history.remembered import Remembered
-from services.ops.reconcile import Found
+from services.ops.reconcile import Found, reconcile
 from services.ops.replay.planning import Verdict
 from services.ops.replay.running import BySending, Done, Replay
 from services.ops.rewrite.retraction import Retraction
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
+from services.shared.identities import ObjectId
+from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, shipment
 from tests.faults.test_audit_over_time import audited
 from tests.support.history import DAY, MemoryHistory, let_expire, load_everything, run_archive
+from tests.support.ingest import Context
+from tests.support.lake import BRONZE, SILVER
 from tests.support.replaying import EVERYTHING, Desk
 
 
@@ -64,6 +71,60 @@ def test_reconcile_puts_it_back_and_loads_nothing(desk: Desk, history: MemoryHis
     assert next(desk.rig.ledger.find_objects([lost.id])) == before
     check(desk, history)
     assert desk.reconcile(past=past).objects == {}
+
+
+@pytest.mark.parametrize("event", [{}, {"window_hours": 48}], ids=["all of Bronze", "the schedule's window"])
+def test_the_scheduled_reconcile_puts_it_back_too(
+    clients: Clients,
+    ledger_table: str,
+    contracts: dict[str, Contract],
+    history: MemoryHistory,
+    monkeypatch: pytest.MonkeyPatch,
+    event: dict[str, int],
+) -> None:
+    """A ledger that was restored has lost the lots as well: loading the object again would double its rows."""
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
+    lost = rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
+    load_everything(rig)
+    rig.clock.advance(1.2 * DAY)
+    run_archive(rig, history)
+    for page in rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table):
+        for item in [one for one in page["Items"] if one["pk"]["S"].startswith(("object#", "unit#", "lot#"))]:
+            rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": item["pk"]})
+    desk = Desk(rig)
+    call_function(monkeypatch, desk, history, timedelta(hours=30))
+    told = function.handler(event, Context())  # type: ignore[arg-type]
+    assert told["objects"] == {Found.PUT_BACK: 1}
+    assert rig.state_of(lost) is ObjectState.DONE
+    check(desk, history)
+
+
+def call_function(monkeypatch: pytest.MonkeyPatch, desk: Desk, history: MemoryHistory, age: timedelta) -> None:
+    """Let the function work on this desk, whose objects are so old."""
+    now = datetime.fromtimestamp(desk.rig.clock.now, UTC)
+    settings = SimpleNamespace(bronze_bucket=BRONZE, silver_bucket=SILVER, queue_url="")
+    aws = SimpleNamespace(
+        ledger=lambda: desk.rig.ledger,
+        settings=lambda: settings,
+        s3=object,
+        sqs=object,
+        deadline_of=lambda _: Deadline.endless(),
+    )
+    monkeypatch.setattr(desk.bronze, "_listed", partial(listed_lately, now - age))
+    for name, double in {
+        "pipeline": aws,
+        "datetime": SimpleNamespace(now=lambda _zone: now),
+        "reconcile": partial(reconcile, now=now),
+        "S3Bronze": lambda *_: desk.bronze,
+        "queue_planner": lambda *_: desk.planner(),
+        "messages_waiting": lambda *_: 0,
+    }.items():
+        monkeypatch.setattr(function, name, double)
+    monkeypatch.setattr(History, "of", lambda *_: History(history))
+
+
+def listed_lately(created: datetime, id_: ObjectId, data: bytes) -> BronzeObject:
+    return BronzeObject(id_.bucket, id_.key, len(data), id_.etag, None, created)
 
 
 def test_what_the_history_does_not_know_is_announced(desk: Desk, history: MemoryHistory) -> None:

@@ -26,6 +26,7 @@ from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Crash, Interrupter
 from tests.support.lake import CREATED
 from tests.support.replaying import RUN, Desk
+from tests.support.rewriting import retract
 
 ROWS = [shipment(number) for number in range(20)]  # three units of 1,024 bytes
 
@@ -177,6 +178,22 @@ class TestRejected:
         desk.deliver()
         assert desk.rig.state_of(taken) is ObjectState.DONE
         assert desk.rig.state_of(other) is ObjectState.REJECTED
+
+    def test_what_was_let_in_and_retracted_since_it_was_looked_up_stays_away(self, desk: Desk) -> None:
+        """Another operator was faster, saw that the rows are wrong, and has taken them out."""
+        desk.rig.unit_bytes = 1 << 20
+        source = desk.upload("shipments", ROWS)
+        desk.ingest(source)
+        desk.queue = []
+        desk.rig.ledger.objects.reject_known(desk.rig.units[0].id, "too_large", "raise the timeout")
+        (seen,) = desk.rig.ledger.find_objects([source.id])
+        desk.planner().judge_again(seen, Deadline.endless())
+        desk.deliver()
+        retract(desk.rig, source)
+        assert desk.planner().judge_again(seen, Deadline.endless()).outcome is Outcome.DUPLICATE
+        desk.deliver()
+        assert desk.rig.state_of(source) is ObjectState.RETRACTED
+        assert desk.rig.lake.positions() == {}
 
     def test_keys_that_were_not_taken_and_are_today(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         data = b"".join(row + b"\n" for row in ROWS)

@@ -272,6 +272,38 @@ class TestBySending:
         assert "going on" not in capsys.readouterr().err
 
     @pytest.mark.parametrize(
+        ("forced", "days", "goes_on"), [(False, 0.9, True), (False, 1.1, False), (True, 6.9, True), (True, 7.1, False)]
+    )
+    def test_a_place_is_forgotten_after_a_time(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Output,
+        forced: bool,
+        days: float,
+        goes_on: bool,
+    ) -> None:
+        """Who asks for the same again after weeks means all of it."""
+        sources = [world.upload(f"{number}.jsonl") for number in range(3)]
+        home = world.clients.s3.list_buckets()["Buckets"][0]["Name"]
+        force = ["--force", "--yes", "--reason", "once more", "--silver-bucket", home] if forced else []
+        arguments = by_sending(world, "--table", world.table, "--jobs", "1", *force)
+        real = Planner.plan
+
+        def interrupted(planner: Planner, source: BronzeObject, deadline: Deadline) -> Any:
+            if source.key == sources[2].key:
+                raise KeyboardInterrupt
+            return real(planner, source, deadline)
+
+        monkeypatch.setattr(Planner, "plan", interrupted)
+        assert execute(replay_from_s3, arguments) == 130
+        monkeypatch.setattr(Planner, "plan", real)
+        age_cursors(world, timedelta(days=days))
+        capsys.readouterr()
+        assert execute(replay_from_s3, arguments) == 0
+        assert ("going on behind" in capsys.readouterr().err) is goes_on
+
+    @pytest.mark.parametrize(
         ("url", "table"),
         [
             ("https://sqs.us-east-2.amazonaws.com/123456789012/smelt-dev-events", "smelt-dev-ledger"),
@@ -281,6 +313,18 @@ class TestBySending:
     )
     def test_the_ledger_of_a_queue_that_terraform_has_named_need_not_be_given(self, url: str, table: str) -> None:
         assert ledger_of(url) == table
+
+
+def age_cursors(world: World, age: timedelta) -> None:
+    """Let the ledger's places have been saved so long ago."""
+    (found,) = [
+        item
+        for item in world.clients.dynamodb.scan(TableName=world.table)["Items"]
+        if item["pk"]["S"].startswith("cursor#")
+    ]
+    saved = datetime.fromisoformat(found["saved_at"]["S"]) - age
+    item = {**found, "saved_at": {"S": saved.isoformat(timespec="milliseconds")}}
+    world.clients.dynamodb.put_item(TableName=world.table, Item=item)
 
 
 class Stale:

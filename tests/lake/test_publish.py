@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.rewrite.retraction import Retraction
 from services.shared.ledger.records import Outbox
 from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
 from tests.lake.rig import LakeRig, Make, day
+from tests.support.archive import NoArchive
 from tests.support.faults import Interrupter
-from tests.support.rewriting import retract
+from tests.support.rewriting import ENDLESS, retract
 
 
 def two_lots(lake: LakeRig) -> LakeRig:
@@ -255,3 +257,37 @@ def test_a_tag_on_a_snapshot_with_retracted_rows_keeps_only_their_lot_and_is_nam
     lake.table().manage_snapshots().remove_tag("month-end").commit()
     lake.publish()
     lake.check()
+
+
+def test_who_waits_for_the_tables_is_told_once_what_keeps_them_and_what_to_do(lake: LakeRig) -> None:
+    """Two files of one lot are wrong: the second rewrite waits until the tables have taken over the first one."""
+    pair = [lake.rig.upload("shipments", [shipment(30 + number)]) for number in range(3)]
+    lake.rig.deliver(lake.rig.units[-3:])
+    lake.publish()
+    table = lake.table()
+    table.manage_snapshots().create_tag(table.snapshots()[-1].snapshot_id, "month-end").commit()
+    retract(lake.rig, pair[0])
+    told, looks = list[str](), 0
+
+    def wait(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        lake.rig.clock.advance(seconds)
+        if looks in (3, 9):
+            lake.publish()
+        if looks == 6:
+            lake.table().manage_snapshots().remove_tag("month-end").commit()
+
+    clock = lake.rig.clock
+    retraction = Retraction(
+        lake.rig.ledger, lake.rig.lake, "Ann", "wrong", NoArchive(), clock, wait, writers=1, tell=told.append
+    )
+    retraction.run(pair[1].id, ENDLESS)
+    for source in pair[:2]:
+        lake.rig.forget(source)
+    lake.settle()
+    lake.check()
+    lake.rig.check_exactly_once()
+    first, second = told
+    assert "`smelt publish` does that, as its schedule does, or says what keeps it" in first
+    assert "DROP TAG `month-end` in Spark. Then run `smelt publish`" in second

@@ -10,7 +10,6 @@ from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
 from services.ops.history.reader import History
 from services.ops.history.remembered import Remembered
-from services.ops.history.writer import DEFAULT_RETENTION
 from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import OLDER_THAN, WALK, Scope, reconcile
 from services.shared.planning.copies import S3Copies
@@ -18,6 +17,8 @@ from services.shared.telemetry import count, logger, metrics, tracer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_CLOCKS_DIFFER = timedelta(hours=1)
 
 if pipeline.IN_LAMBDA:
     pipeline.ledger(), pipeline.s3(), pipeline.sqs()
@@ -40,9 +41,9 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     deadline = pipeline.deadline_of(context)
     hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
     scope = Scope(start=datetime.now(UTC) - timedelta(hours=hours)) if hours else Scope()
-    # The lots of what came lately are all in the ledger, which then is enough; the history is large.
-    lately = hours is not None and timedelta(hours=hours) < DEFAULT_RETENTION
-    past = None if lately else Remembered(History.of(pipeline.s3(), settings.silver_bucket))
+    # What came in the window was finished since it began, by clocks that may differ. Nothing is read before an object
+    # turns up that the ledger does not know.
+    past = Remembered(History.of(pipeline.s3(), settings.silver_bucket), scope.start and scope.start - _CLOCKS_DIFFER)
     copies = S3Copies(pipeline.s3())
     planner = queue_planner(ledger, settings.bronze_bucket, pipeline.sqs(), settings.queue_url, copies, deadline)
     found = reconcile(

@@ -57,7 +57,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     pipeline.ledger().home.check_bucket(pipeline.settings().silver_bucket)
     deadline = pipeline.deadline_of(context)
     if event.get("action") == "retract":
-        retraction = Retraction(pipeline.ledger(), _lake(), by, note, archive)
+        retraction = Retraction(pipeline.ledger(), _lake(), by, note, archive, tell=logger.warning)
         try:
             id_ = ObjectId.parse(_text(event, "object"))
         except ValueError as error:

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.bronze import S3Bronze
 from services.ops.cli.asking import ByOption, DryRunFlag, ReasonOption, YesFlag, confirm, operator
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, show, show_json
+from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
 from services.ops.cli.options import BronzeOption, QueueOption, SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
@@ -65,7 +65,7 @@ def reload_files(
             _preview(objects, as_json, dry_run)
         confirm(f"Take {len(objects):,} objects out of Silver and quarantine, and load them again?", yes)
         objects = objects_of_lots(ledger, history, lots, restore=True)
-        retraction = Retraction(ledger, lake, operator(by), reason, history, lost_files=True)
+        retraction = Retraction(ledger, lake, operator(by), reason, history, tell=say, lost_files=True)
         planner = queue_planner(ledger, bronze_bucket, aws_client("sqs", region), queue_url, S3Copies(s3))
         with watching() as watch:
             done = list(Reload(S3Bronze(s3, bronze_bucket), lake, retraction, planner).run(objects, watch))

@@ -50,6 +50,8 @@ from services.shared.settings import unit_bytes_of
 
 MAX_JOBS = 256
 _PLACE_HOLDS = timedelta(days=1)  # what lies before an older run's place may have changed
+# Loading all once more costs much, so a forced replay goes on for longer; an operator who asks months later means all.
+_FORCED_PLACE_HOLDS = timedelta(days=7)
 
 _Bucket = Annotated[str, typer.Option("--bucket", envvar="BRONZE_BUCKET", help="The bucket of Bronze.")]
 _Prefix = Annotated[str, typer.Option(help="Replay objects whose key begins so, such as bronze/shipments/.")]
@@ -281,7 +283,7 @@ def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
     planner_bytes = unit_bytes_of(os.environ)
     ledger.home.check_bucket(asked.silver_bucket)
     lake, history = S3Lake(s3, asked.silver_bucket), History.of(s3, asked.silver_bucket)
-    retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history)
+    retraction = Retraction(ledger, lake, operator(asked.by), asked.reason, history, tell=say)
     one_at_a_time = Lock()
 
     def retract_and_reopen(candidate: Candidate) -> None:
@@ -307,7 +309,7 @@ def _run(replay: Replay, request: ReplayRequest, ledger: Ledger | None, walk: st
     place: dict[str, Any] | None = None
     keep: Callable[[Any], None] = _forget
     if walk and ledger is not None:
-        place = ledger.cursors.load(walk, None if request.force else _PLACE_HOLDS)
+        place = ledger.cursors.load(walk, _FORCED_PLACE_HOLDS if request.force else _PLACE_HOLDS)
         keep = _keeper(ledger, walk)
     resumed = str(place["after"]) if place else ""
     if resumed:

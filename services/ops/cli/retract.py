@@ -64,7 +64,9 @@ def retract_objects(
         confirm(f"Take the rows of {len(previews)} object(s) out of Silver and quarantine?", yes)
         results: list[Retracted] = []
         with watching() as watch:
-            retraction = Retraction(ledger, S3Lake(s3, silver_bucket), operator(by), reason, history, watch=watch)
+            retraction = Retraction(
+                ledger, S3Lake(s3, silver_bucket), operator(by), reason, history, watch=watch, tell=say
+            )
             for seen in previews:
                 if not as_json and seen.lots and not seen.known.is_finished:
                     say(f"{seen.known.id}: if a worker is loading it, this waits until that one has ended.")
@@ -108,7 +110,8 @@ def _done(done: Retracted) -> str:
     if changes.waiting:
         text += (
             f"\n  {len(changes.waiting):,} replaced files wait until the lake's tables do not name them: "
-            "`smelt publish` does that, and the sweep deletes them"
+            "`smelt publish` does that, and the sweep deletes them. Until then the plain tables show their rows, too; "
+            "the lake's tables never show both"
         )
     return text
 

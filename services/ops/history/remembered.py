@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import RLock
 from typing import Literal
 
@@ -26,10 +27,12 @@ from services.shared.units import BronzeObject, Plan
 class Remembered:
     """The outcomes of a history by object. Nothing is read before the first question; then 12 bytes for each are held.
 
-    May be asked by several threads.
+    `since`: only what was finished from then on, where nobody asks for what came before. May be asked by several
+    threads.
     """
 
     history: History
+    since: datetime | None = None
     _hashes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # sorted
     _numbers: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     _files: list[str] = field(default_factory=list)
@@ -90,7 +93,7 @@ class Remembered:
 
     def _read(self) -> None:
         hashes, numbers = list[npt.NDArray[np.int64]](), list[npt.NDArray[np.int32]]()
-        for key in self.history.keys(HISTORY_OBJECTS):
+        for key in self.history.keys(HISTORY_OBJECTS, self.since):
             names = [_hashed(outline.id) for outline in self.history.outlines(str(key))]
             hashes.append(np.array(names, np.int64))
             numbers.append(np.full(len(names), len(self._files), np.int32))

@@ -112,8 +112,9 @@ class Publisher:
         self._ledger, self._catalog, self._store, self._contracts = ledger, catalog, store, contracts
         self._deadline, self._watch = deadline, watch
         self._lots_per_commit, self._removers = lots_per_commit, removers
-        self._unusable: set[str] = set()  # tables that no lot can be published to
+        self._unusable: set[str] = set()  # tables that no lot can be published to in this run
         self._incomplete: set[LotId] = set()  # lots whose marks wait for a file, and for nothing else
+        self._held: dict[LotId, str] = {}  # lots that a snapshot keeps from their swap, and how
         self.done = Published()
 
     def run(self) -> Published:
@@ -189,6 +190,8 @@ class Publisher:
         for waiting in batch:
             if waiting.lot.id in waits - blocked:
                 self._ledger.marks.note_swap(waiting.mark)
+            elif waiting.lot.id in self._held:
+                self._ledger.marks.note_held(waiting.mark, self._held[waiting.lot.id])
 
     def attempt(self, dataset: str, work: Callable[[], None]) -> bool:
         """Do something with one table. What keeps it from succeeding is noted, and concerns no other table.
@@ -212,6 +215,10 @@ class Publisher:
         except Terminal as error:
             self._unusable.add(dataset)
             self._problem(f"{dataset}: {error}")
+            return False
+        except Exception as error:  # noqa: BLE001 (whatever catalog or bucket answer for one table, it keeps no other)
+            self._unusable.add(dataset)
+            self._problem(f"{dataset}: {type(error).__name__}: {error}. Its lots wait, and the next run tries again")
             return False
         return True
 
@@ -244,6 +251,8 @@ class Publisher:
                 why = error
             if len(lots) == 1:
                 self._problem(f"{dataset}, lot {next(iter(lots))}: {why}")
+                if isinstance(why, HeldByTag):
+                    self._held |= dict.fromkeys(lots, f"{dataset}: {why}")
                 return set(lots)
             ids = sorted(lots)
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]

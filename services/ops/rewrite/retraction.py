@@ -104,7 +104,9 @@ class Retraction:
     sleep: Callable[[float], None] = time.sleep
     writers: int = 8
     watch: Watch = lambda _what, _number: None
+    tell: Callable[[str], None] = lambda _text: None  # why it waits, and what ends that: once for each reason
     lost_files: bool = False  # as `Rewriter.lost_files`
+    _told: str = ""
 
     def run(
         self,
@@ -227,8 +229,9 @@ class Retraction:
             else:
                 self._dissolve(lot)
         except LeaseHeld as held:
-            if isinstance(held, LakeBehind):
-                self.watch("lots that wait for `smelt publish`", 1)
+            if isinstance(held, LakeBehind) and str(held) != self._told:
+                self._told = str(held)
+                self.tell(f"{self._told}. This waits for it; stopped, the same command goes on.")
             return held.until_ms
         except LeaseLost:
             return 0
@@ -248,7 +251,7 @@ class Retraction:
 
     def _wait(self, until_ms: int, deadline: Deadline) -> None:
         """Wait for somebody else's lease, and look from time to time whether it was given back before."""
-        self.watch("seconds until another worker's lease ends", max(int(until_ms / 1000 - self.clock()), 0))
+        self.watch("seconds until the next look at work of others", max(int(until_ms / 1000 - self.clock()), 0))
         self.sleep(max(min(until_ms / 1000 - self.clock() + 0.1, _LONGEST_PAUSE, deadline.left), 0.05))
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import IO
 
 import pyarrow.compute as pc
@@ -31,6 +32,7 @@ from services.shared.errors import Terminal
 from services.shared.identities import QUARANTINE_ROOT, SILVER_ROOT, LakeKey, LotId, ObjectId, UnitId
 from services.shared.lake import Lake, ObjectGone
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.marks import Behind
 from services.shared.ledger.records import (
     RETRACT,
     Counts,
@@ -54,11 +56,14 @@ _PUBLISH_MS = 5_000  # until another look at what the lake has
 class LakeBehind(LeaseHeld):
     """The lake has not taken over what a rewrite did: until then the old files stay, and block the next rewrite."""
 
-    def __init__(self, lot: LotId, now_ms: int) -> None:
-        super().__init__(
-            f"lot {lot}: the lake's tables have not taken over its last rewrite; `smelt publish` does that",
-            now_ms + _PUBLISH_MS,
-        )
+    def __init__(self, lot: LotId, behind: Behind, now_ms: int) -> None:
+        since = datetime.fromtimestamp(behind.since / 1000, UTC)
+        told = f"Lot {lot}: the lake's tables have not taken over its last rewrite, of {since:%Y-%m-%d %H:%M:%S} UTC. "
+        if behind.held:
+            told += f"{behind.held}. Then run `smelt publish`"
+        else:
+            told += "`smelt publish` does that, as its schedule does, or says what keeps it"
+        super().__init__(told, now_ms + _PUBLISH_MS)
 
 
 @dataclass(slots=True)
@@ -143,8 +148,8 @@ class Rewriter:
             ConservationError: it names a file that is not its own.
             LakeBehind: the lake's tables may still name the files that were replaced.
         """
-        if lot.obsolete and self.ledger.marks.is_behind(lot.id):
-            raise LakeBehind(lot.id, self.ledger.now_ms())
+        if lot.obsolete and (behind := self.ledger.marks.behind(lot.id)):
+            raise LakeBehind(lot.id, behind, self.ledger.now_ms())
         leftover = sorted(lot.leftovers - {file.key for file in lot.files})
         for key in leftover:
             if parsed_name(key).lot != lot.id:

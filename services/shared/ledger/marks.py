@@ -40,6 +40,7 @@ from services.shared.ledger.records import Lot, LotState, Outbox
 from services.shared.ledger.table import NEW, Condition, LedgerTable, Write
 
 _LOTS_AT_ONCE = 25  # that are read: each may have thousands of files
+_MAX_WHY = 1000  # characters
 _ALWAYS = Condition("attribute_exists(pk) OR attribute_not_exists(pk)", {})
 
 
@@ -60,6 +61,13 @@ class Waiting(NamedTuple):
     mark: Mark
     lot: Lot
     place: OpenEntry
+
+
+class Behind(NamedTuple):
+    """Why a rewrite's replaced files are still there."""
+
+    since: int  # epoch milliseconds
+    held: str  # what keeps the publisher; empty where nothing that is known does
 
 
 class Marks:
@@ -146,12 +154,28 @@ class Marks:
         same = Condition("generation = :generation", {":generation": {"N": str(mark.generation)}})
         return self._table.update(_mark_key(mark.outbox, mark.lot), "SET swapped_at = :at", at, same)
 
+    def note_held(self, mark: Mark, why: str) -> bool:
+        """The lake's tables cannot take over what the mark asks for: why, and what to do, for who waits for that.
+
+        Returns:
+            False where a rewrite has replaced the mark.
+        """
+        told = {":why": {"S": why[:_MAX_WHY]}}
+        same = Condition("generation = :generation", {":generation": {"N": str(mark.generation)}})
+        return self._table.update(_mark_key(mark.outbox, mark.lot), "SET held = :why", told, same)
+
     def is_behind(self, lot: LotId) -> bool:
         """Whether the lake's tables may name files that rewrites of the lot have replaced."""
+        return self.behind(lot) is not None
+
+    def behind(self, lot: LotId) -> Behind | None:
+        """Since when the lake's tables are behind with a lot, and what the publisher has said of it."""
         if Outbox.PUBLISH not in self.opened():
-            return False
+            return None
         found = self._table.get(_mark_key(Outbox.PUBLISH, lot))
-        return bool(found) and "swapped_at" not in found
+        if not found or "swapped_at" in found:
+            return None
+        return Behind(int(found["since"]["N"]), str(found.get("held", {}).get("S", "")))
 
     def holding(self, lots: Iterable[LotId], outboxes: Iterable[Outbox] = tuple(Outbox)) -> set[LotId]:
         """Those of these lots that have marks in one of these outboxes, if it is open."""

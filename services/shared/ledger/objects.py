@@ -206,9 +206,11 @@ class Objects:
             ]
         )
 
-    def reopen(self, id_: ObjectId, unit_bytes: int | None = None, marked: bool = False) -> LedgerObject:
+    def reopen(
+        self, id_: ObjectId, unit_bytes: int | None = None, marked: bool = False, rejected: bool = False
+    ) -> LedgerObject:
         """Let a RETRACTED or REJECTED object in again: see `Releases.reopen`."""
-        return Releases(self._table).reopen(id_, unit_bytes, marked)
+        return Releases(self._table).reopen(id_, unit_bytes, marked, rejected)
 
     def mark_done(self, ids: Iterable[ObjectId]) -> None:
         """These objects have no unit that could be missing: they are empty. One that is finished stays as it is."""

@@ -217,7 +217,9 @@ class Releases:
         self._table.update(object_key(known.id), "SET uploaded_again_at = :at", {":at": at}, _RETRACTED & later)
         return True
 
-    def reopen(self, id_: ObjectId, unit_bytes: int | None = None, marked: bool = False) -> LedgerObject:
+    def reopen(
+        self, id_: ObjectId, unit_bytes: int | None = None, marked: bool = False, rejected: bool = False
+    ) -> LedgerObject:
         """Let an object in again that is RETRACTED, all its rows gone, or REJECTED. It is PLANNING, without a lease.
 
         First its units are released, then the object: whoever stops in between starts again. An object that is being
@@ -225,6 +227,7 @@ class Releases:
 
         Args:
             marked: only one that is to be reloaded, and that nobody has retracted for good meanwhile.
+            rejected: only one that is REJECTED. It may have been loaded meanwhile, and retracted.
 
         Raises:
             NotReopened: it is not in the ledger, its rows have not left yet, or it is to stay away.
@@ -235,6 +238,8 @@ class Releases:
             raise NotReopened(f"{id_} is not in the ledger.")
         known = object_from(item)
         if known.state not in (ObjectState.RETRACTED, ObjectState.REJECTED):
+            return known
+        if rejected and known.state is ObjectState.RETRACTED:
             return known
         if known.is_leaving:
             raise NotReopened(f"{id_}: not all of its rows have left. Run `smelt retract` for it until it is done.")

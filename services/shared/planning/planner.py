@@ -91,7 +91,8 @@ class Planner:
         """
         if not self.takes(rejected):
             return Planned(Outcome.DUPLICATE, reason=f"{rejected.reason}: {rejected.advice}")
-        self.ledger.objects.reopen(rejected.id, self.unit_bytes, rejected.is_to_be_reloaded)  # or somebody else has
+        marked = rejected.is_to_be_reloaded
+        self.ledger.objects.reopen(rejected.id, self.unit_bytes, marked, rejected=not marked)  # or somebody else has
         return self._plan(rejected.source, deadline)
 
     def takes(self, known: LedgerObject) -> bool:
@@ -146,7 +147,7 @@ class Planner:
         if known.state is ObjectState.REJECTED:
             if not self.takes(known):
                 return Planned(Outcome.DUPLICATE, reason=f"{known.reason}: {known.advice}")
-            self.ledger.objects.reopen(known.id, self.unit_bytes)
+            self.ledger.objects.reopen(known.id, self.unit_bytes, rejected=True)
         if pinned:
             self.ledger.objects.read_copy(known.id, pinned, copy.created)
         return self._plan(known.source, deadline)

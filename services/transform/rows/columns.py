@@ -14,9 +14,9 @@ from services.shared.judge.judge import event_window
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.shared.parquet.tables import silver_schema
 from services.transform.rows.fields import NESTED, read_field, read_unknown
-from services.transform.rows.inside import read_inside
 from services.transform.rows.read import Column, Computed, Constant, Cursor, Read
 from services.transform.rows.text import BlockText, Mask, Positions
+from services.transform.rows.within import read_within
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -74,7 +74,7 @@ class Columns:
         self.ok &= whole.ok | ~has_key
         if inside:
             live = np.flatnonzero(self.ok & cursor.live & has_key)
-            for field, read in zip(inside, read_inside(inside, whole, live), strict=True):
+            for field, read in zip(inside, read_within(inside, whole, live), strict=True):
                 self._add(field, has_key, read)
         return behind or whole, Rescued(has_key & ~held, whole.column)
 

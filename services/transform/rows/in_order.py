@@ -16,8 +16,8 @@ from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.transform.rows.columns import Certain, Columns, Rescued
 from services.transform.rows.layout import Layout
-from services.transform.rows.read import Cursor, Read
-from services.transform.rows.text import BlockText, Mask, Positions
+from services.transform.rows.text import BlockText, Positions
+from services.transform.rows.walk import Walk
 
 
 def accept(
@@ -32,7 +32,7 @@ def accept(
         TooDense: the block must be cut.
     """
     rows = rows[text.matches(text.starts[rows], layout.literals[layout.keys[0]])]
-    walk = _Walk(text, rows, layout, contract)
+    walk = _Reading(text, rows, layout, contract)
     for key in layout.keys:
         if key == RECORD_TYPE:
             walk.pass_record_type(is_default)
@@ -42,55 +42,35 @@ def accept(
     return walk.columns.accepted(object_created, walk.rescued)
 
 
-class _Walk:
+class _Reading:
     """One pass through the rows, key by key."""
 
     def __init__(self, text: BlockText, rows: Positions, layout: Layout, contract: Contract) -> None:
-        self._text, self._rows, self._layout = text, rows, layout
+        self._layout = layout
         self.columns = Columns(text, rows, contract)
-        self._at = text.starts[rows]
-        self._quotes = text.quotes_before(self._at)
-        keys = set(layout.keys) - {RECORD_TYPE}
-        has_nested = any(map(self.columns.looks_inside, keys))
-        self._closers = text.closers_before(self._at) if has_nested else np.zeros_like(self._at)
+        has_nested = any(map(self.columns.looks_inside, set(layout.keys) - {RECORD_TYPE}))
+        self._walk = Walk(text, rows, layout, has_nested)
         self._rescued: dict[str, Rescued] = {}
 
     def pass_record_type(self, is_default: bool) -> None:
         """Pass the dataset's name, which is part of the key's literal."""
-        has_key, behind = self._pass_literal(RECORD_TYPE)
+        has_key, behind = self._walk.pass_literal(RECORD_TYPE, self.columns.ok)
         self.columns.add_record_type(self._layout.record_type, has_key, is_default)
-        self._move(has_key, behind)
+        self._walk.move(has_key, behind)
 
     def pass_key(self, key: str) -> None:
         """Pass another key and its value, in the rows that have it."""
-        has_key, value = self._pass_literal(key)
+        has_key, value = self._walk.pass_literal(key, self.columns.ok)
         if not has_key.any():  # of thousands of keys, rows may have a few
             return
         behind, rescued = self.columns.read_key(key, value, has_key)
         if rescued:
             self._rescued[key] = rescued
-        self._move(has_key, behind)
-
-    def _pass_literal(self, key: str) -> tuple[Mask, Cursor]:
-        literal = self._layout.literals[key]
-        has_key = self._text.matches(self._at, literal)
-        live = self.columns.ok & has_key
-        return has_key, Cursor(self._at + literal.size, self._quotes + literal.quotes, self._closers, live)
-
-    def _move(self, has_key: Mask, behind: Cursor | Read) -> None:
-        if has_key.all():
-            self._at, self._quotes, self._closers = behind.at, behind.quotes, behind.closers
-            return
-        self._at = np.where(has_key, behind.at, self._at)
-        self._quotes = np.where(has_key, behind.quotes, self._quotes)
-        if behind.closers is not self._closers:
-            self._closers = np.where(has_key, behind.closers, self._closers)
+        self._walk.move(has_key, behind)
 
     def check_end(self) -> None:
         """Check that the rows end here."""
-        trailer = self._layout.trailer
-        self.columns.ok &= self._text.matches(self._at, trailer)
-        self.columns.ok &= self._at + trailer.size == self._text.ends[self._rows]
+        self.columns.ok &= self._walk.are_at_end()
 
     def rescued(self, chosen: Positions) -> pa.Array:
         """The keys of each row that no field holds whole, as one JSON object; null where there are none."""

@@ -5,7 +5,7 @@ The rest of their rows is still taken together with others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from services.shared.judge.row_json import SHORT
 from services.shared.judge.values import converted
 from services.shared.judge.verdicts import Rejection, Value
 from services.shared.parquet.tables import arrow_type
-from services.transform.rows.read import Built, Column, Computed, Read
+from services.transform.rows.read import Built, Column, Computed
 from services.transform.rows.text import Mask, Positions
 
 
@@ -62,14 +62,12 @@ def one_by_one(field: Field, texts: Sequence[str], rows: Positions, count: int) 
     return _column(field, values), ok
 
 
-def read_inside(fields: Sequence[Field], whole: Read, rows: Positions) -> Iterator[Read]:
-    """What fields take from inside the values that were read, in these rows."""
-    count = len(whole.at)
-    texts = whole.column.build(rows).to_pylist()
-    right = [np.zeros(count, dtype=bool) for _ in fields]
-    found: list[list[Value]] = [[None] * count for _ in fields]
-    steps = [(field, field.path[1:], ok, values) for field, ok, values in zip(fields, right, found, strict=True)]
-    for row, text in zip(rows.tolist(), texts, strict=True):
+def values_inside(fields: Sequence[Field], texts: Sequence[str]) -> list[tuple[list[Value], Mask]]:
+    """What each field takes from these JSON values, from their own keys down, and in which of them it is right."""
+    right = [np.zeros(len(texts), dtype=bool) for _ in fields]
+    found: list[list[Value]] = [[None] * len(texts) for _ in fields]
+    steps = [(field, field.path, ok, values) for field, ok, values in zip(fields, right, found, strict=True)]
+    for row, text in enumerate(texts if fields else ()):
         node = build(text) if len(text) <= SHORT else None
         for field, path, ok, values in steps:
             try:
@@ -77,9 +75,7 @@ def read_inside(fields: Sequence[Field], whole: Read, rows: Positions) -> Iterat
             except Rejection:
                 continue
             ok[row] = True
-    for field, ok, values in zip(fields, right, found, strict=True):
-        is_null = np.fromiter((value is None for value in values), dtype=bool, count=count)
-        yield whole._replace(ok=ok, is_null=is_null, column=_column(field, values), is_whole=None)
+    return list(zip(found, right, strict=True))
 
 
 def _value(field: Field, steps: Steps, text: str, node: Node) -> Value:
@@ -90,10 +86,19 @@ def _value(field: Field, steps: Steps, text: str, node: Node) -> Value:
     return value_at(field, text, 0, steps)
 
 
-def _column(field: Field, values: list[Any]) -> Column:
-    array = pa.array(values, type=arrow_type(column_of(field)))
+def array_of(field: Field, values: list[Any]) -> pa.Array:
+    """Values of a field as Arrow has them."""
+    return pa.array(values, type=arrow_type(column_of(field)))
+
+
+def column_of_array(field: Field, array: pa.Array) -> Column:
+    """A column that has been built. Of times, it can be asked which they are."""
     if field.type is not FieldType.TIMESTAMP and field.type is not FieldType.DATE:
         return Built(array)
     has_value = array.is_valid().to_numpy(zero_copy_only=False)
     whole = array.cast(pa.int32() if field.type is FieldType.DATE else pa.int64()).cast(pa.int64())
     return Computed(whole.fill_null(0).to_numpy(), has_value, array.type)
+
+
+def _column(field: Field, values: list[Any]) -> Column:
+    return column_of_array(field, array_of(field, values))

@@ -12,7 +12,7 @@ from services.ops.grid import batched
 from services.ops.probe import Place, Probed, probe
 from services.ops.workflow import Request
 from services.shared.deadline import Deadline
-from services.shared.ledger.records import Counts, LotState, ObjectState
+from services.shared.ledger.records import Counts, LotState, ObjectState, Retraction
 from services.shared.units import BronzeObject
 from tests.support.lake import BRONZE
 from tests.support.world import NOW, World
@@ -90,6 +90,16 @@ def test_a_done_object_whose_lots_have_expired_is_accounted_for() -> None:
     world.records.clear()
     world.held.clear()
     assert not look(world, folders).missing
+
+
+def test_an_object_that_was_taken_out_to_be_loaded_again_is_missing_and_a_retracted_one_is_not() -> None:
+    for reload, missing in ((False, ""), (True, "was taken out to be loaded again, and is not let in yet")):
+        world, folders = loaded(1)
+        known = world.plan(world.upload(), ObjectState.RETRACTED)
+        world.objects[known.id] = replace(known, retraction=Retraction(NOW, rows=Counts(), reload=reload))
+        folders.add(known.source)
+        assert missing in str(look(world, folders).missing)
+        assert bool(look(world, folders).missing) is reload
 
 
 def test_an_object_that_the_ledger_does_not_know_is_missing() -> None:

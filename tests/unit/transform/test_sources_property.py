@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.shared.contract.model import CREATION, Contract, Field, FieldType, TimeFormat
+from services.shared.judge.verdicts import Value
 from services.transform.blocks import lines_block
-from services.transform.rows import parser
+from services.transform.rows import parser, within
 from services.transform.rows.parser import RowParser
+from services.transform.rows.text import Mask
 from tests.unit.transform.test_parser_property import ANYTHING, ODD, by_reference, one_in, outcome
 
 CREATED = datetime(2026, 6, 1, tzinfo=UTC)
@@ -65,6 +68,9 @@ LINES_COLUMN = Field(
 CONTRACTS = {
     "all": contract("all", (*FIELDS[:-1], LINES_COLUMN)),
     "timeless": contract("timeless", FIELDS[7:14], CREATION),
+    "deep": contract(
+        "deep", tuple(replace(field, source=("o", *field.path)) for field in (*FIELDS[:-1], LINES_COLUMN))
+    ),
 }
 # fmt: off
 OBJECTS = [
@@ -112,6 +118,7 @@ GOOD = {
 def layouts_are_used_even_for_few_rows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parser, "_FEWEST_ROWS", 1)
+        patch.setattr(within, "_FEWEST_ROWS", 1)
         yield
 
 
@@ -121,6 +128,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def agree(data: bytes, default: str) -> None:
+    if default == "deep":
+        data = b"\n".join(b'{"o": ' + row + b"}" for row in data.split(b"\n"))
     parsed = RowParser(CONTRACTS).parse(lines_block(data, 1000), default, CREATED)
     assert outcome(parsed) == by_reference(data, default, CONTRACTS)
 
@@ -148,19 +157,21 @@ def blocks(draw: st.DrawFn) -> bytes:
 @settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
-@given(blocks(), st.sampled_from(["all", "all", "timeless"]))
+@given(blocks(), st.sampled_from(["all", "all", "timeless", "deep"]))
 def test_any_block_gives_what_the_reference_gives(data: bytes, default: str) -> None:
     agree(data, default)
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("key", [*GOOD, "record_type"])
-def test_any_value_of_any_key_gives_what_the_reference_gives(key: str) -> None:
-    right = {name: values[0] for name, values in GOOD.items()} | {"record_type": '"all"'}
+@pytest.mark.parametrize("default", ["all", "deep"])
+@pytest.mark.parametrize("key", [*GOOD, "record_type", "of a place"])
+def test_any_value_of_any_key_gives_what_the_reference_gives(key: str, default: str) -> None:
+    right = {name: values[0] for name, values in GOOD.items()}
+    right |= {"record_type": '"all"'} if default == "all" else {}
     values = [*dict.fromkeys(value for values in GOOD.values() for value in values), *ANYTHING, *ODD]
     rows = [right | {key: value} for value in values]
     lines = ["{" + ", ".join(f'"{name}": {text}' for name, text in row.items()) + "}" for row in rows for _ in range(2)]
-    agree("\n".join(lines).encode(), "all")
+    agree("\n".join(lines).encode(), default)
 
 
 @pytest.mark.usefixtures("way")
@@ -176,6 +187,60 @@ def test_rows_of_machines_are_not_left_to_the_reference(monkeypatch: pytest.Monk
     parsed = RowParser(CONTRACTS).parse(lines_block(data, 0), "all", CREATED)
     assert len(judged) <= 2
     assert sum(table.num_rows for table in parsed.silver.values()) >= 38
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("absent", [(), ("day", "customer")])
+def test_objects_of_machines_are_read_together(monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...]) -> None:
+    """One by one, a row would take four times as long."""
+    objects = [{key: json.loads(values[0]) for key, values in GOOD.items()} for _ in range(40)]
+    for number, inner in enumerate(objects):
+        inner["ts"] += number
+        for key in absent if number % 3 else ():
+            del inner[key]
+    data = "\n".join(json.dumps({"n": 1, "o": inner}) for inner in objects).encode()
+    by_themselves: list[int] = []
+    values_inside = within.values_inside
+
+    def noted(fields: Sequence[Field], texts: Sequence[str]) -> list[tuple[list[Value], Mask]]:
+        by_themselves.append(len(texts) * any(isinstance(field.path[0], str) for field in fields))
+        return values_inside(fields, texts)
+
+    monkeypatch.setattr(within, "values_inside", noted)
+    parsed = RowParser(CONTRACTS).parse(lines_block(data, 1000), "deep", CREATED)
+    assert outcome(parsed) == by_reference(data, "deep", CONTRACTS)
+    assert parsed.silver["deep"].num_rows == 40
+    assert max(by_themselves) <= 1
+
+
+@pytest.mark.usefixtures("way")
+def test_an_object_that_no_sample_is_like_is_looked_at_by_itself() -> None:
+    """Samples are spread over the rows, and these are between them."""
+    right = {key: values[0] for key, values in GOOD.items() if key not in ("day", "person")}
+
+    def text(row: dict[str, str], more: str = "") -> str:
+        return "{" + ", ".join(f'"{key}": {value}' for key, value in row.items()) + more + "}"
+
+    objects = [text(right)] * 200
+    odd = [
+        text(right, ', "day": "1.5.2026"'),
+        text(right, ', "n": 1'),
+        text(right, ', "n": 1, "n": 2'),
+        text(right, f', "ts": {right["ts"]}'),
+        text(right, " "),
+        text(right, ', "record_type": "deep"'),
+        text(dict(reversed(right.items()))),
+        text({key: value for key, value in right.items() if key != "ts"}),
+        text(right).replace('"customer"', '"customer" '),
+        text(right).replace("customerName", "customer\\u004eame"),
+        "null",
+        "[]",
+        "{}",
+        '"x"',
+    ]
+    for number, one in enumerate(odd):
+        objects[3 + 10 * number] = one
+    agree("\n".join(objects).encode(), "deep")
 
 
 @pytest.mark.parametrize("key", ["customer", "person", "lines"])
