@@ -166,21 +166,18 @@ def made_wheels() -> bytes:
         return wheels_zip(folder)
 
 
-def artifacts_bucket(environment: str) -> tuple[str, str]:
-    """The artifacts bucket that Terraform has created, and its region.
+def artifacts_bucket(environment: str) -> tuple[str, str] | None:
+    """The artifacts bucket that Terraform has created, and its region; None where it has created none.
 
     Raises:
-        AssetsFailed: it has created none.
+        AssetsFailed: Terraform gives no outputs.
     """
     done = terraform(Path("infra/terraform/envs") / environment, "output", "-no-color", "-json")
     if done.returncode:
         raise AssetsFailed(f"Terraform gives no outputs for {environment}: {complaint(done, 'make tf-init')}")
     created = {name: output["value"] for name, output in json.loads(done.stdout).items()}
     if not created.get("artifacts_bucket"):
-        raise AssetsFailed(
-            "Terraform has created no artifacts bucket: set glue_job_enabled = true in the environment's tfvars, then "
-            "run `make tf-apply`, this, and `make tf-apply` again, which creates the jobs."
-        )
+        return None
     return created["artifacts_bucket"], created["region"]
 
 

@@ -152,7 +152,10 @@ def test_both_run_on_schedules_and_alarms_tell_of_what_waits(planned: dict[str, 
         for address, values in of_type(planned, "aws_cloudwatch_metric_alarm").items()
         if "module.lake" in address
     }
-    assert set(alarms) == {"Errors", "PublishLag"}
+    assert set(alarms) == {"Errors", "PublishLag", "Throttles", "InvocationDroppedCount"}
+    assert alarms["InvocationDroppedCount"]["dimensions"] == {
+        "ScheduleGroup": "smelt-dev-lake"
+    }  # nothing else tells of it
     service = environment(planned, "lake-publish")["POWERTOOLS_SERVICE_NAME"]
     assert alarms["PublishLag"]["dimensions"] == {"service": service}
 

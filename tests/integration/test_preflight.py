@@ -319,6 +319,22 @@ def test_a_topic_that_cloudwatch_may_not_publish_to_is_a_problem(client: Callabl
     assert (finding.level, "CloudWatch may not use" in finding.what) == (Level.PROBLEM, True)
 
 
+@pytest.mark.parametrize(
+    ("part", "variable"), [("compaction", "glue_job_enabled"), ("ge_job", "ge_enabled")], ids=["compaction", "gate"]
+)
+def test_a_checkout_that_does_not_know_what_the_jobs_run_is_not_to_delete_them(part: str, variable: str) -> None:
+    change = {"actions": ["delete"], "before": {"name": "smelt-dev-job"}, "after": None}
+    address = f"module.platform.module.{part}[0].aws_glue_job.this"
+    planned = {"resource_changes": [{"address": address, "type": "aws_glue_job", "change": change}]}
+    asked_for = planned | {"variables": {variable: {"value": True}, "glue_assets": {"value": None}}}
+    turned_off = planned | {"variables": {variable: {"value": False}}}
+
+    (found,) = preflight(asked_for, refusing("none is asked"))
+    assert (found.level, found.address) == (Level.PROBLEM, address)
+    assert "smelt-dev-job" in found.what and "make glue-assets" in found.advice
+    assert preflight(turned_off, refusing("none is asked")) == []
+
+
 def test_problems_are_found_in_a_real_plan(emulator: str, client: Callable[[str], Any], tmp_path: Path) -> None:
     missing = {
         f"existing_{queue}_{kind}": f"{begin}:000000000000{separator}{queue}"

@@ -169,3 +169,25 @@ def stranded(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
         if found:
             what = f"nothing would read the queue {name} any more, which holds {found}"
             yield Finding(Level.PROBLEM, change["address"], what, _READ_ON)
+
+
+# Part of a job's address -> the variable that asks for the job.
+_ENABLED_BY = {"module.compaction[": "glue_job_enabled", "module.ge_job[": "ge_enabled"}
+
+
+def unasked(plan: Mapping[str, Any], _: Clients) -> Iterator[Finding]:
+    """Glue jobs that the plan deletes although they are asked for: what they run is not known in this checkout.
+
+    With the job of the gate its workflow would go, and the marks of written partitions.
+    """
+    for change in plan["resource_changes"]:
+        if change["type"] != "aws_glue_job" or change["change"]["actions"] != ["delete"]:
+            continue
+        name = (change["change"].get("before") or {}).get("name") or change["address"]
+        for part, variable in _ENABLED_BY.items():
+            if part in change["address"] and value_of(plan, variable):
+                what = f"the plan deletes the Glue job {name}, although {variable} asks for it"
+                advice = (
+                    "glue.auto.tfvars.json is not committed, and is missing here: run `make glue-assets`, plan again"
+                )
+                yield Finding(Level.PROBLEM, change["address"], what, advice)

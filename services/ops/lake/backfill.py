@@ -32,19 +32,22 @@ GRACE_MS = 20 * 60 * 1000  # an invocation lasts 15 minutes at most; after that 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a dataset's pass has come."""
+    """How far a dataset's pass has come, since the lake was enabled at `opened`: what came before that is no matter."""
 
+    opened: int  # epoch milliseconds
     began: int  # epoch milliseconds
     after: str = ""  # the last key that was dealt with
     done: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"began": self.began, "after": self.after, "done": self.done}
+        return {"opened": self.opened, "began": self.began, "after": self.after, "done": self.done}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any] | None) -> Place | None:
         try:
-            return cls(int(stored["began"]), str(stored["after"]), bool(stored["done"])) if stored else None
+            if not stored:
+                return None
+            return cls(int(stored["opened"]), int(stored["began"]), str(stored["after"]), bool(stored["done"]))
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -83,21 +86,23 @@ class Backfill:
     def _run(self, dataset: str) -> None:
         place = Place.from_json(self._ledger.cursors.load(_walk(dataset)))
         opened = self._ledger.marks.opened_at(Outbox.PUBLISH) or 0
+        if place is not None and place.opened != opened:
+            place = None  # the lake was off in between, and its tables may be new ones
         if place is not None and place.done and place.began > opened + GRACE_MS:
             return
         if place is None or place.done:
             if place is not None and self._ledger.now_ms() <= opened + GRACE_MS:
                 return  # the second pass begins when all workers have the setting
             self._catalog.ensure(self._contracts[dataset])
-            place = Place(self._ledger.now_ms())
+            place = Place(opened, self._ledger.now_ms())
         files = self._store.list(f"{SILVER_ROOT}/{dataset}/", place.after)
         for some in _pages(files):
             self._deadline.check()
             self._publish(dataset, [key for key in map(_lake_key, some) if key is not None])
             self._done.listed += len(some)
-            place = Place(place.began, some[-1].key)
+            place = Place(opened, place.began, some[-1].key)
             self._ledger.cursors.save(_walk(dataset), place.to_json())
-        self._ledger.cursors.save(_walk(dataset), Place(place.began, place.after, done=True).to_json())
+        self._ledger.cursors.save(_walk(dataset), Place(opened, place.began, place.after, done=True).to_json())
 
     def _publish(self, dataset: str, keys: Iterable[LakeKey]) -> None:
         listed = list(keys)

@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.deploy import glue_assets
+from infra.deploy.cli.glue_assets import upload_assets
 from infra.deploy.glue_assets import core_zip, make_assets, missing_requirements, upload, wheels_zip, zipped
 from local.ministack import ROOT
 
@@ -117,3 +118,18 @@ def test_terraform_reads_where_they_are(tmp_path: Path, monkeypatch: pytest.Monk
     assert json.loads(written.read_text()) == {
         "glue_assets": {"core": "core.zip", "wheels": "w.gluewheels.zip", "compact_silver": "s.py"}
     }
+
+
+class TestWithoutABucketForThem:
+    @pytest.fixture(autouse=True)
+    def nothing_created(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(glue_assets, "artifacts_bucket", lambda _: None)
+        monkeypatch.setattr(glue_assets, "made_wheels", lambda: pytest.fail("nothing is to be fetched"))
+
+    def test_the_command_says_what_to_do_first(self) -> None:
+        with pytest.raises(glue_assets.AssetsFailed, match="set glue_job_enabled = true"):
+            upload_assets("prod")
+
+    def test_a_deployment_that_asks_for_no_jobs_goes_on(self, capsys: pytest.CaptureFixture[str]) -> None:
+        upload_assets("prod", if_enabled=True)
+        assert "nothing uploaded" in capsys.readouterr().out

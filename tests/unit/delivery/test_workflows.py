@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.deploy.images import PLATFORMS
+from infra.deploy.images import FUNCTIONS, PLATFORMS
 from local.ministack import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -99,6 +99,17 @@ def test_what_is_applied_is_the_plan_that_was_approved() -> None:
     assert deploy["apply"]["needs"] == "plan"
     commands = [step["run"].split()[1] for step in deploy["apply"]["steps"] if "run" in step]
     assert commands == ["tf-init", "tf-apply-plan"]  # nothing is planned or built again
+
+
+def test_a_plan_knows_what_the_jobs_run_since_it_would_delete_them() -> None:
+    deploy = jobs(ROOT / ".github/workflows/deploy.yml")
+    commands = [step["run"].split()[1] for step in deploy["plan"]["steps"] if "run" in step]
+    assert commands == ["push-images", "tf-init", "glue-assets", "tf-plan"]
+
+
+def test_every_image_that_is_deployed_is_scanned() -> None:
+    scanned = jobs(ROOT / ".github/workflows/scan.yml")["images"]["strategy"]["matrix"]["function"]
+    assert scanned == list(FUNCTIONS)
 
 
 def test_images_are_built_for_the_processor_that_is_chosen_and_on_a_runner_that_has_it() -> None:

@@ -112,15 +112,23 @@ locals {
       ]
       Resource = concat([local.catalog[1]], ["${local.glue}:table/${local.database}/*"])
     },
-    ], var.kms_key_arn == "" ? [] : [
-    {
-      Sid       = "UseKey"
+    ], [for sid, statement in module.key_use.statements : {
+      Sid       = sid
       Effect    = "Allow"
-      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource  = [var.kms_key_arn]
-      Condition = { StringEquals = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com"] } }
-    },
-  ])
+      Action    = statement.actions
+      Resource  = statement.resources
+      Condition = statement.condition
+  } if sid == "UseKey"])
+}
+
+# The crawler reads Silver; analysts write results, too.
+module "key_use" {
+  source = "../key_use"
+
+  uses = {
+    UseKeyOfSilver = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt"] }
+    UseKey         = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+  }
 }
 
 resource "aws_iam_policy" "analyst" {

@@ -60,13 +60,7 @@ module "crawler_role" {
       actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
       resources = ["${local.arn}:logs:${local.region}:${local.account}:log-group:/aws-glue/crawlers*"]
     }
-    }, var.kms_key_arn == "" ? {} : {
-    UseKeyOfSilver = {
-      actions   = ["kms:Decrypt"]
-      resources = [var.kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com"] } }
-    }
-  })
+  }, { for sid, statement in module.key_use.statements : sid => statement if sid == "UseKeyOfSilver" })
 }
 
 resource "aws_glue_crawler" "silver" {

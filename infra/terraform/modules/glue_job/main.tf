@@ -45,13 +45,13 @@ module "role" {
       actions   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
       resources = [local.logs, "${local.logs}:*"]
     }
-    }, !local.has_key ? {} : {
-    UseKey = {
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      resources = [var.kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = ["s3.${data.aws_region.current.name}.amazonaws.com"] } }
-    }
-  })
+  }, module.key_use.statements)
+}
+
+module "key_use" {
+  source = "../key_use"
+
+  uses = { UseKey = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] } }
 }
 
 # What the job writes is encrypted as its bucket says; this is for its logs and for what Spark leaves on the workers' disks.
@@ -102,7 +102,6 @@ resource "aws_glue_job" "this" {
     "--additional-python-modules"        = "${local.artifacts}/${var.wheels_key}"
     "--enable-auto-scaling"              = "true"
     "--enable-continuous-cloudwatch-log" = "true"
-    "--enable-metrics"                   = "false"
     "--extra-py-files"                   = "${local.artifacts}/${var.core_key}"
     "--job-bookmark-option"              = "job-bookmark-disable"
     "--job-language"                     = "python"

@@ -1,4 +1,5 @@
-# Alarms of the lake. Missing data raises none: a function that does not run reports nothing; the lag then grows elsewhere.
+# Alarms of the lake. Missing data raises none. A function that does not run reports nothing, not even its lag: the scheduler
+# that cannot start it, and Lambda that throttles it, do.
 
 locals {
   runbook = "Runbook: docs/lake.md"
@@ -13,6 +14,26 @@ locals {
       threshold   = 0
       period      = function == "publish" ? 300 : 3600
       periods     = 3
+    } },
+    { for function in keys(local.functions) : "${function}-throttles" => {
+      description = "${local.name}-${function} is throttled: the concurrency of the account is used up. What waits is kept and nothing is lost. Raise the limit, or lower maximum_concurrency. Runbook: docs/runbook.md#throttling."
+      namespace   = "AWS/Lambda"
+      metric      = "Throttles"
+      dimensions  = { FunctionName = "${local.name}-${function}" }
+      statistic   = "Sum"
+      threshold   = 0
+      period      = 300
+      periods     = 3
+    } },
+    { for group in length(local.schedules) == 0 ? [] : [local.name] : "schedules-dropped" => {
+      description = "EventBridge Scheduler cannot start what a schedule of the group ${group} is for: committed rows are not published, or old snapshots stay. Plain Silver has the rows. May the role ${group}-scheduler still be taken on, and start them? Is the target throttled? ${local.runbook}#when-lots-wait."
+      namespace   = "AWS/Scheduler"
+      metric      = "InvocationDroppedCount"
+      dimensions  = { ScheduleGroup = group }
+      statistic   = "Sum"
+      threshold   = 0
+      period      = 900 # a start each minute is not tried again: one that fails is made up for by the next
+      periods     = 2
     } },
     {
       publish-lag = {

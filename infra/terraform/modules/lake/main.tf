@@ -82,20 +82,16 @@ locals {
     }
   }
 
-  use_keys = var.kms_key_arn == "" ? {} : {
-    UseKeyOfLedger = {
-      actions   = ["kms:Decrypt"]
-      resources = [var.kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = ["dynamodb.${local.region}.amazonaws.com"] } }
-    }
-    UseKeyOfSilver = {
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      resources = [var.kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com"] } }
-    }
-  }
-
   schedules = { for function, made in local.functions : function => made if made.expression != "" }
+}
+
+module "key_use" {
+  source = "../key_use"
+
+  uses = {
+    UseKeyOfLedger = { keys = [var.kms_key_arn], services = ["dynamodb"], actions = ["kms:Decrypt"] }
+    UseKeyOfSilver = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+  }
 }
 
 module "function" {
@@ -131,7 +127,7 @@ module "function" {
     POWERTOOLS_TRACE_DISABLED    = tostring(!var.tracing_enabled)
   }, var.environment)
 
-  statements = merge(local.use_keys, each.value.statements)
+  statements = merge(module.key_use.statements, each.value.statements)
 }
 
 # ---- schedules --------------------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 #
 # `redrive` and `replay` send units; the queue's own policy must admit the role too (operator_principal_arns).
 
-data "aws_region" "current" {}
-
 locals {
   limits = jsondecode(file("${path.module}/../../names.json")).aws_iam_policy
 
@@ -83,26 +81,22 @@ locals {
     }
   }
 
-  # With keys of one's own: only through the services that the policies use.
-  use_keys = length(var.kms_key_arns) == 0 ? {} : {
-    UseKeys = {
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      resources = var.kms_key_arns
-      condition = {
-        StringEquals = {
-          "kms:ViaService" = [for service in ["dynamodb", "s3", "sqs"] : "${service}.${data.aws_region.current.name}.amazonaws.com"]
-        }
-      }
-    }
-  }
-
   policies = {
     for name, statements in local.statements : name => [
-      for sid, statement in merge(statements, local.use_keys) : merge(
+      for sid, statement in merge(statements, module.key_use.statements) : merge(
         { Sid = sid, Effect = "Allow", Action = statement.actions, Resource = statement.resources },
         can(statement.condition) ? { Condition = statement.condition } : {},
       ) if length(statement.resources) > 0
     ]
+  }
+}
+
+# With keys of one's own: only through the services that the policies use.
+module "key_use" {
+  source = "../key_use"
+
+  uses = {
+    UseKeys = { keys = var.kms_key_arns, services = ["dynamodb", "s3", "sqs"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
   }
 }
 

@@ -49,11 +49,18 @@ module "compaction" {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${module.pipeline.arns.bronze_bucket}/bronze/*"]
     }
-    }, try(length(module.pipeline.bronze_key_arn), 0) == 0 || module.pipeline.bronze_key_arn == var.kms_key_arn ? {} : {
+  }, module.compaction_key_use.statements)
+}
+
+# Bronze's key, where it is another one than that of the buckets, which the job's module lets it use.
+module "compaction_key_use" {
+  source = "../key_use"
+
+  uses = {
     UseKeyOfBronze = {
-      actions   = ["kms:Decrypt"]
-      resources = [module.pipeline.bronze_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = ["s3.${data.aws_region.current.name}.amazonaws.com"] } }
+      keys     = [for key in [module.pipeline.bronze_key_arn] : key if key != var.kms_key_arn]
+      services = ["s3"]
+      actions  = ["kms:Decrypt"]
     }
-  })
+  }
 }

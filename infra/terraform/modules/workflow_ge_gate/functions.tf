@@ -4,14 +4,6 @@
 locals {
   silver_arn = var.arns.silver_bucket
   ledger_arn = var.arns.ledger_table
-  use_key = var.kms_key_arn == "" ? {} : {
-    for service, actions in { dynamodb = ["kms:Decrypt"], s3 = ["kms:Decrypt", "kms:GenerateDataKey"] } :
-    service => {
-      actions   = actions
-      resources = [var.kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = ["${service}.${local.region}.amazonaws.com"] } }
-    }
-  }
 
   functions = merge(
     {
@@ -23,7 +15,7 @@ locals {
           SILVER_BUCKET        = var.silver_bucket
           GE_QUARANTINE_PREFIX = var.quarantine_enabled ? var.quarantine_prefix : ""
         }
-        keys = ["dynamodb", "s3"]
+        keys = ["UseKeyOfDynamodb", "UseKeyOfS3"]
         statements = {
           ReadHistoryAndRuns = {
             actions   = ["s3:GetObject"]
@@ -54,7 +46,7 @@ locals {
           PIPELINE               = var.project
           ANNOUNCE_EVERY_MINUTES = tostring(var.every_minutes)
         }
-        keys = ["dynamodb"]
+        keys = ["UseKeyOfDynamodb"]
         statements = {
           SendEvents = {
             actions   = ["events:PutEvents"]
@@ -77,6 +69,16 @@ locals {
       }
     } : {},
   )
+}
+
+module "key_use" {
+  source = "../key_use"
+
+  uses = {
+    UseKeyOfDynamodb = { keys = [var.kms_key_arn], services = ["dynamodb"], actions = ["kms:Decrypt"] }
+    UseKeyOfS3       = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+    UseKeyOfTopic    = { keys = [var.topic_kms_key_arn], services = ["sns"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+  }
 }
 
 module "function" {
@@ -107,7 +109,7 @@ module "function" {
   }, each.value.environment, var.environment)
 
   statements = merge(
-    { for service in each.value.keys : "UseKeyOf${title(service)}" => local.use_key[service] if var.kms_key_arn != "" },
+    { for sid, statement in module.key_use.statements : sid => statement if contains(each.value.keys, sid) },
     each.value.statements,
   )
 }

@@ -57,13 +57,7 @@ module "workflow_role" {
         resources = [var.topic_arn]
       }
     },
-    var.topic_kms_key_arn == "" ? {} : {
-      UseKeyOfTopic = {
-        actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-        resources = [var.topic_kms_key_arn]
-        condition = { StringEquals = { "kms:ViaService" = ["sns.${local.region}.amazonaws.com"] } }
-      }
-    },
+    { for sid, statement in module.key_use.statements : sid => statement if sid == "UseKeyOfTopic" },
   )
 
   # Deliveries of logs have no resources to name (Step Functions Developer Guide, "Logging using CloudWatch Logs").
@@ -93,11 +87,12 @@ resource "aws_sfn_state_machine" "this" {
   role_arn = module.workflow_role.arn
   tags     = var.tags
 
-  definition = templatefile("${path.module}/gate.asl.json", {
+  # The document is valid as it is, which names the integrations of the usual partition; executions of another refuse them.
+  definition = replace(templatefile("${path.module}/gate.asl.json", {
     gate_function_arn = local.function_arns["gate"]
     job_name          = var.job_name
     topic_arn         = var.topic_arn
-  })
+  }), "arn:aws:states:::", "${local.arn}:states:::")
 
   logging_configuration {
     level                  = "ERROR"

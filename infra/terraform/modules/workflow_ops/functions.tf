@@ -9,11 +9,11 @@ locals {
 
   # What a role may do with a customer managed key, and only through the service that it calls.
   keys = {
-    ledger = { key = var.kms_key_arn, service = "dynamodb", actions = ["kms:Decrypt"] }
-    queue  = { key = var.kms_key_arn, service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-    copy   = { key = var.bronze_kms_key_arn, service = "s3", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-    read   = { key = var.kms_key_arn, service = "s3", actions = ["kms:Decrypt"] }
-    write  = { key = var.kms_key_arn, service = "s3", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+    ledger = { keys = [var.kms_key_arn], services = ["dynamodb"], actions = ["kms:Decrypt"] }
+    queue  = { keys = [var.kms_key_arn], services = ["sqs"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+    copy   = { keys = [var.bronze_kms_key_arn], services = ["s3"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+    read   = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt"] }
+    write  = { keys = [var.kms_key_arn], services = ["s3"], actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
   }
 
   functions = {
@@ -210,16 +210,13 @@ locals {
       }
     }
   }
+}
 
-  use_key = {
-    for function, made in local.functions : function => {
-      for sid, use in made.keys : sid => {
-        actions   = local.keys[use].actions
-        resources = [local.keys[use].key]
-        condition = { StringEquals = { "kms:ViaService" = ["${local.keys[use].service}.${local.region}.amazonaws.com"] } }
-      } if local.keys[use].key != ""
-    }
-  }
+module "key_use" {
+  source   = "../key_use"
+  for_each = { for function, made in local.functions : function => made.keys }
+
+  uses = { for sid, use in each.value : sid => local.keys[use] }
 }
 
 module "function" {
@@ -254,5 +251,5 @@ module "function" {
     POWERTOOLS_TRACE_DISABLED    = tostring(!var.tracing_enabled)
   }, var.environment)
 
-  statements = merge(local.use_key[each.key], each.value.statements)
+  statements = merge(module.key_use[each.key].statements, each.value.statements)
 }

@@ -77,10 +77,11 @@ resource "aws_sfn_state_machine" "this" {
   role_arn = module.workflow_role.arn
   tags     = var.tags
 
-  definition = templatefile("${path.module}/ops.asl.json", {
+  # The document is valid as it is, which names the integrations of the usual partition; executions of another refuse them.
+  definition = replace(templatefile("${path.module}/ops.asl.json", {
     replay_function_arn = local.function_arns["replay"]
     probe_function_arn  = local.function_arns["probe"]
-  })
+  }), "arn:aws:states:::", "${local.arn}:states:::")
 
   logging_configuration {
     level                  = "ERROR"

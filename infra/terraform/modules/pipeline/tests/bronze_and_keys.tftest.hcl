@@ -73,29 +73,6 @@ run "a_key_for_everything" {
   }
 }
 
-run "a_key_in_china_may_be_used_through_services_under_both_of_their_names" {
-  command = plan
-
-  override_data {
-    target = data.aws_partition.current
-    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
-  }
-
-  override_data {
-    target = data.aws_region.current
-    values = { name = "cn-north-1" }
-  }
-
-  variables {
-    kms_key_arn = "arn:aws-cn:kms:cn-north-1:123456789012:key/all"
-  }
-
-  assert {
-    condition     = local.use_key.ingest.UseKeyOfQueues.condition == { StringEquals = { "kms:ViaService" = ["sqs.cn-north-1.amazonaws.com", "sqs.cn-north-1.amazonaws.com.cn"] } }
-    error_message = "Services in China are called by another domain."
-  }
-}
-
 run "refuses_a_missing_name_of_a_bucket_that_exists" {
   command = plan
 

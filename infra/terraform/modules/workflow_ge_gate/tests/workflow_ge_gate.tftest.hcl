@@ -3,7 +3,7 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { name = "us-east-2" }
@@ -78,4 +78,18 @@ run "refuses_markers_outside_of_ge" {
   }
 
   expect_failures = [var.quarantine_prefix]
+}
+
+run "calls_the_integrations_of_its_own_partition" {
+  command = plan
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-us-gov", dns_suffix = "amazonaws.com" }
+  }
+
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.this.definition, "arn:aws:") && jsondecode(aws_sfn_state_machine.this.definition).States.Plan.Resource == "arn:aws-us-gov:states:::lambda:invoke"
+    error_message = "Step Functions ends an execution with: the resource belongs to a different partition from the running execution."
+  }
 }

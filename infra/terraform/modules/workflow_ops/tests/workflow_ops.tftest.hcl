@@ -3,7 +3,7 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { name = "us-east-2" }
@@ -146,5 +146,19 @@ run "tells_of_schedules_that_could_not_start_anything" {
       && aws_cloudwatch_metric_alarm.this["schedules-dropped"].dimensions == tomap({ ScheduleGroup = aws_scheduler_schedule_group.this[0].name })
     )
     error_message = "What is never started has no errors of its own; only the scheduler reports it."
+  }
+}
+
+run "calls_the_integrations_of_its_own_partition" {
+  command = plan
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-us-gov", dns_suffix = "amazonaws.com" }
+  }
+
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.this.definition, "arn:aws:") && jsondecode(aws_sfn_state_machine.this.definition).States.CheckInput.Resource == "arn:aws-us-gov:states:::lambda:invoke"
+    error_message = "Step Functions ends an execution with: the resource belongs to a different partition from the running execution."
   }
 }
