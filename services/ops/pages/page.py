@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.ops.words import plain, size, span
+from services.ops.writing import write_whole
 
 TEMPLATES = Path(__file__).parent / "templates"  # base.html, parts.html (tables, figures), style.css
 
@@ -43,13 +43,7 @@ def write_page(file: Path, text: str) -> None:
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(file, text)
 
 
 def _number(value: int) -> str:

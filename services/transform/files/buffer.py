@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from services.shared.columns import RAW
 from services.shared.parquet.tables import with_lineage
 from services.shared.units import Unit
 from services.transform.rows.parser import Parsed
@@ -73,12 +74,14 @@ class RowBuffer:
 def memory_of(parsed: Parsed) -> int:
     """The bytes that parsed rows take: their buffers, and what each block, table and column costs by itself.
 
-    Plain text counts twice: a file that is made of it holds it once more, and random bytes do not get smaller.
+    Plain text counts twice: a file that is made of it holds it once more, and random bytes do not get smaller. Raw text
+    in quarantine counts half as much again: a lot that consists of it has all of it in one file.
     """
     tables = [table for table in (*parsed.silver.values(), parsed.quarantine) if table.num_rows]
     columns = [column for table in tables for column in table.itercolumns()]
     chunks = sum(column.num_chunks for column in columns)
     text = sum(column.nbytes for column in columns if pa.types.is_string(column.type))
+    text += parsed.quarantine[RAW].nbytes // 2
     return int(parsed.memory_bytes + text + _BLOCK_BYTES + _TABLE_BYTES * len(tables) + _CHUNK_BYTES * chunks)
 
 
