@@ -1,4 +1,4 @@
-"""An audit finds nothing wrong where nothing is, at any moment and whoever works meanwhile: people follow its advice."""
+"""An audit finds nothing wrong where nothing is, at any moment and beside anybody: people follow its advice."""
 
 from __future__ import annotations
 
