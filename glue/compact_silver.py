@@ -120,7 +120,8 @@ def write(rows: DataFrame, root: str, plan: CompactionPlan) -> CompactionResult:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        if code := main(sys.argv[1:]):  # some versions of AWS Glue take sys.exit(0) for a failure
+            sys.exit(code)
     except SmeltError as error:
         print(f"error: {error}", file=sys.stderr)
         if "glue" in sys.argv:

@@ -9,19 +9,20 @@ would log and drop a type that it does not know; `add_expectation_configuration`
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # before it is imported: no job of ours calls anybody
 
 import great_expectations as gx
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (so everybody calls it)
 from pyspark.sql.window import Window
 
+from glue.patterns import in_java
 from services.shared.columns import OFFSET, SOURCE
 from services.shared.contract.quality import (
     AllowedValues,
@@ -32,26 +33,29 @@ from services.shared.contract.quality import (
     Pattern,
     Range,
     RowCount,
+    Value,
 )
 from services.shared.gate.rules import RowConservation, Rule, fields_of
 from services.shared.gate.verdict import SAMPLES, Measured, NotMeasured
 
 ENGINE = f"Great Expectations {gx.__version__}"
-_PLACE = "rule"  # in an expectation's meta
-_REPEATS = "__repeats_"  # helper columns: whether a row repeats an earlier one
-# Java's \d, \w and \s know ASCII only, Python's do not; to Java's `.` and `$`, \r and U+2028 end a line, too.
-_AS_PYTHON = "(?Ud)"
-_END = re.compile(r"(?<!\\)((?:\\\\)*)\\Z")  # Java's \Z is Python's `$`; its \z is Python's \Z
+_PART = "part"  # in an expectation's meta: its place among what is asked
+_WRONG = "__wrong_"  # helper columns: the value of a row that is not as a rule wants it, else null
 _EARLIEST = datetime(1, 1, 2)
+_LARGEST_LONG = 2**63 - 1
 
 Measurements = dict[int, Measured | NotMeasured]
 
 
 class Asked(NamedTuple):
-    """One expectation: its type, and its arguments."""
+    """One expectation: its type, and its arguments. Rules may ask for the same one: it is measured once."""
 
     type: str
-    arguments: Mapping[str, Any]
+    arguments: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, type_: str, **arguments: Any) -> Asked:
+        return cls(type_, tuple(sorted(arguments.items())))
 
 
 class UnknownRule(Exception):
@@ -66,32 +70,62 @@ def expectations_of(rule: Rule, at: int) -> list[Asked]:
     """
     match rule:
         case RowCount():
-            return [Asked("expect_table_row_count_to_be_between", {"min_value": 0})]
+            return [Asked.of("expect_table_row_count_to_be_between", min_value=0)]
         case NullValues(field=field):
-            return [Asked("expect_column_values_to_not_be_null", {"column": field})]
+            return [Asked.of("expect_column_values_to_not_be_null", column=field)]
         case MissingValues(field=field, values=values):
-            listed = [value for value in values if value is not None]
-            asked = [Asked("expect_column_values_to_not_be_in_set", {"column": field, "value_set": listed})] * bool(
-                listed
-            )
-            return asked + [Asked("expect_column_values_to_not_be_null", {"column": field})] * (None in values)
-        case AllowedValues(field=field, values=values):
-            return [Asked("expect_column_values_to_be_in_set", {"column": field, "value_set": list(values)})]
+            asked = [_none_wrong(at)] * any(value is not None for value in values)
+            return asked + [Asked.of("expect_column_values_to_not_be_null", column=field)] * (None in values)
         case Pattern(field=field, pattern=pattern):
-            return [Asked("expect_column_values_to_match_regex", {"column": field, "regex": _in_java(pattern)})]
-        case Range(field=field, minimum=minimum, maximum=maximum):
-            bounds = {"min_value": minimum, "max_value": maximum}
-            return [Asked("expect_column_values_to_be_between", {"column": field, **bounds})]
-        case DuplicateValues():
-            return [Asked("expect_column_values_to_be_in_set", {"column": f"{_REPEATS}{at}", "value_set": [False]})]
+            return [Asked.of("expect_column_values_to_match_regex", column=field, regex=in_java(pattern))]
+        case AllowedValues() | Range() | DuplicateValues():
+            return [_none_wrong(at)]
         case Freshness(field=field):
-            return [Asked("expect_column_max_to_be_between", {"column": field, "min_value": _EARLIEST})]
+            return [Asked.of("expect_column_max_to_be_between", column=field, min_value=_EARLIEST)]
     raise UnknownRule(f"{type(rule).__name__} is a rule that glue/expectations.py does not know")
 
 
-def _in_java(pattern: str) -> str:
-    """A contract's pattern, so that Java ends lines and texts where Python does."""
-    return _AS_PYTHON + _END.sub(r"\1\\z", pattern)
+def _none_wrong(at: int) -> Asked:
+    return Asked.of("expect_column_values_to_be_null", column=f"{_WRONG}{at}")
+
+
+def wrong_values(rule: Rule) -> Column | None:
+    """The values that are not as a rule wants them, null elsewhere; None where Great Expectations can tell by itself.
+
+    Spark compares, because Great Expectations would turn whole numbers and decimals into doubles, and what it hands
+    to Spark goes through Java's old calendar: days before 1582 come out as others, years before 1000 not at all.
+    """
+    match rule:
+        case MissingValues(field=field, values=values):
+            listed = [literal(value) for value in values if value is not None]
+            return F.when(F.col(field).isin(listed), F.col(field)) if listed else None
+        case AllowedValues(field=field, values=values):
+            return F.when(~F.col(field).isin([literal(value) for value in values]), F.col(field))
+        case Range(field=field, minimum=minimum, maximum=maximum):
+            outside = F.lit(False)
+            if minimum is not None:
+                outside |= F.col(field) < literal(minimum)
+            if maximum is not None:
+                outside |= F.col(field) > literal(maximum)
+            return F.when(outside, F.col(field))
+        case DuplicateValues(fields=fields):
+            same = Window.partitionBy(*fields).orderBy(SOURCE, OFFSET)
+            whole = F.lit(True)
+            for field in fields:
+                whole &= F.col(field).isNotNull()
+            return F.when(whole & (F.row_number().over(same) > 1), F.lit(True))
+    return None
+
+
+def literal(value: Value) -> Column:
+    """A contract's value in Spark, exactly."""
+    if isinstance(value, datetime):
+        return F.lit(value.isoformat()).cast("timestamp")
+    if isinstance(value, date):
+        return F.lit(value.isoformat()).cast("date")
+    if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) > _LARGEST_LONG):
+        return F.lit(Decimal(format(Decimal(value), "f")))  # Spark has no decimals like 1E+3
+    return F.lit(value)
 
 
 def measure(
@@ -151,41 +185,37 @@ def _measure(rules: Mapping[int, Rule], frame: DataFrame, samples: int, now: dat
     if not rules:
         return {}
     measured: Measurements = {}
-    suite, asked = gx.ExpectationSuite(name="contract"), 0
-    needed: set[str] = set()
+    suite = gx.ExpectationSuite(name="contract")
+    parts: dict[Asked, int] = {}
     for at, rule in rules.items():
         try:
-            for expectation in expectations_of(rule, at):
-                suite.add_expectation_configuration(
-                    ExpectationConfiguration(
-                        type=expectation.type, kwargs=dict(expectation.arguments), meta={_PLACE: at, "part": asked}
+            for asked in expectations_of(rule, at):
+                if asked not in parts:
+                    suite.add_expectation_configuration(
+                        ExpectationConfiguration(
+                            type=asked.type, kwargs=dict(asked.arguments), meta={_PART: len(parts)}
+                        )
                     )
-                )
-                asked += 1
+                    parts[asked] = len(parts)
         except Exception as error:  # noqa: BLE001 (whatever refuses a rule, the rule was not measured)
             measured[at] = NotMeasured(_why(error))
-        needed.update(fields_of(rule))
-    if len(suite.expectations) != asked:
-        why = f"Great Expectations was given {asked} expectations and holds {len(suite.expectations)}"
+    if len(suite.expectations) != len(parts):
+        why = f"Great Expectations was given {len(parts)} expectations and holds {len(suite.expectations)}"
         return measured | {at: NotMeasured(why) for at in rules}
-    repeats = {at: rule for at, rule in rules.items() if isinstance(rule, DuplicateValues) and at not in measured}
-    frame = _with_repeats(frame, repeats).select(*sorted(needed), *(f"{_REPEATS}{at}" for at in repeats))
-    return measured | _run(suite, {at: rules[at] for at in rules if at not in measured}, frame, samples, now)
-
-
-def _with_repeats(frame: DataFrame, rules: Mapping[int, DuplicateValues]) -> DataFrame:
-    """With a column for each rule: whether a row comes after another with the same values; null where one is null."""
-    for at, rule in rules.items():
-        same = Window.partitionBy(*rule.fields).orderBy(SOURCE, OFFSET)
-        whole = F.lit(True)
-        for field in rule.fields:
-            whole &= F.col(field).isNotNull()
-        frame = frame.withColumn(f"{_REPEATS}{at}", F.when(whole, F.row_number().over(same) > 1))
-    return frame
+    left = {at: rule for at, rule in rules.items() if at not in measured}
+    needed = {field for rule in left.values() for field in fields_of(rule)}
+    wrong = {f"{_WRONG}{at}": values for at, rule in left.items() if (values := wrong_values(rule)) is not None}
+    frame = frame.select(*sorted(needed), *(values.alias(name) for name, values in wrong.items()))
+    return measured | _run(suite, parts, left, frame, samples, now)
 
 
 def _run(
-    suite: gx.ExpectationSuite, rules: Mapping[int, Rule], frame: DataFrame, samples: int, now: datetime
+    suite: gx.ExpectationSuite,
+    parts: Mapping[Asked, int],
+    rules: Mapping[int, Rule],
+    frame: DataFrame,
+    samples: int,
+    now: datetime,
 ) -> Measurements:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
@@ -193,19 +223,18 @@ def _run(
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
     # BASIC: counts, and few values. SUMMARY would carry values of sensitive fields, COMPLETE all of them.
     form = {"result_format": "BASIC", "partial_unexpected_count": samples}
-    answers = batch.validate(suite, result_format=form).results
-    by_rule: dict[int, list[Any]] = {at: [] for at in rules}
-    for answer in answers:
-        by_rule[answer.expectation_config.meta[_PLACE]].append(answer)
+    answers: dict[int, list[Any]] = {}
+    for answer in batch.validate(suite, result_format=form).results:
+        answers.setdefault(answer.expectation_config.meta[_PART], []).append(answer)
     measured: Measurements = {}
     for at, rule in rules.items():
-        wanted = len(expectations_of(rule, at))
-        if len(by_rule[at]) != wanted:
-            why = f"Great Expectations gave {len(by_rule[at])} results of {wanted}"
+        wanted = [answers.get(parts[asked], []) for asked in expectations_of(rule, at)]
+        if any(len(found) != 1 for found in wanted):
+            why = f"Great Expectations gave {sum(map(len, wanted))} results of {len(wanted)}"
             measured[at] = NotMeasured(why)
             continue
         try:
-            measured[at] = _sum(rule, by_rule[at], now)
+            measured[at] = _sum(rule, [found[0] for found in wanted], now)
         except _NoNumber as none:
             measured[at] = NotMeasured(str(none))
     return measured

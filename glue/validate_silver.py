@@ -12,6 +12,7 @@ verdict.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from services.shared.gate.rules import rules_of
 from services.shared.gate.verdict import GateResult, Measured, NotMeasured, Verdict, judge, not_judged, nothing_to_judge
 
 Measurements = dict[int, Measured | NotMeasured]
+_GLOB = re.compile(r"[][{}*?\\]")  # what Spark takes for a pattern of names
 EXIT_CODES = {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.ERROR: 2}
 
 
@@ -84,7 +86,7 @@ def _measured(plan: GatePlan, contract: Contract, spark: SparkSession) -> tuple[
 def _read(spark: SparkSession, root: str, files: Iterable[PlannedFile]) -> DataFrame:
     """The rows of these files, with every column that one of them has: files of before a column hold null in it."""
     options = {"mergeSchema": "true", "datetimeRebaseMode": "CORRECTED"}  # no date of ours is Julian, however old
-    return spark.read.options(**options).parquet(*(f"{root}/{file.key}" for file in files))
+    return spark.read.options(**options).parquet(*(_GLOB.sub(r"\\\g<0>", f"{root}/{file.key}") for file in files))
 
 
 def _told(error: Exception) -> str:
@@ -99,4 +101,5 @@ def _told(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if code := main(sys.argv[1:]):  # some versions of AWS Glue take sys.exit(0) for a failure
+        sys.exit(code)

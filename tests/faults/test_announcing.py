@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
 from services.ops.gate.announcing import MARGIN, Announced, Events, announce
 from services.shared.contract.model import Contract
@@ -133,6 +134,67 @@ def test_what_eventbridge_refuses_is_sent_by_the_next_run(rig: Rig, bus: Bus) ->
     bus.refuses = set()
     _announce(rig, bus)
     assert JANUARY_2 in bus.partitions
+
+
+class _Failing:
+    """EventBridge that answers each request with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def put_events(self, **_request: Any) -> Any:
+        raise self._error
+
+
+def _client_error(code: str, status: int) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "PutEvents")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        _client_error("ThrottlingException", 400),
+        _client_error("AccessDeniedException", 400),
+        EndpointConnectionError(endpoint_url="https://events"),
+        ConnectTimeoutError(endpoint_url="https://events"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_where_eventbridge_refuses_a_request_no_partition_waits_for_the_next_while(
+    rig: Rig, bus: Bus, error: Exception
+) -> None:
+    _write(rig, 1, 2)
+    done = announce(rig.ledger, Events(_Failing(error), "smelt-test").send, EVERY, Deadline.endless())
+    assert (done.events, done.marks, done.waiting, len(done.refused)) == (0, 0, 1, 2)
+    _announce(rig, bus)
+    assert bus.partitions == Counter([JANUARY_1, JANUARY_2])
+
+
+@pytest.mark.parametrize(
+    "error", [_client_error("InternalException", 500), ReadTimeoutError(endpoint_url="https://events")], ids=str
+)
+def test_where_nobody_knows_whether_an_event_is_out_it_waits_and_comes(rig: Rig, bus: Bus, error: Exception) -> None:
+    _write(rig, 1, 2)
+    with pytest.raises(type(error)):
+        announce(rig.ledger, Events(_Failing(error), "smelt-test").send, EVERY, Deadline.endless())
+    assert _announce(rig, bus) == Announced(waiting=1)
+    rig.clock.advance(A_WHILE)
+    _announce(rig, bus)
+    assert bus.partitions == Counter([JANUARY_1, JANUARY_2])
+
+
+def test_a_lot_of_many_partitions_is_gone_on_with_where_time_was_over(rig: Rig, bus: Bus) -> None:
+    _write(rig, *range(1, 26))
+    left = iter([60.0] * 3 + [0.0] * 99)
+    done = announce(rig.ledger, Events(bus, "smelt-test").send, EVERY, Deadline(lambda: next(left), 1.0))
+    assert (done.events, done.marks, done.waiting, done.finished) == (20, 0, 1, False)
+    done = announce(rig.ledger, Events(bus, "smelt-test").send, EVERY, Deadline.endless())
+    assert done.events == 5
+    rig.clock.advance(A_WHILE)
+    announce(rig.ledger, Events(bus, "smelt-test").send, EVERY, Deadline.endless())
+    assert set(bus.partitions) == {("shipments", f"2026-01-{number:02d}") for number in range(1, 26)}
+    assert _waiting(rig) == 0
 
 
 def test_more_partitions_than_one_call_takes(rig: Rig, bus: Bus) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,11 +17,13 @@ from services.ops.rewrite.quarantine import Selection
 from services.ops.rewrite.retraction import Retraction, preview
 from services.ops.rewrite.retry import Retry
 from services.shared.contract.model import Contract
+from services.shared.ledger.ledger import Ledger
 from services.shared.units import BronzeObject
-from tests.faults.rig import Rig
+from tests.faults.rig import Rig, crash, shipment
 from tests.faults.test_audit_over_time import audited
 from tests.faults.test_retry import a_bad_file_and_a_good_one
-from tests.support.history import DAY, MemoryHistory, let_expire, load_everything, run_archive
+from tests.support.faults import LAKE_CALLS, LEDGER_CALLS, Crash, Interrupted, Interrupter
+from tests.support.history import DAY, HISTORY_CALLS, MemoryHistory, let_expire, load_everything, run_archive
 from tests.support.rewriting import ENDLESS, MemoryShelf
 
 
@@ -69,6 +74,43 @@ def test_an_archived_object_is_retracted_and_the_history_says_so(
     assert (found.findings.kept, +found.objects) == ([], {Outcome.DONE: 1, Outcome.RETRACTED: 1})
     outcomes = [out for out in History(history).objects() if out.id == bad.id]
     assert [(out.by, out.note) for out in outcomes[1:]] == [("Ann", "wrong")]
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone in its lot", "beside another"])
+def test_killed_at_any_call_the_audit_never_says_that_files_of_an_archived_lot_are_nobodys(
+    new_ledger: Callable[[], tuple[Any, str]], contracts: dict[str, Contract], alone: bool
+) -> None:
+    """Whoever follows that verdict deletes them."""
+
+    def fresh() -> tuple[Rig, BronzeObject, MemoryHistory]:
+        rig, history = Rig(*new_ledger(), contracts, unit_bytes=300), MemoryHistory()
+        if alone:
+            bad = rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
+        else:
+            bad, _ = a_bad_file_and_a_good_one(rig)
+        load_everything(rig)
+        rig.clock.advance(DAY)
+        leave_the_ledger(rig, history)
+        return rig, bad, history
+
+    def killed(rig: Rig, bad: BronzeObject, history: MemoryHistory, stops: Interrupter) -> None:
+        ledger = Ledger(Interrupted(rig.dynamodb, stops, LEDGER_CALLS), rig.table, rig.clock)
+        lake: Any = Interrupted(rig.lake, stops, LAKE_CALLS)
+        files: Any = Interrupted(history, stops, HISTORY_CALLS)
+        work = Retraction(ledger, lake, "Ann", "wrong", History(files), rig.clock, rig.clock.advance, writers=1)
+        with suppress(Crash):
+            work.run(bad.id, ENDLESS)
+
+    watch = Interrupter()
+    killed(*fresh(), watch)
+    for step in range(1, len(watch.calls) + 1):
+        rig, bad, history = fresh()
+        killed(rig, bad, history, Interrupter(step, action=crash))
+        assert [one.code for one in audited(rig, history).findings.kept] == [], watch.calls[step - 1]
+        retract(rig, bad, history)
+        rig.forget(bad)
+        assert audited(rig, history).findings.kept == []
+        assert rig.lake.positions() == rig.expected
 
 
 def test_what_has_left_the_ledger_is_in_the_preview(files: tuple[Rig, BronzeObject], history: MemoryHistory) -> None:

@@ -7,6 +7,7 @@ iam-simulate under the policy of a real plan. Arrow's requests are seen on the w
 from __future__ import annotations
 
 import copy
+import io
 import json
 import uuid
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import botocore.client
+import pyarrow.parquet as pq
 import pytest
 
+from glue.store import bronze_at, store_at
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients, create_bucket, create_ledger
 from services.ops.errors import OperatorError
@@ -31,8 +34,10 @@ from services.shared.compaction import CompactionPlan
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.gate.plan import GatePlan
+from services.shared.identities import ObjectId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Outbox
+from services.shared.recompute import RecomputePlan
 from tests.faults.rig import shipment
 from tests.integration.test_lake_plan import TOGGLES
 from tests.integration.test_rewriting_commands import Pipeline
@@ -88,6 +93,7 @@ COMMANDS = [
     ("compact", "shipments", "2026-01-01"),
     ("publish", "tidy"),
     ("validate", "shipments", "2026-01-01"),
+    ("recompute", "shipments", "2026-01-01"),
 ]
 MAY_NOT = {
     "publish": [*NOBODY, Need("s3:DeleteObject", f"{SILVER}/silver_compacted/shipments/dt=2026-01-01/run=1/a.parquet")],
@@ -151,6 +157,7 @@ def asked(
         s3 = aws_client("s3")
         monkeypatch.setattr("services.ops.cli.compact.run_here", _job(clients, names[1], contracts, tmp_path))
         monkeypatch.setattr("services.ops.cli.validate.validate", _judged)
+        monkeypatch.setattr("services.ops.cli.recompute.run_job", _recomputed)
         lake, store = open_lake(s3, names[1], names[3])
         aws_client("glue").create_database(DatabaseInput={"Name": names[3]})  # Terraform's
 
@@ -166,8 +173,8 @@ def asked(
         publish_all()
         forget()
         for command in COMMANDS:
-            given = ["--out", str(tmp_path / "gate")] if command[0] == "validate" else ["--database", names[3]]
-            pipeline.run(*command, *given)
+            given = {"validate": ["--out", str(tmp_path / "gate")], "recompute": []}
+            pipeline.run(*command, *given.get(command[0], ["--database", names[3]]))
         note("commands")
         pipeline.run("retract", str(wrong.id), "--reason", "wrong", "--yes")
         publish_all()
@@ -199,6 +206,20 @@ def _judged(_folder: Path, plan: GatePlan) -> Any:
     """The files were brought here; Spark asks AWS for nothing."""
     assert plan.files
     raise OperatorError("no Spark here")
+
+
+def _recomputed(lake: str, plan_key: str, *_where: Any) -> None:
+    """In place of Spark, with what the job asks S3 for: files by their etags, and the objects that they name."""
+    store = store_at(lake)
+    plan = RecomputePlan.from_json(store.find(plan_key) or b"")
+    files = [store.read(file.key, file.etag) for file in (*plan.silver, *plan.quarantine)]
+    rows = [row for data in files for row in pq.read_table(io.BytesIO(data), columns=["_source"]).to_pylist()]
+    objects = {ObjectId.parse(row["_source"]) for row in rows}
+    assert objects
+    for one in objects:
+        assert bronze_at("", one.bucket).read(one.key, one.etag)
+    report = {"run": str(plan.run), "rows": {"same": len(rows)}, "objects": [], "differences": []}
+    store.put(plan.report_key, json.dumps(report).encode())
 
 
 def _record(monkeypatch: pytest.MonkeyPatch) -> list[Need]:
@@ -295,6 +316,7 @@ def documented() -> Policy:
     block = text.partition("```json")[2].partition("```")[0]
     ledger, silver = LEDGER.rpartition("/")[2], SILVER.rpartition(":")[2]
     names = {"REGION": "us-east-2", "ACCOUNT": ACCOUNT, "LEDGER": ledger, "SILVER": silver, "DATABASE": "smelt_dev"}
+    names["BRONZE"] = BRONZE.rpartition(":")[2]
     for name, value in names.items():
         block = block.replace(name, value)
     found: Policy = json.loads(block)
@@ -303,7 +325,8 @@ def documented() -> Policy:
 
 def test_the_documented_policy_lets_a_person_type_the_commands_and_no_more(asked: dict[str, set[Need]]) -> None:
     policy = documented()
-    needs = sorted(asked["commands"] | asked["publish"] | asked["maintain"])
+    refused_rows = Need("s3:GetObject", f"{SILVER}/quarantine/shipments/dt=2026-01-01/a.parquet")  # as recompute reads
+    needs = sorted(asked["commands"] | asked["publish"] | asked["maintain"] | {refused_rows})
     written = {
         need.resource.removeprefix(f"{SILVER}/").split("/")[0] for need in needs if need.action == "s3:PutObject"
     }

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import suppress
 
-from services.ops.lake.backfill import GRACE_MS
+import pytest
+from pyiceberg.exceptions import NoSuchTableError
+
+from services.ops.history.reader import History
+from services.ops.lake import backfill
+from services.ops.lake.backfill import GRACE_MS, Backfill
+from services.ops.lake.catalog import sqlite_catalog
+from services.ops.lake.check import check_table
+from services.ops.lake.publish import Publisher
+from services.shared.deadline import Deadline
 from services.shared.ledger.records import Outbox
 from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
 from tests.lake.compacting import compact
-from tests.lake.rig import LakeRig, Make, day
+from tests.lake.rig import ENDLESS, LakeRig, Make, day
 from tests.support.faults import Interrupter
 from tests.support.history import DAY, let_expire, load_everything, run_archive
 from tests.support.rewriting import retract
@@ -152,3 +161,84 @@ def test_a_mark_that_a_worker_left_after_the_lake_was_off_does_not_stay_for_ever
         lake.backfill()
         lake.rig.clock.advance(2 * GRACE)
     lake.check()
+
+
+def _off_and_without_tables(lake: LakeRig) -> None:
+    lake.rig.ledger.marks.close_outbox(Outbox.PUBLISH)
+    catalog = sqlite_catalog(lake.folder / "catalog.db")
+    for dataset in lake.contracts:
+        with suppress(NoSuchTableError):
+            catalog.drop_table(("lake", dataset))
+
+
+def test_enabling_again_brings_everything_at_once(lake: LakeRig) -> None:
+    """What the passes of before have come to is no matter: the tables are new."""
+    in_use(lake).backfill()
+    lake.rig.clock.advance(2 * GRACE)
+    lake.backfill()
+    _off_and_without_tables(lake)
+    load_lot(lake)
+    lake.rig.clock.advance(60)
+    done = lake.backfill()
+    assert done is not None
+    assert (done.listed, done.added) == (5, 5)
+    lake.check()
+
+
+def test_enabling_again_does_not_go_on_where_a_pass_of_before_has_stopped(lake: LakeRig) -> None:
+    in_use(lake)
+    ledger, catalog, store = lake.parts()
+    files = lake.in_silver()
+    left = iter([60.0, 60.0])  # a page of one file, and time is over
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backfill, "FILES_AT_ONCE", 1)
+        deadline = Deadline(lambda: next(left, 0.0), 1.0)
+        publisher = Publisher(ledger, catalog, store, lake.contracts, ENDLESS, removers=1)
+        ledger.marks.open(Outbox.PUBLISH)
+        Backfill(
+            ledger,
+            catalog,
+            store,
+            {"shipments": lake.contracts["shipments"]},
+            History(lake.history),
+            publisher,
+            deadline,
+        ).run()
+    assert not publisher.done.finished
+    assert 0 < lake.positions().total() < files.total()
+    _off_and_without_tables(lake)
+    lake.rig.clock.advance(60)
+    lake.backfill()
+    lake.check()
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["live", "compacted"])
+def test_what_was_retracted_while_the_lake_was_off_leaves_tables_that_nobody_dropped(
+    lake: LakeRig, compacted: bool
+) -> None:
+    """Its files are deleted, so no listing names their lot, and whoever reads the table runs into them."""
+    whole = lake.rig.upload("shipments", [shipment(n) for n in range(4)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.rig.upload("shipments", [shipment(n) for n in range(10, 14)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.backfill()
+    if compacted:
+        assert compact(lake, day(1)) is not None
+    lake.rig.ledger.marks.close_outbox(Outbox.PUBLISH)
+    lake.rig.outboxes = frozenset()
+    retract(lake.rig, whole)
+    lake.rig.tidy()
+    lake.rig.clock.advance(60)
+    ledger, catalog, store = lake.parts()
+    checked = check_table(ledger, catalog, store, History(lake.history), "shipments")
+    assert [key.split("/")[1] for key in checked.stale] == ["shipments"]
+    done = lake.backfill()
+    assert done is not None
+    assert done.all_right, done.problems
+    lake.check()
+    assert check_table(ledger, catalog, store, History(lake.history), "shipments").all_right
+
+
+def load_lot(lake: LakeRig) -> None:
+    lake.rig.upload("shipments", [shipment(40)])
+    lake.rig.deliver(lake.rig.units[-1:])

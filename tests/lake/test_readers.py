@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -87,6 +88,19 @@ def test_both_read_the_table_after_a_retraction_of_what_was_compacted(lake: Lake
     assert as_text(lake.rows()) == as_text(files_of(lake)) == duckdb_rows(lake)
 
 
+def test_both_read_a_table_whose_first_snapshot_is_empty(lake: LakeRig) -> None:
+    """A lot that was rewritten before it was published: a snapshot without files keeps older looks from landing."""
+    retract(lake.rig, load(lake, 1))
+    lake.publish()
+    assert lake.table().current_snapshot() is not None
+    assert as_text(lake.rows()) == duckdb_rows(lake) == []
+    load(lake, 2)
+    lake.publish()
+    assert as_text(lake.rows()) == as_text(files_of(lake)) == duckdb_rows(lake)
+    empty, *_ = lake.table().snapshots()
+    assert as_text(lake.rows(snapshot=empty.snapshot_id)) == duckdb_rows(lake, empty.snapshot_id) == []
+
+
 class TestContractsThatGrow:
     def grown(self, lake: LakeRig, **changes: Any) -> None:
         """The contract with a further field, and a table over files of both versions."""
@@ -132,6 +146,43 @@ class TestContractsThatGrow:
         assert evolved(wider, with_price(8)) is None
         with pytest.raises(SchemaConflict, match="A column keeps its type"):
             evolved(narrow, with_price(8, 3))
+
+    def test_both_read_decimals_of_files_from_before_and_after_they_were_widened(self, lake: LakeRig) -> None:
+        shipments = lake.contracts["shipments"]
+        prices = {1: (8, "-123456.78"), 2: (24, "1234567890123456789012.34"), 3: (38, "-0.01"), 4: (8, "0.05")}
+
+        def write(number: int, precision: int, price: str) -> None:
+            field = Field("price", FieldType.DECIMAL, precision=precision, scale=2, id=11)
+            grown = replace(shipments, fields=(*shipments.fields, field), version=f"1.{precision}.0")
+            lake.contracts = lake.rig.contracts = {**lake.contracts, "shipments": grown}
+            row = shipment(number).decode().replace("{", f'{{"price": {price}, ', 1)
+            lake.rig.upload("shipments", [row.encode()])
+            lake.rig.deliver(lake.rig.units[-1:])
+
+        def check() -> None:
+            expected = {f"S{number}": Decimal(prices[number][1]) for number in (1, 2, 3, 4)}
+            assert {one["shipment_id"]: one["price"] for one in lake.rows().to_pylist()} == expected
+            assert {one["shipment_id"]: Decimal(one["price"]) for one in duckdb_rows(lake)} == expected
+            few = lake.table().scan(row_filter="price < 0").to_arrow()["shipment_id"].to_pylist()
+            assert set(few) == {"S1", "S3"}
+
+        for number, (precision, price) in prices.items():
+            older = lake.contracts
+            write(number, precision, price)
+            if number == 2:  # the operators' program still has the contract of before
+                newer, lake.contracts = lake.contracts, older
+                done = lake.publish()
+                assert done is not None
+                assert "does not fit the table" in done.problems[0]
+                lake.contracts = newer
+            done = lake.publish()
+            assert done is not None
+            assert done.all_right, done.problems
+        lake.check()
+        assert str(lake.table().schema().find_field("price").field_type) == "decimal(38, 2)"
+        check()
+        assert compact(lake, day(1)) is not None
+        check()
 
     def test_a_field_that_is_gone_keeps_its_column(self, contracts: dict[str, Contract]) -> None:
         shipments = contracts["shipments"]

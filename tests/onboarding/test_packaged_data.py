@@ -28,13 +28,13 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "event_time", "keys"),
     [
-        ("anscombe", "_created", ("series",)),  # pretty-printed; no time; nothing is unique
+        ("anscombe", "_created", ()),  # pretty-printed; no time; nothing is unique
         ("barley", "_created", ("variety", "year", "site")),
         ("burtin", "_created", ("bacteria",)),
         ("cars", "year", ("name", "weight_in_lbs", "year")),  # keys in capitals: Miles_per_Gallon
         ("crimea", "date", ("date",)),
         ("driving", "_created", ("year",)),
-        ("iris", "_created", ("species",)),  # camel case, no time
+        ("iris", "_created", ()),  # camel case, no time
         ("ohlc", "date", ("date",)),
         ("wheat", "_created", ("year",)),  # years as strings
     ],

@@ -72,6 +72,59 @@ MUTATIONS: dict[str, Callable[[list[Row]], None]] = {
     "no parcel twice": _edit(parcel_id="p1", carrier="GLS"),
     "enough rows": lambda rows: rows.__delitem__(slice(4, None)),
 }
+WIDER = SCHEMA.set(SCHEMA.get_field_index("price"), pa.field("price", pa.decimal128(24, 2)))
+FOLDERS = ["what? *", "100%41", "a[1]{x,y}\\z"]
+DUE_RULE = '{metric: invalidValues, arguments: {minimum: "2026-01-31"}, mustBe: 0, name: due later}'
+CARRIER_RULE = "arguments: {validValues: [DHL, GLS]}"
+FAR = "12345678901234567"
+
+
+def _due(arguments: str) -> str:
+    return CONTRACT.replace('{minimum: "2026-01-31"}', arguments)
+
+
+def _price(arguments: str) -> str:
+    return CONTRACT.replace("{maximum: 99.5}", arguments).replace("decimal(10,2)", "decimal(24,2)")
+
+
+def _time(arguments: str) -> str:
+    return CONTRACT.replace('{minimum: "2026-01-31T00:00:00Z", maximum: "2026-01-31T23:59:59Z"}', arguments)
+
+
+def _carrier(pattern: str) -> str:
+    return CONTRACT.replace(CARRIER_RULE, f"arguments: {{pattern: '{pattern}'}}")
+
+
+# A contract, and what its fourth row has: names that end with "right" pass, the others fail one rule, and that alone.
+EXACT: dict[str, tuple[str, Row]] = {
+    "a rule twice is right": (CONTRACT.replace(DUE_RULE, f"{DUE_RULE}\n          - {DUE_RULE}"), {}),
+    "two limits of one count are right": (
+        CONTRACT.replace(
+            "{metric: nullValues, mustBe: 0",
+            "{metric: nullValues, mustBeLessThan: 3}\n          - {metric: nullValues, mustBe: 0",
+        ),
+        {},
+    ),
+    "a price above a bound that no double has": (_price(f"{{maximum: {FAR}}}"), {"price": Decimal(f"{FAR}.50")}),
+    "a price of a list that no double has": (_price(f"{{validValues: [9.5, {FAR}]}}"), {"price": Decimal(f"{FAR}.50")}),
+    "a price below a bound is right": (_price(f"{{maximum: {FAR}}}"), {"price": Decimal(f"{FAR}.00")}),
+    "days from the first one on are right": (_due('{minimum: "0001-01-01"}'), {"due": date(1, 1, 1)}),
+    "a day before 1582": (_due('{minimum: "0987-01-01"}'), {"due": date(986, 12, 31)}),
+    "a listed day is right": (_due('{validValues: ["0001-01-01", "2026-02-01"]}'), {"due": date(1, 1, 1)}),
+    "a moment before 1582": (
+        _time('{minimum: "1500-01-01T00:00:00Z"}'),
+        {"handed_in_at": datetime(1499, 12, 31, tzinfo=UTC)},
+    ),
+    "a moment of 1500 is right": (
+        _time('{minimum: "1500-01-01T00:00:00Z"}'),
+        {"handed_in_at": datetime(1500, 1, 1, tzinfo=UTC)},
+    ),
+    "two & in a class are right": (_carrier("^[A-Z&&-]+$"), {}),
+    "a bracket in a class is right": (_carrier("^[[A-Z]+$"), {}),
+    "a name with an underscore is right": (_carrier("^(?P<a_b>[A-Z])[A-Z]+(?P=a_b)?$"), {}),
+    "at most three is right": (_carrier("^[A-Z]{,3}$"), {}),
+    "four of at most three": (_carrier("^[A-Z]{,3}$"), {"carrier": "ABCD"}),
+}
 SABOTAGES = ["unknown_type", "unknown_rule", "dropped", "lost_result", "no_count", "bad_column"]
 
 
@@ -79,7 +132,7 @@ def _with(root: Path, contract: str = CONTRACT, **changes: object) -> GatePlan:
     """A partition of good rows, of which the fourth has these values."""
     rows = good_rows()
     _edit(**changes)(rows)
-    return replace(partition(root, rows), contract_text=contract)
+    return replace(partition(root, rows, WIDER), contract_text=contract)
 
 
 def _plans(root: Path) -> dict[str, GatePlan]:
@@ -116,23 +169,26 @@ def _plans(root: Path) -> dict[str, GatePlan]:
     plans["no file is left"] = plan_of(empty, [], missing=[f"{day}/gone.parquet"])
     plans["wrong contract"] = plan_of(root / "good", good.files, contract=CONTRACT.replace("parcels", "letters"))
     plans["java cannot"] = plan_of(
-        root / "good", good.files, good.newest, CONTRACT.replace(r"^\\w+@\\w+$", r"(?P<name>\\w+)@")
+        root / "good", good.files, good.newest, CONTRACT.replace(r"^\\w+@\\w+$", r"(J)?(?(1)x|y)@")
     )
 
     ends = {"a return": "a@b\r", "a next line": "a@b\x85", "a line separator": "a@b\u2028"}
     for what, email in ends.items():
         plans[f"{what} at the end"] = _with(root / what.replace(" ", "_"), email=email)
+    for what, (contract, changes) in EXACT.items():
+        plans[what] = _with(root / what.replace(" ", "_"), contract, **changes)
+    by_day = CONTRACT.replace("parcels.handed_in_at", "parcels.due")
+    plans["fresh by a day"] = replace(_with(root / "by_day", by_day, due=datetime.now(UTC).date()), newest=())
     anything = CONTRACT.replace(r"^\\w+@\\w+$", r"^.+$")
     plans["a return inside"] = _with(root / "inside", anything, email="a\rb\u2028c")
     strictly = CONTRACT.replace(r"^\\w+@\\w+$", r"^\\w+@\\w+\\Z")
     plans["a new line at the very end"] = _with(root / "very_end", strictly, email="a@b\n")
-    for name in ("what? *", "100%41"):
+    for name in FOLDERS:
         plans[f"folder {name}"] = partition(root / name, good_rows())
-    wider = SCHEMA.set(SCHEMA.get_field_index("price"), pa.field("price", pa.decimal128(24, 2)))
     grown = root / "grown"
     files = [
         write_file(grown, f"{day}/a.parquet", good_rows()),
-        write_file(grown, f"{day}/b.parquet", [good_rows(21)[20]], wider),
+        write_file(grown, f"{day}/b.parquet", [good_rows(21)[20]], WIDER),
     ]
     plans["wider decimals"] = plan_of(
         grown, files, [fresh_file(grown)], CONTRACT.replace("decimal(10,2)", "decimal(24,2)")
@@ -259,12 +315,21 @@ def test_a_pattern_ends_where_python_ends_it(results: dict[str, GateResult], nam
     assert [rule.name for rule in result.rules if rule.verdict is not Verdict.PASSED] == ["email looks right"]
 
 
+@pytest.mark.parametrize("name", [name for name in EXACT if not name.endswith("right")])
+def test_values_are_compared_exactly(results: dict[str, GateResult], name: str) -> None:
+    result = results[name]
+    assert result.verdict is Verdict.FAILED, result.cause
+    assert [rule.observed for rule in result.rules if rule.verdict is not Verdict.PASSED] == ["1"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "a return inside",
-        *(f"folder {name}" for name in ("what? *", "100%41")),
+        *(f"folder {name}" for name in FOLDERS),
         "wider decimals",
+        "fresh by a day",
+        *(name for name in EXACT if name.endswith("right")),
     ],
 )
 def test_what_is_unusual_but_right_passes(results: dict[str, GateResult], name: str) -> None:

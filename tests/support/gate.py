@@ -164,11 +164,12 @@ def plan_of(
     return GatePlan(run, str(root), contract, datetime.now(UTC), tuple(files), tuple(newest), tuple(missing))
 
 
-def partition(root: Path, rows: Sequence[Row]) -> GatePlan:
+def partition(root: Path, rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> GatePlan:
     """A plan over these rows in two files, with a dataset that is fresh."""
     half = len(rows) // 2
     days = f"silver/parcels/dt={DT}"
-    files = [write_file(root, f"{days}/a.parquet", rows[:half]), write_file(root, f"{days}/b.parquet", rows[half:])]
+    parts = {"a": rows[:half], "b": rows[half:]}
+    files = [write_file(root, f"{days}/{name}.parquet", part, schema) for name, part in parts.items()]
     return plan_of(root, files, [fresh_file(root)])
 
 

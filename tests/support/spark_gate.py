@@ -38,7 +38,7 @@ _ask, _add, _validate = (
 
 
 def _unknown_type(rule: Any, at: int) -> list[Asked]:
-    return [Asked("expect_no_such_thing", {})] if isinstance(rule, NullValues) else _ask(rule, at)
+    return [Asked.of("expect_no_such_thing")] if isinstance(rule, NullValues) else _ask(rule, at)
 
 
 def _unknown_rule(rule: Any, at: int) -> list[Asked]:
@@ -49,7 +49,7 @@ def _unknown_rule(rule: Any, at: int) -> list[Asked]:
 
 def _bad_column(rule: Any, at: int) -> list[Asked]:
     if isinstance(rule, NullValues):
-        return [Asked("expect_column_values_to_not_be_null", {"column": "no_such_column"})]
+        return [Asked.of("expect_column_values_to_not_be_null", column="no_such_column")]
     return _ask(rule, at)
 
 

@@ -10,6 +10,8 @@ import typer
 
 from services.ops.cli.console import JsonFlag, say, show_json
 from services.ops.errors import OperatorError
+from services.ops.words import plain, rows
+from services.ops.writing import write_whole
 from services.shared.contract.loader import keys_of_path
 from workbench.cli.options import FilesArgument
 
@@ -59,7 +61,7 @@ def infer_contract(
         raise OperatorError(f"{out}: exists already, and is not replaced. Delete it, or pass another --out.")
     found = infer(find_files(files), name, rows, allowed_values, tolerate, _path(rows_path))
     if out is not None:
-        _write(out, found.text)
+        write_whole(out, found.text)
     if as_json:
         show_json(_as_document(found, out))
     elif out is None:
@@ -76,16 +78,6 @@ def _path(written: str | None) -> tuple[str, ...] | None:
     return path
 
 
-def _write(out: Path, text: str) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.tmp")
-    try:
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
     findings, contract = found.findings, found.contract
     return {
@@ -100,19 +92,19 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
         "event_time_candidates": [findings.event_time.name, *(one.name for one in findings.event_time.others)],
         "rows_path": list(contract.rows_path),
         "key": contract.keys,
-        "key_is_unique": findings.key.is_unique,
         "fields": {field.name: {"type": field.type, "required": field.required} for field in contract.fields},
         "left_out": findings.drafts.left_out,
     }
 
 
 def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
+    from workbench.infer.draft import shown_kinds
     from workbench.infer.infer import rows_elsewhere
 
     findings, contract = found.findings, found.contract
     say(
-        f"{findings.rows:,} rows: {len(contract.fields):,} fields; event time {contract.event_time}; "
-        f"key {', '.join(contract.keys)}"
+        f"{rows(findings.rows)}: {len(contract.fields):,} fields; event time {contract.event_time}; "
+        f"key {', '.join(contract.keys) or '(none)'}"
     )
     if findings.rows_path:
         path = ".".join(findings.rows_path)
@@ -124,15 +116,26 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
         say(advice, style="yellow")
     if findings.event_time.field is None:
         say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
-    if not findings.key.is_unique:
-        say("Nothing identifies the rows of the sample: choose the key yourself.", style="yellow")
+    if not any(one.required for one in findings.drafts.fields):
+        kinds = shown_kinds(findings.drafts.fields, findings.rows)
+        say(f"No key is in every row, as where rows of several kinds share a file: {kinds}.", style="yellow")
+    if not contract.keys:
+        say(
+            "No key: nothing identifies the rows of the sample, so compaction keeps all. Choose one if you can.",
+            style="yellow",
+        )
+    elif findings.key.is_time_alone:
+        say(
+            f"The key is a time alone, {contract.keys[0]}: of rows of the same time, compaction keeps one.",
+            style="yellow",
+        )
     for key, why in list(findings.drafts.left_out.items())[:_LISTED]:
-        say(f"No column: {key} {why}. Its values are kept as text in _rescued.", style="yellow")
+        say(f"No column: {plain(key)} {why}. Its values are kept as text in _rescued.", style="yellow")
     if found.sample.misfits:
         say(f"{found.sample.misfits:,} rows of the sample are set aside; the contract refuses them.", style="yellow")
     if found.sample.unusable:
         say(f"{found.sample.unusable:,} rows of the sample are not JSON objects that can be read.", style="yellow")
-    for record_type, rows in list(found.sample.others.items())[:5]:
-        say(f"{rows:,} rows have the record_type {record_type}, another dataset: infer it with --name {record_type}.")
+    for record_type, number in [(plain(name), count) for name, count in found.sample.others.items()][:5]:
+        say(f"{number:,} rows have the record_type {record_type}, another dataset: infer it with --name {record_type}.")
     if out is not None:
         say(f"Written: {out}. Next: smelt try {' '.join(files[:3])} --contract {out}")

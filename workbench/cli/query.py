@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
-import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +14,14 @@ from rich.markup import escape
 
 from services.ops.cli.console import JsonFlag, make_table, results, say, show
 from services.ops.errors import OperatorError
+from services.ops.words import plain
+from workbench.query.values import as_json, as_text, csv_line
 
 if TYPE_CHECKING:
     from workbench.query.athena import LocalAthena
+
+
+_READABLE = 12  # characters of a column in which long values can be read, line below line
 
 
 class Format(StrEnum):
@@ -91,9 +93,7 @@ def _print(athena: LocalAthena, statement: str, form: Format, limit: int) -> Non
     columns: list[str] = next(answer)
     rows: Iterator[tuple[Any, ...]] = itertools.chain.from_iterable(answer)
     if form is Format.CSV:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        _print_csv(columns, rows)
     elif form is Format.JSON:
         if len(set(columns)) < len(columns):
             twice = next(name for name in columns if columns.count(name) > 1)
@@ -105,32 +105,47 @@ def _print(athena: LocalAthena, statement: str, form: Format, limit: int) -> Non
         _print_table(columns, rows, limit)
 
 
+def _print_csv(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    """Every value as it is; only on a terminal, what could move its cursor or change its colours as escapes."""
+    for row in itertools.chain([columns], rows):
+        line = csv_line(row)
+        results.file.write(f"{plain(line) if results.is_terminal else line}\r\n")
+
+
 def _print_json(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     """A list of objects, one a line, written as they come."""
     separator = "["
     for row in rows:
-        results.file.write(f"{separator}\n{json.dumps(dict(zip(columns, row, strict=True)), default=_plain)}")
+        results.file.write(f"{separator}\n{json.dumps(as_json(dict(zip(columns, row, strict=True))))}")
         separator = ","
     results.file.write("[]\n" if separator == "[" else "\n]\n")
 
 
-def _plain(value: object) -> object:
-    """A value that JSON has no form for. DuckDB's sums of integers are decimals without a point."""
-    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
-        return int(value)
-    return str(value)
-
-
 def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]], limit: int) -> None:
+    """A table; where its columns would be too narrow to read, each row as a list of its columns."""
     first = list(itertools.islice(rows, limit))
-    numbers = {name for at, name in enumerate(columns) if all(isinstance(row[at], int | float) for row in first)}
-    table = make_table("", *columns, right=numbers)
-    for row in first:
-        table.add_row(*(escape(_shown(value)) for value in row))
-    show(table)
+    cells = [[plain(as_text(value)) for value in row] for row in first]
+    if first and _least_width(columns, cells) > results.width:
+        _print_lists(columns, cells)
+    else:
+        numbers = {name for at, name in enumerate(columns) if all(isinstance(row[at], int | float) for row in first)}
+        table = make_table("", *columns, right=numbers)
+        for row in cells:
+            table.add_row(*map(escape, row))
+        show(table)
     if next(rows, None) is not None:
         say(f"The first {limit:,} rows. --limit shows more; --format csv and --format json give all of them.")
 
 
-def _shown(value: Any) -> str:
-    return "" if value is None else "".join(char if char.isprintable() else " " for char in str(value))
+def _least_width(columns: list[str], cells: list[list[str]]) -> int:
+    """The characters that a table needs at least, if long values are folded."""
+    longest = [max(map(len, [name, *(row[at] for row in cells)])) for at, name in enumerate(columns)]
+    return sum(min(length, _READABLE) + 2 for length in longest)
+
+
+def _print_lists(columns: list[str], cells: list[list[str]]) -> None:
+    width = max(map(len, columns))
+    for number, row in enumerate(cells, 1):
+        show(f"row {number:,}")
+        for name, text in zip(columns, row, strict=True):
+            show(f"  {name:{width}}  {text}".rstrip())

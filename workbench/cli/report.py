@@ -85,9 +85,9 @@ def _is_page(file: Path) -> bool:
 
 
 def _of_folder(silver: Path | None, contracts: Path) -> Report:
+    from workbench.inprocess.folder import CONTRACTS
     from workbench.query.places import find_lake
     from workbench.report.folder import of_folder
-    from workbench.trial.place import CONTRACTS
 
     lake = find_lake(silver)
     if silver is None:

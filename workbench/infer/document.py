@@ -9,7 +9,6 @@ from datetime import datetime
 import yaml
 
 from services.shared.contract.model import FieldType
-from services.shared.contract.sources import path_text
 from workbench.infer.draft import Draft, Drafts, EventTime, Key, shown
 from workbench.infer.evidence import Evidence, epoch_of
 
@@ -31,6 +30,12 @@ class Findings:
     key: Key
     allowed_values: bool
     rows_path: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> list[Draft]:
+        """The drafts, and those inside of objects that are the event time or the key."""
+        chosen = [self.event_time.field, *self.key.fields]
+        return [*self.drafts.fields, *{one.name: one for one in chosen if one and one.inside}.values()]
 
 
 def text_of(found: Findings) -> str:
@@ -70,8 +75,11 @@ def _lines(found: Findings) -> Iterator[str]:
         yield "      # Each file is one document, and this is its array of objects. Remove it if a document is a row."
         yield "      - property: rowsPath"
         yield f"        value: {quoted('.'.join(('$', *found.rows_path)))}"
+    if not found.key.names:
+        yield "      # No key: nothing identifies the rows of the sample, so compaction keeps all. If fields do,"
+        yield "      # give each of them `required: true` and `primaryKey: true`."
     yield "    properties:"
-    for draft in found.drafts.fields:
+    for draft in found.fields:
         yield from _field(draft, found, "      ")
     left_out = list(found.drafts.left_out.items())
     for key, why in left_out[:MAX_LEFT_OUT]:
@@ -89,7 +97,7 @@ def _event_time(when: EventTime) -> Iterator[str]:
         return
     yield f"      # {when.field.name}: {_days(when.field.evidence)}"
     for other in when.others:
-        yield f"      # could be it too: {other.name}, {_days(other.evidence)}"
+        yield f"      # could be it too: {other.name if not other.inside else other.source}, {_days(other.evidence)}"
     yield "      - property: eventTime"
     yield f"        value: {when.field.name}"
     yield "      - property: earliest"
@@ -103,8 +111,8 @@ def _field(draft: Draft, found: Findings, indent: str) -> Iterator[str]:
         yield f"{indent}# {comment}"
     yield f"{indent}- name: {quoted(draft.name)}"
     rest = indent + "  "
-    if draft.key != draft.name:
-        yield f"{rest}physicalName: {quoted(path_text((draft.key,)))}"
+    if draft.source != draft.name:
+        yield f"{rest}physicalName: {quoted(draft.source)}"
     yield f"{rest}description: Not described yet."
     yield from _type(draft, rest)
     if draft.required:
@@ -157,7 +165,7 @@ def _comments(draft: Draft, found: Findings) -> Iterator[str]:
     yield f"{where}; {_values(draft)}"
     if epoch := epoch_of(one):
         unit, first, last = epoch
-        kind = "strings" if one.numerals else "integers"
+        kind = "strings" if one.numerals else "numbers" if one.kinds["number"] else "integers"
         what = "are read as" if draft.fit.format else "may be"
         yield f"these {kind} {what} {unit} since 1970: {_time(first)} to {_time(last)}"
     if draft.type is FieldType.NUMBER and 0 < one.fraction_digits <= 4:
@@ -167,17 +175,17 @@ def _comments(draft: Draft, found: Findings) -> Iterator[str]:
         yield f"{len(values)} different values: `smelt infer --allowed-values` lists them as a quality rule"
     if draft.type is FieldType.OBJECT and one.is_map:
         yield "has so many different keys that they look like data: its properties are not listed"
-    if draft.name == found.key.names[0]:
+    if draft.name in found.key.names[:1]:
         yield from _about_key(found.key)
 
 
 def _about_key(key: Key) -> Iterator[str]:
-    if not key.is_unique:
-        yield "the key: nothing identifies the rows of the sample, so all fields that could are in it. Choose them"
-    elif len(key.names) > 1:
+    if len(key.names) > 1:
         yield f"the key: {', '.join(key.names)} are unique together in the sample"
     else:
         yield "the key: unique in the sample"
+    if key.is_time_alone:
+        yield "Of rows of the same time, compaction keeps one: take `primaryKey` out if they are different rows"
     if key.others:
         yield f"unique too: {shown(key.others)}"
 

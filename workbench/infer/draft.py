@@ -11,6 +11,7 @@ from typing import Any
 
 from services.ops.errors import OperatorError
 from services.shared.contract.model import CREATION, EPOCHS, FieldType
+from services.shared.contract.sources import path_text
 from services.shared.judge.row_json import shortened
 from workbench.infer.evidence import Evidence, Fit, epoch_of, fit
 
@@ -18,7 +19,8 @@ MAX_FIELDS = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NESTED_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = {"dt", "record_type"}  # the partition keys
-_KEY_TYPES = (FieldType.STRING, FieldType.INTEGER, FieldType.DATE, FieldType.TIMESTAMP)
+_NUMERIC = (FieldType.INTEGER, FieldType.NUMBER, FieldType.STRING)  # in which times since 1970 are written
+KEY_TYPES = (FieldType.STRING, FieldType.INTEGER, FieldType.DATE, FieldType.TIMESTAMP)
 _MOST_DAYS_AHEAD = 9999  # of a contract's maxAhead
 _TRIED_TOGETHER = 8  # fields, for a key of several
 
@@ -50,12 +52,16 @@ _OTHER_TIMES = {
 _EPOCH_WORDS = (_TIME_WORDS.keys() | _OTHER_TIMES) - {"event"}
 _NEARLY_ALL = 0.95  # of the rows; a time that so many have is the event time, and the others are damaged
 _NAMED = 5  # keys in a sentence
+_CODES = 2  # the rank of codes, among what may be a key by itself
 _KEY_WORDS = {"id": 4, "uuid": 4, "guid": 4, "key": 3, "number": 2, "no": 2, "code": 1, "name": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One field: its column, its key in the rows, its type, whether it is required, and what is nested in it."""
+    """One field: its column, its key in the rows, its type, whether it is required, and what is nested in it.
+
+    `inside` are the keys that lead from the value of `key` to its own; none where it is that value.
+    """
 
     name: str
     key: str
@@ -63,6 +69,25 @@ class Draft:
     required: bool
     evidence: Evidence
     children: tuple[Draft, ...] = ()
+    inside: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where its value is, as a contract says it."""
+        return path_text((self.key, *self.inside))
+
+    @property
+    def words(self) -> list[str]:
+        """The words of its name; without the names of types, such as `$oid`."""
+        steps = [step for step in (self.key, *self.inside) if not step.startswith("$")]
+        return (column_name("_".join(steps)) if self.inside else self.name).split("_")
+
+    def value_in(self, row: Mapping[str, Any]) -> Any:
+        """Its value in a row."""
+        value = row.get(self.key)
+        for key in self.inside:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
     @property
     def type(self) -> FieldType:
@@ -92,7 +117,7 @@ def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
         if not name or (key != name and name in taken):
             found.left_out[key] = "cannot be a column's name" if not name else f"{name} is another key's column"
             continue
-        one, fitting = _as_epoch(name, one)
+        one, fitting = as_epoch(name, one)
         if fitting.type is None:
             found.left_out[key] = fitting.why_not
         elif len(found.fields) == MAX_FIELDS:
@@ -104,10 +129,10 @@ def draft_fields(evidence: Mapping[str, Evidence], rows: int) -> Drafts:
     return found
 
 
-def _as_epoch(name: str, evidence: Evidence) -> tuple[Evidence, Fit]:
+def as_epoch(name: str, evidence: Evidence) -> tuple[Evidence, Fit]:
     """The type that fits; a time where all are numbers that may be one, under a name that says so."""
     fitting, words = fit(evidence), set(name.split("_"))
-    epoch = epoch_of(evidence) if fitting.type in (FieldType.INTEGER, FieldType.STRING) else None
+    epoch = epoch_of(evidence) if fitting.type in _NUMERIC else None
     if epoch and f"epoch_{epoch[0]}" in EPOCHS and words & _EPOCH_WORDS and not words & _KEY_WORDS.keys():
         written = Fit(FieldType.TIMESTAMP, format=f"epoch_{epoch[0]}", takes_strings=fitting.type is FieldType.STRING)
         return replace(evidence, first=epoch[1], last=epoch[2]), written
@@ -202,7 +227,7 @@ def _why_no_time(fields: Sequence[Draft], rows: int) -> str:
 
 
 def _time_score(one: Draft) -> int:
-    words = one.name.split("_")
+    words = one.words
     score = sum(_TIME_WORDS.get(word, 0) for word in words) - 6 * any(word in _OTHER_TIMES for word in words)
     return score + 2 * (one.type is FieldType.TIMESTAMP)
 
@@ -212,48 +237,61 @@ def _time_score(one: Draft) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The fields that identify a row, whether they do so in the sample, and others that do so by themselves."""
+    """The fields that identify a row in the sample, none if nothing does; and others that do so by themselves."""
 
-    names: tuple[str, ...]
-    is_unique: bool
+    fields: tuple[Draft, ...]
     others: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.fields)
 
-def choose_key(fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event_time: str) -> Key:
-    """The most likely key: one field that is unique in the sample, or two, or three; or else all that could be one.
+    @property
+    def is_time_alone(self) -> bool:
+        """Whether rows of the same moment would be one row."""
+        return len(self.fields) == 1 and self.fields[0].type is FieldType.TIMESTAMP
+
+
+def choose_key(
+    fields: Sequence[Draft], rows: Sequence[Mapping[str, Any]], event_time: str, inside: Sequence[Draft] = ()
+) -> Key:
+    """The most likely key: one field that is unique in the sample, or two, or three; none if nothing is.
 
     Of unique fields, one that is named like a key comes first, then the day of rows that come once a day, then codes
     (texts without blanks, the shortest first), times, other texts, and numbers last, which may only measure something.
-
-    Raises:
-        OperatorError: no field can be part of a key.
+    Before any two together comes a value `inside` of an object that is named like a key, or is a code.
     """
-    scalars = [one for one in fields if one.required and one.type in _KEY_TYPES]
-    if not scalars:
-        raise OperatorError(
-            "Nothing can identify a row: a contract needs a string, an integer, a date or a timestamp that every row "
-            f"has. The rows have {_seen(fields)}. Let the producer add one, or write the contract by hand "
-            "(docs/contracts.md)."
-        )
-    ordered = sorted(scalars, key=lambda one: -_key_score(one))
+    ordered = sorted(
+        (one for one in fields if one.required and one.type in KEY_TYPES), key=lambda one: -_key_score(one)
+    )
     single = [one for one in ordered if _may_be_key(one, event_time) and _unique([one], rows)]
     if single:
         best, *others = sorted(single, key=_rank_alone)
-        return Key((best.name,), True, tuple(one.name for one in others))
+        return Key((best,), tuple(one.name for one in others))
+    within = sorted((one for one in inside if _rank_alone(one)[0] <= _CODES and _unique([one], rows)), key=_rank_alone)
+    if within:
+        return Key((within[0],), tuple(one.source for one in within[1:]))
     tried = [one for one in ordered if one.name != event_time][: _TRIED_TOGETHER - 1]
     tried += [one for one in ordered if one.name == event_time]
     for size in (2, 3):
         for some in combinations(tried, size):
             if _unique(some, rows):
-                return Key(tuple(one.name for one in some), True)
-    return Key(tuple(one.name for one in scalars), False)
+                return Key(some)
+    return Key(())
 
 
-def _seen(fields: Sequence[Draft]) -> str:
+def seen(fields: Sequence[Draft]) -> str:
     """The keys of the rows, with their types, as far as a sentence has room."""
     few = [f"{shortened(one.key)} ({one.type})" for one in fields[:_NAMED]]
     more = f", and {len(fields) - _NAMED:,} more" if len(fields) > _NAMED else ""
     return f"the keys {', '.join(few)}{more}" if few else "no keys that can be columns"
+
+
+def shown_kinds(fields: Sequence[Draft], rows: int) -> str:
+    """The keys of the rows, each with how many have it, as far as a sentence has room."""
+    few = [f"{shortened(one.key)} in {one.evidence.seen:,} of {rows:,}" for one in fields[:_NAMED]]
+    more = f", and {len(fields) - _NAMED:,} more" if len(fields) > _NAMED else ""
+    return f"{', '.join(few)}{more}"
 
 
 def _may_be_key(one: Draft, event_time: str) -> bool:
@@ -262,22 +300,22 @@ def _may_be_key(one: Draft, event_time: str) -> bool:
 
 def _rank_alone(one: Draft) -> tuple[int, int]:
     """The lower, the likelier; among texts, short ones before long ones."""
-    if one.name.split("_")[-1] in _KEY_WORDS.keys() - {"name"}:
+    if one.words[-1] in _KEY_WORDS.keys() - {"name"}:
         return 0, 0
     if one.type is FieldType.STRING:
         is_prose = any(" " in text for text in one.evidence.distinct)
-        return (4 if is_prose else 2), one.evidence.longest
+        return (4 if is_prose else _CODES), one.evidence.longest
     return {FieldType.DATE: 1, FieldType.TIMESTAMP: 3, FieldType.INTEGER: 5}[one.type], 0
 
 
 def _key_score(one: Draft) -> int:
-    words = one.name.split("_")
+    words = one.words
     return max((_KEY_WORDS.get(word, 0) for word in words[-1:]), default=0) + (len(words) <= 2)
 
 
 def _unique(fields: Iterable[Draft], rows: Sequence[Mapping[str, Any]]) -> bool:
-    keys = [one.key for one in fields]
-    return len({tuple(str(row.get(key)) for key in keys) for row in rows}) == len(rows)
+    some = list(fields)
+    return len({tuple(str(one.value_in(row)) for one in some) for row in rows}) == len(rows)
 
 
 def shown(keys: Iterable[str]) -> str:

@@ -32,8 +32,10 @@ class Evidence:
     seen: int = 0  # rows, or objects, that have the key
     nulls: int = 0
     kinds: Counter[str] = field(default_factory=Counter)  # string, integer, number, boolean, object, array
-    lowest: int | None = None  # of integers, and of strings that may be epochs
+    lowest: int | None = None  # of integers
     highest: int | None = None
+    epoch_lowest: int | None = None  # of what may be epochs, without its fraction: numbers, and strings of digits
+    epoch_highest: int | None = None
     fraction_digits: int = 0  # the most behind a point; -1 where there is an exponent
     is_finite: bool = True
     shortest: int | None = None  # characters of strings
@@ -91,7 +93,10 @@ class Evidence:
     def _add_number(self, text: Number) -> None:
         if text.lstrip("-").isdigit():
             self.kinds["integer"] += 1
-            self._add_bounds(int(text) if len(text) < 100 else (10**100 if text[0] != "-" else -(10**100)))
+            number = int(text) if len(text) < 100 else (10**100 if text[0] != "-" else -(10**100))
+            self.lowest = number if self.lowest is None else min(number, self.lowest)
+            self.highest = number if self.highest is None else max(number, self.highest)
+            self._add_epoch(number)
             self.is_finite = self.is_finite and math.isfinite(float(text))
             return
         self.kinds["number"] += 1
@@ -100,10 +105,11 @@ class Evidence:
             self.fraction_digits = -1
         elif self.fraction_digits >= 0:
             self.fraction_digits = max(self.fraction_digits, len(text.partition(".")[2]))
+            self._add_epoch(int(text.partition(".")[0][:100]))
 
-    def _add_bounds(self, number: int) -> None:
-        self.lowest = number if self.lowest is None else min(number, self.lowest)
-        self.highest = number if self.highest is None else max(number, self.highest)
+    def _add_epoch(self, number: int) -> None:
+        self.epoch_lowest = number if self.epoch_lowest is None else min(number, self.epoch_lowest)
+        self.epoch_highest = number if self.epoch_highest is None else max(number, self.epoch_highest)
 
     def _add_string(self, text: str) -> None:
         self.kinds["string"] += 1
@@ -113,7 +119,7 @@ class Evidence:
             self.distinct[text] += 1
         if _NUMERAL.fullmatch(text):
             self.numerals += 1
-            self._add_bounds(int(text.partition(".")[0]))
+            self._add_epoch(int(text.partition(".")[0]))
         moment = moment_of(text)
         if moment is not None:
             self.dates, self.times = self.dates + is_date(text), self.times + (not is_date(text))
@@ -178,18 +184,18 @@ def _fit_number(evidence: Evidence, kinds: set[str]) -> Fit:
 
 
 def epoch_of(evidence: Evidence) -> tuple[str, datetime, datetime] | None:
-    """The unit in which all of these integers may be times since 1970 (of 2000 to 2100), the first and the last.
+    """The unit in which all of these numbers may be times since 1970 (of 2000 to 2100), the first and the last.
 
-    So may strings that hold such numbers.
+    They may have a fraction, but no exponent. So may strings that hold such numbers.
     """
-    are_numbers = set(evidence.kinds) == {"integer"} or evidence.numerals == evidence.values
-    if not are_numbers or evidence.lowest is None or evidence.highest is None:
+    are_numbers = set(evidence.kinds) <= {"integer", "number"} and evidence.fraction_digits >= 0
+    low, high = evidence.epoch_lowest, evidence.epoch_highest
+    if not (are_numbers or evidence.numerals == evidence.values) or low is None or high is None:
         return None
     for unit, per_second in _EPOCH_UNITS.items():
-        if _EPOCH_FIRST * per_second <= evidence.lowest and evidence.highest <= _EPOCH_LAST * per_second:
+        if _EPOCH_FIRST * per_second <= low and high <= _EPOCH_LAST * per_second:
             first, last = (
-                datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number // per_second)
-                for number in (evidence.lowest, evidence.highest)
+                datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number // per_second) for number in (low, high)
             )
             return unit, first, last
     return None

@@ -23,8 +23,19 @@ from services.shared.judge.judge import RowJudge
 from services.shared.judge.row_json import read_row
 from services.shared.judge.verdicts import Accepted
 from workbench.infer.document import Findings, text_of
-from workbench.infer.draft import Drafts, choose_event_time, choose_key, column_name, draft_fields, shown
+from workbench.infer.draft import (
+    KEY_TYPES,
+    Draft,
+    Drafts,
+    choose_event_time,
+    choose_key,
+    column_name,
+    draft_fields,
+    seen,
+    shown,
+)
 from workbench.infer.evidence import gather
+from workbench.infer.inside import draft_inside, event_time_inside
 from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
 from workbench.inprocess.rows import refusal_of
 
@@ -67,13 +78,18 @@ def infer(
     if not sample.raw:
         raise OperatorError(f"{', '.join(map(str, files[:3]))}: {_no_rows(sample, dataset, files)}")
     now = datetime.now(UTC)
-    drafts = draft_fields(gather(sample.rows), len(sample.rows))
+    evidence = gather(sample.rows)
+    drafts = draft_fields(evidence, len(sample.rows))
+    inside = draft_inside(evidence, drafts.fields, len(sample.rows))
     while True:
         event_time = choose_event_time(drafts.fields, now, len(sample.rows))
-        try:
-            key = choose_key(drafts.fields, sample.rows, event_time.name)
-        except OperatorError as error:
-            raise OperatorError(f"{error} {advice}" if (advice := rows_elsewhere(sample)) else str(error)) from error
+        if event_time.field is None and (within := event_time_inside(inside, now, len(sample.rows))):
+            event_time = within
+        key = choose_key(drafts.fields, sample.rows, event_time.name, inside)
+        if not drafts.fields or (event_time.field is None and not key.names and _are_documents(sample, drafts, files)):
+            why = f"Nothing says when a row happened, or identifies it. The rows have {seen(drafts.fields)}."
+            what = "Let the producer write other rows, or write the contract by hand (docs/contracts.md)."
+            raise OperatorError(f"{why} {what} {rows_elsewhere(sample)}".rstrip())
         findings = Findings(
             dataset,
             len(sample.raw),
@@ -86,12 +102,20 @@ def infer(
             sample.rows_path,
         )
         text, contract = _loaded(findings)
-        wrong = _misread(drafts, contract, sample, now)
+        wrong = _misread(findings.fields, contract, sample, now)
         if not wrong:
             _check(text, contract)
             return Inferred(text, contract, findings, sample)
         for name, why in wrong.items():
-            _retreat(drafts, name, why)
+            if any(one.name == name for one in inside):
+                inside = [one for one in inside if one.name != name]
+            else:
+                _retreat(drafts, name, why)
+
+
+def _are_documents(sample: Sample, drafts: Drafts, files: Sequence[Path]) -> bool:
+    """Whether the rows are whole files of nothing but objects and arrays, in which the true rows will be."""
+    return len(sample.rows) <= len(files) and not any(one.type in KEY_TYPES for one in drafts.fields)
 
 
 def rows_elsewhere(sample: Sample) -> str:
@@ -151,10 +175,10 @@ def _check(text: str, contract: Contract) -> None:
         raise RuntimeError(f"the inferred contract is not valid: {report.findings}")
 
 
-def _misread(drafts: Drafts, contract: Contract, sample: Sample, now: datetime) -> dict[str, str]:
+def _misread(fields: Sequence[Draft], contract: Contract, sample: Sample, now: datetime) -> dict[str, str]:
     """Fields because of which the judge refuses a row, or leaves their key to `_rescued`, and why."""
     judge = RowJudge({contract.dataset: contract})
-    names = {one.key: one.name for one in drafts.fields}
+    names = {one.key: one.name for one in fields if not one.inside}
     wrong: dict[str, str] = {}
     for raw in sample.raw:
         verdict = judge.judge(raw, contract.dataset, now)
@@ -163,19 +187,19 @@ def _misread(drafts: Drafts, contract: Contract, sample: Sample, now: datetime) 
                 unread = names.keys() & read_row(verdict.rescued.encode()).items.keys()
                 wrong |= {names[key]: _OF_NO_COLUMN for key in unread}
         else:
-            name = _field_of(verdict.field, drafts)
+            name = _field_of(verdict.field, fields)
             is_read = name in names  # under its own name
             wrong.setdefault(name, f"is refused by the judge: {verdict.reason}" if is_read else _OF_NO_COLUMN)
     return wrong
 
 
-def _field_of(path: str | None, drafts: Drafts) -> str:
+def _field_of(path: str | None, fields: Sequence[Draft]) -> str:
     """The field that a verdict names, by itself, by its key, or by a path into it."""
-    for one in drafts.fields:
+    for one in fields:
         if path in (one.name, one.key):
             return one.name
     first = re.split(r"[.\[]", path or "")[0]
-    for one in drafts.fields:
+    for one in fields:
         if first in (one.name, one.key):
             return one.name
     raise RuntimeError(f"the judge refuses rows of the sample because of {path!r}, which is no field")

@@ -15,6 +15,7 @@ from services.shared.units import BronzeObject
 
 BUCKET = "local"  # in place of a bucket's name; `_source` of a row begins with s3://local/bronze/
 ACCOUNT = "account.json"  # in a lake's folder: what a trial wrote about itself
+CONTRACTS = "contracts"  # and the folder of the contracts that judged
 _KEY_BYTES = 800  # of a path; S3's keys have 1,024 bytes at most
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from services.ops.errors import OperatorError
 from workbench.inprocess.folder import ACCOUNT, pattern
 
-CONTRACTS = "contracts"  # the folder of those that judged
 PAGE = "report.html"
 
 

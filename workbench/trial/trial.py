@@ -13,11 +13,11 @@ from pathlib import Path
 from services.shared.contract.model import Contract
 from services.shared.identities import SILVER_ROOT, LakeKey, ObjectId
 from services.shared.ledger.records import Counts
-from workbench.inprocess.folder import ACCOUNT, local_object, shown
+from workbench.inprocess.folder import ACCOUNT, CONTRACTS, local_object, shown
 from workbench.inprocess.pipeline import LOT_BYTES, UNIT_BYTES
 from workbench.trial.account import Account, RefusedFile
 from workbench.trial.inputs import Input
-from workbench.trial.place import CONTRACTS, new_place
+from workbench.trial.place import new_place
 from workbench.trial.refusals import count_rescued, read_refusals, unknown_fields
 from workbench.trial.work import Done, Refused, Settings, tasks
 from workbench.trial.workers import LEAST_BYTES, Watch, work_through

@@ -109,7 +109,7 @@ def _as_dict(report: Report) -> dict[str, object]:
 def _show(report: Report) -> None:
     datasets = make_table("Contracts", "dataset", "version", "fields", "key", "event time", right={"fields"})
     for contract in report.datasets:
-        keys = ", ".join(contract.keys)
+        keys = ", ".join(contract.keys) or "none"
         datasets.add_row(contract.dataset, contract.version, str(len(contract.fields)), keys, contract.event_time)
     if report.datasets:
         show(datasets)

@@ -18,10 +18,10 @@ from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
 from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LeaseHeld, Outbox
+from services.shared.ledger.records import Outbox
 
 if TYPE_CHECKING:
-    from services.ops.lake.maintenance import Maintained
+    from services.ops.lake.maintenance import Maintained, Tidied
     from services.ops.lake.publish import Published
 
 app = typer.Typer(pretty_exceptions_enable=False, invoke_without_command=True)
@@ -90,7 +90,8 @@ def tidy(
 ) -> None:
     """Expire old snapshots of the tables, and delete metadata and compaction runs that no snapshot names.
 
-    Never deletes anything in Silver. Safe at any time; the schedule does the same. Example: smelt publish tidy --json
+    Never deletes anything in Silver. Safe at any time; the schedule does the same. Exits with 1 if a table was left for
+    a reason that somebody must look at. Example: smelt publish tidy --json
     """
     _require(table, silver_bucket, database)
     if keep_days < 1:
@@ -98,32 +99,21 @@ def tidy(
     from services.ops.lake.maintenance import Maintenance
     from services.ops.lake.opening import open_lake
 
-    done: list[Maintained] = []
-    busy: list[str] = []
     try:
         ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
         ledger.home.check_bucket(silver_bucket)
         lake, store = open_lake(s3, silver_bucket, database, catalog, region)
+        datasets = sorted(load_contracts(contracts))
         maintenance = Maintenance(ledger, lake, store, Deadline.endless())
-        for dataset in sorted(load_contracts(contracts)):
-            try:
-                done.append(maintenance.run(dataset, keep_daily=timedelta(days=keep_days)))
-            except LeaseHeld:
-                busy.append(dataset)
+        done = maintenance.run_each(datasets, keep_daily=timedelta(days=keep_days))
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(f"The tables of {database} were not tidied: {explain(error)} Run it again.") from error
     if as_json:
-        show_json({"tables": [_maintained_document(one) for one in done], "busy": busy})
-        return
-    for one in done:
-        show(
-            f"{one.dataset}: {one.snapshots:,} snapshots expired, {one.metadata:,} metadata files and "
-            f"{one.runs:,} compaction runs ({one.run_files:,} files) deleted"
-        )
-        for kept in one.kept:
-            show(f"  not deleted: {kept}", style="yellow")
-    for dataset in busy:
-        show(f"{dataset}: somebody else works on the table: run this again later", style="yellow")
+        tables = [_maintained_document(one) for one in done.tables]
+        show_json({"tables": tables, "busy": done.busy, "problems": done.problems})
+    else:
+        _show_tidied(done)
+    finish(all_right=not done.problems)
 
 
 @app.command("check")
@@ -170,7 +160,8 @@ def switch_off(table: TableOption = "", region: RegionOption = None) -> None:
     """Forget what waits to be published: nobody keeps the lake's tables any more.
 
     First deploy without the lake, so that transform leaves no more marks. From here on, retractions delete files that
-    the tables still name: drop the tables before the lake is enabled again. Example: smelt publish off
+    the tables still name: drop the tables before the lake is enabled again. Run it again after 15 minutes: functions of
+    before may have left marks until then. Example: smelt publish off
     """
     if not table:
         raise OperatorError("No pipeline given: pass --table, or set LEDGER_TABLE.")
@@ -206,6 +197,20 @@ def _maintained_document(one: Maintained) -> dict[str, Any]:
         "run_files_deleted": one.run_files,
         "runs_kept": one.kept,
     }
+
+
+def _show_tidied(done: Tidied) -> None:
+    for one in done.tables:
+        show(
+            f"{one.dataset}: {one.snapshots:,} snapshots expired, {one.metadata:,} metadata files and "
+            f"{one.runs:,} compaction runs ({one.run_files:,} files) deleted"
+        )
+        for kept in one.kept:
+            show(f"  not deleted: {kept}", style="yellow")
+    for dataset in done.busy:
+        show(f"{dataset}: somebody else works on the table: run this again later", style="yellow")
+    for problem in done.problems:
+        show(f"not tidied: {problem}", style="red")
 
 
 def _show(done: Published) -> None:

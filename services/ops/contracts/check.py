@@ -17,7 +17,7 @@ from typing import Any
 from services.ops.contracts.compare import compare
 from services.ops.contracts.findings import CheckError, Finding, Level, Report
 from services.ops.contracts.lines import Lines
-from services.ops.contracts.notices import notices, unread_envelope
+from services.ops.contracts.notices import notices, unread_envelope, without_key
 from services.ops.contracts.revision import contracts_at
 from services.ops.contracts.tables import shared_names, table_notices, table_problems
 from services.shared.contract.document import read_document
@@ -84,6 +84,9 @@ def _check_file(file: Path) -> tuple[Contract | None, list[Finding]]:
         findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, lines.of_path(path)))
     for where, what in table_notices(contract):
         line = lines.of_problem(where, what)
+        findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, line))
+    for what in without_key(contract):
+        line = lines.of_problem("schema.properties", what)
         findings.append(Finding(contract.dataset, Level.NOTICE, what, contract.file, line))
     for what in unread_envelope(contract):
         line = lines.of_problem("customProperties.envelopeFields", what)

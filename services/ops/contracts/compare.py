@@ -100,7 +100,7 @@ def _breaking(before: Contract, after: Contract) -> Iterator[str]:
     if before.event_time != after.event_time:
         yield f"the event time changes from {before.event_time} to {after.event_time}"
     if before.keys != after.keys:
-        yield f"the key changes from ({', '.join(before.keys)}) to ({', '.join(after.keys)})"
+        yield f"the key changes from ({', '.join(before.keys) or 'none'}) to ({', '.join(after.keys) or 'none'})"
     if after.earliest > before.earliest:
         yield f"the window narrows: earliest goes from {before.earliest:%Y-%m-%d} to {after.earliest:%Y-%m-%d}"
     if after.max_ahead < before.max_ahead:

@@ -38,6 +38,15 @@ def notices(document: Any) -> Iterator[Notice]:
         yield from _of_fields(schema, ["schema", at])
 
 
+def without_key(contract: Contract) -> Iterator[str]:
+    """That no field identifies a row, where it is so."""
+    if not contract.keys:
+        yield (
+            "schema.properties: no field has primaryKey: true, so compaction keeps every row, also those that a "
+            "producer sent twice"
+        )
+
+
 def unread_envelope(contract: Contract) -> Iterator[str]:
     """The values of the envelope that rows get, and that are no field's."""
     used = {field.key for field in contract.fields} | {RECORD_TYPE}

@@ -7,10 +7,13 @@ from typing import Any
 
 import yaml
 
+from services.ops.writing import write_whole
 from services.shared.contract.document import read_document
 from services.shared.contract.fields import FIELD_IDS
 from services.shared.contract.loader import load_contract
-from services.shared.contract.model import ContractError, field_ids
+from services.shared.contract.model import LAST_FIELD_ID, ContractError, field_ids
+
+_NAMED = 5  # fields in a message
 
 
 def write_ids(file: Path) -> dict[str, int]:
@@ -28,6 +31,12 @@ def write_ids(file: Path) -> dict[str, int]:
     fresh = {path: id_ for path, id_ in field_ids(contract).items() if path not in earlier}
     if not fresh:
         return {}
+    if (last := max(fresh.values())) > LAST_FIELD_ID:
+        raise ContractError(
+            f"{file}: no ids are left for {', '.join(list(fresh)[:_NAMED])}: the next would be {last}, and "
+            f"{LAST_FIELD_ID} is the last that may be. Take fields out of what is new, or store them inside an object "
+            "whose properties are not described."
+        )
     text = file.read_bytes().decode("utf-8")
     numbered = _with_lines(text, fresh)
     if numbered is None or _registry(yaml.safe_load(numbered)) != earlier | fresh:
@@ -36,7 +45,7 @@ def write_ids(file: Path) -> dict[str, int]:
             f"{file}: the ids cannot be added to customProperties.{FIELD_IDS} of this layout; write each of its "
             f"entries on a line of its own, and add:\n{lines}"
         )
-    file.write_bytes(numbered.encode("utf-8"))
+    write_whole(file, numbered)
     return fresh
 
 

@@ -107,7 +107,9 @@ def _facts(contract: Contract, document: Any, schema: Any) -> Iterator[tuple[str
             yield name, str(document[name])
     yield (
         "key",
-        ", ".join(f"`{name}`" for name in contract.keys) + ": compaction keeps the latest row of each within a day",
+        ", ".join(f"`{name}`" for name in contract.keys) + ": compaction keeps the latest row of each within a day"
+        if contract.keys
+        else "none: compaction keeps every row",
     )
     if contract.event_time == CREATION:
         yield "event time", "rows say none; `dt` is the day on which their object was created, in UTC"
@@ -211,20 +213,25 @@ _QUERIES = """\
 ```sql
 -- the day's rows, as soon as they are written
 SELECT * FROM silver WHERE record_type = '{dataset}' AND dt = '2026-01-01';
--- the latest row of each key
-SELECT * FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {latest}) AS place
-  FROM silver WHERE record_type = '{dataset}'
-) WHERE place = 1;
--- what was refused, and why
+{latest}-- what was refused, and why
 SELECT reason, field, detail, raw FROM quarantine WHERE dataset = '{dataset}';
 ```
 """
 
 
+_LATEST = """\
+-- the latest row of each key
+SELECT * FROM (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {latest}) AS place
+  FROM silver WHERE record_type = '{dataset}'
+) WHERE place = 1;
+"""
+
+
 def _queries(contract: Contract) -> str:
     keys = ", ".join(map(_quoted, contract.keys))
-    return _QUERIES.format(dataset=contract.dataset, keys=keys, latest=_latest_first(contract))
+    latest = _LATEST.format(keys=keys, latest=_latest_first(contract), dataset=contract.dataset) if keys else ""
+    return _QUERIES.format(dataset=contract.dataset, latest=latest)
 
 
 def _latest_first(contract: Contract) -> str:

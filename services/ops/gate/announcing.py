@@ -7,7 +7,8 @@ A commit leaves a mark in the ledger, in its own transaction (`services.shared.l
 
     dies before PutEvents       the mark is still there; `every` later somebody claims the partition again
     dies after PutEvents        the event is out; the mark is still there, and is announced once more, `every` later
-    PutEvents refuses an entry  its claim is given back; the next run tries at once
+    PutEvents refuses an entry, or all: throttling, a policy    the claim is given back; the next run tries at once
+    PutEvents does not answer   the event may be out: as after a death
     a commit during a claim     its mark is younger than the claim, so it waits for the next announcement
 
 So nobody is told more often than once in `every`, and the last commit of a busy partition is always followed by an
@@ -23,6 +24,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
 from services.shared.deadline import Deadline
 from services.shared.ledger.gates import Gates
 from services.shared.ledger.ledger import Ledger
@@ -33,6 +36,7 @@ SOURCE, DETAIL_TYPE = "smelt", "Silver partition written"
 MARGIN = timedelta(seconds=5)  # between the clocks of who commits and who announces: AWS keeps them within milliseconds
 _ENTRIES = 10  # PutEvents' limit
 _MARKS = 500  # that are looked at at once
+_SERVER_ERROR = 500  # HTTP: below it, the request was refused as a whole
 
 Partition = tuple[str, str]  # dataset, dt
 
@@ -63,7 +67,22 @@ class Events:
         Raises:
             ClientError, BotoCoreError: EventBridge does not answer: some may have been sent.
         """
-        answer = self._client.put_events(
+        try:
+            answer = self._put(partitions)
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= _SERVER_ERROR:
+                raise
+            told = error.response["Error"]
+            return [f"{told.get('Code')}: {told.get('Message', '')}"] * len(partitions)
+        except (EndpointConnectionError, ConnectTimeoutError) as error:  # nobody has heard us
+            return [str(error)] * len(partitions)
+        return [
+            f"{entry['ErrorCode']}: {entry.get('ErrorMessage', '')}" if entry.get("ErrorCode") else ""
+            for entry in answer["Entries"]
+        ]
+
+    def _put(self, partitions: list[Partition]) -> Any:
+        return self._client.put_events(
             Entries=[
                 {
                     "Source": SOURCE,
@@ -74,10 +93,6 @@ class Events:
                 for dataset, dt in partitions
             ]
         )
-        return [
-            f"{entry['ErrorCode']}: {entry.get('ErrorMessage', '')}" if entry.get("ErrorCode") else ""
-            for entry in answer["Entries"]
-        ]
 
 
 def announce(ledger: Ledger, send: Send, every: timedelta, deadline: Deadline) -> Announced:
@@ -92,16 +107,21 @@ def announce(ledger: Ledger, send: Send, every: timedelta, deadline: Deadline) -
         if deadline.left <= 0:
             done.finished = False
             break
-        _announce(ledger, marks, send, every, done)
+        _announce(ledger, marks, send, every, deadline, done)
     return done
 
 
-def _announce(ledger: Ledger, marks: list[Mark], send: Send, every: timedelta, done: Announced) -> None:
+def _announce(
+    ledger: Ledger, marks: list[Mark], send: Send, every: timedelta, deadline: Deadline, done: Announced
+) -> None:
     wanted = {partition: mark for mark in marks for partition in _partitions(mark)}
     sent = ledger.gates.announced_ms(wanted.keys())
     due = sorted({one for mark in marks for one in _partitions(mark) if not _is_covered(mark, sent.get(one))})
     fresh: set[Partition] = set()  # announced here, after these marks were read
     while some := due[:_ENTRIES]:
+        if deadline.left <= 0:  # a lot may be in thousands of partitions
+            done.finished = False
+            break
         due = due[_ENTRIES:]
         fresh |= _send(ledger.gates, some, send, every, done)
     for mark in marks:

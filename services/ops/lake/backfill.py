@@ -18,6 +18,7 @@ from typing import Any
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.history.reader import History
 from services.ops.lake.catalog import LakeCatalog
+from services.ops.lake.live import read_days
 from services.ops.lake.publish import Published, Publisher, wanted_files
 from services.ops.lake.store import Store, StoredFile
 from services.shared.contract.model import Contract
@@ -32,19 +33,22 @@ GRACE_MS = 20 * 60 * 1000  # an invocation lasts 15 minutes at most; after that 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a dataset's pass has come."""
+    """How far a dataset's pass has come, since the lake was enabled at `opened`: what came before that is no matter."""
 
+    opened: int  # epoch milliseconds
     began: int  # epoch milliseconds
     after: str = ""  # the last key that was dealt with
     done: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"began": self.began, "after": self.after, "done": self.done}
+        return {"opened": self.opened, "began": self.began, "after": self.after, "done": self.done}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any] | None) -> Place | None:
         try:
-            return cls(int(stored["began"]), str(stored["after"]), bool(stored["done"])) if stored else None
+            if not stored:
+                return None
+            return cls(int(stored["opened"]), int(stored["began"]), str(stored["after"]), bool(stored["done"]))
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -83,21 +87,24 @@ class Backfill:
     def _run(self, dataset: str) -> None:
         place = Place.from_json(self._ledger.cursors.load(_walk(dataset)))
         opened = self._ledger.marks.opened_at(Outbox.PUBLISH) or 0
+        if place is not None and place.opened != opened:
+            place = None  # the lake was off in between, and its tables may be new ones
         if place is not None and place.done and place.began > opened + GRACE_MS:
             return
         if place is None or place.done:
             if place is not None and self._ledger.now_ms() <= opened + GRACE_MS:
                 return  # the second pass begins when all workers have the setting
             self._catalog.ensure(self._contracts[dataset])
-            place = Place(self._ledger.now_ms())
+            place = Place(opened, self._ledger.now_ms())
         files = self._store.list(f"{SILVER_ROOT}/{dataset}/", place.after)
         for some in _pages(files):
             self._deadline.check()
             self._publish(dataset, [key for key in map(_lake_key, some) if key is not None])
             self._done.listed += len(some)
-            place = Place(place.began, some[-1].key)
+            place = Place(opened, place.began, some[-1].key)
             self._ledger.cursors.save(_walk(dataset), place.to_json())
-        self._ledger.cursors.save(_walk(dataset), Place(place.began, place.after, done=True).to_json())
+        self._take_out(dataset)
+        self._ledger.cursors.save(_walk(dataset), Place(opened, place.began, place.after, done=True).to_json())
 
     def _publish(self, dataset: str, keys: Iterable[LakeKey]) -> None:
         listed = list(keys)
@@ -109,6 +116,25 @@ class Backfill:
                 lots[id_] = {key: file for key, file in wanted.items() if LakeKey.parse(key).dt in days}
         if lots:
             self._publisher.publish_each(dataset, lots, days)
+
+    def _take_out(self, dataset: str) -> None:
+        """Take out what lots do not have any more: retracted while the lake was off, they are in no listing."""
+        table = self._catalog.find(dataset)
+        for days, live in read_days(table, self._store) if table else ():
+            self._deadline.check()
+            have: dict[LotId, set[str]] = {}
+            for key in (*(key for key in live.files if key.startswith(f"{SILVER_ROOT}/")), *live.covered()):
+                have.setdefault(LakeKey.parse(key).lot, set()).add(key)
+            stale: dict[LotId, dict[str, LotFile]] = {}
+            for some in batched(sorted(have), LOTS_PER_READ):
+                for id_, files in self._files_of(some):
+                    wanted = {
+                        key: file for key, file in wanted_files(files, dataset).items() if LakeKey.parse(key).dt in days
+                    }
+                    if have[id_] - wanted.keys():
+                        stale[id_] = wanted
+            if stale:
+                self._publisher.publish_each(dataset, stale, days)
 
     def _files_of(self, ids: Iterable[LotId]) -> Iterator[tuple[LotId, tuple[LotFile, ...]]]:
         """The files of those of these lots that are committed and at rest."""

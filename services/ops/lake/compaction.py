@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pyiceberg.table import Table
+
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.committer import Change, Committed, Committer
@@ -95,6 +97,36 @@ class Compaction:
             )
             self._store.put(run.plan_key, plan.to_json().encode())
             return plan
+
+    def find_ended(self, day: str) -> tuple[CompactionPlan, CompactionResult] | None:
+        """The latest run of a partition that has ended, that nobody has committed, and that still can be.
+
+        Such a run is left where whoever started the job died before the commit.
+        """
+        table = self._catalog.find(self._contract.dataset)
+        if table is None:
+            return None
+        live = read_live(table, self._store, [day])
+        listed = {file.key for file in self._store.list(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")}
+        runs = {CompactionRun.parse(key) for key in listed if key.endswith("/_manifest.json")}
+        for run in sorted(runs - live.runs.keys(), key=lambda one: one.run, reverse=True):
+            try:
+                plan, result = self.load(run)
+                check_result(plan, result)
+            except ManifestError:
+                continue  # another program's, or one that maintenance is deleting: a new plan is made
+            is_whole = {file.key for file in result.outputs} <= listed and set(plan.replaces) <= live.files.keys()
+            if is_whole and plan.base_snapshot is not None and self._is_of_today(plan, table):
+                return plan, result
+        return None
+
+    def _is_of_today(self, plan: CompactionPlan, table: Table) -> bool:
+        """Whether the contract and the table would still have this very plan made of these files."""
+        columns = table_columns(table.schema(), self._contract)
+        today = CompactionPlan.of(
+            plan.run, self._contract, plan.inputs, plan.base_snapshot, plan.replaces, plan.target_bytes, columns
+        )
+        return today.digest == plan.digest
 
     def load(self, run: CompactionRun) -> tuple[CompactionPlan, CompactionResult]:
         """The plan and the manifest of a run.

@@ -11,7 +11,7 @@ at the beginning, before the table is looked at: whoever is paused in between mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,8 @@ from services.ops.lake.live import key_of, record_key
 from services.ops.lake.publish import table_lease
 from services.ops.lake.store import Store, StoredFile
 from services.shared.compaction import CompactionPlan
-from services.shared.deadline import Deadline
+from services.shared.deadline import Deadline, OutOfTime
+from services.shared.errors import Transient
 from services.shared.identities import COMPACTED_ROOT, LAKE_ROOT, CompactionRun
 from services.shared.ledger.ledger import Ledger
 from services.shared.manifest_json import ManifestError
@@ -49,6 +50,16 @@ class Maintained:
     kept: list[str] = field(default_factory=list)  # runs that cannot be judged, and why
 
 
+@dataclass(slots=True)
+class Tidied:
+    """What was done to several tables."""
+
+    tables: list[Maintained] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)  # tables that somebody else works on
+    problems: list[str] = field(default_factory=list)  # why tables were left, each for somebody to look at
+    finished: bool = True  # False: time was over first
+
+
 class Maintenance:
     """Looks after the tables of one lake."""
 
@@ -61,6 +72,23 @@ class Maintenance:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger, self._catalog, self._store, self._deadline, self._now = ledger, catalog, store, deadline, now
+
+    def run_each(
+        self, datasets: Iterable[str], keep_all: timedelta = KEEP_ALL, keep_daily: timedelta = KEEP_DAILY
+    ) -> Tidied:
+        """Look after tables, one after the other. What is wrong with one concerns no other."""
+        done = Tidied()
+        for dataset in datasets:
+            try:
+                done.tables.append(self.run(dataset, keep_all, keep_daily))
+            except OutOfTime:
+                done.finished = False
+                break
+            except Transient:
+                done.busy.append(dataset)
+            except Exception as error:  # noqa: BLE001 (whatever catalog or bucket answer for one table)
+                done.problems.append(f"{dataset}: {type(error).__name__}: {error}")
+        return done
 
     def run(self, dataset: str, keep_all: timedelta = KEEP_ALL, keep_daily: timedelta = KEEP_DAILY) -> Maintained:
         """Look after one table. Whoever stops in between starts again.

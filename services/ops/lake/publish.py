@@ -112,7 +112,7 @@ class Publisher:
         self._ledger, self._catalog, self._store, self._contracts = ledger, catalog, store, contracts
         self._deadline, self._watch = deadline, watch
         self._lots_per_commit, self._removers = lots_per_commit, removers
-        self._unusable: set[str] = set()  # tables that no lot can be published to
+        self._unusable: set[str] = set()  # tables that no lot can be published to in this run
         self._incomplete: set[LotId] = set()  # lots whose marks wait for a file, and for nothing else
         self._held: dict[LotId, str] = {}  # lots that a snapshot keeps from their swap, and how
         self.done = Published()
@@ -215,6 +215,10 @@ class Publisher:
         except Terminal as error:
             self._unusable.add(dataset)
             self._problem(f"{dataset}: {error}")
+            return False
+        except Exception as error:  # noqa: BLE001 (whatever catalog or bucket answer for one table, it keeps no other)
+            self._unusable.add(dataset)
+            self._problem(f"{dataset}: {type(error).__name__}: {error}. Its lots wait, and the next run tries again")
             return False
         return True
 

@@ -34,6 +34,7 @@ from services.shared.errors import Terminal
 from services.shared.parquet.tables import FIELD_ID
 
 PARTITION = "dt"  # no column of a contract may have this name
+_LONGEST_DOC = 255  # bytes: PyIceberg makes it the column's comment in Glue, which refuses a longer one, or more lines
 
 _TYPES: dict[FieldType, IcebergType] = {
     FieldType.STRING: StringType(),
@@ -120,7 +121,15 @@ def check_file(table: Schema, file: pa.Schema, key: str) -> None:
 
 
 def _field(column: Column) -> NestedField:
-    return NestedField(column.id, column.name, _type(column), required=False, doc=column.meaning or None)
+    return NestedField(column.id, column.name, _type(column), required=False, doc=_doc(column.meaning))
+
+
+def _doc(meaning: str) -> str | None:
+    """What a column means, as Glue takes it: one line, and not too long."""
+    line = " ".join("".join(one if one.isprintable() else " " for one in meaning).split())
+    if len(line.encode()) > _LONGEST_DOC:
+        line = f"{line.encode()[: _LONGEST_DOC - 3].decode(errors='ignore').rstrip()}..."
+    return line or None
 
 
 def _type(column: Column) -> IcebergType:

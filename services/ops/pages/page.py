@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.ops.words import plain, size, span
+from services.ops.writing import write_whole
 
 TEMPLATES = Path(__file__).parent / "templates"  # base.html, parts.html (tables, figures), style.css
 
@@ -29,6 +30,7 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         autoescape=True,
         loader=FileSystemLoader([template.parent, TEMPLATES]),
         undefined=StrictUndefined,
+        finalize=_checked,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -43,13 +45,14 @@ def write_page(file: Path, text: str) -> None:
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(file, text)
+
+
+def _checked(value: object) -> object:
+    """A value that is about to be written. A function is none: `{{ x.keys }}` of a mapping is its method."""
+    if isinstance(value, BuiltinMethodType | MethodType | FunctionType):
+        raise TypeError(f"a template writes a function, {value!r}: name the value otherwise")
+    return value
 
 
 def _number(value: int) -> str:

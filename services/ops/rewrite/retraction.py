@@ -127,6 +127,9 @@ class Retraction:
             LetInAgain: somebody else, at the same work, was faster and let the object in again.
             ConservationError, ObjectGone: files are not what the ledger says; nothing of that lot has changed.
         """
+        # Its lots come back before the ledger says that it leaves: in between, they would be nobody's.
+        if any(known.state is ObjectState.DONE for known in self.ledger.find_objects([id_])):
+            self.archive.restore_object(self.ledger, id_)
         known = self.ledger.releases.begin(id_, self.by, self.note, reload, unless_kept_away)
         return self._go_on(known, deadline, place)
 

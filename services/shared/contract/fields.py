@@ -27,6 +27,9 @@ from services.shared.contract.times import FormatError, read_time_format
 
 FIELD_IDS = "fieldIds"  # the custom property that keeps the ids
 
+MAX_COLUMN_NAME = 255  # characters; what Glue takes
+MAX_DATASET_NAME = 200  # a table, a folder and a file are called so, some with a few characters more
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NESTED_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DECIMAL = re.compile(r"decimal\((\d{1,3}),\s*(\d{1,3})\)", re.IGNORECASE)
@@ -49,13 +52,15 @@ _STORED = {  # what a physicalType may say, because it is so
 _COLUMNS = {FieldType.ARRAY: "array", FieldType.OBJECT: "struct"}  # the physicalType that is not JSON text
 
 
-def read_name(value: Any, where: str, problems: Problems) -> str:
-    """The name of a dataset or a column: one that Athena needs no quotes for."""
+def read_name(value: Any, where: str, longest: int, problems: Problems) -> str:
+    """The name of a dataset or a column: one that Athena needs no quotes for, of at most `longest` characters."""
     if not isinstance(value, str):
         what = "is missing" if value is None else f"is {kind_of(value)} ({value!r}), not a string; put it in quotes"
         problems.add(where, what)
     elif not _NAME.fullmatch(value):
         problems.add(where, f"{value!r} must be lower-case letters, digits and _, beginning with a letter")
+    elif len(value) > longest:
+        problems.add(where, f"{value[:20]}... has {len(value):,} characters; a name may have {longest}")
     return str(value)
 
 
@@ -68,7 +73,7 @@ def read_fields(entries: list[dict[Any, Any]], problems: Problems) -> tuple[Fiel
 
 
 def _column(entry: dict[Any, Any], problems: Problems) -> Field:
-    name = read_name(entry.get("name"), "schema.properties.name", problems)
+    name = read_name(entry.get("name"), "schema.properties.name", MAX_COLUMN_NAME, problems)
     if name in _PARTITION_KEYS:
         advice = "a row's record_type only chooses its dataset" if name == "record_type" else "choose another name"
         problems.add(name, f"is the name of a partition key of the tables, so no column may have it; {advice}")
@@ -229,6 +234,8 @@ def _children(path: str, field: Field, entry: dict[Any, Any], problems: Problems
 def _nested(name: str, path: str, entry: dict[Any, Any], problems: Problems, parent: Field) -> Field:
     if name != ELEMENT and not (isinstance(entry.get("name"), str) and _NESTED_NAME.fullmatch(name)):
         problems.add(path, "the name must be letters, digits and _, not beginning with a digit")
+    if len(name) > MAX_COLUMN_NAME:
+        problems.add(path, f"the name has {len(name):,} characters; it may have {MAX_COLUMN_NAME}")
     for key, advice in (
         ("quality", "quality rules are checked on whole columns only"),
         ("primaryKey", "a key is made of whole columns"),

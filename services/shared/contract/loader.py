@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from services.shared.contract.document import read_document
-from services.shared.contract.fields import FIELD_IDS, assign_ids, read_fields, read_name
+from services.shared.contract.fields import FIELD_IDS, MAX_DATASET_NAME, assign_ids, read_fields, read_name
 from services.shared.contract.keys import DOCUMENT_KEYS, SCHEMA_KEYS, check_keys, suggestion
 from services.shared.contract.model import CREATION, Contract, ContractError, Field, FieldType, walk
 from services.shared.contract.problems import Problems, kind_of, repeated, text_of
@@ -87,7 +87,7 @@ class _Reading:
             problems.add("schema", f"holds {len(schemas)} datasets; a file describes exactly one")
         schema = problems.mapping(schemas[0] if schemas else {}, "schema")
         check_keys(schema, SCHEMA_KEYS, "schema", problems)
-        dataset = read_name(schema.get("name"), "schema.name", problems)
+        dataset = read_name(schema.get("name"), "schema.name", MAX_DATASET_NAME, problems)
         entries = self._entries(schema)
         fields = read_fields(entries, problems)
         custom = self._custom(schema)
@@ -176,8 +176,6 @@ class _Reading:
         for entry in keys:
             if entry.get("required") is not True:
                 self._problems.add(str(entry.get("name")), "is part of the primary key, so it must be required")
-        if not keys:
-            self._problems.add("schema.properties", "no field has primaryKey: true; compaction needs to know the key")
         try:
             keys.sort(key=lambda entry: int(entry.get("primaryKeyPosition", 1)))
         except (TypeError, ValueError):

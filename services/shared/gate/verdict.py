@@ -196,6 +196,8 @@ def _judged(rule: Rule, found: Measured | NotMeasured, rows: int, sensitive: fro
         return RuleResult(rule.name, counted, expected, "-", Verdict.ERROR, rule.description, fields, note)
     withheld = not sensitive.isdisjoint(fields)
     holds, observed = _held(rule, found.number, rows)
+    if withheld and isinstance(rule, Freshness):  # the age tells the value
+        observed = f"{'at most' if holds else 'more than'} {span_in_words(rule.at_most)}"
     samples = () if holds or withheld else tuple(_short(text) for text in found.samples[:SAMPLES])
     return RuleResult(
         rule.name,

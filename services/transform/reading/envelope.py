@@ -10,6 +10,7 @@ A path that is there more than once in a document gives the rows of each. Decisi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator, Sequence
 from enum import Enum, auto
@@ -40,14 +41,28 @@ def first_byte(start: Position, envelope: Envelope | None) -> int:
     return start.document if envelope and envelope.kept else start.offset - 1
 
 
-def _inside(value: bytes, path: Sequence[str]) -> bytes | None:
-    """The value at a path inside of a JSON value, as it is written."""
+def _inside(value: bytes, path: Sequence[str]) -> list[bytes]:
+    """The value at a path inside of a JSON value, as it is written; twice if a key of the path is."""
     try:
         for key in path:
-            value = bytes(msgspec.json.decode(value, type=dict[str, msgspec.Raw])[key])
+            found = bytes(msgspec.json.decode(value, type=dict[str, msgspec.Raw])[key])
+            if _keys(value).count(key) > 1:
+                return [found, found]
+            value = found
     except (msgspec.DecodeError, KeyError):
-        return None
-    return value
+        return []
+    return [value]
+
+
+def _keys(value: bytes) -> list[str]:
+    """The keys of an object, each as often as it is there."""
+    keys: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        keys[:] = [name for name, _ in pairs]  # the outermost object is the last that is read
+
+    json.loads(value, object_pairs_hook=note, parse_int=str)  # a number may have more digits than `int` reads
+    return keys
 
 
 def _is_utf8(value: bytes) -> bool:
@@ -83,6 +98,8 @@ class EnvelopeReader:
         self._window = window
         self._path, self._kept = envelope
         self._values: dict[str, bytes] = {}  # of what is kept, by the key that a row gets
+        self._met: set[str] = set()  # those of which a value has been met
+        self._told: set[str] = set()  # those of which it was reported that rows are without them
         self._stops_at_rows = False
         self._max_row = max_row
         self._reach = max_row + 1
@@ -131,7 +148,7 @@ class EnvelopeReader:
         self._start, self._has_rows = start, False
         self._level, self._other = 1, ""
         self._keys = [[] for _ in self._path]
-        self._values = {}
+        self._values, self._met, self._told = {}, set(), set()
 
     def _frame(self, level: int, next_: _Next) -> Iterator[Piece]:
         """The rest of the document, from a place in an object on the path: the top one has level 1."""
@@ -271,24 +288,36 @@ class EnvelopeReader:
         with memoryview(window.data) as data, data[:RAW_BYTES] as text:
             verdict = validate(text)
         value = bytes(memoryview(window.data)[: max(verdict.at, 0)]).rstrip(BLANKS)
-        why = self._why_not(value, verdict.outcome)
-        missing = []
-        for name, path in wanted:
-            kept = b"" if why else _inside(value, path)
-            if kept and len(kept) <= KEPT_BYTES:
-                self._values[name] = kept
-            elif kept is not None:
-                missing.append(name)
-                if not self._has_rows:  # where it is there twice, the last one counts
-                    self._values.pop(name, None)
+        missing = {name: why for name, path in wanted if (why := self._take(name, value, path, verdict.outcome))}
         if not self._skip_value():
             yield from self._damage("expected a value")
             return False
         if missing and not self._stops_at_rows:
-            why = why or f"each row would have more than {KEPT_BYTES:,} bytes of it"
+            why = "; ".join(dict.fromkeys(missing.values()))
             detail = f"The rows of this document are without {', '.join(missing)}, at byte {at}: {why}."
             yield Piece(BrokenFrame(at, detail, value), None)  # reading cannot go on in the middle of the frame
         return True
+
+    def _take(self, name: str, value: bytes, path: Sequence[str], outcome: Outcome) -> str:
+        """Keep what is at a path inside of a value, or say why not; nothing if it is not there, or that was said."""
+        why = self._why_not(value, outcome)
+        found = [b""] if why else _inside(value, path)
+        if not found:
+            return ""
+        if not why and (len(found) > 1 or name in self._met):
+            why = "it is there more than once. Let the producer write it once"
+        elif not why and len(found[0]) > KEPT_BYTES:
+            why = f"each row would have more than {KEPT_BYTES:,} bytes of it"
+        if self._has_rows:
+            return why
+        self._met.add(name)
+        if not why:
+            self._values[name] = found[0]
+            return ""
+        self._values.pop(name, None)
+        is_new = name not in self._told
+        self._told.add(name)
+        return why if is_new else ""
 
     def _why_not(self, value: bytes, outcome: Outcome) -> str:
         """Why nothing of a value is kept."""

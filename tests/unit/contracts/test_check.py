@@ -487,3 +487,11 @@ def test_a_file_that_is_made_to_take_for_ever_is_refused_at_once(tmp_path: Path,
     file.write_text(text)
     ((level, said),) = told(check(file))
     assert (level, what in said) == (Level.PROBLEM, True), said
+
+
+def test_a_dataset_without_a_key_is_accepted_and_told_what_that_means(write: Change) -> None:
+    report = check(write(("        primaryKey: true\n", "")))
+    assert report.accepted
+    assert [(level, what[:40]) for level, what in told(report)] == [
+        (Level.NOTICE, "schema.properties: no field has primaryK")
+    ]

@@ -158,7 +158,8 @@ REFUSED = {
     "no event time": ("value: at", "value: when", "customProperties.eventTime: is 'when', which is not a field"),
     "an event time that may be null": ("        required: true\n", "", "at: is the event time, so it must be required"),
     "an event time of another type": ("logicalType: timestamp", "logicalType: string", "a timestamp or a date"),
-    "no key": ("        primaryKey: true\n", "", "no field has primaryKey: true"),
+    "a dataset's name that is too long": ("- name: parcels", f"- name: {'p' * 201}", "has 201 characters; a name may"),
+    "a field's name that is too long": ("name: tags", f"name: {'t' * 256}", "has 256 characters; a name may have 255"),
     "a key that is a string": ("primaryKey: true", 'primaryKey: "true"', "primaryKey is 'true', not true or false"),
     "a key that may be null": (
         "required: true\n        primaryKey",
@@ -320,3 +321,13 @@ def test_the_import_stays_light() -> None:
     code = f"import sys, services.shared.columns, services.shared.contract.loader; print(*({heavy} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+def test_names_may_be_as_long_as_glue_takes_them(write: Change) -> None:
+    long = "t" * 255
+    contract = load_contract(write(("name: tags", f"name: {long}"), ("tags: 8", f"{long}: 8")))
+    assert contract.fields[-1].name == long
+
+
+def test_a_dataset_may_have_no_key(write: Change) -> None:
+    assert load_contract(write(("        primaryKey: true\n", ""))).keys == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,37 @@ class TestTheCommand:
     ) -> None:
         assert execute(app, ["contracts", "number", str(write(("PT6H", "soon")))]) == 2
         assert "maxAhead" in capsys.readouterr().err
+
+
+def test_the_last_id_is_the_last(write: Change) -> None:
+    file = write(CITY, ("tags: 8\n", "tags: 8\n          labels: 9999\n"))
+    before = file.read_bytes()
+    with pytest.raises(ContractError, match="no ids are left for city: the next would be 10000, and 9999 is the last"):
+        write_ids(file)
+    assert file.read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_contract_as_it_was(write: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(CITY)
+    before = file.read_bytes()
+
+    def fail(self: Path, text: str, *_: object, **__: object) -> int:
+        with self.open("w") as opened:
+            opened.write(text[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_ids(file)
+    assert file.read_bytes() == before
+    assert [one.name for one in file.parent.iterdir() if one.name.startswith(".")] == []
+
+
+def test_a_link_to_a_contract_stays_a_link(write: Change, tmp_path: Path) -> None:
+    file = write(CITY)
+    file.chmod(0o640)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(file)
+    assert write_ids(link) == {"city": 9}
+    assert link.is_symlink() and file.stat().st_mode & 0o777 == 0o640 and load_contract(file).fields[3].id == 9

@@ -101,3 +101,9 @@ def test_the_queries_of_a_page_run(tmp_path: Path, dataset: str) -> None:
     day, latest, refused = [athena.query(one.sql("athena")).rows for one in statements_of(queries)]
     assert (len(day), len(refused)) == (0, 0)
     assert latest
+
+
+def test_a_dataset_without_a_key_has_no_query_for_one(write: Change) -> None:
+    page = pages_of(write(("        primaryKey: true\n", "")).parent)["parcels.md"]
+    assert rows_of(page)["key"] == ["none: compaction keeps every row"]
+    assert "PARTITION BY" not in page and "-- what was refused, and why" in page

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.contract.model import Contract
+from services.shared.contract.quality import Freshness
 from services.shared.gate.plan import GatePlan, PlanError, PlannedFile
 from services.shared.gate.rules import rules_of
 from services.shared.gate.verdict import (
@@ -107,6 +108,20 @@ def test_values_of_classified_fields_are_kept_out_even_if_somebody_sends_them(
     result = judge(plan, contract, ROWS, _all(contract) | {at: Measured(1, ("secret",), "secret too")}, NOW)
     assert result.rules[at].withheld
     assert "secret" not in result.to_json()
+
+
+@pytest.mark.parametrize(("age", "observed"), [(3600, "at most 3 d"), (3 * 86400 + 3600, "more than 3 d")])
+def test_the_age_of_a_classified_time_is_told_by_its_limit_only(age: float, observed: str) -> None:
+    """With the run's time, the age is the value."""
+    secret = CONTRACT.replace(
+        "        logicalType: timestamp\n", "        logicalType: timestamp\n        classification: pii\n"
+    )
+    plan = plan_of(Path("/lake"), [], contract=secret)
+    contract = plan.contract()
+    at = next(at for at, rule in enumerate(rules_of(contract)) if isinstance(rule, Freshness))
+    result = judge(plan, contract, ROWS, _all(contract) | {at: Measured(age, ("2026-01-31 01:02:03",))}, NOW)
+    assert result.rules[at].observed == observed
+    assert "01:02:03" not in result.to_json()
 
 
 def test_a_part_that_is_classified_makes_its_column_sensitive() -> None:

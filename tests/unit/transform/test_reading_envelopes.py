@@ -240,6 +240,11 @@ def test_a_value_that_cannot_go_with_the_rows_is_reported(data: bytes, why: str)
     assert envelopes(found) == [b""]
 
 
+def test_a_value_beside_a_number_of_many_digits_goes_with_the_rows() -> None:
+    data = b'{"meta": {"n": ' + b"9" * 5000 + b', "id": 7}, "Records": [' + ROWS[0] + b"]}"
+    assert envelopes(pieces(data, Envelope(PATH, (("id", ("meta", "id")),)))) == [b'"id":7']
+
+
 def test_a_value_inside_of_a_longer_one_goes_with_the_rows() -> None:
     long, limit = b'"' + b"x" * 5000 + b'"', b'"' + b"x" * 4094 + b'"'
     data = b'{"meta": {"a": ' + long + b', "id": ' + limit + b'}, "Records": [' + ROWS[0] + b"]}"
@@ -426,3 +431,21 @@ def test_a_position_inside_of_a_document_goes_through_the_ledger() -> None:
     ):
         with pytest.raises(ValueError, match="position"):
             Position.from_list(values)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"id": 1, "id": 2, "Records": [' + ROWS[0] + b"]}",
+        b'{"id": 1, "x": {}, "id": 1, "id": 3, "Records": [' + ROWS[0] + b"]}",
+        b'{"id": {"of": 1, "id": {"id": 0}, "of": 2}, "Records": [' + ROWS[0] + b"]}",
+        b'{"id": {"of": 1}, "id": {"of": 2}, "Records": [' + ROWS[0] + b"]}",
+    ],
+)
+def test_a_value_that_is_there_twice_is_nobodys_and_reported(data: bytes) -> None:
+    path = ("id", "of") if b'"of"' in data else ("id",)
+    found = pieces(data, Envelope(PATH, (("account", path), ("other", ("other",)))), max_row=100_000)
+    (frame,) = [only(piece) for piece in found if isinstance(piece.rows, BrokenFrames)]
+    assert "without account, at byte" in frame.detail and "more than once" in frame.detail
+    (rows,) = [piece.rows for piece in found if isinstance(piece.rows, RowBlock)]
+    assert rows.envelope == b""

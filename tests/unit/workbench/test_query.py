@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.cli.console import results
 from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
 
 
@@ -213,3 +214,77 @@ def test_a_trial_without_a_row_is_the_last_trial_all_the_same(smelt: Smelt, tmp_
     smelt("try", write_lines(tmp_path / "orders/a.jsonl", []))
     assert asked(smelt, "SELECT COUNT(*) AS n FROM silver") == [{"n": 0}]
     assert smelt("report")[0] == 0
+
+
+NESTED = (
+    "SELECT CAST(ROW(1, DATE '2026-01-02') AS ROW(a INTEGER, b DATE)) AS st, ARRAY[1.5, NULL] AS li, "
+    "MAP(ARRAY['x', 'y'], ARRAY[1, 2]) AS m, CAST('abc' AS VARBINARY) AS b, 2 > 1 AS yes, "
+    "CAST('NaN' AS DOUBLE) AS nan, NULL AS none, '' AS t"
+)
+
+
+def test_nested_values_maps_and_binary_have_one_form(lake: Path, smelt: Smelt) -> None:
+    (row,) = asked(smelt, NESTED, "--silver", lake)
+    assert row == {
+        "st": {"a": 1, "b": "2026-01-02"},
+        "li": ["1.5", None],
+        "m": {"x": 1, "y": 2},
+        "b": "616263",
+        "yes": True,
+        "nan": "NaN",
+        "none": None,
+        "t": "",
+    }
+    code, out, _ = smelt("query", NESTED, "--silver", lake, "--format", "csv")
+    names, values = csv.reader(io.StringIO(out))
+    assert (code, dict(zip(names, values, strict=True))) == (
+        0,
+        {
+            "st": '{"a": 1, "b": "2026-01-02"}',
+            "li": '["1.5", null]',
+            "m": '{"x": 1, "y": 2}',
+            "b": "616263",
+            "yes": "true",
+            "nan": "nan",
+            "none": "",
+            "t": "",
+        },
+    )
+    assert out.rstrip().endswith(',nan,,""')  # null is nothing, an empty text is not
+
+
+def test_csv_is_exact_in_a_file_and_harmless_on_a_terminal(
+    lake: Path, smelt: Smelt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT chr(27) || '[31m' AS x, ' y ' AS y"
+    assert smelt("query", sql, "--silver", lake, "--format", "csv")[1].splitlines() == ["x,y", '\x1b[31m," y "']
+    monkeypatch.setattr(type(results), "is_terminal", True)
+    assert smelt("query", sql, "--silver", lake, "--format", "csv")[1].splitlines() == ["x,y", '\\x1b[31m," y "']
+
+
+def test_rows_too_wide_for_a_table_are_lists(lake: Path, smelt: Smelt) -> None:
+    columns = ", ".join(f"'value {at} of a row' AS column_{at}" for at in range(12))
+    out = smelt("query", f"SELECT {columns} FROM orders LIMIT 2", "--silver", lake)[1]  # noqa: S608 (our own)
+    assert [line.split("  ") for line in out.splitlines()[11:15]] == [
+        ["", "column_10", "value 10 of a row"],
+        ["", "column_11", "value 11 of a row"],
+        ["row 2"],
+        ["", "column_0", " value 0 of a row"],
+    ]
+
+
+def test_a_dataset_of_which_all_rows_were_refused_is_an_empty_table(smelt: Smelt, tmp_path: Path) -> None:
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", [order(0, total="heavy")]), "--out", ".smelt/try")
+    assert asked(smelt, "SELECT order_id, total, dt FROM orders") == []
+    assert asked(smelt, "SELECT COUNT(*) AS n FROM quarantine WHERE dataset = 'orders'") == [{"n": 1}]
+
+
+def test_times_may_be_asked_in_a_zone(lake: Path, smelt: Smelt) -> None:
+    sql = "SELECT at AT TIME ZONE 'Europe/Vienna' AS t FROM orders WHERE order_id = 'o0'"
+    assert asked(smelt, sql, "--silver", lake) == [{"t": "2026-01-01 09:00:00"}]
+
+
+def test_what_duckdb_lacks_is_told_from_what_athena_lacks(lake: Path, smelt: Smelt) -> None:
+    told = " ".join(smelt("query", "SELECT format_datetime(at, 'yyyy') FROM orders", "--silver", lake)[2].split())
+    assert "Athena may have it" in told
+    assert "pg_" not in smelt("query", "SELECT * FROM longcol", "--silver", lake)[2]

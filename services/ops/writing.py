@@ -1,0 +1,28 @@
+"""One way to write a text file as a whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file in UTF-8, its line ends as they are: who reads it meanwhile, or after a failure, sees the last one.
+
+    A link stays one, and what it leads to is replaced, with the permissions that it had.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
+    """
+    file = Path(os.path.realpath(file))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        unfinished.write_text(text, "utf-8", newline="")
+        if file.exists():
+            shutil.copymode(file, unfinished)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
