@@ -11,6 +11,7 @@ from services.ops.history.reader import History
 from services.ops.lake import backfill
 from services.ops.lake.backfill import GRACE_MS, Backfill
 from services.ops.lake.catalog import sqlite_catalog
+from services.ops.lake.check import check_table
 from services.ops.lake.publish import Publisher
 from services.shared.deadline import Deadline
 from services.shared.ledger.records import Outbox
@@ -209,6 +210,33 @@ def test_enabling_again_does_not_go_on_where_a_pass_of_before_has_stopped(lake: 
     lake.rig.clock.advance(60)
     lake.backfill()
     lake.check()
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["live", "compacted"])
+def test_what_was_retracted_while_the_lake_was_off_leaves_tables_that_nobody_dropped(
+    lake: LakeRig, compacted: bool
+) -> None:
+    """Its files are deleted, so no listing names their lot, and whoever reads the table runs into them."""
+    whole = lake.rig.upload("shipments", [shipment(n) for n in range(4)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.rig.upload("shipments", [shipment(n) for n in range(10, 14)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.backfill()
+    if compacted:
+        assert compact(lake, day(1)) is not None
+    lake.rig.ledger.marks.close_outbox(Outbox.PUBLISH)
+    lake.rig.outboxes = frozenset()
+    retract(lake.rig, whole)
+    lake.rig.tidy()
+    lake.rig.clock.advance(60)
+    ledger, catalog, store = lake.parts()
+    checked = check_table(ledger, catalog, store, History(lake.history), "shipments")
+    assert [key.split("/")[1] for key in checked.stale] == ["shipments"]
+    done = lake.backfill()
+    assert done is not None
+    assert done.all_right, done.problems
+    lake.check()
+    assert check_table(ledger, catalog, store, History(lake.history), "shipments").all_right
 
 
 def load_lot(lake: LakeRig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -145,6 +146,43 @@ class TestContractsThatGrow:
         assert evolved(wider, with_price(8)) is None
         with pytest.raises(SchemaConflict, match="A column keeps its type"):
             evolved(narrow, with_price(8, 3))
+
+    def test_both_read_decimals_of_files_from_before_and_after_they_were_widened(self, lake: LakeRig) -> None:
+        shipments = lake.contracts["shipments"]
+        prices = {1: (8, "-123456.78"), 2: (24, "1234567890123456789012.34"), 3: (38, "-0.01"), 4: (8, "0.05")}
+
+        def write(number: int, precision: int, price: str) -> None:
+            field = Field("price", FieldType.DECIMAL, precision=precision, scale=2, id=11)
+            grown = replace(shipments, fields=(*shipments.fields, field), version=f"1.{precision}.0")
+            lake.contracts = lake.rig.contracts = {**lake.contracts, "shipments": grown}
+            row = shipment(number).decode().replace("{", f'{{"price": {price}, ', 1)
+            lake.rig.upload("shipments", [row.encode()])
+            lake.rig.deliver(lake.rig.units[-1:])
+
+        def check() -> None:
+            expected = {f"S{number}": Decimal(prices[number][1]) for number in (1, 2, 3, 4)}
+            assert {one["shipment_id"]: one["price"] for one in lake.rows().to_pylist()} == expected
+            assert {one["shipment_id"]: Decimal(one["price"]) for one in duckdb_rows(lake)} == expected
+            few = lake.table().scan(row_filter="price < 0").to_arrow()["shipment_id"].to_pylist()
+            assert set(few) == {"S1", "S3"}
+
+        for number, (precision, price) in prices.items():
+            older = lake.contracts
+            write(number, precision, price)
+            if number == 2:  # the operators' program still has the contract of before
+                newer, lake.contracts = lake.contracts, older
+                done = lake.publish()
+                assert done is not None
+                assert "does not fit the table" in done.problems[0]
+                lake.contracts = newer
+            done = lake.publish()
+            assert done is not None
+            assert done.all_right, done.problems
+        lake.check()
+        assert str(lake.table().schema().find_field("price").field_type) == "decimal(38, 2)"
+        check()
+        assert compact(lake, day(1)) is not None
+        check()
 
     def test_a_field_that_is_gone_keeps_its_column(self, contracts: dict[str, Contract]) -> None:
         shipments = contracts["shipments"]

@@ -18,6 +18,7 @@ from typing import Any
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.history.reader import History
 from services.ops.lake.catalog import LakeCatalog
+from services.ops.lake.live import read_days
 from services.ops.lake.publish import Published, Publisher, wanted_files
 from services.ops.lake.store import Store, StoredFile
 from services.shared.contract.model import Contract
@@ -102,6 +103,7 @@ class Backfill:
             self._done.listed += len(some)
             place = Place(opened, place.began, some[-1].key)
             self._ledger.cursors.save(_walk(dataset), place.to_json())
+        self._take_out(dataset)
         self._ledger.cursors.save(_walk(dataset), Place(opened, place.began, place.after, done=True).to_json())
 
     def _publish(self, dataset: str, keys: Iterable[LakeKey]) -> None:
@@ -114,6 +116,25 @@ class Backfill:
                 lots[id_] = {key: file for key, file in wanted.items() if LakeKey.parse(key).dt in days}
         if lots:
             self._publisher.publish_each(dataset, lots, days)
+
+    def _take_out(self, dataset: str) -> None:
+        """Take out what lots do not have any more: retracted while the lake was off, they are in no listing."""
+        table = self._catalog.find(dataset)
+        for days, live in read_days(table, self._store) if table else ():
+            self._deadline.check()
+            have: dict[LotId, set[str]] = {}
+            for key in (*(key for key in live.files if key.startswith(f"{SILVER_ROOT}/")), *live.covered()):
+                have.setdefault(LakeKey.parse(key).lot, set()).add(key)
+            stale: dict[LotId, dict[str, LotFile]] = {}
+            for some in batched(sorted(have), LOTS_PER_READ):
+                for id_, files in self._files_of(some):
+                    wanted = {
+                        key: file for key, file in wanted_files(files, dataset).items() if LakeKey.parse(key).dt in days
+                    }
+                    if have[id_] - wanted.keys():
+                        stale[id_] = wanted
+            if stale:
+                self._publisher.publish_each(dataset, stale, days)
 
     def _files_of(self, ids: Iterable[LotId]) -> Iterator[tuple[LotId, tuple[LotFile, ...]]]:
         """The files of those of these lots that are committed and at rest."""

@@ -5,14 +5,14 @@ It changes nothing. Lots with a mark are left out: they wait for the publisher, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import islice
 
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.history.reader import History
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.live import Live, read_live
+from services.ops.lake.live import Live, read_days, read_live
 from services.ops.lake.publish import change_for, wanted_files
 from services.ops.lake.store import Store
 from services.shared.identities import SILVER_ROOT, LakeKey, LotId
@@ -55,8 +55,12 @@ def check_table(ledger: Ledger, catalog: LakeCatalog, store: Store, history: His
         covered = live.covered()
         found.files += sum(map(len, lots.values()))
         found.missing += [key for key in change.add if key not in covered]
-        found.stale += [key for key in change.remove if key.startswith(f"{SILVER_ROOT}/")]
-        found.stale += [key for key, (_, file) in covered.items() if file.lot in lots and key not in lots[file.lot]]
+    for some_days, live in read_days(table, store) if table else ():  # also days of which Silver has no file any more
+        lots = _committed(ledger, history, live.lots(), dataset, some_days, Checked(dataset))
+        found.stale += [key for key in change_for(live, lots).remove if key.startswith(f"{SILVER_ROOT}/")]
+        found.stale += [
+            key for key, (_, file) in live.covered().items() if file.lot in lots and key not in lots[file.lot]
+        ]
         for run, record in live.runs.items():
             rows = sum(file.rows for file in live.outputs(run))
             if rows != record.rows or record.superseded < 0:
@@ -73,16 +77,20 @@ def _lake_keys(store: Store, dataset: str) -> Iterator[LakeKey]:
 
 
 def _committed(
-    ledger: Ledger, history: History, ids: set[LotId], dataset: str, days: set[str], found: Checked
+    ledger: Ledger, history: History, ids: set[LotId], dataset: str, days: Set[str], found: Checked
 ) -> Mapping[LotId, Mapping[str, LotFile]]:
-    """The files of these days that lots at rest have, without those that wait for the publisher."""
+    """The files of these days that lots at rest have, without those that wait for the publisher.
+
+    A lot that neither ledger nor history knows has none.
+    """
     lots: dict[LotId, dict[str, LotFile]] = {}
     for some in batched(sorted(ids), LOTS_PER_READ):
         marked = ledger.marks.holding(some, [Outbox.PUBLISH])
         found.waiting += len(marked)
         known = {lot.id: lot for lot in ledger.find_lots(some)}
         files = {id_: lot.files for id_, lot in known.items() if lot.state is LotState.COMMITTED}
-        files |= {id_: entry.found.lot.files for id_, entry in history.locate(set(some) - known.keys()).items()}
+        gone = set(some) - known.keys()
+        files |= dict.fromkeys(gone, ()) | {id_: one.found.lot.files for id_, one in history.locate(gone).items()}
         for id_, listed in files.items():
             if id_ not in marked:
                 wanted = wanted_files(listed, dataset)

@@ -25,6 +25,7 @@ from services.shared.identities import LAKE_ROOT, SILVER_ROOT, CompactionRun, La
 
 _EPOCH = date(1970, 1, 1)
 _FORMAT = 1
+_DAYS_AT_ONCE = 30
 
 
 class LakeDamaged(Terminal):
@@ -110,6 +111,10 @@ class Live:
                 found.setdefault(LakeKey.parse(file.key).lot, []).append(file)
         return found
 
+    def lots(self) -> set[LotId]:
+        """The lots of all files that are live, or that runs stand for."""
+        return {*self.of_lots(), *(file.lot for record in self.runs.values() for file in record.files)}
+
     def covered(self) -> dict[str, tuple[CompactionRun, Covered]]:
         """Files of Silver that runs stand for."""
         return {file.key: (run, file) for run, record in self.runs.items() for file in record.files}
@@ -150,6 +155,14 @@ def live_files(table: Table, root: str, days: Collection[str] | None = None) -> 
             if numbers is None or day_of(data) in numbers:
                 key = key_of(data.file_path, root)
                 yield LiveFile(key, data.record_count, data.file_size_in_bytes, entry.sequence_number or 0, data)
+
+
+def read_days(table: Table, store: Store) -> Iterator[tuple[frozenset[str], Live]]:
+    """All of the table, some days at a time."""
+    days = sorted({day_of(file.data_file) for file in live_files(table, store.root)})
+    for at in range(0, len(days), _DAYS_AT_ONCE):
+        some = frozenset(map(day_text, days[at : at + _DAYS_AT_ONCE]))
+        yield some, read_live(table, store, some)
 
 
 def read_record(store: Store, run: CompactionRun) -> RunRecord:
