@@ -25,7 +25,7 @@ HISTORY_OBJECTS, HISTORY_LOTS = "objects", "lots"
 UNKNOWN_RECORD_TYPE = "_unknown"
 
 _CODECS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-_FORMATS = (".jsonl", ".ndjson", ".json", ".log", ".txt")
+_FORMATS = (".jsonl", ".ndjson", ".json", ".geojson", ".log", ".txt")
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}$")  # the dots in a version or a stream's name do not begin one
 _MARKERS = ("_", ".")  # what names begin with that Spark, Hadoop and file managers write beside data
 _REMEDIES: dict[tuple[str, ...], str] = {  # what each suffix needs instead

@@ -23,6 +23,7 @@ _ENVELOPES = {
     "meta",
     "metadata",
     "payload",
+    "properties",
     "source",
 }
 _LEVELS = 4  # below a key of the row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -29,6 +30,7 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         autoescape=True,
         loader=FileSystemLoader([template.parent, TEMPLATES]),
         undefined=StrictUndefined,
+        finalize=_checked,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -44,6 +46,13 @@ def write_page(file: Path, text: str) -> None:
         OSError: the folder cannot be written to, or the disk is full.
     """
     write_whole(file, text)
+
+
+def _checked(value: object) -> object:
+    """A value that is about to be written. A function is none: `{{ x.keys }}` of a mapping is its method."""
+    if isinstance(value, BuiltinMethodType | MethodType | FunctionType):
+        raise TypeError(f"a template writes a function, {value!r}: name the value otherwise")
+    return value
 
 
 def _number(value: int) -> str:

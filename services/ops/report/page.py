@@ -113,7 +113,7 @@ def _contract(contract: Contract) -> Mapping[str, Any]:
     fields = list(walk(contract.fields))
     return {
         "contract": contract,
-        "keys": ", ".join(contract.keys) or "none: no row is known by one",
+        "key": ", ".join(contract.keys) or "none: no row is known by one",
         "rows_path": ".".join(("$", *contract.rows_path)) if contract.rows_path else "",
         "fields": [
             [path, _type(one), "yes" if one.required else "", _source(one), plain(one.description)]

@@ -32,6 +32,11 @@ def test_a_value_that_is_not_there_is_an_error_and_not_an_empty_place(tmp_path):
         page(tmp_path, "{{ missing }}")
 
 
+def test_a_function_is_no_value(tmp_path):
+    with pytest.raises(TypeError, match="writes a function"):
+        page(tmp_path, "{{ x.keys }}", x={"keys": 1})
+
+
 def test_a_page_asks_for_nothing_and_forbids_scripts(tmp_path):
     text = page(tmp_path, "")
     assert "default-src 'none'" in text and "script-src" not in text

@@ -40,6 +40,7 @@ def test_a_text_that_is_no_object_id_is_refused(text: str) -> None:
         ("bronze/shipments/a.json.gzip", BronzeKey("shipments", "gzip")),
         ("bronze/shipments/a.log", BronzeKey("shipments", None)),
         ("bronze/shipments/a.txt.gz", BronzeKey("shipments", "gzip")),
+        ("bronze/quakes/all_day.geojson", BronzeKey("quakes", None)),
         ("bronze/shipments/2026/01/31/12/stream-1-2026-01-31-12-00-00-0a1b2c3d", BronzeKey("shipments", None)),
         ("bronze/shipments/my.stream-1-2026-01-31", BronzeKey("shipments", None)),
     ],

@@ -67,6 +67,7 @@ def test_the_last_trial_is_reported_with_the_contracts_that_judged_it(
     page = (tmp_path / ".smelt/report.html").read_text()
     assert "One row for each order." in page
     assert ">total</td>" in page
+    assert "Event time: at. Key: order_id." in page
 
 
 def test_rows_are_those_of_the_files(trial: Path) -> None:
