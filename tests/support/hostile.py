@@ -203,8 +203,15 @@ ENVELOPES: dict[str, Made] = {
     "blanks": lambda: b'{"data"' + fill(b" "),
     "random bytes": lambda: b'{"data":{"items":[{}]}}' + random.Random(3).randbytes(DENSE),
     "a long value for each of many rows": lambda: (
+        b'{"v":"' + b"x" * 4000 + b'","data":{"items":[' + b",".join(good(20_000)) + b"]}}"
+    ),
+    "a long value for each row of an element": lambda: (
+        b'[{"v":"' + b"x" * 4000 + b'","data":{"items":[' + b",".join(good(20_000)) + b"]}}]"
+    ),
+    "a value that is too long for rows": lambda: (
         b'{"v":"' + b"x" * 60_000 + b'","data":{"items":[' + b",".join(good(20_000)) + b"]}}"
     ),
+    "keys that are not UTF-8": lambda: b'{"\xff":1,"data":{"\xfe":2,"items":[' + b",".join(good(5_000)) + b"]}}",
     "blank lines behind damage": lambda: b'{"data":1 x' + fill(b"\n"),
     "an array of them": lambda: b"[" + b",".join(b'{"data":{"items":[' + row + b"]}}" for row in good(5_000)) + b"]",
 }
