@@ -18,11 +18,14 @@ from services.ops.cli.console import execute
 from services.ops.history.files import S3HistoryFiles
 from services.ops.history.loads import Choice, LoadState, loads
 from services.ops.history.reader import History
+from services.ops.rewrite.retraction import Retraction
 from services.shared.contract.model import Contract
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, shipment
+from tests.support.archive import NoArchive
 from tests.support.history import DAY, MemoryHistory, let_expire, load_everything, run_archive
 from tests.support.lake import BRONZE, Clock
+from tests.support.rewriting import ENDLESS
 
 
 @dataclass
@@ -177,6 +180,24 @@ def test_a_file_of_the_history_is_never_written_over(clients: Clients, loaded: L
     assert files.read("history/x") is None
     assert (files.put_new("history/x", b"1"), files.put_new("history/x", b"2")) == (True, False)
     assert files.read("history/x") == b"1"
+
+
+@pytest.mark.parametrize("step", ["begun", "all gone"])
+@pytest.mark.parametrize("reload", [False, True])
+def test_what_is_being_retracted_is_told_with_who_does_it(loaded: Loaded, reload: bool, step: str) -> None:
+    """Whoever does it may have been killed: without this, the file would be in no list."""
+    ledger = loaded.rig.ledger
+    if step == "begun" or not reload:
+        ledger.releases.begin(loaded.small.id, "Ann", "wrong file", reload)
+    else:
+        clock = loaded.rig.clock
+        retraction = Retraction(ledger, loaded.rig.lake, "Ann", "wrong file", NoArchive(), clock, clock.advance)
+        retraction.run(loaded.small.id, ENDLESS, reload=reload)
+    for choice in (Choice(), Choice(states=frozenset({LoadState.RETRACTED})), Choice(object=str(loaded.small.id))):
+        found = loads(ledger, History(MemoryHistory()), choice, 100)
+        (load,) = [one for one in found.kept if one.id == loaded.small.id]
+        assert (LoadState.of(load.state), load.by, load.note) == (LoadState.RETRACTED, "Ann", "wrong file")
+        assert bool(load.tally.counts.read) is (step == "begun" or not reload)
 
 
 @pytest.mark.parametrize("call", range(1, 7))

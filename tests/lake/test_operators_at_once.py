@@ -123,4 +123,3 @@ def test_every_row_is_in_the_table_once_whatever_operators_do(
     assert told["killed"]
     assert told["compacted"]
     assert bool(told["loaded again"]) is (work != WORK)
-    print(told)

@@ -256,14 +256,14 @@ class Office:
         def meanwhile() -> None:
             if first == "deliver" and stops.calls[-1] == "put":
                 return  # Lambda kills a worker before its lease ends; docs/architecture.md says what remains
-            self._do(second, Interrupter())
+            self.act(second, Interrupter())
 
         if kind != "undisturbed":
             stops.at, stops.before = self.dice.randrange(1, 40), bool(self.dice.randrange(2))
             stops.action = crash if kind == "killed" else meanwhile
-        self._do(first, stops)
+        self.act(first, stops)
 
-    def _do(self, what: str, stops: Interrupter) -> None:
+    def act(self, what: str, stops: Interrupter) -> None:
         self.rig.clock.advance(0.01)  # a step takes time; the ledger tells milliseconds apart
         try:
             getattr(self, what)(stops)

@@ -156,8 +156,8 @@ def _all(ledger: Ledger, history: History, choice: Choice) -> Iterator[Outcome]:
         for load in _from_history(history, choice, read, before_ms=today)
         if hash((load.id, load.since)) not in told
     )
-    if not choice.states or LoadState.IN_PROGRESS in choice.states:
-        yield from _unfinished(ledger)
+    if not choice.states or choice.states & {LoadState.IN_PROGRESS, LoadState.RETRACTED}:
+        yield from _open(ledger)
 
 
 def _from_history(
@@ -183,10 +183,15 @@ def _finished(ledger: Ledger, finished: Iterable[FinishedObject]) -> Iterator[Ou
         yield outcome_of_finished(by_id[known.id], tally)
 
 
-def _unfinished(ledger: Ledger) -> Iterator[Outcome]:
+def _open(ledger: Ledger) -> Iterator[Outcome]:
+    """What is unfinished, and what is being retracted, for good or to be loaded again."""
     for batch in batched(ledger.open_objects(), _BATCH):
-        known = [found for found in ledger.find_objects(batch) if not found.is_finished]
-        yield from _finished(ledger, (FinishedObject(found, _since(found)) for found in known))
+        known = [
+            found
+            for found in ledger.find_objects(batch)
+            if not found.is_finished or found.is_leaving or found.is_to_be_reloaded
+        ]
+        yield from _finished(ledger, map(_as_it_is, known))
 
 
 def _one(ledger: Ledger, history: History, identity: ObjectId) -> Iterator[Outcome]:
@@ -195,11 +200,13 @@ def _one(ledger: Ledger, history: History, identity: ObjectId) -> Iterator[Outco
         if known.is_archived:
             yield history.outcome_of(identity, known.archived)
             return
-        yield from _finished(ledger, [ledger.archive.finished_object(identity) or FinishedObject(known, _since(known))])
+        yield from _finished(ledger, [ledger.archive.finished_object(identity) or _as_it_is(known)])
 
 
-def _since(known: LedgerObject) -> int:
-    return milliseconds(known.seen or known.source.created)
+def _as_it_is(known: LedgerObject) -> FinishedObject:
+    if known.state is ObjectState.RETRACTED and (begun := known.retraction):
+        return FinishedObject(known, milliseconds(begun.at), begun.by, begun.note)
+    return FinishedObject(known, milliseconds(known.seen or known.source.created))
 
 
 def _whole_identity(text: str) -> ObjectId | None:
