@@ -36,7 +36,10 @@ OF_NO_CONTRACT = frozenset(
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 
 
-_NEEDS_ENVELOPE = "rows in objects of {} get values from outside of themselves (envelopeFields): replay them with `smelt replay --force`"
+_NEEDS_ENVELOPE = (
+    "rows in objects of {} get values from outside of themselves (envelopeFields): "
+    "replay them with `smelt replay --force` instead"
+)
 
 
 class Fate(StrEnum):
