@@ -111,7 +111,7 @@ variable "statements" {
 }
 
 variable "kms_key_arn" {
-  description = "The KMS key of the buckets, with which logs are encrypted too; empty for keys of AWS."
+  description = "The KMS key of the buckets; empty for keys of AWS."
   type        = string
   default     = ""
   nullable    = false

@@ -55,11 +55,16 @@ run "it_runs_on_glue_5_1_and_asks_no_index" {
   }
 }
 
-run "with_a_key_everything_is_encrypted_with_it" {
+run "with_a_key_what_it_writes_is_encrypted_with_it" {
   command = plan
 
   variables {
     kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/ours"
+  }
+
+  assert {
+    condition     = aws_glue_security_configuration.this[0].encryption_configuration[0].cloudwatch_encryption[0].cloudwatch_encryption_mode == "DISABLED"
+    error_message = "A key whose policy names no service, as by default, cannot encrypt logs: each run would fail."
   }
 
   assert {
