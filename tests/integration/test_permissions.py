@@ -12,13 +12,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from infra.deploy import glue_assets
 from infra.deploy.cli.app import app as deploy
 from infra.deploy.cli.buckets import empty_buckets
 from infra.deploy.cli.preflight import check_plan
 from infra.deploy.cli.queues import create_queues, ensure_dlq
 from infra.terraform.tools import record_permissions
 from local.ministack import ROOT
-from local.stack import Clients
+from local.stack import REGION, Clients, create_bucket
 from services.ops.cli.app import app as smelt
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
@@ -98,6 +99,8 @@ def test_what_a_later_apply_calls_is_listed_beside_what_the_first_calls(section:
         ("and observability_enabled", {"cloudwatch:PutMetricAlarm", "cloudwatch:PutDashboard", "sns:CreateTopic"}),
         ("and ops_enabled", {"states:CreateStateMachine", "scheduler:CreateSchedule", "scheduler:CreateScheduleGroup"}),
         ("and operator_policies_enabled", {"iam:CreatePolicy"}),
+        ("and glue_job_enabled or ge_enabled", {"glue:CreateJob"}),
+        ("and ge_workflow_enabled or lake_enabled, beside ops_enabled and glue_enabled", {"events:PutRule"}),
     ],
 )
 def test_what_each_toggle_creates_is_listed(section: str, creates: set[str]) -> None:
@@ -205,3 +208,13 @@ def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator
     file.write_text(json.dumps({"resource_changes": deleted}))
     found |= asked(check_plan, str(file), "--region", "us-east-2")
     assert found == listed("and preflight, which says what it may not look up")
+
+
+def test_uploading_what_the_jobs_run(asked: Asked, clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = f"artifacts-{uuid.uuid4().hex[:8]}"
+    create_bucket(clients.s3, bucket)
+    monkeypatch.setattr(glue_assets, "artifacts_bucket", lambda _: (bucket, REGION))
+    monkeypatch.setattr(glue_assets, "committed_revision", lambda: "a" * 40)
+    monkeypatch.setattr(glue_assets, "made_wheels", lambda: b"wheels")
+    monkeypatch.setattr(glue_assets, "write_variable", lambda *_: ROOT / "glue.auto.tfvars.json")
+    assert asked(deploy, "glue-assets") == listed("and glue-assets")

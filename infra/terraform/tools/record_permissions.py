@@ -88,6 +88,16 @@ IMPLIED = {
     "glue:CreateDatabase": {"glue:TagResource", "glue:UntagResource", "glue:UpdateDatabase"},
     "glue:CreateTable": {"glue:UpdateTable"},
     "glue:CreateCrawler": {"glue:UpdateCrawler", "iam:PassRole"},
+    # With kms_key_arn, the job has a security configuration.
+    "glue:CreateJob": {
+        "glue:CreateSecurityConfiguration",
+        "glue:DeleteSecurityConfiguration",
+        "glue:GetSecurityConfiguration",
+        "glue:TagResource",
+        "glue:UntagResource",
+        "glue:UpdateJob",
+        "iam:PassRole",
+    },
     "athena:CreateWorkGroup": {"athena:TagResource", "athena:UntagResource", "athena:UpdateWorkGroup"},
     "athena:CreateNamedQuery": {"athena:UpdateNamedQuery"},
     "scheduler:CreateSchedule": {"iam:PassRole", "scheduler:UpdateSchedule"},
@@ -195,6 +205,7 @@ COMMANDS = {
         "states:ListExecutions",
         "states:StartExecution",
     },
+    "and glue-assets": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "and glue-crawler-start, glue-crawler-status": {"glue:GetCrawler", "glue:GetTables", "glue:StartCrawler"},
     "and create_sqs_queue.py, ensure_dlq_for_queue.py": {
         "sqs:CreateQueue",
@@ -209,6 +220,18 @@ CATALOG = {
     "contracts_dir": str(ROOT / "contracts"),
     "queries_dir": str(ROOT / "sql/athena"),
 }
+JOBS = {
+    "glue_job_enabled": True,
+    "ge_enabled": True,
+    "glue_assets": {
+        "core": "glue/1/core.zip",
+        "wheels": "glue/wheels/1.gluewheels.zip",
+        "compact_silver": "glue/1/compact_silver.py",
+        "validate_silver": "glue/1/validate_silver.py",
+    },
+}
+GATE = JOBS | {"ge_workflow_enabled": True, "ge_emit_events_from_transform": True, "ge_eventbridge_enabled": True}
+LAKE = CATALOG | {"ops_enabled": True, "lake_enabled": True}
 PROJECT = {"project": "smelt-local", "region": "us-east-1"}
 
 
@@ -261,7 +284,7 @@ def _operations(log: Path) -> Iterator[str]:
 
 
 def record() -> None:
-    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes seven minutes."""
+    """Record the API calls of Terraform on the embedded emulator, and write permissions.json. Takes ten minutes."""
     queue = "arn:aws:sqs:us-east-1:000000000000:given"
     url = "http://localhost/000000000000/given"
     given = {"existing_queue_arn": queue, "existing_queue_url": url}
@@ -289,6 +312,10 @@ def record() -> None:
             with_policies = recorder.actions("envs/local", pipeline | {"operator_policies_enabled": True})
         with messages.status("with the catalog ..."):
             catalogued = recorder.actions("envs/local", pipeline | CATALOG)
+        with messages.status("with the Glue jobs ..."):
+            with_jobs = recorder.actions("envs/local", pipeline | JOBS)
+        with messages.status("with the gate and the lake ..."):
+            complete = recorder.actions("envs/local", pipeline | GATE | LAKE)
     found = {
         "bootstrap": bootstrap,
         "pipeline with existing queues": without_queues,
@@ -299,6 +326,10 @@ def record() -> None:
         "and ops_enabled": operated - base,
         "and operator_policies_enabled": with_policies - base,
         "and glue_enabled": catalogued - base,
+        "and glue_job_enabled or ge_enabled": with_jobs - base,
+        "and ge_workflow_enabled or lake_enabled, beside ops_enabled and glue_enabled": (
+            complete - base - with_jobs - operated - catalogued
+        ),
         "and tag_iam_and_sqs": OF_TAGS,
         **COMMANDS,
     }
