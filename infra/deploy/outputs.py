@@ -21,10 +21,11 @@ VARIABLES = {
     "ingest_function": "INGEST_FUNCTION",
     "quarantine_expiry_days": "QUARANTINE_DAYS",
     "glue_job_name": "GLUE_JOB_NAME",
+    "lake_database": "LAKE_DATABASE",
     "region": "AWS_DEFAULT_REGION",
 }
-# Queues that exist already are not always named; quarantine may be kept for ever; jobs are as one likes.
-_MAY_BE_EMPTY = {"glue_job_name", "dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
+# Queues that exist already are not always named; quarantine may be kept for ever; jobs and lake are as one likes.
+_MAY_BE_EMPTY = {"glue_job_name", "lake_database", "dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
 
 
 class NoOutputs(OperatorError):

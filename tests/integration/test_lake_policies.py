@@ -109,7 +109,7 @@ MAY_NOT = {
 @pytest.fixture(scope="module")
 def planned(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     need_simulator()
-    variables = {"images": IMAGES, **TOGGLES, "kms_key_arn": KEY}
+    variables = {"images": IMAGES, **TOGGLES, "kms_key_arn": KEY, "operator_policies_enabled": True}
     scratch: Path = tmp_path_factory.mktemp("plan")
     return plan("envs/dev", "dev.tfvars", variables, emulator, scratch)
 
@@ -176,6 +176,10 @@ def asked(
             given = {"validate": ["--out", str(tmp_path / "gate")], "recompute": []}
             pipeline.run(*command, *given.get(command[0], ["--database", names[3]]))
         note("commands")
+        forget()
+        code, out, error = pipeline.run("audit", "--bronze-bucket", names[0], "--database", names[3])
+        assert code in (0, 1) and "lake" in out, error
+        note("audit")
         pipeline.run("retract", str(wrong.id), "--reason", "wrong", "--yes")
         publish_all()
         later = datetime.now(UTC) + timedelta(days=3)
@@ -340,3 +344,12 @@ def test_the_documented_policy_lets_a_person_type_the_commands_and_no_more(asked
         assert [need for need, decision in without.items() if decision is not Decision.ALLOWED], removed
     refused = decisions([need for need in NOBODY if need.resource != KEY], policy)
     assert [need for need, decision in refused.items() if decision is not Decision.NOT_ALLOWED] == []
+
+
+def test_operators_who_may_read_may_audit_the_tables(asked: dict[str, set[Need]], planned: dict[str, Any]) -> None:
+    (values,) = (
+        values for values in of_type(planned, "aws_iam_policy").values() if values["name"].endswith("-operator-read")
+    )
+    assert {need.action for need in asked["audit"]} >= {"glue:GetTable", "s3:GetObject", "dynamodb:Scan"}
+    found = decisions(sorted(asked["audit"]), json.loads(values["policy"]))
+    assert [need for need, decision in found.items() if decision is not Decision.ALLOWED] == []

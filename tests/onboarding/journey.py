@@ -68,7 +68,7 @@ def _value(field: Field, value: Any) -> Any:
             seconds, _, micros = value.partition(".")
             whole = datetime.fromtimestamp(int(seconds), UTC)
             return whole + timedelta(microseconds=int(micros.ljust(6, "0")[:6]))
-        case FieldType.TIMESTAMP if isinstance(value, int):
+        case FieldType.TIMESTAMP if isinstance(value, int | float):
             return datetime.fromtimestamp(
                 value / {"epoch_seconds": 1, "epoch_milliseconds": 1000}[field.time.pattern], UTC
             )

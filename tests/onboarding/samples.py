@@ -126,3 +126,56 @@ def segment_track(number: int) -> dict[str, Any]:
         "userId": None if number % 2 else f"u{number}",
         "originalTimestamp": "2026-06-09T23:11:04.107Z",
     }
+
+
+def debezium_change(number: int) -> dict[str, Any]:
+    """A change of a row: https://debezium.io/documentation/reference/stable/connectors/mysql.html, with its schema."""
+
+    def row(quantity: int) -> dict[str, Any]:
+        return {"id": 1000 + number, "customer": "Ann", "total": "NjA=", "quantity": quantity}
+
+    operation = "cud"[number % 3]
+    at = 1_767_225_600_000 + 250 * number
+    return {
+        "schema": {"type": "struct", "optional": False, "name": "shop.inventory.orders.Envelope"},
+        "payload": {
+            "before": None if operation == "c" else row(1),
+            "after": None if operation == "d" else row(2),
+            "source": {"connector": "mysql", "ts_ms": at, "table": "orders", "gtid": None, "pos": 154 + 7 * number},
+            "op": operation,
+            "ts_ms": at + 321,
+        },
+    }
+
+
+def mongo_document(number: int) -> dict[str, Any]:
+    """Extended JSON: https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/."""
+    return {
+        "_id": {"$oid": f"{number:024x}"},
+        "createdAt": {"$date": f"2026-01-{1 + number % 28:02d}T10:00:00Z"},
+        "price": {"$numberDecimal": "12.50"},
+        "views": {"$numberLong": str(number)},
+        "user": {"_id": {"$oid": "a" * 24}, "name": "Ada"},
+        "__v": 0,
+    }
+
+
+def earthquake(number: int) -> dict[str, Any]:
+    """A feature of https://earthquake.usgs.gov/earthquakes/feed/v1.0/geojson.php."""
+    return {
+        "type": "Feature",
+        "properties": {
+            "mag": 1.5 + number % 4,
+            "place": f"{number} km N of Somewhere",
+            "time": 1_767_225_600_000 + 61_000 * number,
+            "updated": 1_767_225_900_000 + 61_000 * number,
+            "felt": None if number % 3 else 2,
+        },
+        "geometry": {"type": "Point", "coordinates": [-117.5, 33.25, 4.5]},
+        "id": f"us7000{number:04d}",
+    }
+
+
+def reading(number: int) -> dict[str, Any]:
+    """What a small device sends: the time as Python's `time.time()` gives it, and nothing that is unique."""
+    return {"ts": 1_767_225_600.25 + 0.5 * (number // 2), "device": f"esp32-{number // 2 % 3}", "humidity": 41.5}

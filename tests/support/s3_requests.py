@@ -32,6 +32,8 @@ def watched(endpoint: str) -> Iterator[tuple[str, list[Need]]]:
             connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()
             data = answer.read()
+            if answer.status == 404 and (absent := _listing(self.path)):
+                seen.append(absent)
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in _DROPPED | {"content-length"}:
@@ -79,10 +81,20 @@ def _needs(method: str, path: str) -> list[Need]:
     query = parse_qs(asked.query, keep_blank_values=True)
     bucket, _, key = unquote(asked.path).lstrip("/").partition("/")
     if not key:
-        if method == "GET" and "list-type" in query:
+        if method == "GET" and {"list-type", "versions"} & set(query):
             prefix = query.get("prefix", [""])[0]
-            return [Need("s3:ListBucket", f"arn:aws:s3:::{bucket}", (("s3:prefix", prefix),))]
+            action = "ListBucketVersions" if "versions" in query else "ListBucket"
+            return [Need(f"s3:{action}", f"arn:aws:s3:::{bucket}", (("s3:prefix", prefix),))]
         raise NotImplementedError(f"{method} {path}")
     verbs = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "POST": "PutObject", "DELETE": "DeleteObject"}
     action = "AbortMultipartUpload" if method == "DELETE" and "uploadId" in query else verbs[method]
     return [Need(f"s3:{action}", f"arn:aws:s3:::{bucket}/{key}")]
+
+
+def _listing(path: str) -> Need | None:
+    """What S3 asks for before it says that an object does not exist; without it, it says that the object is forbidden.
+
+    The request for an object has no prefix, so a right to list that is limited to prefixes is none here.
+    """
+    bucket, _, key = unquote(urlsplit(path).path).lstrip("/").partition("/")
+    return Need("s3:ListBucket", f"arn:aws:s3:::{bucket}") if key else None

@@ -100,6 +100,7 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
 def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
     from workbench.infer.draft import shown_kinds
     from workbench.infer.infer import rows_elsewhere
+    from workbench.infer.written import formats_of
 
     findings, contract = found.findings, found.contract
     say(
@@ -116,6 +117,10 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
         say(advice, style="yellow")
     if findings.event_time.field is None:
         say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
+        for one in findings.drafts.fields:
+            if one.type == "string" and (formats := formats_of(one.evidence)):
+                written = " or ".join(pattern for _, pattern in formats)
+                say(f"{one.name} may be a time, written {written}: see its comment in the contract.", style="yellow")
     if not any(one.required for one in findings.drafts.fields):
         kinds = shown_kinds(findings.drafts.fields, findings.rows)
         say(f"No key is in every row, as where rows of several kinds share a file: {kinds}.", style="yellow")

@@ -11,6 +11,7 @@ import yaml
 from services.shared.contract.model import FieldType
 from workbench.infer.draft import Draft, Drafts, EventTime, Key, shown
 from workbench.infer.evidence import Evidence, epoch_of
+from workbench.infer.written import formats_of
 
 MAX_ALLOWED = 20  # different strings that are listed as the allowed ones
 MAX_LEFT_OUT = 100  # keys that are listed
@@ -171,12 +172,18 @@ def _comments(draft: Draft, found: Findings) -> Iterator[str]:
     if draft.type is FieldType.NUMBER and 0 < one.fraction_digits <= 4:
         digits = one.fraction_digits
         yield f"never more than {digits} digits behind the point: physicalType decimal(18,{digits}) would be exact"
+    if draft.type is FieldType.STRING and (formats := formats_of(one)):
+        yield f"these strings may be times: {' or '.join(_as_type(*how) for how in formats)}"
     if draft.type is FieldType.STRING and not found.allowed_values and (values := allowed(one)):
         yield f"{len(values)} different values: `smelt infer --allowed-values` lists them as a quality rule"
     if draft.type is FieldType.OBJECT and one.is_map:
         yield "has so many different keys that they look like data: its properties are not listed"
     if draft.name in found.key.names[:1]:
         yield from _about_key(found.key)
+
+
+def _as_type(type_: FieldType, pattern: str) -> str:
+    return f'logicalType {type_.value} with logicalTypeOptions {{format: "{pattern}"}}'
 
 
 def _about_key(key: Key) -> Iterator[str]:

@@ -17,6 +17,7 @@ from services.ops.contracts.check import check
 from services.ops.contracts.number import write_ids
 from services.ops.errors import OperatorError
 from services.shared.athena import OWN_TABLES
+from services.shared.contract.fields import MAX_DATASET_NAME
 from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract
 from services.shared.judge.judge import RowJudge
@@ -68,6 +69,10 @@ def infer(
         OperatorError: the name cannot be a dataset's, there are no usable rows, or nothing identifies them.
         OSError: a file cannot be read.
     """
+    if len(dataset) > MAX_DATASET_NAME:
+        raise OperatorError(
+            f"{dataset[:20]}... has {len(dataset):,} characters; a dataset's name may have {MAX_DATASET_NAME}."
+        )
     if not dataset or column_name(dataset) != dataset or dataset == "replay":
         raise OperatorError(
             f"{dataset!r} cannot be a dataset's name: lower-case letters, digits and _, beginning with a letter."

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.ops.app.pipeline import IN_LAMBDA
+from services.ops.committed import find_in
 from services.ops.gate.files import JSON, S3GateFiles
 from services.ops.gate.finishing import finish
-from services.ops.gate.planning import find_in, make_plan
+from services.ops.gate.planning import make_plan
 from services.ops.gate.workflow import InvalidInput, after_finish, after_plan, job_error_of, read_request, refuse
 from services.ops.history.reader import History
 from services.shared.aws import aws_client

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
 from services.ops.cli.options import CatalogOption, DatabaseOption, SilverOption, TableOption
+from services.ops.committed import find_in
 from services.ops.compacting.planning import Partition, Planned
 from services.ops.compacting.running import latest_on_glue, run_here, start_on_glue, wait_for_glue
 from services.ops.errors import OperatorError
@@ -90,7 +91,7 @@ def compact_partition(
             _show_swap(compaction, dt, run_plan, as_json)
             return
         partition = Partition(s3, silver_bucket, record_type, dt, output_prefix)
-        inputs = partition.inputs(ledger.find_lots, History.of(s3, silver_bucket).find_lots)
+        inputs = partition.inputs(find_in(ledger.find_lots, History.of(s3, silver_bucket).find_lots))
         planned = partition.plan(contract, inputs, datetime.now(UTC), force)
         result = planned.done
         if planned.plan is not None and not dry_run:

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from services.ops.cli.compact import JobOption, Place, check_day, contract_of, run_job
 from services.ops.cli.console import JsonFlag, RegionOption, explain, show, show_json
 from services.ops.cli.options import SilverOption, TableOption
+from services.ops.committed import find_in
 from services.ops.compacting.planning import Partition
 from services.ops.errors import OperatorError
 from services.ops.history.reader import History
@@ -59,8 +60,8 @@ def recompute_partition(
         ledger.home.check_bucket(silver_bucket)
         s3 = aws_client("s3", region)
         partition = Partition(s3, silver_bucket, record_type, dt, output_prefix)
-        sources = ledger.find_lots, History.of(s3, silver_bucket).find_lots
-        silver, quarantine = partition.inputs(*sources), partition.inputs(*sources, root=QUARANTINE_ROOT)
+        find = find_in(ledger.find_lots, History.of(s3, silver_bucket).find_lots)
+        silver, quarantine = partition.inputs(find), partition.inputs(find, root=QUARANTINE_ROOT)
         if not (silver or quarantine):
             raise OperatorError(f"No lot has committed a file of {record_type}, dt={dt}.")
         plan = partition.plan_recompute(texts, silver, quarantine, datetime.now(UTC))

@@ -11,11 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, make_table, say, show, show_json
 from services.ops.cli.options import SilverOption, TableOption
+from services.ops.committed import find_in
 from services.ops.errors import OperatorError
 from services.ops.gate.files import S3GateFiles
 from services.ops.gate.finishing import Ended
 from services.ops.gate.local import plan_bucket, plan_folder, validate
-from services.ops.gate.planning import find_in
 from services.ops.gate.workflow import read_request
 from services.ops.history.reader import History
 from services.shared.aws import aws_client

@@ -6,13 +6,13 @@ left out: its files are about to be replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from services.ops.committed import FindLots, lots_of
 from services.ops.errors import OperatorError
-from services.ops.grid import in_batches_of_lots
 from services.shared.compaction import (
     TARGET_BYTES,
     CompactionPlan,
@@ -22,15 +22,13 @@ from services.shared.compaction import (
     is_worthwhile,
 )
 from services.shared.contract.model import Contract
-from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
+from services.shared.identities import SILVER_ROOT, CompactionRun
 from services.shared.lake import find_file
-from services.shared.ledger.records import Lot, LotState
+from services.shared.ledger.records import LotState
 from services.shared.recompute import RecomputePlan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-
-FindLots = Callable[[Iterable[LotId]], Iterator[Lot]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +55,16 @@ class Partition:
         except ValueError as error:
             raise OperatorError(f"The output prefix {output!r} cannot be used: {error}.") from error
 
-    def inputs(self, *sources: FindLots, root: str = SILVER_ROOT) -> list[InputFile]:
-        """The committed files of Silver, or of quarantine (`root`).
-
-        Each of `sources` (the ledger, then the history) is asked for what the others lack.
-        """
+    def inputs(self, find_lots: FindLots, root: str = SILVER_ROOT) -> list[InputFile]:
+        """The committed files of Silver, or of quarantine (`root`)."""
         folder = f"{root}/{self.record_type}/dt={self.dt}/"
-        left = {name for key in self._keys(folder) if (name := _lot_of(key))}
-        found = list[InputFile]()
-        for find in sources:
-            for few in in_batches_of_lots(sorted(left)):
-                for lot in find(few):
-                    left.discard(lot.id)
-                    if lot.state is LotState.COMMITTED:
-                        found += [
-                            InputFile(file.key, file.etag, file.rows, file.bytes, str(lot.id))
-                            for file in lot.files
-                            if file.key.startswith(folder)
-                        ]
-        return found
+        return [
+            InputFile(file.key, file.etag, file.rows, file.bytes, str(lot.id))
+            for lot in find_lots(lots_of(self._keys(folder)))
+            if lot.state is LotState.COMMITTED
+            for file in lot.files
+            if file.key.startswith(folder)
+        ]
 
     def plan(self, contract: Contract, inputs: list[InputFile], now: datetime, force: bool = False) -> Planned:
         """Plan a run over these files. With `force`, also where it leaves no fewer files.
@@ -137,13 +126,6 @@ class Partition:
     def _keys(self, prefix: str) -> Iterator[str]:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
             yield from (entry["Key"] for entry in page.get("Contents", []))
-
-
-def _lot_of(key: str) -> LotId | None:
-    try:
-        return LakeKey.parse(key).lot
-    except ValueError:  # somebody else's file: no lot has committed it
-        return None
 
 
 def _is_same_work(one: CompactionPlan, other: CompactionPlan) -> bool:

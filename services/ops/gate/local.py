@@ -10,11 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from services.ops.committed import FindLots
 from services.ops.compacting.running import run_script
 from services.ops.errors import OperatorError
 from services.ops.gate.files import JSON, FolderFiles, GateFiles
 from services.ops.gate.finishing import Ended, finish
-from services.ops.gate.planning import FindLots, make_plan, new_run
+from services.ops.gate.planning import make_plan, new_run
 from services.ops.gate.workflow import RESULT_PREFIX, Request
 from services.shared.contract.model import Contract
 from services.shared.gate.plan import GatePlan, PlannedFile

@@ -9,18 +9,16 @@ in `smelt audit`.)
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from services.ops.committed import FindLots, lots_of
 from services.ops.gate.files import GateFiles
-from services.ops.grid import in_batches_of_lots
 from services.shared.contract.model import Contract
 from services.shared.contract.quality import Freshness
 from services.shared.gate.plan import GatePlan, PlanError, PlannedFile
-from services.shared.identities import SILVER_ROOT, GateRun, LakeKey, LotId
-from services.shared.ledger.records import Lot
+from services.shared.identities import SILVER_ROOT, GateRun
 
-FindLots = Callable[[Iterable[LotId]], Iterator[Lot]]
 _NEWEST_DAYS = 30  # at most: partitions that are looked at for the newest one with a committed file
 
 
@@ -51,21 +49,6 @@ def make_plan(
     return GatePlan(run, files.root, contract_text, now, planned, newest, missing)
 
 
-def find_in(ledger_lots: FindLots, archived_lots: FindLots) -> FindLots:
-    """Lots from the ledger, and from the history those that have left it."""
-
-    def find(ids: Iterable[LotId]) -> Iterator[Lot]:
-        gone = set(ids)
-        for few in in_batches_of_lots(sorted(gone)):
-            for lot in ledger_lots(few):
-                gone.discard(lot.id)
-                yield lot
-        if gone:
-            yield from archived_lots(gone)
-
-    return find
-
-
 class _Committed:
     def __init__(self, files: GateFiles, find_lots: FindLots) -> None:
         self._files, self._find_lots = files, find_lots
@@ -73,10 +56,9 @@ class _Committed:
     def of(self, folder: str, known: Iterable[str] = ()) -> tuple[tuple[PlannedFile, ...], tuple[str, ...]]:
         """The committed files below a folder, and the keys of those that are not there."""
         listed = set(self._files.keys(folder))
-        lots = {lot for key in (*listed, *known) if (lot := _lot_of(key))}
         counted = {
             file.key: file.rows
-            for lot in self._find_lots(lots)
+            for lot in self._find_lots(lots_of((*listed, *known)))
             if lot.state.holds_rows
             for file in lot.files
             if file.key.startswith(folder)
@@ -85,13 +67,6 @@ class _Committed:
         missing = {key for key in counted.keys() - listed if not self._files.has(key)}
         planned = tuple(PlannedFile(key, rows) for key, rows in sorted(counted.items()) if key not in missing)
         return planned, tuple(sorted(missing))
-
-
-def _lot_of(key: str) -> LotId | None:
-    try:
-        return LakeKey.parse(key).lot
-    except ValueError:  # somebody else's file: no lot has committed it
-        return None
 
 
 def _newest(files: GateFiles, committed: _Committed, record_type: str) -> tuple[PlannedFile, ...]:

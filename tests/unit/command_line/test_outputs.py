@@ -42,6 +42,12 @@ def test_a_command_gets_terraform_s_names_and_its_own_options_and_gives_its_own_
     assert (done.returncode, done.stdout) == (7, "the ledger_table the silver_bucket --json\n")
 
 
+def test_the_tables_of_the_lake_are_looked_at_where_there_is_one(run: Exec) -> None:
+    assert run("sh", "-c", 'echo "$LAKE_DATABASE"', created=CREATED).stdout == "the lake_database\n"
+    without = {name: value for name, value in CREATED.items() if name != "lake_database"}
+    assert run("sh", "-c", 'echo "$LAKE_DATABASE"', created=without).stdout == "\n"
+
+
 def test_where_nothing_is_created_no_command_is_run(run: Exec) -> None:
     done = run("echo", "ran", created={})
     assert (done.returncode, done.stdout) == (2, "")

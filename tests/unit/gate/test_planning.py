@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.committed import find_in
 from services.ops.gate.files import FolderFiles
-from services.ops.gate.planning import find_in, make_plan, new_run
+from services.ops.gate.planning import make_plan, new_run
 from services.shared.gate.plan import GatePlan
 from services.shared.identities import LakeKey, LotId
 from services.shared.ledger.records import Lot, LotFile, LotState

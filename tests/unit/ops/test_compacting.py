@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from services.ops.committed import find_in
 from services.ops.compacting import running
 from services.ops.compacting.planning import Partition
 from services.ops.compacting.running import latest_on_glue, run_here, start_on_glue, wait_for_glue
@@ -89,7 +90,7 @@ def test_only_files_of_committed_lots_are_read(bucket: S3, partition: Partition)
     bucket.objects[f"silver/shipments/dt={DT}/somebody-elses.parquet"] = b""
     ledger = finder(lot(1), lot(2, LotState.PENDING), lot(3, LotState.REWRITING))
     history = finder(lot(1), lot(4))
-    found = partition.inputs(ledger, history)
+    found = partition.inputs(find_in(ledger, history))
 
     assert sorted(file.key for file in found) == [key_of(1), key_of(4)]  # each once, and none of another day
     assert {(file.rows, file.bytes) for file in found} == {(10, 1000)}

@@ -276,6 +276,11 @@ def test_a_key_that_is_a_time_alone_is_warned_of(smelt: Smelt, tmp_path: Path) -
     assert "# Of rows of the same time, compaction keeps one" in out
 
 
+def test_times_that_silver_does_not_tell_apart_are_no_key(tmp_path: Path) -> None:
+    rows = [{"at": f"2026-01-01T00:00:00.123456{at}00Z", "kind": "a"} for at in range(3)]
+    assert inferred(tmp_path, rows).contract.keys == ()
+
+
 def test_seconds_with_a_fraction_are_a_time(tmp_path: Path) -> None:
     found = inferred(tmp_path, [{"id": at, "ts": JANUARY + at / 8, "weight": JANUARY + at / 8} for at in range(3)])
     assert types_of(found) == {"id": "integer", "ts": "timestamp", "weight": "number"}
@@ -547,3 +552,51 @@ def test_the_true_cause_is_said(smelt: Smelt, tmp_path: Path, content: bytes, op
 def test_times_that_are_far_ahead_are_not_called_partial(tmp_path: Path) -> None:
     found = inferred(tmp_path, [{"at": "2999-01-01T00:00:00Z", "id": number} for number in range(3)])
     assert "days ahead in every row: at in 3 of 3 rows" in found.findings.event_time.why
+
+
+@pytest.mark.parametrize(
+    ("texts", "formats"),
+    [
+        (["06/15/2025 10:00", "06/16/2025 10:00"], ["MM/dd/yyyy HH:mm[:ss]"]),
+        (["06/05/2025"], ["MM/dd/yyyy", "dd/MM/yyyy"]),
+        (["15/Jun/2025:10:00:00 +0000"], ["dd/MMM/yyyy:HH:mm:ss Z"]),
+        (["Sun, 15 Jun 2025 10:00:00 GMT"], ["EEE, d MMM yyyy HH:mm:ss 'GMT'"]),
+        (["Sun Jun 15 20:19:24 +0000 2025"], ["EEE MMM dd HH:mm:ss Z yyyy"]),
+        (["2025-06-15T10:00:00.123+0000", "2025-06-15T10:00:00+0200"], ["yyyy-MM-dd'T'HH:mm:ss[.SSS]xx"]),
+        (["20250615", "20250616"], ["yyyyMMdd"]),
+        (["2025-06-15 10:00"], ["yyyy-MM-dd['T'][' ']HH:mm"]),
+        (["20250615", "99999999"], []),
+        (["06/15/2025", "soon"], []),
+    ],
+)
+def test_times_in_usual_formats_are_told(smelt: Smelt, tmp_path: Path, texts: list[str], formats: list[str]) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [{"id": at, "when": text} for at, text in enumerate(texts)])
+    code, out, told = smelt("infer", file, "--name", "visits")
+    assert code == 0
+    assert [one for one in formats if f'format: "{one}"' in out] == formats
+    assert ("when may be a time" in told) == bool(formats)
+    if len(formats) == 1:
+        kind = "date" if formats == ["yyyyMMdd"] else "timestamp"
+        options = f'logicalType: {kind}\n        logicalTypeOptions: {{format: "{formats[0]}"}}'
+        before, field = out.split("- name: when")
+        written = before + "- name: when" + field.replace("logicalType: string", options)
+        (tmp_path / "contracts/visits.yaml").write_text(
+            written.replace(
+                "value: _created",
+                'value: when\n      - {property: earliest, value: "2000-01-01"}\n'
+                "      - {property: maxAhead, value: P1D}",
+            )
+        )
+        assert smelt("try", file, "--dataset", "visits")[0] == 0
+
+
+def test_names_that_are_too_long_are_told(smelt: Smelt, tmp_path: Path) -> None:
+    rows = [{"id": at, "k" * 255: at, "l" * 256: at, "Camel" * 40: at, "o": {"n" * 256: 1, "x": 2}} for at in range(3)]
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    code, out, told = smelt("infer", file, "--name", "d" * 201)
+    assert (code, out, "has 201 characters; a dataset's name may have 200" in " ".join(told.split())) == (2, "", True)
+    code, _, told = smelt("infer", file, "--name", "d" * 200, "--out", f"contracts/{'d' * 200}.yaml")
+    assert code == 0, told
+    contract = load_contract(tmp_path / f"contracts/{'d' * 200}.yaml")
+    assert [field.name for field in contract.fields] == ["id", "k" * 255, "o"]
+    assert smelt("try", file, "--contract", f"contracts/{'d' * 200}.yaml", "--out", "t")[0] == 0

@@ -10,3 +10,13 @@ output "functions" {
     }
   }
 }
+
+output "database" {
+  description = "The Glue database of the tables."
+  value       = var.database
+}
+
+output "table_arns" {
+  description = "What a policy names that reads the tables: the catalog, the database and its tables."
+  value       = ["${local.glue}:catalog", "${local.glue}:database/${var.database}", "${local.glue}:table/${var.database}/*"]
+}

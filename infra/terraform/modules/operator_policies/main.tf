@@ -26,7 +26,7 @@ locals {
   letters = compact([var.arns.dlq, var.arns.ingest_failures_queue])
 
   statements = {
-    read = {
+    read = merge({
       ReadLedger = {
         actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]
         resources = [var.arns.ledger_table, "${var.arns.ledger_table}/index/open_work"]
@@ -47,7 +47,16 @@ locals {
         actions   = ["s3:GetObject"]
         resources = [for root in ["history", "quarantine"] : "${var.arns.silver_bucket}/${root}/*"]
       }
-    }
+      }, length(var.lake_table_arns) == 0 ? {} : {
+      ReadLakeTables = {
+        actions   = ["glue:GetTable"]
+        resources = var.lake_table_arns
+      }
+      ReadLakeFiles = { # metadata of the tables, and what compactions say that they have done
+        actions   = ["s3:GetObject"]
+        resources = [for root in ["lake", "silver_compacted"] : "${var.arns.silver_bucket}/${root}/*"]
+      }
+    })
     redrive = merge({
       DeleteLetters = {
         actions   = ["sqs:DeleteMessage"]

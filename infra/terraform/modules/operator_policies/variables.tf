@@ -27,6 +27,13 @@ variable "ingest_function_arn" {
   type        = string
 }
 
+variable "lake_table_arns" {
+  description = "With the lake: what modules/lake gives as table_arns, so that `read` lets the audit look at the tables too; empty without."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "kms_key_arns" {
   description = "Keys that encrypt ledger, queues and buckets; empty for keys of AWS."
   type        = list(string)

@@ -135,6 +135,7 @@ module "operator_policies" {
   project             = var.project
   iam_name_prefix     = var.iam_name_prefix
   arns                = module.pipeline.arns
+  lake_table_arns     = try(module.lake[0].table_arns, [])
   ingest_function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.project}-ingest" # known before it exists
   kms_key_arns        = distinct([for arn in [var.kms_key_arn, var.pipeline.bronze_kms_key_arn] : arn if try(length(arn), 0) > 0])
   tags                = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
