@@ -100,7 +100,7 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
 def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
     from workbench.infer.draft import shown_kinds
     from workbench.infer.evidence import epoch_of
-    from workbench.infer.infer import rows_elsewhere
+    from workbench.infer.infer import rows_elsewhere, rows_inside
     from workbench.infer.written import formats_of
 
     findings, contract = found.findings, found.contract
@@ -114,7 +114,7 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
             f"The rows are taken to be the elements of $.{path}: if a document is a row, remove rowsPath.",
             style="yellow",
         )
-    if advice := rows_elsewhere(found.sample):
+    if advice := rows_elsewhere(found.sample) or rows_inside(found):
         say(advice, style="yellow")
     if findings.event_time.field is None:
         say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
