@@ -99,6 +99,7 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
 
 def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
     from workbench.infer.draft import shown_kinds
+    from workbench.infer.evidence import epoch_of
     from workbench.infer.infer import rows_elsewhere
     from workbench.infer.written import formats_of
 
@@ -121,6 +122,11 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
             if one.type == "string" and (formats := formats_of(one.evidence)):
                 written = " or ".join(pattern for _, pattern in formats)
                 say(f"{one.name} may be a time, written {written}: see its comment in the contract.", style="yellow")
+            elif one.type in ("integer", "number", "string") and (epoch := epoch_of(one.evidence)):
+                no_format = "; no format reads those, so let the producer cut three digits off" * (
+                    epoch[0] == "nanoseconds"
+                )
+                say(f"{one.name} may be a time, in {epoch[0]} since 1970{no_format}.", style="yellow")
     if not any(one.required for one in findings.drafts.fields):
         kinds = shown_kinds(findings.drafts.fields, findings.rows)
         say(f"No key is in every row, as where rows of several kinds share a file: {kinds}.", style="yellow")
