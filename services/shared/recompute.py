@@ -36,6 +36,12 @@ OF_NO_CONTRACT = frozenset(
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 
 
+_NEEDS_ENVELOPE = (
+    "rows in objects of {} get values from outside of themselves (envelopeFields): "
+    "replay them with `smelt replay --force` instead"
+)
+
+
 class Fate(StrEnum):
     """What becomes of a row."""
 
@@ -122,8 +128,12 @@ def judge_again(
 
     Returns:
         what becomes of it, and the judge's answer where it is accepted into the same partition: whether its values
-        are the same is for whoever has them.
+        are the same is for whoever has them. Of a row that has values of an envelope nothing is known: its object's
+        dataset, which may be another one than the row's, says that it has them, and they are not in the row.
     """
+    of_object = contracts.get(default_dataset)
+    if of_object and of_object.envelope_fields:
+        return Judged(Fate.UNREADABLE, _NEEDS_ENVELOPE.format(default_dataset)), None
     found = judge.judge(row, default_dataset, created)
     if not isinstance(found, Accepted):
         if reason is None:

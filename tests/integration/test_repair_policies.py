@@ -71,12 +71,13 @@ def loaded(clients: Clients, emptied: None, emulator: str, monkeypatch: pytest.M
     from services.transform import app as transform
 
     requests = record(monkeypatch, emulator)
+    queue = clients.sqs.get_queue_url(QueueName="smelt-dev-events")["QueueUrl"]
+    clients.sqs.purge_queue(QueueUrl=queue)  # of what other tests have left there
     stored = clients.s3.put_object(Bucket=BUCKET, Key=KEY, Body=GOOD + b"{broken\n")
     etag = stored["ETag"].strip('"')
     event = created(KEY, len(GOOD) + 8, etag)
     event["s3"]["object"]["versionId"] = stored["VersionId"]
     ingest.handler({"Records": [event]}, Context())
-    queue = clients.sqs.get_queue_url(QueueName="smelt-dev-events")["QueueUrl"]
     (unit,) = clients.sqs.receive_message(QueueUrl=queue)["Messages"]
     assert transform.handler({"Records": [delivered(unit["Body"], "1")]}, Context()) == {"batchItemFailures": []}
     (file,) = clients.s3.list_objects_v2(Bucket=LAKE, Prefix="silver/")["Contents"]

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from services.ops.errors import OperatorError
+from services.shared.contract.fields import MAX_COLUMN_NAME
 from services.shared.contract.model import CREATION, EPOCHS, FieldType
 from services.shared.contract.sources import path_text
 from services.shared.judge.row_json import shortened
@@ -18,6 +19,7 @@ from workbench.infer.evidence import Evidence, Fit, epoch_of, fit
 MAX_FIELDS = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NESTED_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BEYOND_MICROS = re.compile(r"(\.\d{6})\d+")
 _RESERVED = {"dt", "record_type"}  # the partition keys
 _NUMERIC = (FieldType.INTEGER, FieldType.NUMBER, FieldType.STRING)  # in which times since 1970 are written
 KEY_TYPES = (FieldType.STRING, FieldType.INTEGER, FieldType.DATE, FieldType.TIMESTAMP)
@@ -140,7 +142,9 @@ def as_epoch(name: str, evidence: Evidence) -> tuple[Evidence, Fit]:
 
 
 def column_name(key: str) -> str:
-    """The column for a key: `orderTotal` gives `order_total`; empty where nothing is left of it."""
+    """The column for a key: `orderTotal` gives `order_total`; empty where nothing is left of it, or it is too long."""
+    if len(key) > MAX_COLUMN_NAME // 2:  # it may become longer
+        return key if _NAME.fullmatch(key) and len(key) <= MAX_COLUMN_NAME else ""
     if _NAME.fullmatch(key) and key not in _RESERVED:
         return key
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+", "_", key)
@@ -156,7 +160,7 @@ def _children(evidence: Evidence, fitting: Fit) -> Iterator[Draft]:
             return
         for name, one in evidence.children.items():
             inner = fit(one)
-            if _NESTED_NAME.fullmatch(name) and inner.type is not None:
+            if _NESTED_NAME.fullmatch(name) and len(name) <= MAX_COLUMN_NAME and inner.type is not None:
                 required = one.values == evidence.kinds["object"]
                 yield Draft(name, name, inner, required, one, tuple(_children(one, inner)))
     elif fitting.type is FieldType.ARRAY and evidence.element is not None:
@@ -315,7 +319,13 @@ def _key_score(one: Draft) -> int:
 
 def _unique(fields: Iterable[Draft], rows: Sequence[Mapping[str, Any]]) -> bool:
     some = list(fields)
-    return len({tuple(str(one.value_in(row)) for one in some) for row in rows}) == len(rows)
+    return len({tuple(_stored(one, row) for one in some) for row in rows}) == len(rows)
+
+
+def _stored(one: Draft, row: Mapping[str, Any]) -> str:
+    """A value as far as Silver tells it from others: times to the microsecond."""
+    text = str(one.value_in(row))
+    return _BEYOND_MICROS.sub(r"\1", text) if one.type is FieldType.TIMESTAMP and not one.fit.format else text
 
 
 def shown(keys: Iterable[str]) -> str:

@@ -54,3 +54,10 @@ def test_every_pin_has_hashes(lock: str) -> None:
     for pinned in re.split(r"\n(?=[a-z])", text.strip()):
         if "==" in pinned:
             assert "--hash=sha256:" in pinned, pinned
+
+
+def test_the_jobs_read_contracts_and_documents_with_what_the_functions_have() -> None:
+    functions, jobs = _pins("runtime.txt"), _pins("glue.txt")
+    assert {name: jobs[name] for name in ("msgspec", "pyyaml")} == {
+        name: functions[name] for name in ("msgspec", "pyyaml")
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +62,17 @@ def test_what_becomes_of_a_row(
     assert judged.fate is fate
     assert now in judged.now
     assert (accepted is not None) is (fate is Fate.SAME and reason is None)
+
+
+def test_nothing_is_said_of_a_row_that_has_values_of_the_envelope_in_another_datasets_object(
+    contracts: dict[str, Contract],
+) -> None:
+    wrapped = replace(contracts["shipments"], dataset="wrapped", rows_path=("rows",), envelope_fields=(("a", ("a",)),))
+    known = {**contracts, "wrapped": wrapped}
+    row = _row(record_type="shipments", origin=None)
+    judged, accepted = judge_again(RowJudge(known), known, row, "wrapped", CREATED, PARTITION, None)
+    assert (judged.fate, accepted) == (Fate.UNREADABLE, None)
+    assert "rows in objects of wrapped get values from outside of themselves" in judged.now
 
 
 def test_a_plan_comes_back_as_it_was_written() -> None:

@@ -276,6 +276,11 @@ def test_a_key_that_is_a_time_alone_is_warned_of(smelt: Smelt, tmp_path: Path) -
     assert "# Of rows of the same time, compaction keeps one" in out
 
 
+def test_times_that_silver_does_not_tell_apart_are_no_key(tmp_path: Path) -> None:
+    rows = [{"at": f"2026-01-01T00:00:00.123456{at}00Z", "kind": "a"} for at in range(3)]
+    assert inferred(tmp_path, rows).contract.keys == ()
+
+
 def test_seconds_with_a_fraction_are_a_time(tmp_path: Path) -> None:
     found = inferred(tmp_path, [{"id": at, "ts": JANUARY + at / 8, "weight": JANUARY + at / 8} for at in range(3)])
     assert types_of(found) == {"id": "integer", "ts": "timestamp", "weight": "number"}
@@ -583,3 +588,37 @@ def test_times_in_usual_formats_are_told(smelt: Smelt, tmp_path: Path, texts: li
             )
         )
         assert smelt("try", file, "--dataset", "visits")[0] == 0
+
+
+def test_names_that_are_too_long_are_told(smelt: Smelt, tmp_path: Path) -> None:
+    rows = [{"id": at, "k" * 255: at, "l" * 256: at, "Camel" * 40: at, "o": {"n" * 256: 1, "x": 2}} for at in range(3)]
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    code, out, told = smelt("infer", file, "--name", "d" * 201)
+    assert (code, out, "has 201 characters; a dataset's name may have 200" in " ".join(told.split())) == (2, "", True)
+    code, _, told = smelt("infer", file, "--name", "d" * 200, "--out", f"contracts/{'d' * 200}.yaml")
+    assert code == 0, told
+    contract = load_contract(tmp_path / f"contracts/{'d' * 200}.yaml")
+    assert [field.name for field in contract.fields] == ["id", "k" * 255, "o"]
+    assert smelt("try", file, "--contract", f"contracts/{'d' * 200}.yaml", "--out", "t")[0] == 0
+
+
+def test_numbers_that_may_be_the_missing_event_time_are_told(smelt: Smelt, tmp_path: Path) -> None:
+    rows = [{"id": at, "timeUnixNano": f"{JANUARY + at}000000005", "x": JANUARY + at} for at in range(3)]
+    told = " ".join(smelt("infer", write_lines(tmp_path / "a.jsonl", rows), "--name", "logs")[2].split())
+    assert "time_unix_nano may be a time, in nanoseconds since 1970; no format reads those" in told
+    assert "x may be a time, in seconds since 1970." in told
+
+
+def test_many_envelopes_in_one_file_are_told(smelt: Smelt, tmp_path: Path) -> None:
+    events = [
+        {"owner": "1", "logEvents": [{"id": f"e{at}{n}", "timestamp": JANUARY + n} for n in range(2)]}
+        for at in range(4)
+    ]
+    file = tmp_path / "firehose-1"
+    file.write_text("".join(map(json.dumps, events)))
+    told = " ".join(smelt("infer", file, "--name", "logs")[2].split())
+    assert "Each row holds arrays of objects: $.logEvents. If those are the rows: --rows-path '$.logEvents'." in told
+    code, _, told = smelt("infer", file, "--name", "logs", "--rows-path", "$.logEvents")
+    assert (code, "8 rows" in told, "Each row holds" in told) == (0, True, False)
+    orders = write_lines(tmp_path / "b.jsonl", [{"id": at, "lines": [{"sku": "a"}]} for at in range(3)])
+    assert "Each row holds" not in smelt("infer", orders, "--name", "orders")[2]

@@ -17,6 +17,6 @@ output "database" {
 }
 
 output "table_arns" {
-  description = "What a policy names that reads the tables: the catalog, the database and each table."
-  value       = local.tables
+  description = "What a policy names that reads the tables: the catalog, the database and its tables."
+  value       = ["${local.glue}:catalog", "${local.glue}:database/${var.database}", "${local.glue}:table/${var.database}/*"]
 }

@@ -8,7 +8,8 @@ data "aws_partition" "current" {}
 locals {
   name    = "${var.name_prefix}${var.name}"
   account = data.aws_caller_identity.current.account_id
-  limits  = jsondecode(file("${path.module}/../../names.json")).aws_iam_role
+  names   = jsondecode(file("${path.module}/../../names.json"))
+  limits  = local.names.aws_iam_role
 
   # Operator -> key -> values. A service that acts for another account, or for another resource, is not let in.
   from_here = var.from_this_account_only ? { StringEquals = { "aws:SourceAccount" = [local.account] } } : {}
@@ -31,6 +32,7 @@ locals {
     Resource = ["*"]
   }]
   allowed = concat(local.named, local.unscoped)
+  policy  = jsonencode({ Version = "2012-10-17", Statement = local.allowed })
 }
 
 resource "aws_iam_role" "this" {
@@ -64,5 +66,12 @@ resource "aws_iam_role_policy" "this" {
 
   name   = "allowed"
   role   = aws_iam_role.this.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.allowed })
+  policy = local.policy
+
+  lifecycle {
+    precondition {
+      condition     = length(local.policy) <= local.names.texts["aws_iam_role_policy.policy"].max
+      error_message = "The policy of the role ${local.name} would have ${length(local.policy)} characters; IAM takes ${local.names.texts["aws_iam_role_policy.policy"].max}. It names too many resources, such as a table for each dataset: describe fewer datasets in one deployment."
+    }
+  }
 }

@@ -161,3 +161,18 @@ run "refuses_a_name_that_is_too_long" {
 
   expect_failures = [aws_iam_role.this]
 }
+
+run "refuses_a_policy_that_is_longer_than_iam_takes" {
+  command = plan
+
+  variables {
+    statements = {
+      Many = {
+        actions   = ["glue:GetTable"]
+        resources = [for n in range(150) : "arn:aws:glue:us-east-2:123456789012:table/smelt_test/a_dataset_with_a_long_name_${n}"]
+      }
+    }
+  }
+
+  expect_failures = [aws_iam_role_policy.this]
+}
