@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from services.shared.units import BronzeObject
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipments_and_nonsense
+from tests.faults.test_retry import a_bad_file_and_a_good_one
 from tests.support.faults import Interrupter
 from tests.support.lake import Clock
-from tests.support.rewriting import retract
+from tests.support.office import wider
+from tests.support.rewriting import retract, retry
 
 HOUR = 3600.0
 SKEWS = [HOUR, -HOUR, 20.0, -20.0]
@@ -50,6 +53,25 @@ def test_a_worker_with_a_wrong_clock(two_objects: Any, seconds: float, dies: boo
         rig.drain(rig.units)
         sweep(rig.ledger, rig.lake)
         rig.delete_of_paused_worker()
+        rig.check_exactly_once()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("seconds", [-200.0, -HOUR])
+def test_a_retry_by_a_clock_that_is_behind_while_the_sweep_takes_it_for_dead(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], seconds: float, before: bool
+) -> None:
+    """Its lease is over by everybody else's clock: the sweep undoes the rewrite, and it goes on writing."""
+    at = 0
+    watch = Interrupter()
+    while at <= len(watch.calls):
+        at += 1
+        rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
+        a_bad_file_and_a_good_one(rig)
+        rig.drain(rig.units)
+        watch = Interrupter(at, before, partial(sweep, rig.ledger, rig.lake))  # type: ignore[arg-type]
+        retry(skewed(rig, seconds), wider(contracts), watch)
+        sweep(rig.ledger, rig.lake)
         rig.check_exactly_once()
 
 

@@ -181,6 +181,20 @@ def test_rows_of_an_earlier_day_do_not_count_today_because_their_lot_was_rewritt
     assert "shipments" not in status.datasets or status.datasets["shipments"].rows == Counts()
 
 
+def test_rows_of_a_lot_that_is_being_rewritten_count_on_the_day_of_its_commit(
+    ledger: Ledger, clock: Clock, lake: MemoryLake, index: Callable[[str, str], None]
+) -> None:
+    """With the lake, a rewritten lot stays open until its tables and the sweep have followed."""
+    known = plan(ledger, 2)
+    lot = load(ledger, lake, list(known.plan))
+    intent = Intent(RETRACT, known.id, "Ann", "wrong file", NOON)
+    ledger.rewrites.begin(lot, intent, 60)
+    index("lot", f"lot#{lot.id}")
+    status = look(ledger, clock)
+    assert (status.lots, status.lots_committed) == ({LotState.REWRITING: 1}, 1)
+    assert status.rows == status.datasets["shipments"].rows == Counts(2, 2, 0)
+
+
 def test_a_second_look_reads_finished_lots_once(
     ledger: Ledger, clock: Clock, lake: MemoryLake, index: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

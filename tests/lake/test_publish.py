@@ -259,6 +259,27 @@ def test_a_tag_on_a_snapshot_with_retracted_rows_keeps_only_their_lot_and_is_nam
     lake.check()
 
 
+def test_who_comes_too_late_deletes_no_file_that_the_table_names(lake: LakeRig) -> None:
+    """Another has finished his rewrite, it was published, and a further one has replaced its files."""
+    sources = [lake.rig.upload("shipments", [shipment(30 + number)]) for number in range(3)]
+    lake.rig.deliver(lake.rig.units[-3:])
+    lake.publish()
+
+    def meanwhile() -> None:
+        lake.rig.clock.advance(2000)
+        lake.rig.tidy()
+        lake.publish()
+        retract(lake.rig, sources[1])
+
+    retract(lake.rig, sources[0], Interrupter(first="put", before=False, action=meanwhile))
+    assert len(lake.rows()) == 2  # of the files that wait to be replaced
+    for source in sources[:2]:
+        lake.rig.forget(source)
+    lake.settle()
+    lake.check()
+    lake.rig.check_exactly_once()
+
+
 def test_who_waits_for_the_tables_is_told_once_what_keeps_them_and_what_to_do(lake: LakeRig) -> None:
     """Two files of one lot are wrong: the second rewrite waits until the tables have taken over the first one."""
     pair = [lake.rig.upload("shipments", [shipment(30 + number)]) for number in range(3)]

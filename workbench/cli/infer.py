@@ -99,7 +99,8 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
 
 def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
     from workbench.infer.draft import shown_kinds
-    from workbench.infer.infer import rows_elsewhere
+    from workbench.infer.evidence import epoch_of
+    from workbench.infer.infer import rows_elsewhere, rows_inside
     from workbench.infer.written import formats_of
 
     findings, contract = found.findings, found.contract
@@ -113,7 +114,7 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
             f"The rows are taken to be the elements of $.{path}: if a document is a row, remove rowsPath.",
             style="yellow",
         )
-    if advice := rows_elsewhere(found.sample):
+    if advice := rows_elsewhere(found.sample) or rows_inside(found):
         say(advice, style="yellow")
     if findings.event_time.field is None:
         say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
@@ -121,6 +122,11 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
             if one.type == "string" and (formats := formats_of(one.evidence)):
                 written = " or ".join(pattern for _, pattern in formats)
                 say(f"{one.name} may be a time, written {written}: see its comment in the contract.", style="yellow")
+            elif one.type in ("integer", "number", "string") and (epoch := epoch_of(one.evidence)):
+                no_format = "; no format reads those, so let the producer cut three digits off" * (
+                    epoch[0] == "nanoseconds"
+                )
+                say(f"{one.name} may be a time, in {epoch[0]} since 1970{no_format}.", style="yellow")
     if not any(one.required for one in findings.drafts.fields):
         kinds = shown_kinds(findings.drafts.fields, findings.rows)
         say(f"No key is in every row, as where rows of several kinds share a file: {kinds}.", style="yellow")

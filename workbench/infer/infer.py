@@ -35,11 +35,13 @@ from workbench.infer.draft import (
     seen,
     shown,
 )
+from workbench.infer.envelope import arrays_of_objects
 from workbench.infer.evidence import gather
 from workbench.infer.inside import draft_inside, event_time_inside
-from workbench.infer.sample import ROWS, Sample, take_sample, without_misfits
+from workbench.infer.sample import ROWS, Sample, take_sample, whole, without_misfits
 from workbench.inprocess.rows import refusal_of
 
+_ENVELOPES = 100  # rows that are looked into
 _LISTED = 5  # arrays
 _MOST_ARRAYS = 20  # of one document, that may each be the rows
 _OF_NO_COLUMN = "cannot be the name of a column"
@@ -139,6 +141,18 @@ def rows_elsewhere(sample: Sample) -> str:
         f"Each file is one document, with arrays of objects: {', '.join(paths)}. If those are the rows: "
         f"--rows-path '$.{first}'."
     )
+
+
+def rows_inside(found: Inferred) -> str:
+    """A sentence on the arrays that may hold the rows, where those of the sample have neither a time nor a key."""
+    if found.findings.event_time.field or found.contract.keys or found.sample.rows_path or rows_elsewhere(found.sample):
+        return ""
+    paths = [set(arrays_of_objects([whole(raw)])) for raw in found.sample.raw[:_ENVELOPES]]
+    shared = sorted(set.intersection(*paths))[:_LISTED]
+    if not shared:
+        return ""
+    listed = [f"$.{'.'.join(path)}" for path in shared]
+    return f"Each row holds arrays of objects: {', '.join(listed)}. If those are the rows: --rows-path '{listed[0]}'."
 
 
 def _no_rows(sample: Sample, dataset: str, files: Sequence[Path]) -> str:

@@ -52,7 +52,7 @@ def take_sample(
     sample = _sample_at(rows_path or (), files, dataset, rows)
     if rows_path is not None or len(sample.rows) != len(files):
         return sample
-    documents = [_whole(raw) for raw in sample.raw]
+    documents = [whole(raw) for raw in sample.raw]
     sample.arrays = arrays_of_objects(documents)
     path = envelope_path(documents)
     return _sample_at(path, files, dataset, rows) if path else sample
@@ -128,7 +128,7 @@ def _add(sample: Sample, raw: bytes, dataset: str) -> None:
     sample.rows.append(_values(row))
 
 
-def _whole(raw: bytes) -> dict[str, Any]:
+def whole(raw: bytes) -> dict[str, Any]:
     """A document that was read as a row, with all that is inside of it, however long; empty if nested too deep."""
     try:
         document: dict[str, Any] = json.loads(raw)

@@ -16,7 +16,7 @@ import hashlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -203,6 +203,7 @@ class Rewriting:
     def __init__(self, rewriter: Rewriter, lot: Lot) -> None:
         self._rewriter = rewriter
         self._made: dict[str, IO[bytes]] = {}
+        self._put_keys: list[str] = []  # of those, what was put, or was to be
         self.lot = lot
 
     def retract(self, id_: ObjectId) -> Counts:
@@ -278,6 +279,8 @@ class Rewriting:
         try:
             change()
         except LeaseLost:
+            with suppress(*FAILURES):  # the audit names what is left then
+                self._delete_late(self._put_keys)
             raise
         except Terminal:  # it would fail again
             self.undo()
@@ -349,21 +352,24 @@ class Rewriting:
         data = made.read()
         if rewriter.clock() * 1000 >= self.lot.lease_until:
             raise LeaseLost(f"lot {self.lot.id}: the lease ended before {key} was written")
+        self._put_keys.append(key)
         etag = rewriter.lake.put(key, data)
         if rewriter.clock() * 1000 >= self.lot.lease_until:
-            self._delete_late(key)
             raise LeaseLost(f"lot {self.lot.id}: the lease ended while {key} was written")
         return etag
 
-    def _delete_late(self, key: str) -> None:
-        """A file was written after the lease had ended: delete it unless it counts, or whoever has the lot knows of it.
+    def _delete_late(self, keys: Collection[str]) -> None:
+        """Files were written after the lease had ended, by whatever clock: delete those that nobody knows.
 
-        Its key was recorded. Where it is not any more, this generation has been finished or undone without the file,
-        so nobody will ever need the name.
+        Their keys were recorded. Where one is not any more, this generation has been finished or undone without it.
         """
-        lot = self._rewriter.ledger.lots.look_again(self.lot)
-        if lot is None or key not in lot.outputs | {file.key for file in lot.files}:
-            self._rewriter.lake.delete([key])
+        ledger = self._rewriter.ledger
+        lot = ledger.lots.look_again(self.lot) if keys else None
+        known = lot.outputs | {file.key for file in lot.files} if lot else frozenset[str]()
+        if lot and ledger.marks.is_behind(lot.id):
+            known |= lot.obsolete  # the lake's tables may name them; the sweep deletes them
+        if late := sorted(set(keys) - known):
+            self._rewriter.lake.delete(late)
 
     def finish(
         self,

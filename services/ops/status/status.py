@@ -143,7 +143,7 @@ class Glance:
         status = Status(now or datetime.now(UTC), queues=dict(queues))
         midnight = status.at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self._open_objects(status)
-        self._open_lots(status)
+        self._open_lots(status, midnight)
         self._done(status, midnight)
         self._rows(status, midnight)
         status.gates = self._ledger.gates.all()
@@ -186,10 +186,13 @@ class Glance:
             if "unit" in status.more:
                 return
 
-    def _open_lots(self, status: Status) -> None:
-        lots = [entry.lot for entry in self._sample(status, "lot")]
-        for batch in batched(lots, LOTS_PER_READ):
-            status.lots.update(lot.state for lot in self._ledger.find_lots(batch))
+    def _open_lots(self, status: Status, midnight: datetime) -> None:
+        """Among them are committed ones whose old files wait for the sweep, and such as are being rewritten."""
+        for batch in batched(self._sample(status, "lot"), LOTS_PER_READ):
+            for found in self._ledger.archive.finished_lots((entry.pk, entry.since) for entry in batch):
+                status.lots[found.lot.state] += 1
+                if found.lot.state.holds_rows and _was_committed(found, midnight):
+                    self._count(status, _rows_of(found.lot))
 
     # -- finished today --------------------------------------------------------------------------------------
 
@@ -221,12 +224,15 @@ class Glance:
                 for entry in batch
                 if entry.lot in found
             }
-        today = [rows for rows in self._committed.values() if rows]
-        status.lots_committed = len(today)
-        for rows in today:
-            for name, counts in rows.items():
-                status.rows += counts
-                status.dataset(name).rows += counts
+        for rows in self._committed.values():
+            self._count(status, rows)
+
+    @staticmethod
+    def _count(status: Status, committed_today: Mapping[str, Counts]) -> None:
+        status.lots_committed += bool(committed_today)
+        for name, counts in committed_today.items():
+            status.rows += counts
+            status.dataset(name).rows += counts
 
     def _marks(self, status: Status, outbox: Outbox) -> Marks:
         since = [entry.since for entry in self._sample(status, outbox)]

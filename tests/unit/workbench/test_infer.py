@@ -600,3 +600,25 @@ def test_names_that_are_too_long_are_told(smelt: Smelt, tmp_path: Path) -> None:
     contract = load_contract(tmp_path / f"contracts/{'d' * 200}.yaml")
     assert [field.name for field in contract.fields] == ["id", "k" * 255, "o"]
     assert smelt("try", file, "--contract", f"contracts/{'d' * 200}.yaml", "--out", "t")[0] == 0
+
+
+def test_numbers_that_may_be_the_missing_event_time_are_told(smelt: Smelt, tmp_path: Path) -> None:
+    rows = [{"id": at, "timeUnixNano": f"{JANUARY + at}000000005", "x": JANUARY + at} for at in range(3)]
+    told = " ".join(smelt("infer", write_lines(tmp_path / "a.jsonl", rows), "--name", "logs")[2].split())
+    assert "time_unix_nano may be a time, in nanoseconds since 1970; no format reads those" in told
+    assert "x may be a time, in seconds since 1970." in told
+
+
+def test_many_envelopes_in_one_file_are_told(smelt: Smelt, tmp_path: Path) -> None:
+    events = [
+        {"owner": "1", "logEvents": [{"id": f"e{at}{n}", "timestamp": JANUARY + n} for n in range(2)]}
+        for at in range(4)
+    ]
+    file = tmp_path / "firehose-1"
+    file.write_text("".join(map(json.dumps, events)))
+    told = " ".join(smelt("infer", file, "--name", "logs")[2].split())
+    assert "Each row holds arrays of objects: $.logEvents. If those are the rows: --rows-path '$.logEvents'." in told
+    code, _, told = smelt("infer", file, "--name", "logs", "--rows-path", "$.logEvents")
+    assert (code, "8 rows" in told, "Each row holds" in told) == (0, True, False)
+    orders = write_lines(tmp_path / "b.jsonl", [{"id": at, "lines": [{"sku": "a"}]} for at in range(3)])
+    assert "Each row holds" not in smelt("infer", orders, "--name", "orders")[2]
