@@ -107,7 +107,9 @@ def test_wherever_it_dies_running_it_again_ends_well(make: Make, before: bool) -
         assert ids(lake).total() == 11
 
 
-def test_a_run_that_maintenance_may_be_deleting_is_not_committed(lake: LakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_maintenance_may_be_deleting_is_not_committed(
+    lake: LakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = _die_before_the_commit(published(lake))
     two_days_ago = time.time() - 2 * 24 * 3600
     for file in (lake.folder / str(plan.run)).iterdir():
