@@ -150,6 +150,7 @@ COMMANDS = {
         "glue:GetDatabase",
         "glue:GetJob",
         "glue:GetSecurityConfiguration",
+        "glue:GetTables",
         "iam:GetAccountSummary",
         "iam:GetPolicy",
         "iam:GetRole",
