@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pyiceberg.table import Table
 
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.committer import Change, Committed, Committer
+from services.ops.lake.committer import LONGEST_COMMIT, Change, Committed, Committer
 from services.ops.lake.live import Covered, Live, LiveFile, RunRecord, read_live
+from services.ops.lake.maintenance import UNNAMED_RUN
 from services.ops.lake.publish import table_lease
 from services.ops.lake.schema import table_columns
 from services.ops.lake.store import Store
@@ -101,13 +102,16 @@ class Compaction:
     def find_ended(self, day: str) -> tuple[CompactionPlan, CompactionResult] | None:
         """The latest run of a partition that has ended, that nobody has committed, and that still can be.
 
-        Such a run is left where whoever started the job died before the commit.
+        Such a run is left where whoever started the job died before the commit. One that is so old that maintenance
+        may be deleting it is left to it: a commit takes up to `LONGEST_COMMIT`.
         """
         table = self._catalog.find(self._contract.dataset)
         if table is None:
             return None
         live = read_live(table, self._store, [day])
-        listed = {file.key for file in self._store.list(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")}
+        stored = self._store.list(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")
+        oldest = datetime.now(UTC) - UNNAMED_RUN + timedelta(seconds=LONGEST_COMMIT)
+        listed = {file.key for file in stored if file.modified > oldest}
         runs = {CompactionRun.parse(key) for key in listed if key.endswith("/_manifest.json")}
         for run in sorted(runs - live.runs.keys(), key=lambda one: one.run, reverse=True):
             try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.gate import finishing
 from services.ops.gate.files import FolderFiles
 from services.ops.gate.finishing import Ended, finish
 from services.shared.gate.plan import GatePlan, PlannedFile
@@ -85,6 +86,30 @@ def test_an_older_run_that_ends_after_a_newer_one_leaves_its_marker(job: Job, ne
     assert job.finish().result.verdict == older
     assert job.marker() == marker
     assert marker.get("quarantined", False) is (newer == "failed")
+
+
+@pytest.mark.parametrize(("newer", "older"), [("failed", "passed"), ("passed", "failed")])
+@pytest.mark.parametrize("planned", ["20260201T000000Z", "20260201T001500Z"])
+@pytest.mark.parametrize("was_marked", [True, False])
+def test_a_newer_run_that_ends_while_an_older_one_marks_has_the_last_word(
+    job: Job, monkeypatch: pytest.MonkeyPatch, newer: str, older: str, planned: str, was_marked: bool
+) -> None:
+    verdicts = {"passed": job.judged(), "failed": job.judged(no_parcel_twice=3)}
+    later = job.run._replace(planned=planned, token="f" * 16)
+    if was_marked:
+        job.files.write(MARKER, b'{"quarantined": true}', "")
+    mark = finishing._mark
+
+    def mark_late(files: FolderFiles, marker: str, result: GateResult) -> None:
+        monkeypatch.setattr(finishing, "_mark", mark)
+        job.files.write(later.result, replace(verdicts[newer], run=later).to_json().encode(), "")
+        finish(job.files, later, None, NOW, "ge/quarantine")
+        mark(files, marker, result)
+
+    monkeypatch.setattr(finishing, "_mark", mark_late)
+    job.wrote(verdicts[older])
+    assert job.finish().result.verdict == older
+    assert job.marker().get("quarantined", False) is (newer == "failed")
 
 
 def test_whatever_else_is_found_is_an_error(job: Job) -> None:
