@@ -22,7 +22,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (so everybody calls it)
 from pyspark.sql.window import Window
 
-from glue.patterns import in_java
+from glue.values import among, outside, unlike, values_that
 from services.shared.columns import OFFSET, SOURCE
 from services.shared.contract.quality import (
     AllowedValues,
@@ -76,9 +76,7 @@ def expectations_of(rule: Rule, at: int) -> list[Asked]:
         case MissingValues(field=field, values=values):
             asked = [_none_wrong(at)] * any(value is not None for value in values)
             return asked + [Asked.of("expect_column_values_to_not_be_null", column=field)] * (None in values)
-        case Pattern(field=field, pattern=pattern):
-            return [Asked.of("expect_column_values_to_match_regex", column=field, regex=in_java(pattern))]
-        case AllowedValues() | Range() | DuplicateValues():
+        case Pattern() | AllowedValues() | Range() | DuplicateValues():
             return [_none_wrong(at)]
         case Freshness(field=field):
             return [Asked.of("expect_column_max_to_be_between", column=field, min_value=_EARLIEST)]
@@ -92,22 +90,33 @@ def _none_wrong(at: int) -> Asked:
 def wrong_values(rule: Rule) -> Column | None:
     """The values that are not as a rule wants them, null elsewhere; None where Great Expectations can tell by itself.
 
-    Spark compares, because Great Expectations would turn whole numbers and decimals into doubles, and what it hands
-    to Spark goes through Java's old calendar: days before 1582 come out as others, years before 1000 not at all.
+    Spark or Python compares, because Great Expectations would turn whole numbers and decimals into doubles, and what it
+    hands to Spark goes through Java's old calendar: days before 1582 come out as others, years before 1000 not at all.
     """
     match rule:
         case MissingValues(field=field, values=values):
-            listed = [literal(value) for value in values if value is not None]
-            return F.when(F.col(field).isin(listed), F.col(field)) if listed else None
+            listed = [value for value in values if value is not None]
+            if not listed:
+                return None
+            if not all(map(_is_sparks, listed)):
+                return values_that(field, among(listed))
+            return F.when(F.col(field).isin([literal(value) for value in listed]), F.col(field))
         case AllowedValues(field=field, values=values):
+            if not all(map(_is_sparks, values)):
+                allowed = among(values)
+                return values_that(field, lambda value: not allowed(value))
             return F.when(~F.col(field).isin([literal(value) for value in values]), F.col(field))
+        case Pattern(field=field, pattern=pattern):
+            return values_that(field, unlike(pattern))
         case Range(field=field, minimum=minimum, maximum=maximum):
-            outside = F.lit(False)
+            if not (_is_sparks(minimum) and _is_sparks(maximum)):
+                return values_that(field, outside(minimum, maximum))
+            wrong = F.lit(False)
             if minimum is not None:
-                outside |= F.col(field) < literal(minimum)
+                wrong |= F.col(field) < literal(minimum)
             if maximum is not None:
-                outside |= F.col(field) > literal(maximum)
-            return F.when(outside, F.col(field))
+                wrong |= F.col(field) > literal(maximum)
+            return F.when(wrong, F.col(field))
         case DuplicateValues(fields=fields):
             same = Window.partitionBy(*fields).orderBy(SOURCE, OFFSET)
             whole = F.lit(True)
@@ -117,14 +126,17 @@ def wrong_values(rule: Rule) -> Column | None:
     return None
 
 
+def _is_sparks(value: Value | None) -> bool:
+    """Whether Spark can compare with this value in any column of its type."""
+    return not (isinstance(value, Decimal) or (isinstance(value, int) and abs(value) > _LARGEST_LONG))
+
+
 def literal(value: Value) -> Column:
     """A contract's value in Spark, exactly."""
     if isinstance(value, datetime):
         return F.lit(value.isoformat()).cast("timestamp")
     if isinstance(value, date):
         return F.lit(value.isoformat()).cast("date")
-    if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) > _LARGEST_LONG):
-        return F.lit(Decimal(format(Decimal(value), "f")))  # Spark has no decimals like 1E+3
     return F.lit(value)
 
 
