@@ -20,7 +20,7 @@ locals {
     replay = {
       description = "Checks the ops workflow's input, and replays a chunk of objects by copying them."
       memory_mb   = 1024
-      keys        = { UseKeyOfLedger = "ledger", UseKeyOfBronze = "copy" }
+      keys        = { UseKeyOfLedger = "ledger", UseKeyOfBronze = "copy", UseKeyOfSilver = "read" }
       statements = {
         ListBronze = {
           actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
@@ -42,6 +42,20 @@ locals {
         ReadLedger = {
           actions   = ["dynamodb:BatchGetItem"]
           resources = [local.ledger_arn]
+        }
+        # What the ledger has lost and the history has, finished, is put back and not announced.
+        PutBackIntoLedger = {
+          actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+          resources = [local.ledger_arn]
+        }
+        ReadHistory = {
+          actions   = ["s3:GetObject"]
+          resources = ["${var.arns.silver_bucket}/history/*"]
+        }
+        ListHistory = {
+          actions   = ["s3:ListBucket"]
+          resources = [var.arns.silver_bucket]
+          condition = { StringLike = { "s3:prefix" = ["history/*"] } }
         }
       }
     }
