@@ -152,7 +152,9 @@ def call_function(
     monkeypatch.setattr(desk.bronze, "_listed", partial(listed_lately, now - age))
     for name, double in {
         "pipeline": aws,
-        "datetime": SimpleNamespace(now=lambda _zone: now, fromisoformat=datetime.fromisoformat),
+        "datetime": SimpleNamespace(
+            now=lambda _zone: datetime.fromtimestamp(desk.rig.clock.now, UTC), fromisoformat=datetime.fromisoformat
+        ),
         "reconcile": partial(reconcile, now=now),
         "S3Bronze": lambda *_: desk.bronze,
         "queue_planner": lambda *_: desk.planner(),
