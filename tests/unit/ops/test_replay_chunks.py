@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.ops.bronze import Versions
 from services.ops.replay.planning import ReplayRequest
 from services.ops.replay.running import DryRun, Replay, replay_chunk
 from services.shared.deadline import Deadline
@@ -35,7 +36,7 @@ class SlowListing:
             page = keys[first : first + KEYS]
             yield [BronzeObject("bronze", key, 1, "e", None, NEW if key == every[-1] else OLD) for key in page]
 
-    def versions(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+    def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
         raise NotImplementedError
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
