@@ -49,6 +49,20 @@ def desk(clients: Clients, ledger_table: str, contracts: dict[str, Contract], hi
     return Desk(rig)
 
 
+@pytest.fixture
+def restored(clients: Clients, ledger_table: str, contracts: dict[str, Contract], history: MemoryHistory) -> Desk:
+    """A ledger that was restored has lost the lots as well: loading the object again would double its rows."""
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
+    rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
+    load_everything(rig)
+    rig.clock.advance(1.2 * DAY)
+    run_archive(rig, history)
+    for page in rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table):
+        for item in [one for one in page["Items"] if one["pk"]["S"].startswith(("object#", "unit#", "lot#"))]:
+            rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": item["pk"]})
+    return Desk(rig)
+
+
 def lose(desk: Desk) -> BronzeObject:
     """Delete the item of one object."""
     lost = desk.rig.units[0].object
@@ -77,49 +91,29 @@ def test_reconcile_puts_it_back_and_loads_nothing(desk: Desk, history: MemoryHis
 
 @pytest.mark.parametrize("event", [{}, {"window_hours": 48}], ids=["all of Bronze", "the schedule's window"])
 def test_the_scheduled_reconcile_puts_it_back_too(
-    clients: Clients,
-    ledger_table: str,
-    contracts: dict[str, Contract],
+    restored: Desk,
     history: MemoryHistory,
     monkeypatch: pytest.MonkeyPatch,
     event: dict[str, int],
 ) -> None:
-    """A ledger that was restored has lost the lots as well: loading the object again would double its rows."""
-    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
-    lost = rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
-    load_everything(rig)
-    rig.clock.advance(1.2 * DAY)
-    run_archive(rig, history)
-    for page in rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table):
-        for item in [one for one in page["Items"] if one["pk"]["S"].startswith(("object#", "unit#", "lot#"))]:
-            rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": item["pk"]})
-    desk = Desk(rig)
-    call_function(monkeypatch, desk, history, timedelta(hours=30))
+    lost, rig = restored.rig.units[0].object, restored.rig
+    call_function(monkeypatch, restored, history, timedelta(hours=30))
     told = reconciling.handler(event, Context())  # type: ignore[arg-type]
     assert told["objects"] == {Found.PUT_BACK: 1}
     assert rig.state_of(lost) is ObjectState.DONE
-    check(desk, history)
+    check(restored, history)
 
 
 def test_the_workflow_puts_back_an_object_that_was_restored_away_with_its_lots(
-    clients: Clients,
-    ledger_table: str,
-    contracts: dict[str, Contract],
+    restored: Desk,
     history: MemoryHistory,
     monkeypatch: pytest.MonkeyPatch,
+    contracts: dict[str, Contract],
 ) -> None:
     """It runs by its schedule, too, and would be faster than whoever restored the ledger."""
-    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
-    lost = rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
-    load_everything(rig)
-    rig.clock.advance(1.2 * DAY)
-    run_archive(rig, history)
-    for page in rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table):
-        for item in [one for one in page["Items"] if one["pk"]["S"].startswith(("object#", "unit#", "lot#"))]:
-            rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": item["pk"]})
-    desk = Desk(rig)
-    call_function(monkeypatch, desk, history, timedelta(hours=30), workflow)
-    monkeypatch.setattr(workflow, "_ingest", lambda: SimpleNamespace(announce=desk.announce))
+    lost, rig = restored.rig.units[0].object, restored.rig
+    call_function(monkeypatch, restored, history, timedelta(hours=30), workflow)
+    monkeypatch.setattr(workflow, "_ingest", lambda: SimpleNamespace(announce=restored.announce))
     contracts_known = SimpleNamespace(bronze_bucket=BRONZE, silver_bucket=SILVER, record_types=frozenset(contracts))
     monkeypatch.setattr(workflow, "_pipeline", lambda: contracts_known)
     now = datetime.fromtimestamp(rig.clock.now, UTC).isoformat()
@@ -129,7 +123,7 @@ def test_the_workflow_puts_back_an_object_that_was_restored_away_with_its_lots(
     state = workflow.handler(state, Context())  # type: ignore[arg-type]
     assert (state["next"], state["replayed"]["done"]) == (Next.PROBE, {Done.PUT_BACK: 1})
     assert rig.state_of(lost) is ObjectState.DONE
-    check(desk, history)
+    check(restored, history)
 
 
 def call_function(

@@ -7,6 +7,16 @@ locals {
   ledger_arn     = var.arns.ledger_table
   bronze_objects = "${var.arns.bronze_bucket}/bronze/*"
 
+  read_history = {
+    actions   = ["s3:GetObject"]
+    resources = ["${var.arns.silver_bucket}/history/*"]
+  }
+  list_history = {
+    actions   = ["s3:ListBucket"]
+    resources = [var.arns.silver_bucket]
+    condition = { StringLike = { "s3:prefix" = ["history/*"] } }
+  }
+
   # What a role may do with a customer managed key, and only through the service that it calls.
   keys = {
     ledger = { keys = [var.kms_key_arn], services = ["dynamodb"], actions = ["kms:Decrypt"] }
@@ -48,15 +58,8 @@ locals {
           actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
           resources = [local.ledger_arn]
         }
-        ReadHistory = {
-          actions   = ["s3:GetObject"]
-          resources = ["${var.arns.silver_bucket}/history/*"]
-        }
-        ListHistory = {
-          actions   = ["s3:ListBucket"]
-          resources = [var.arns.silver_bucket]
-          condition = { StringLike = { "s3:prefix" = ["history/*"] } }
-        }
+        ReadHistory = local.read_history
+        ListHistory = local.list_history
       }
     }
     probe = {
@@ -171,15 +174,8 @@ locals {
           resources = [var.arns.queue]
         }
         # What the ledger has lost and the history has, finished, is put back and not loaded again.
-        ReadHistory = {
-          actions   = ["s3:GetObject"]
-          resources = ["${var.arns.silver_bucket}/history/*"]
-        }
-        ListHistory = {
-          actions   = ["s3:ListBucket"]
-          resources = [var.arns.silver_bucket]
-          condition = { StringLike = { "s3:prefix" = ["history/*"] } }
-        }
+        ReadHistory = local.read_history
+        ListHistory = local.list_history
       }
     }
     rewrite = {
@@ -195,10 +191,7 @@ locals {
           actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
           resources = [for root in ["silver", "quarantine"] : "${var.arns.silver_bucket}/${root}/*"]
         }
-        ReadHistory = {
-          actions   = ["s3:GetObject"]
-          resources = ["${var.arns.silver_bucket}/history/*"]
-        }
+        ReadHistory = local.read_history
         # A file that is missing is told from one that is forbidden.
         ListSilver = {
           actions   = ["s3:ListBucket"]
