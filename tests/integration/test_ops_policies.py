@@ -277,6 +277,12 @@ FORBIDDEN: list[tuple[str, str, dict[str, str]]] = [
 
 
 OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
+    "replay": [
+        ("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}),
+        ("s3:ListBucket", SILVER, OF_SILVER),
+        ("s3:GetObject", f"{SILVER}/silver/shipments/a.parquet", {}),
+        *((f"dynamodb:{action}", LEDGER, {}) for action in ("UpdateItem", "DeleteItem")),
+    ],
     "probe": [
         ("s3:ListBucketVersions", BRONZE, OF_BRONZE),
         ("s3:ListBucketVersions", SILVER, OF_SILVER),
