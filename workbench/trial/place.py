@@ -63,16 +63,18 @@ def new_place(out: Path) -> Iterator[Place]:
     _check_is_ours(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = _running(out)
-    with _alone_in(out.parent):
-        _clear(out)
-        folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    try:
+    lock = None
+    try:  # an interrupt may come at any time
+        with _alone_in(out.parent):
+            _clear(out)
+            folder.mkdir()
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield Place(out, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
 @contextmanager
