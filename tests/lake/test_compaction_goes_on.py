@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from services.ops.compacting.table import compact_table
-from services.ops.lake.compaction import Swap
+from services.ops.lake.compaction import Outdated, Swap
 from services.ops.lake.maintenance import Maintenance
 from services.shared.compaction import CompactionPlan
 from tests.faults.rig import crash
@@ -114,6 +114,9 @@ def test_a_run_that_maintenance_may_be_deleting_is_not_committed(
     two_days_ago = time.time() - 2 * 24 * 3600
     for file in (lake.folder / str(plan.run)).iterdir():
         os.utime(file, (two_days_ago, two_days_ago))
+    compaction = compaction_of(lake)
+    with pytest.raises(Outdated, match="ended a day ago"):
+        compaction.commit(*compaction.load(plan.run))
     delete, jobs = lake.store.delete, list[CompactionPlan]()
 
     def delete_slowly(keys: Iterable[str]) -> None:

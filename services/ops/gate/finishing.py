@@ -92,7 +92,7 @@ def _settle(files: GateFiles, marker: str, result: GateResult) -> None:
     Another run may end, and mark, between our look for newer ones and our own mark. So the last look comes after the
     last mark: whoever marks last has seen the results of all who marked before, since each is written first.
     """
-    if _newest_result(files, result.run) != result.run:
+    if _newest_result(files, result.run) != result.run or _is_of_newer_run(files, marker, result.run):
         return
     while True:
         _mark(files, marker, result)
@@ -100,6 +100,15 @@ def _settle(files: GateFiles, marker: str, result: GateResult) -> None:
         if newest == result.run or not files.has(newest.page):  # it has not ended: it marks by itself
             return
         result = _result(files, newest, None, result.ended)
+
+
+def _is_of_newer_run(files: GateFiles, marker: str, run: GateRun) -> bool:
+    """Whether the marker is of a run that was planned later, whose results may be below another prefix."""
+    try:
+        marked = GateRun.parse(json.loads(files.read(marker) or b"{}")["run"])
+    except (ValueError, KeyError, TypeError):
+        return False  # there is none, or somebody else's
+    return marked.planned > run.planned
 
 
 def _newest_result(files: GateFiles, run: GateRun) -> GateRun:

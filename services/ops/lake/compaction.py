@@ -109,9 +109,7 @@ class Compaction:
         if table is None:
             return None
         live = read_live(table, self._store, [day])
-        stored = self._store.list(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")
-        oldest = datetime.now(UTC) - UNNAMED_RUN + timedelta(seconds=LONGEST_COMMIT)
-        listed = {file.key for file in stored if file.modified > oldest}
+        listed = self._young(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")
         runs = {CompactionRun.parse(key) for key in listed if key.endswith("/_manifest.json")}
         for run in sorted(runs - live.runs.keys(), key=lambda one: one.run, reverse=True):
             try:
@@ -123,6 +121,11 @@ class Compaction:
             if is_whole and plan.base_snapshot is not None and self._is_of_today(plan, table):
                 return plan, result
         return None
+
+    def _young(self, folder: str) -> set[str]:
+        """The files of a folder that maintenance leaves for as long as a commit takes, named or not."""
+        oldest = datetime.now(UTC) - UNNAMED_RUN + timedelta(seconds=LONGEST_COMMIT)
+        return {file.key for file in self._store.list(folder) if file.modified > oldest}
 
     def _is_of_today(self, plan: CompactionPlan, table: Table) -> bool:
         """Whether the contract and the table would still have this very plan made of these files."""
@@ -150,7 +153,7 @@ class Compaction:
         Raises:
             ManifestError: the manifest does not fit the plan.
             WrongFile: an output is missing or is not what the manifest says.
-            Outdated: not all of the files that it replaces are live.
+            Outdated: not all of the files that it replaces are live, or its own are a day old.
             LeaseHeld: somebody else works on the table.
         """
         check_result(plan, result)
@@ -166,6 +169,11 @@ class Compaction:
                 raise Outdated(
                     f"{plan.run}: {gone[0]} and {len(gone) - 1} more files are not in the table any more: they were "
                     "compacted or replaced meanwhile. Nothing was changed; compact the partition again"
+                )
+            if plan.run.manifest_key not in self._young(str(plan.run)):
+                raise Outdated(
+                    f"{plan.run} ended a day ago, and maintenance may be deleting it. Nothing was changed; compact the "
+                    "partition again"
                 )
             self._record(plan, result, live)
             change = Change(add={file.key: file for file in result.outputs})

@@ -64,11 +64,12 @@ def limit_in_words(limit: Limit) -> str:
     return _COMPARED[limit.comparison].format(*ends)
 
 
-def number_in_words(number: float, unit: Unit) -> str:
-    """Such as `12` or `0.25 %`; a share that is not nothing is never told as 0."""
+def number_in_words(number: float, unit: Unit, limit: Limit | None = None) -> str:
+    """Such as `12` or `0.25 %`; a share that is not nothing is never told as 0, nor one beyond a limit as within it."""
     if unit is Unit.ROWS:
         return f"{number:,.0f}"
-    return f"{number:.4g} %"
+    told = (f"{number:.{digits}g}" for digits in range(4, 18))
+    return f"{next(one for one in told if limit is None or limit.holds(float(one)) == limit.holds(number))} %"
 
 
 def span_in_words(span: timedelta) -> str:

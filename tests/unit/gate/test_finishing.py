@@ -112,6 +112,24 @@ def test_a_newer_run_that_ends_while_an_older_one_marks_has_the_last_word(
     assert job.marker().get("quarantined", False) is (newer == "failed")
 
 
+def test_an_older_run_leaves_the_marker_of_a_newer_one_below_another_prefix(job: Job) -> None:
+    later = job.run._replace(prefix="ge/mine", planned="20260201T001500Z")
+    failed = replace(job.judged(no_parcel_twice=3), run=later)
+    job.files.write(later.result, failed.to_json().encode(), "")
+    finish(job.files, later, None, NOW, "ge/quarantine")
+    job.wrote(job.judged())
+    assert job.finish().result.verdict is Verdict.PASSED
+    assert (job.marker()["quarantined"], job.marker()["run"]) == (True, str(later))
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"[]", b'{"run": 1}', b'{"run": "x"}'])
+def test_a_marker_that_is_not_ours_is_written_over(job: Job, damaged: bytes) -> None:
+    job.files.write(MARKER, damaged, "")
+    job.wrote(job.judged(no_parcel_twice=3))
+    job.finish()
+    assert job.marker()["verdict"] == "failed"
+
+
 def test_whatever_else_is_found_is_an_error(job: Job) -> None:
     passed = job.judged()
     other = replace(passed, run=passed.run._replace(token="f" * 16))
