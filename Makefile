@@ -30,7 +30,6 @@ APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
 SMELT_CA_BUNDLE ?= $(or $(SSL_CERT_FILE),docker/no-ca-bundle)
 export SMELT_CA_BUNDLE
 AIRGAPPED := COMPOSE_FILE=compose.yaml:docker/airgapped.compose.yaml BASE_IMAGE=smelt-base:trixie DYNAMODB_PORT=4567
-export COMPOSE_FILE DYNAMODB_PORT
 
 .DEFAULT_GOAL := help
 

@@ -193,7 +193,7 @@ def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator
     bucket = {"create_bronze_bucket": False, "bronze_bucket_name": given, "kms_key_arn": key}
     found: set[str] = set()
     everything = dict.fromkeys(("observability_enabled", "ops_enabled", "operator_policies_enabled"), True)
-    for variables in (everything, queue | topic, bucket):
+    for variables in (everything | record_permissions.CATALOG, queue | topic, bucket | record_permissions.JOBS):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan("envs/dev", "dev.tfvars", {"images": IMAGES} | variables, emulator, tmp_path)))
         found |= asked(check_plan, str(file))
@@ -203,7 +203,7 @@ def test_preflight_needs_what_is_listed(asked: Asked, clients: Clients, emulator
     }
     deleted = [
         {"address": kind, "type": kind, "change": gone}
-        for kind in ("aws_s3_bucket", "aws_dynamodb_table", "aws_sqs_queue")
+        for kind in ("aws_s3_bucket", "aws_dynamodb_table", "aws_sqs_queue", "aws_glue_catalog_database")
     ]
     file.write_text(json.dumps({"resource_changes": deleted}))
     found |= asked(check_plan, str(file), "--region", "us-east-2")

@@ -78,6 +78,12 @@ def taken(clients: Clients, client: Callable[[str], Any]) -> None:
         passes = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'
         role = "arn:aws:iam::000000000000:role/taken"
         client("stepfunctions").create_state_machine(name=NAME, definition=passes, roleArn=role)
+        glue = client("glue")
+        glue.create_database(DatabaseInput={"Name": NAME})
+        glue.create_job(Name=NAME, Role=role, Command={"Name": "glueetl", "ScriptLocation": f"s3://{NAME}/job.py"})
+        glue.create_crawler(Name=NAME, Role=role, Targets={"S3Targets": [{"Path": f"s3://{NAME}/"}]})
+        glue.create_security_configuration(Name=NAME, EncryptionConfiguration={})
+        client("athena").create_work_group(Name=NAME)
 
 
 KINDS = [
@@ -93,6 +99,11 @@ KINDS = [
     ("aws_iam_policy", "name", NAME),
     ("aws_sfn_state_machine", "name", NAME),
     ("aws_scheduler_schedule_group", "name", NAME),
+    ("aws_glue_catalog_database", "name", NAME),
+    ("aws_glue_job", "name", NAME),
+    ("aws_glue_crawler", "name", NAME),
+    ("aws_glue_security_configuration", "name", NAME),
+    ("aws_athena_workgroup", "name", NAME),
 ]
 
 
@@ -105,6 +116,7 @@ def test_a_name_that_is_taken_is_a_problem_and_says_how_to_import_it(
     assert finding.level is Level.PROBLEM
     assert f"{name} already exists" in finding.what
     assert f"terraform import 'module.x.{kind}.this'" in finding.advice
+    assert ("the same project in another region" in finding.advice) == kind.startswith("aws_iam_")
 
 
 @pytest.mark.usefixtures("taken")
@@ -139,9 +151,12 @@ def test_without_permission_to_look_something_up_it_says_so_and_goes_on() -> Non
     assert (by_name.level, by_quota.level) == (Level.UNCHECKED, Level.UNCHECKED)
 
 
-def test_any_other_error_is_raised() -> None:
+@pytest.mark.parametrize(
+    ("kind", "code"), [("aws_iam_role", "ExpiredToken"), ("aws_athena_workgroup", "InvalidRequestException")]
+)
+def test_any_other_error_is_raised(kind: str, code: str) -> None:
     with pytest.raises(ClientError):
-        preflight(plan("aws_iam_role", {"name": NAME}), refusing("ExpiredToken"))
+        preflight(plan(kind, {"name": NAME}), refusing(code))
 
 
 @pytest.mark.parametrize("action", ["create", "update"])

@@ -66,6 +66,40 @@ def test_what_holds_data_is_not_deleted_or_replaced(
     assert preflight(planned(kind, before, "update"), client) == []
 
 
+def of_catalog(database: str) -> dict[str, Any]:
+    """A plan that deletes a Glue database, and the table in it that Terraform has made."""
+    table = planned("aws_glue_catalog_table", {"name": "silver", "database_name": database})["resource_changes"]
+    whole = planned("aws_glue_catalog_database", {"name": database, "catalog_id": "000000000000"})["resource_changes"]
+    return {"resource_changes": [*table, *whole]}
+
+
+def test_a_database_is_not_deleted_with_the_tables_of_others_in_it(client: Callable[[str], Any]) -> None:
+    """Glue deletes them with it, without asking: with `glue_enabled = false`, the lake's with their snapshots."""
+    glue, database = client("glue"), f"kept_{uuid.uuid4().hex[:8]}"
+    glue.create_database(DatabaseInput={"Name": database})
+    glue.create_table(DatabaseName=database, TableInput={"Name": "silver"})
+    glue.create_table(
+        DatabaseName=database, TableInput={"Name": "silver_x", "Parameters": {"UPDATED_BY_CRAWLER": "x-silver"}}
+    )
+    assert preflight(of_catalog(database), client) == []  # it can be crawled again
+    glue.create_table(DatabaseName=database, TableInput={"Name": "shipments", "Parameters": {"table_type": "ICEBERG"}})
+    (finding,) = preflight(of_catalog(database), client)
+    assert finding.level is Level.PROBLEM
+    assert finding.what == f"the plan deletes the Glue database {database}, and with it what it holds: shipments"
+    assert f"aws glue delete-table --database-name {database}" in finding.advice
+    kept = of_catalog(database)
+    kept["resource_changes"][1]["change"]["actions"] = ["update"]
+    assert preflight(kept, client) == []
+
+
+def test_a_database_that_nobody_may_look_into_is_named(client: Callable[[str], Any]) -> None:
+    (finding,) = preflight(of_catalog("x"), refusing("AccessDeniedException"))
+    assert finding.level is Level.UNCHECKED
+    assert preflight(of_catalog("not_there"), client) == []
+    with pytest.raises(ClientError):
+        preflight(of_catalog("x"), refusing("ExpiredToken"))
+
+
 def test_messages_that_are_being_worked_on_count_too(clients: Clients, client: Callable[[str], Any]) -> None:
     before, fill = made(clients, "aws_sqs_queue")
     fill()
@@ -134,7 +168,7 @@ def refusing(code: str) -> Callable[[str], Any]:
 
     class Refusing:
         def __getattr__(self, operation: str) -> Any:
-            def call(**_: Any) -> Any:
+            def call(*_: Any, **__: Any) -> Any:
                 raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
 
             return call

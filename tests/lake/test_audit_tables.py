@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.ops.audit.audit import Audit
 from services.ops.audit.findings import Code, Findings
 from services.ops.audit.tables import audit_tables
 from services.ops.history.reader import History
 from services.ops.lake.check import Checked, check_table
+from services.ops.lake.committer import TableBusy
 from services.ops.lake.live import read_live, record_key
 from tests.lake.compacting import compact
 from tests.lake.rig import LakeRig, day
@@ -66,6 +69,42 @@ def test_a_compaction_with_other_rows_than_its_record_is_a_finding(lake: LakeRig
     assert text is not None
     lake.store.put(record_key(swap.run), text.replace(b'"rows": 11', b'"rows": 12'))
     assert found(lake) == [(Code.TABLE_RUN_UNEVEN, str(swap.run))]
+
+
+def test_a_table_that_cannot_be_read_is_a_finding_and_keeps_no_other_from_being_looked_at(lake: LakeRig) -> None:
+    published(lake)
+    swap = compact(lake, day(1))
+    assert swap is not None
+    lake.store.delete([record_key(swap.run)])
+
+    def check(dataset: str) -> Checked:
+        if dataset == "parcels":
+            return Checked(dataset, files=3, missing=["a"])
+        if dataset == "gone":
+            raise FileNotFoundError("metadata.json")
+        return check_table(lake.rig.ledger, lake.catalog(), lake.store, History(lake.history), dataset)
+
+    result = Audit(Findings(10))
+    audit_tables(result, check, ["shipments", "gone", "parcels"])
+    assert not result.all_right
+    told = {finding.subject: finding for finding in result.findings.kept}
+    assert {name: finding.code for name, finding in told.items()} == {
+        "shipments": Code.TABLE_UNREADABLE,
+        "gone": Code.TABLE_UNREADABLE,
+        "a": Code.TABLE_FILE_MISSING,
+    }
+    assert record_key(swap.run) in told["shipments"].detail
+    assert "FileNotFoundError: metadata.json" in told["gone"].detail
+    assert result.tables is not None
+    assert result.tables.files == 3
+
+
+def test_an_outage_is_no_finding() -> None:
+    def check(dataset: str) -> Checked:
+        raise TableBusy(dataset)
+
+    with pytest.raises(TableBusy):
+        audit_tables(Audit(Findings(10)), check, ["shipments"])
 
 
 def test_what_a_publisher_heals_meanwhile_is_no_finding() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from services.ops.compacting.table import compact_table
-from services.ops.lake.compaction import Swap
+from services.ops.lake.compaction import Outdated, Swap
+from services.ops.lake.maintenance import Maintenance
 from services.shared.compaction import CompactionPlan
 from tests.faults.rig import crash
 from tests.lake.compacting import compaction_of, run_job
-from tests.lake.rig import LakeRig, Make, day
+from tests.lake.rig import ENDLESS, LakeRig, Make, day
 from tests.lake.test_compaction import ids, latest, load, published
 from tests.support.faults import Crash, Interrupter
 from tests.support.rewriting import retract
@@ -101,3 +105,29 @@ def test_wherever_it_dies_running_it_again_ends_well(make: Make, before: bool) -
         assert len(jobs) <= 2
         assert set(ids(lake)) == latest(lake)
         assert ids(lake).total() == 11
+
+
+def test_a_run_that_maintenance_may_be_deleting_is_not_committed(
+    lake: LakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = _die_before_the_commit(published(lake))
+    two_days_ago = time.time() - 2 * 24 * 3600
+    for file in (lake.folder / str(plan.run)).iterdir():
+        os.utime(file, (two_days_ago, two_days_ago))
+    compaction = compaction_of(lake)
+    with pytest.raises(Outdated, match="ended a day ago"):
+        compaction.commit(*compaction.load(plan.run))
+    delete, jobs = lake.store.delete, list[CompactionPlan]()
+
+    def delete_slowly(keys: Iterable[str]) -> None:
+        if not jobs:
+            lake.rig.clock.advance(2000)  # the lease is over, and the laptop wakes up
+            _compact(lake, jobs)
+        delete(keys)
+
+    ledger, catalog, store = lake.parts()
+    monkeypatch.setattr(store, "delete", delete_slowly)
+    Maintenance(ledger, catalog, store, ENDLESS).run("shipments")
+    assert not (lake.folder / str(plan.run)).exists() or not list((lake.folder / str(plan.run)).iterdir())
+    assert set(ids(lake)) == latest(lake)
+    assert ids(lake).total() == 11

@@ -17,7 +17,7 @@ from infra.deploy.preflight.bronze import existing_bucket, keys
 from infra.deploy.preflight.existing import existing_queues, existing_topic
 from infra.deploy.preflight.findings import Clients, Finding, Level
 from infra.deploy.preflight.images import images
-from infra.deploy.preflight.losses import deleted, locked, stranded, unasked, vanished
+from infra.deploy.preflight.losses import deleted, locked, orphaned, stranded, unasked, vanished
 from infra.deploy.preflight.names import taken_names
 from infra.deploy.preflight.tables import hidden_rows
 
@@ -35,6 +35,7 @@ def preflight(plan: Mapping[str, Any], clients: Clients) -> list[Finding]:
     """
     checks = (
         deleted,
+        orphaned,
         vanished,
         locked,
         stranded,

@@ -15,6 +15,7 @@ DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Aut
 ABSENT = {
     "404",
     "AWS.SimpleQueueService.NonExistentQueue",
+    "EntityNotFoundException",  # of Glue
     "ImageNotFoundException",
     "InvalidAddress",  # the URL is not of a queue in this region
     "InvalidParameter",  # the ARN is not of a topic in this region

@@ -98,6 +98,44 @@ def deleted(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
             yield Finding(Level.PROBLEM, change["address"], what, f"{_KEEP}; {otherwise}")
 
 
+def orphaned(plan: Mapping[str, Any], clients: Clients) -> Iterator[Finding]:
+    """Glue databases that the plan deletes while tables are in them that Terraform has not made: the lake's go too."""
+    for change in plan["resource_changes"]:
+        if change["type"] != "aws_glue_catalog_database" or "delete" not in change["change"]["actions"]:
+            continue
+        database = (change["change"].get("before") or {})["name"]
+        ours = {
+            before["name"]
+            for one in plan["resource_changes"]
+            if one["type"] == "aws_glue_catalog_table" and (before := one["change"].get("before"))
+        }
+        try:
+            pages = list(clients("glue").get_paginator("get_tables").paginate(DatabaseName=database))
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                continue
+            if code_of(error) not in DENIED:
+                raise
+            what = f"the plan deletes the Glue database {database}, and there is no permission to list its tables"
+            yield Finding(Level.UNCHECKED, change["address"], what, "tables that Terraform did not make would go too")
+            continue
+        tables = [table for page in pages for table in page["TableList"] if not _is_crawled(table)]
+        others = sorted({table["Name"] for table in tables} - ours)
+        if others:
+            what = f"the plan deletes the Glue database {database}, and with it what it holds: {', '.join(others)}"
+            advice = (
+                "an Iceberg table's snapshots would be lost (its rows stay in Silver). Leave glue_enabled = true; or "
+                "first take each table out of the catalog, its files stay: aws glue delete-table "
+                f"--database-name {database} --region {value_of(plan, 'region')} --name <table>"
+            )
+            yield Finding(Level.PROBLEM, change["address"], what, advice)
+
+
+def _is_crawled(table: Mapping[str, Any]) -> bool:
+    """Whether a crawler has made a table, and can make it again."""
+    return "UPDATED_BY_CRAWLER" in table.get("Parameters", {})
+
+
 def vanished(plan: Mapping[str, Any], _: Clients) -> Iterator[Finding]:
     """What Terraform made and does not find any more. It would make it again, empty, beside what is left."""
     for change in plan.get("resource_drift", []):

@@ -101,6 +101,37 @@ def _schedule_group(clients: Clients, name: str) -> str | None:
     return name
 
 
+def _database(clients: Clients, name: str) -> str | None:
+    found = clients("glue").get_database(Name=name)["Database"]
+    return f"{found['CatalogId']}:{name}" if "CatalogId" in found else name
+
+
+def _glue_job(clients: Clients, name: str) -> str | None:
+    clients("glue").get_job(JobName=name)
+    return name
+
+
+def _crawler(clients: Clients, name: str) -> str | None:
+    clients("glue").get_crawler(Name=name)
+    return name
+
+
+def _security_configuration(clients: Clients, name: str) -> str | None:
+    clients("glue").get_security_configuration(Name=name)
+    return name
+
+
+def _workgroup(clients: Clients, name: str) -> str | None:
+    try:
+        clients("athena").get_work_group(WorkGroup=name)
+    except ClientError as error:
+        # Athena has one code for whatever is wrong with a request; only its words say that there is none.
+        if code_of(error) == "InvalidRequestException" and "not found" in str(error):
+            return None
+        raise
+    return name
+
+
 def _arn(clients: Clients, service: str, region: str, name: str) -> str:
     caller = clients("sts").get_caller_identity()
     return f"arn:{caller['Arn'].split(':')[1]}:{service}:{region}:{caller['Account']}:{name}"
@@ -115,12 +146,20 @@ _LOOK_UPS = {
     "aws_iam_policy": _LookUp("policy", "name", _policy),
     "aws_sfn_state_machine": _LookUp("state machine", "name", _state_machine),
     "aws_scheduler_schedule_group": _LookUp("schedule group", "name", _schedule_group),
+    "aws_glue_catalog_database": _LookUp("Glue database", "name", _database),
+    "aws_glue_job": _LookUp("Glue job", "name", _glue_job),
+    "aws_glue_crawler": _LookUp("crawler", "name", _crawler),
+    "aws_glue_security_configuration": _LookUp("Glue security configuration", "name", _security_configuration),
+    "aws_athena_workgroup": _LookUp("workgroup", "name", _workgroup),
     "aws_cloudwatch_log_group": _LookUp("log group", "name", _log_group),
     "aws_cloudwatch_metric_alarm": _LookUp("alarm", "alarm_name", _alarm, _OVERWRITTEN),
     "aws_cloudwatch_dashboard": _LookUp("dashboard", "dashboard_name", _dashboard, _OVERWRITTEN),
     "aws_cloudwatch_event_rule": _LookUp("rule", "name", _rule, _OVERWRITTEN),
     "aws_sns_topic": _LookUp("topic", "name", _topic, "Terraform would take it over, and delete it one day"),
 }
+
+
+_OF_ALL_REGIONS = {"role", "policy"}  # IAM has none: two environments of an account need two projects, or prefixes
 
 
 def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Iterator[Finding]:
@@ -144,6 +183,11 @@ def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Itera
     if found is None:
         return
     advice = f"choose another project or name, delete it, or import it: terraform import '{address}' '{found}'"
+    if look_up.kind in _OF_ALL_REGIONS:
+        advice = (
+            "it may be that of the same project in another region, which would stop if it were changed: "
+            f"set iam_name_prefix; or {advice}"
+        )
     if look_up.kind == "queue":
         advice += "; or use it as it is: set existing_queue_url and existing_queue_arn"
     what = f"the {look_up.kind} {name} already exists" + (f": {look_up.otherwise}" if look_up.otherwise else "")

@@ -33,6 +33,7 @@ class Code(StrEnum):
     TABLE_FILE_MISSING = "table_file_missing"
     TABLE_FILE_LEFT = "table_file_left"
     TABLE_RUN_UNEVEN = "table_run_uneven"
+    TABLE_UNREADABLE = "table_unreadable"
 
 
 _LEDGER_WRONG = (
@@ -87,6 +88,10 @@ NEXT: dict[Code, str] = {
     Code.TABLE_RUN_UNEVEN: (
         "The rows of a compaction's files are not those of its record. Change nothing by hand, keep this output and "
         "the run's folder, and report it. The plain table `silver` has every row."
+    ),
+    Code.TABLE_UNREADABLE: (
+        "Nobody knows whether queries of the lake's table see every row. Do what the message says; if it says nothing, "
+        "restore what it names from an older version of the bucket. The plain table `silver` has every row."
     ),
 }
 

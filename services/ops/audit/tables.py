@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from services.ops.audit.audit import Audit, TablesSeen
 from services.ops.audit.findings import Code, Finding
-from services.ops.lake.check import Checked
+from services.ops.lake.check import Checked, check_each
 
 
 def audit_tables(result: Audit, check: Callable[[str], Checked], datasets: Iterable[str]) -> None:
@@ -16,14 +16,12 @@ def audit_tables(result: Audit, check: Callable[[str], Checked], datasets: Itera
 
     Raises:
         ClientError, BotoCoreError: ledger, bucket or catalog cannot be read.
-        LakeDamaged: a table has what smelt never puts there.
     """
     seen = TablesSeen()
-    for dataset in datasets:
-        checked = check(dataset)
+    for checked in check_each(check, datasets):
         found = set(_findings(checked))
         if found:
-            checked = check(dataset)
+            (checked,) = check_each(check, [checked.dataset])
             found &= set(_findings(checked))
         for finding in sorted(found):
             result.findings.add(finding)
@@ -34,6 +32,8 @@ def audit_tables(result: Audit, check: Callable[[str], Checked], datasets: Itera
 
 def _findings(checked: Checked) -> Iterator[Finding]:
     table = checked.dataset
+    if checked.unreadable:
+        yield Finding(Code.TABLE_UNREADABLE, table, f"the lake's table cannot be compared: {checked.unreadable}")
     for key in checked.missing:
         yield Finding(
             Code.TABLE_FILE_MISSING, key, f"committed, and neither in the table {table} nor in a compaction of it"

@@ -128,12 +128,12 @@ def check(
 ) -> None:
     """Compare the tables with the ledger: each committed file is in its table once, or a compaction stands for it.
 
-    Reads only. Exits with 1 if a file is missing or left behind, or if a compaction's rows do not add up. `smelt
-    publish --backfill` heals the first two. Example: smelt publish check --json
+    Reads only. Exits with 1 if a file is missing or left behind, if a compaction's rows do not add up, or if a table
+    cannot be read. `smelt publish --backfill` heals the first two. Example: smelt publish check --json
     """
     _require(table, silver_bucket, database)
     from services.ops.history.reader import History
-    from services.ops.lake.check import check_table
+    from services.ops.lake.check import check_each, check_table
     from services.ops.lake.opening import open_lake
 
     try:
@@ -141,7 +141,8 @@ def check(
         ledger.home.check_bucket(silver_bucket)
         lake, store = open_lake(s3, silver_bucket, database, catalog, region)
         past = History.of(s3, silver_bucket)
-        done = [check_table(ledger, lake, store, past, dataset) for dataset in sorted(load_contracts(contracts))]
+        datasets = sorted(load_contracts(contracts))
+        done = list(check_each(lambda dataset: check_table(ledger, lake, store, past, dataset), datasets))
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(f"The tables of {database} cannot be read: {explain(error)}") from error
     if as_json:
@@ -149,6 +150,8 @@ def check(
     else:
         for one in done:
             show(f"{one.dataset}: {one.files:,} files of committed lots; {one.waiting:,} lots wait for the publisher")
+            if one.unreadable:
+                show(f"  cannot be compared: {one.unreadable}", style="red")
             for title, listed in (("missing", one.missing), ("left behind", one.stale), ("uneven", one.uneven)):
                 for what in listed:
                     show(f"  {title}: {what}", style="red")

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 from services.shared.athena import RESERVED_WORDS, hive_type
 from services.shared.columns import Column, silver_columns
 from services.shared.contract.model import CREATION, Contract, Field, FieldType, walk
-from services.shared.contract.quality import (
-    AllowedValues,
-    Comparison,
-    DuplicateValues,
-    Freshness,
-    Limit,
-    MissingValues,
-    NullValues,
-    Pattern,
-    QualityRule,
-    Range,
-    RowCount,
-    Unit,
-)
+from services.shared.contract.quality import Freshness, QualityRule
 from services.shared.contract.sources import path_text
+from services.shared.gate.words import limit_in_words, span_in_words, what_is_counted
 
 MARK = "<!-- written by `make docs` from the contract; do not edit -->"
-_COMPARED = {
-    Comparison.EQUAL: "{}",
-    Comparison.NOT_EQUAL: "not {}",
-    Comparison.GREATER: "more than {}",
-    Comparison.GREATER_OR_EQUAL: "at least {}",
-    Comparison.LESS: "less than {}",
-    Comparison.LESS_OR_EQUAL: "at most {}",
-    Comparison.BETWEEN: "{} to {}",
-    Comparison.NOT_BETWEEN: "not {} to {}",
-}
 _IN_SILVER = {
     FieldType.STRING: "string",
     FieldType.INTEGER: "int64",
@@ -115,7 +92,7 @@ def _facts(contract: Contract, document: Any, schema: Any) -> Iterator[tuple[str
         yield "event time", "rows say none; `dt` is the day on which their object was created, in UTC"
     else:
         yield "event time", f"`{contract.event_time}`; its day in UTC is `dt`"
-        ahead = _duration(contract.max_ahead)
+        ahead = span_in_words(contract.max_ahead)
         yield "accepted", f"from {contract.earliest:%Y-%m-%d} until {ahead} after the object's creation"
     if contract.rows_path:
         yield "rows", f"the elements of the array at `{path_text(contract.rows_path)}`"
@@ -139,7 +116,7 @@ def _columns(contract: Contract, schema: Any) -> Iterator[tuple[str, ...]]:
             str(column.id),
             "" if column.nullable else "yes",
             _one_line(column.meaning),
-            ", ".join(f"`{_as_json(example)}`" for example in (field.examples if field else ())),
+            ", ".join(_code(_as_json(example)) for example in (field.examples if field else ())),
             f"`{path_text(field.path)}`" if field and "." not in path and field.source else "",
             str(told.get("classification", "")),
         )
@@ -174,39 +151,17 @@ def _rules(contract: Contract) -> Iterator[str]:
     if not contract.quality:
         return
     yield from ("## Quality rules", "", "Of each day; rows are never refused because of them.", "")
-    rows = []
-    for rule in contract.quality:
-        measured, limit = _measured(rule)
-        rows.append((measured, limit, _one_line(rule.description)))
+    rows = [(what_is_counted(rule, _code), _must_be(rule), _one_line(rule.description)) for rule in contract.quality]
     yield from _table(("what is measured", "must be", "why"), rows)
     yield ""
 
 
-def _measured(rule: QualityRule) -> tuple[str, str]:
-    match rule:
-        case RowCount(limit=limit):
-            return "rows", _limit(limit)
-        case NullValues(field=field, limit=limit):
-            return f"rows without `{field}`", _limit(limit)
-        case MissingValues(field=field, values=values, limit=limit):
-            return f"rows whose `{field}` is one of {_list(values)}", _limit(limit)
-        case AllowedValues(field=field, values=values, limit=limit):
-            return f"rows whose `{field}` is none of {_list(values)}", _limit(limit)
-        case Pattern(field=field, pattern=pattern, limit=limit):
-            return f"rows whose `{field}` does not match `{pattern}`", _limit(limit)
-        case Range(field=field, minimum=low, maximum=high, limit=limit):
-            bounds = [f"below {low}"] if low is not None else []
-            bounds += [f"above {high}"] if high is not None else []
-            return f"rows whose `{field}` is {' or '.join(bounds)}", _limit(limit)
-        case DuplicateValues(fields=fields, limit=limit):
-            return f"rows that repeat {', '.join(f'`{field}`' for field in fields)}", _limit(limit)
-        case Freshness(field=field, at_most=age):
-            return f"age of the newest `{field}`", f"at most {_duration(age)}"
+def _must_be(rule: QualityRule) -> str:
+    return f"at most {span_in_words(rule.at_most)}" if isinstance(rule, Freshness) else limit_in_words(rule.limit)
 
 
-def _limit(limit: Limit) -> str:
-    compared = _COMPARED[limit.comparison].format(f"{limit.value:,}", "" if limit.upper is None else f"{limit.upper:,}")
-    return compared + (" %" if limit.unit is Unit.PERCENT else "")
+def _code(text: str) -> str:
+    return f"`{text}`"
 
 
 _QUERIES = """\
@@ -243,16 +198,6 @@ def _latest_first(contract: Contract) -> str:
 def _quoted(name: str) -> str:
     """A name as queries in Athena write it."""
     return f'"{name}"' if name in RESERVED_WORDS else name
-
-
-def _duration(time: timedelta) -> str:
-    hours = int(time.total_seconds() // 3600)
-    count, word = (hours // 24, "day") if hours % 24 == 0 else (hours, "hour")
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def _list(values: Sequence[Any]) -> str:
-    return ", ".join(f"`{_as_json(value)}`" for value in values)
 
 
 def _as_json(value: Any) -> str:

@@ -41,8 +41,7 @@ def finish(files: GateFiles, run: GateRun, job_error: str | None, now: datetime,
     marker = ""
     if quarantine_prefix:
         marker = f"{quarantine_prefix.strip('/')}/{run.record_type}/dt={run.dt}/marker.json"
-        if not _is_overtaken(files, run):
-            _mark(files, marker, result)
+        _settle(files, marker, result)
     return Ended(result, run.page, marker)
 
 
@@ -87,10 +86,35 @@ def _plan(files: GateFiles, run: GateRun, now: datetime) -> GatePlan:
         return GatePlan(run, files.root, "", now, ())
 
 
-def _is_overtaken(files: GateFiles, run: GateRun) -> bool:
-    """Whether a run that was planned after this one has a result already: what it says of the partition is newer."""
-    results = (key for key in files.keys(run.partition) if key.endswith("/result.json"))
-    return any(GateRun.parse(key).planned > run.planned for key in results)
+def _settle(files: GateFiles, marker: str, result: GateResult) -> None:
+    """Mark what the newest run says, however many end at the same time.
+
+    Another run may end, and mark, between our look for newer ones and our own mark. So the last look comes after the
+    last mark: whoever marks last has seen the results of all who marked before, since each is written first.
+    """
+    if _newest_result(files, result.run) != result.run or _is_of_newer_run(files, marker, result.run):
+        return
+    while True:
+        _mark(files, marker, result)
+        newest = _newest_result(files, result.run)
+        if newest == result.run or not files.has(newest.page):  # it has not ended: it marks by itself
+            return
+        result = _result(files, newest, None, result.ended)
+
+
+def _is_of_newer_run(files: GateFiles, marker: str, run: GateRun) -> bool:
+    """Whether the marker is of a run that was planned later, whose results may be below another prefix."""
+    try:
+        marked = GateRun.parse(json.loads(files.read(marker) or b"{}")["run"])
+    except (ValueError, KeyError, TypeError):
+        return False  # there is none, or somebody else's
+    return marked.planned > run.planned
+
+
+def _newest_result(files: GateFiles, run: GateRun) -> GateRun:
+    """The run with a result that was planned last; of two of the same second, the later by name."""
+    results = [GateRun.parse(key) for key in files.keys(run.partition) if key.endswith("/result.json")]
+    return max(results, key=lambda one: (one.planned, str(one)))
 
 
 def _mark(files: GateFiles, marker: str, result: GateResult) -> None:

@@ -1,13 +1,16 @@
 """Whether the tables have what the ledger says: each file of a committed lot is live, or a live run stands for it.
 
-It changes nothing. Lots with a mark are left out: they wait for the publisher, and are counted.
+It changes nothing. A table that cannot be read is told, and keeps no other from being looked at. Lots with a mark are
+left out: they wait for the publisher, and are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import islice
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.history.reader import History
@@ -15,6 +18,7 @@ from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.live import Live, read_days, read_live
 from services.ops.lake.publish import change_for, wanted_files
 from services.ops.lake.store import Store
+from services.shared.errors import Terminal, Transient
 from services.shared.identities import SILVER_ROOT, LakeKey, LotId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LotFile, LotState, Outbox
@@ -32,10 +36,32 @@ class Checked:
     missing: list[str] = field(default_factory=list)  # files that are neither live nor stood for
     stale: list[str] = field(default_factory=list)  # files that are, and that their lot does not have
     uneven: list[str] = field(default_factory=list)  # runs whose outputs do not have the rows of their record
+    unreadable: str = ""  # why the table could not be compared to its end
 
     @property
     def all_right(self) -> bool:
-        return not (self.missing or self.stale or self.uneven)
+        return not (self.missing or self.stale or self.uneven or self.unreadable)
+
+
+def check_each(check: Callable[[str], Checked], datasets: Iterable[str]) -> Iterator[Checked]:
+    """Compare tables, one after the other. What is wrong with one concerns no other.
+
+    Args:
+        check: compares one; see `check_table`.
+
+    Raises:
+        ClientError, BotoCoreError, Transient: ledger, bucket or catalog does not answer.
+    """
+    for dataset in datasets:
+        try:
+            checked = check(dataset)
+        except (ClientError, BotoCoreError, Transient):
+            raise
+        except Terminal as error:
+            checked = Checked(dataset, unreadable=str(error))
+        except Exception as error:  # noqa: BLE001 (whatever a damaged table makes of those who open it)
+            checked = Checked(dataset, unreadable=f"{type(error).__name__}: {error}")
+        yield checked
 
 
 def check_table(ledger: Ledger, catalog: LakeCatalog, store: Store, history: History, dataset: str) -> Checked:

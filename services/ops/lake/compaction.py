@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pyiceberg.table import Table
 
 from services.ops.grid import LOTS_PER_READ, batched
 from services.ops.lake.catalog import LakeCatalog
-from services.ops.lake.committer import Change, Committed, Committer
+from services.ops.lake.committer import LONGEST_COMMIT, Change, Committed, Committer
 from services.ops.lake.live import Covered, Live, LiveFile, RunRecord, read_live
+from services.ops.lake.maintenance import UNNAMED_RUN
 from services.ops.lake.publish import table_lease
 from services.ops.lake.schema import table_columns
 from services.ops.lake.store import Store
@@ -101,13 +102,14 @@ class Compaction:
     def find_ended(self, day: str) -> tuple[CompactionPlan, CompactionResult] | None:
         """The latest run of a partition that has ended, that nobody has committed, and that still can be.
 
-        Such a run is left where whoever started the job died before the commit.
+        Such a run is left where whoever started the job died before the commit. One that is so old that maintenance
+        may be deleting it is left to it: a commit takes up to `LONGEST_COMMIT`.
         """
         table = self._catalog.find(self._contract.dataset)
         if table is None:
             return None
         live = read_live(table, self._store, [day])
-        listed = {file.key for file in self._store.list(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")}
+        listed = self._young(f"{COMPACTED_ROOT}/{self._contract.dataset}/dt={day}/")
         runs = {CompactionRun.parse(key) for key in listed if key.endswith("/_manifest.json")}
         for run in sorted(runs - live.runs.keys(), key=lambda one: one.run, reverse=True):
             try:
@@ -119,6 +121,11 @@ class Compaction:
             if is_whole and plan.base_snapshot is not None and self._is_of_today(plan, table):
                 return plan, result
         return None
+
+    def _young(self, folder: str) -> set[str]:
+        """The files of a folder that maintenance leaves for as long as a commit takes, named or not."""
+        oldest = datetime.now(UTC) - UNNAMED_RUN + timedelta(seconds=LONGEST_COMMIT)
+        return {file.key for file in self._store.list(folder) if file.modified > oldest}
 
     def _is_of_today(self, plan: CompactionPlan, table: Table) -> bool:
         """Whether the contract and the table would still have this very plan made of these files."""
@@ -146,7 +153,7 @@ class Compaction:
         Raises:
             ManifestError: the manifest does not fit the plan.
             WrongFile: an output is missing or is not what the manifest says.
-            Outdated: not all of the files that it replaces are live.
+            Outdated: not all of the files that it replaces are live, or its own are a day old.
             LeaseHeld: somebody else works on the table.
         """
         check_result(plan, result)
@@ -162,6 +169,11 @@ class Compaction:
                 raise Outdated(
                     f"{plan.run}: {gone[0]} and {len(gone) - 1} more files are not in the table any more: they were "
                     "compacted or replaced meanwhile. Nothing was changed; compact the partition again"
+                )
+            if plan.run.manifest_key not in self._young(str(plan.run)):
+                raise Outdated(
+                    f"{plan.run} ended a day ago, and maintenance may be deleting it. Nothing was changed; compact the "
+                    "partition again"
                 )
             self._record(plan, result, live)
             change = Change(add={file.key: file for file in result.outputs})

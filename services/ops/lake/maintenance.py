@@ -35,7 +35,7 @@ from services.shared.recompute import recompute_plan_key
 KEEP_ALL = timedelta(days=1)
 KEEP_DAILY = timedelta(days=30)
 UNNAMED_METADATA = timedelta(seconds=4 * LONGEST_COMMIT)
-UNNAMED_RUN = timedelta(days=1)
+UNNAMED_RUN = timedelta(days=1)  # from then on nobody may name it any more: see `Compaction.find_ended`
 
 
 @dataclass(slots=True)

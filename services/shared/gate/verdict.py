@@ -230,12 +230,13 @@ def _held(rule: Rule, number: float, rows: int) -> tuple[bool, str]:
             return number == 0, number_in_words(number, Unit.ROWS)
         case Freshness(at_most=at_most):
             age = timedelta(seconds=number)
-            return age <= at_most, span_in_words(age)
+            told, most = span_in_words(age), span_in_words(at_most)
+            return age <= at_most, f"more than {most}" if age > at_most and told == most else told
         case _:
             limit: Limit = rule.limit
             if limit.unit is Unit.PERCENT:
                 number = 100 * number / rows if rows else 0.0
-            return limit.holds(number), number_in_words(number, limit.unit)
+            return limit.holds(number), number_in_words(number, limit.unit, limit)
 
 
 def _short(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from services.shared.contract.quality import (
@@ -32,28 +33,28 @@ _COMPARED = {
 _MOST_SHOWN = 10  # of the values that a rule lists
 
 
-def what_is_counted(rule: Rule) -> str:
-    """What a rule's number counts, such as `rows with null in carrier`."""
+def what_is_counted(rule: Rule, code: Callable[[str], str] = str) -> str:
+    """What a rule's number counts, such as `rows with null in carrier`; `code` marks names, values and patterns."""
     match rule:
         case RowConservation():
             return "rows too many or too few in a file, against what was committed"
         case RowCount():
             return "rows"
         case NullValues(field=field):
-            return f"rows with null in {field}"
+            return f"rows with null in {code(field)}"
         case MissingValues(field=field, values=values):
-            return f"rows with {_listed(values)} in {field}"
+            return f"rows with {_listed(values, code)} in {code(field)}"
         case AllowedValues(field=field, values=values):
-            return f"rows whose {field} is none of {_listed(values)}"
+            return f"rows whose {code(field)} is none of {_listed(values, code)}"
         case Pattern(field=field, pattern=pattern):
-            return f"rows whose {field} does not match {pattern}"
+            return f"rows whose {code(field)} does not match {code(pattern)}"
         case Range(field=field, minimum=minimum, maximum=maximum):
             bounds = [f"below {minimum}"] * (minimum is not None) + [f"above {maximum}"] * (maximum is not None)
-            return f"rows whose {field} is {' or '.join(bounds)}"
+            return f"rows whose {code(field)} is {' or '.join(bounds)}"
         case DuplicateValues(fields=fields):
-            return f"rows that repeat {', '.join(fields)}"
+            return f"rows that repeat {', '.join(map(code, fields))}"
         case Freshness(field=field):
-            return f"age of the newest {field} in the dataset"
+            return f"age of the newest {code(field)} in the dataset"
 
 
 def limit_in_words(limit: Limit) -> str:
@@ -63,11 +64,12 @@ def limit_in_words(limit: Limit) -> str:
     return _COMPARED[limit.comparison].format(*ends)
 
 
-def number_in_words(number: float, unit: Unit) -> str:
-    """Such as `12` or `0.25 %`; a share that is not nothing is never told as 0."""
+def number_in_words(number: float, unit: Unit, limit: Limit | None = None) -> str:
+    """Such as `12` or `0.25 %`; a share that is not nothing is never told as 0, nor one beyond a limit as within it."""
     if unit is Unit.ROWS:
         return f"{number:,.0f}"
-    return f"{number:.4g} %"
+    told = (f"{number:.{digits}g}" for digits in range(4, 18))
+    return f"{next(one for one in told if limit is None or limit.holds(float(one)) == limit.holds(number))} %"
 
 
 def span_in_words(span: timedelta) -> str:
@@ -79,7 +81,7 @@ def span_in_words(span: timedelta) -> str:
     return sign + (" ".join(told[:2]) or f"{seconds} s")
 
 
-def _listed(values: tuple[object, ...]) -> str:
+def _listed(values: tuple[object, ...], code: Callable[[str], str]) -> str:
     shown = ["null" if value is None else repr(value) if isinstance(value, str) else str(value) for value in values]
     more = len(shown) - _MOST_SHOWN
-    return ", ".join(shown[:_MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(map(code, shown[:_MOST_SHOWN])) + (f" and {more:,} more" if more > 0 else "")

@@ -45,7 +45,7 @@ def test_a_page_has_every_column_with_its_id_and_what_is_inside(tmp_path: Path) 
     assert orders["notes"][0] == "JSON text"
     assert orders["customer.homeTown"][0] == "string"
     assert orders["placed_on"][3] == "yes"
-    assert orders["accepted"] == ["from 2020-01-01 until 49 hours after the object's creation"]
+    assert orders["accepted"] == ["from 2020-01-01 until 2 d 1 h after the object's creation"]
 
 
 def test_rules_classification_sources_and_words_of_sql_are_told(write: Change) -> None:
@@ -62,7 +62,7 @@ def test_rules_classification_sources_and_words_of_sql_are_told(write: Change) -
     page = pages_of(file.parent)["parcels.md"]
     assert "| `order` (a word of SQL: quote it) | string | `string` | 8 |" in page
     assert '| `"a\\|b"` | `$.order.no` | restricted |' in page
-    assert '| rows whose `order` is none of `"a"`, `"b"` | less than 3 % |' in page
+    assert "| rows whose `order` is none of `'a'`, `'b'` | less than 3 % |" in page
 
 
 def test_check_fails_where_a_page_is_not_current_and_changes_nothing(

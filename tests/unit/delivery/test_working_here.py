@@ -89,3 +89,18 @@ def test_the_licence_is_the_one_that_is_named() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text and "Version 2.0, January 2004" in text and "END OF TERMS AND CONDITIONS" in text
     assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(("given", "names"), [([], {}), (["COMPOSE_FILE=a.yaml"], {"COMPOSE_FILE": "a.yaml"})])
+def test_compose_is_told_its_files_only_where_they_are_given(
+    given: list[str], names: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty COMPOSE_FILE is no absent one: `docker compose` takes it for this folder, and reads no file."""
+    for name in ("COMPOSE_FILE", "DYNAMODB_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "Makefile").write_text(f"include {ROOT}/Makefile\nenvironment:\n\t@env\n")
+    done = subprocess.run(
+        ["make", "-s", *given, "environment"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert {name: told[name] for name in ("COMPOSE_FILE", "DYNAMODB_PORT") if name in told} == names

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.gate import finishing
 from services.ops.gate.files import FolderFiles
 from services.ops.gate.finishing import Ended, finish
 from services.shared.gate.plan import GatePlan, PlannedFile
@@ -85,6 +86,48 @@ def test_an_older_run_that_ends_after_a_newer_one_leaves_its_marker(job: Job, ne
     assert job.finish().result.verdict == older
     assert job.marker() == marker
     assert marker.get("quarantined", False) is (newer == "failed")
+
+
+@pytest.mark.parametrize(("newer", "older"), [("failed", "passed"), ("passed", "failed")])
+@pytest.mark.parametrize("planned", ["20260201T000000Z", "20260201T001500Z"])
+@pytest.mark.parametrize("was_marked", [True, False])
+def test_a_newer_run_that_ends_while_an_older_one_marks_has_the_last_word(
+    job: Job, monkeypatch: pytest.MonkeyPatch, newer: str, older: str, planned: str, was_marked: bool
+) -> None:
+    verdicts = {"passed": job.judged(), "failed": job.judged(no_parcel_twice=3)}
+    later = job.run._replace(planned=planned, token="f" * 16)
+    if was_marked:
+        job.files.write(MARKER, b'{"quarantined": true}', "")
+    mark = finishing._mark
+
+    def mark_late(files: FolderFiles, marker: str, result: GateResult) -> None:
+        monkeypatch.setattr(finishing, "_mark", mark)
+        job.files.write(later.result, replace(verdicts[newer], run=later).to_json().encode(), "")
+        finish(job.files, later, None, NOW, "ge/quarantine")
+        mark(files, marker, result)
+
+    monkeypatch.setattr(finishing, "_mark", mark_late)
+    job.wrote(verdicts[older])
+    assert job.finish().result.verdict == older
+    assert job.marker().get("quarantined", False) is (newer == "failed")
+
+
+def test_an_older_run_leaves_the_marker_of_a_newer_one_below_another_prefix(job: Job) -> None:
+    later = job.run._replace(prefix="ge/mine", planned="20260201T001500Z")
+    failed = replace(job.judged(no_parcel_twice=3), run=later)
+    job.files.write(later.result, failed.to_json().encode(), "")
+    finish(job.files, later, None, NOW, "ge/quarantine")
+    job.wrote(job.judged())
+    assert job.finish().result.verdict is Verdict.PASSED
+    assert (job.marker()["quarantined"], job.marker()["run"]) == (True, str(later))
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"[]", b'{"run": 1}', b'{"run": "x"}'])
+def test_a_marker_that_is_not_ours_is_written_over(job: Job, damaged: bytes) -> None:
+    job.files.write(MARKER, damaged, "")
+    job.wrote(job.judged(no_parcel_twice=3))
+    job.finish()
+    assert job.marker()["verdict"] == "failed"
 
 
 def test_whatever_else_is_found_is_an_error(job: Job) -> None:

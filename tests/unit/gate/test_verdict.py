@@ -54,6 +54,15 @@ def test_every_rule_measured_and_right_has_passed(plan: GatePlan, contract: Cont
     assert {rule.verdict for rule in result.rules} == {Verdict.PASSED}
 
 
+def test_a_number_just_beyond_its_limit_is_not_told_as_the_limit(plan: GatePlan, contract: Contract) -> None:
+    numbers = {"half_of_the_notes": 500_001, "few_without_carrier": 99_999.0, "latency(handed_in_at)": 3 * 86_400 + 1}
+    result = judge(plan, contract, 1_000_000, _all(contract, **numbers), NOW)
+    told = {rule.name: (rule.observed, rule.verdict) for rule in result.rules}
+    assert told["half of the notes"] == ("50.0001 %", Verdict.FAILED)
+    assert told["few without carrier"] == ("9.9999 %", Verdict.PASSED)
+    assert told["latency(handed_in_at)"] == ("more than 3 d", Verdict.FAILED)
+
+
 def test_a_number_that_is_not_right_fails_and_the_cause_says_it_all(plan: GatePlan, contract: Contract) -> None:
     result = judge(plan, contract, ROWS, _all(contract, few_without_carrier=10), NOW)
     assert result.verdict is Verdict.FAILED
