@@ -165,6 +165,16 @@ def explain(error: Exception) -> str | None:
             f"{error}. Sign in to AWS: run `aws configure` or `aws sso login`, or set AWS_PROFILE, "
             "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
+    if isinstance(error, (aws.SSOError, aws.TokenRetrievalError, aws.LoginError)):
+        sign_in = "aws login" if isinstance(error, aws.LoginError) else "aws sso login"
+        return f"{str(error).rstrip('.')}. Sign in to AWS again: run `{sign_in}`."
+    if isinstance(
+        error, aws.MissingDependencyException
+    ):  # a profile of `aws login`, which Terraform does not read either
+        return (
+            f"This profile's credentials cannot be read here ({str(error).rstrip('.')}). Give them to this shell: "
+            'unset AWS_PROFILE after `eval "$(aws configure export-credentials --format env)"`.'
+        )
     if isinstance(error, aws.NoRegionError):
         return "No AWS region given: pass --region, or set AWS_DEFAULT_REGION."
     if isinstance(error, (aws.ConnectionError, aws.HTTPClientError)):
@@ -176,7 +186,8 @@ def explain(error: Exception) -> str | None:
     ):
         return f"{wrong[0]}. A name has 3 to 63 lowercase letters, digits, dots and hyphens."
     if isinstance(error, aws.BotoCoreError):
-        return f"{error}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
+        said = str(error).rstrip(".")
+        return f"{said}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
     if isinstance(error, OSError) and error.errno in _FULL:
         where = error.filename or "The output"
         return f"{where}: {error.strerror}. Free some space, or write elsewhere; then run this again."
