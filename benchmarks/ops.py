@@ -343,7 +343,7 @@ def measure(case: str, items: int, folder: Path) -> dict[str, Any]:
         verdicts = Counter[Verdict]()
         request = ReplayRequest("bronze/shipments/", CREATED - timedelta(days=1), NOW)
         for page in plan_replay(Ledger(client, "ledger"), S3Bronze(client, BRONZE), request):
-            verdicts.update(candidate.verdict for candidate in page)
+            verdicts.update(candidate.verdict for candidate in page.candidates)
         result = {"verdicts": {str(verdict): number for verdict, number in verdicts.items()}}
     elif case.startswith("reconcile"):
         client = (Stuck if "stuck" in case else Fleet)(objects=items)

@@ -5,13 +5,26 @@ An object comes as smelt knows objects; its time is S3's `LastModified`, which i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from services.shared.units import BronzeObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+
+class Versions(NamedTuple):
+    """A page of a listing of versions, which may hold none: S3 lists the marks of deleted objects among them."""
+
+    contents: list[BronzeObject]
+    whole: str  # all that the listing has up to this key was in this page, or before it; empty where that is no key
+
+    @classmethod
+    def of(cls, contents: list[BronzeObject], keys: Iterable[str]) -> Versions:
+        """`keys` are those of all of the page's entries, in order. The last one may go on in the next page."""
+        different = list(dict.fromkeys(keys))
+        return cls(contents, different[-2] if len(different) > 1 else "")
 
 
 class Listing(Protocol):
@@ -23,7 +36,7 @@ class Listing(Protocol):
     def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
         """The objects that are there now, behind a key."""
 
-    def versions(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+    def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
         """All contents: those that were overwritten or deleted, too, where the bucket keeps versions."""
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
@@ -43,15 +56,17 @@ class S3Bronze:
         for page in pages:
             yield [self._object(entry) for entry in page.get("Contents", [])]
 
-    def versions(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+    def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
         start: dict[str, Any] = {"KeyMarker": after} if after else {}
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix, **start)
         for page in pages:
-            yield [self._object(entry) for entry in page.get("Versions", [])]
+            found, gone = page.get("Versions", []), page.get("DeleteMarkers", [])
+            keys = [*(entry["Key"] for entry in found), *(entry["Key"] for entry in gone)]
+            yield Versions.of([self._object(entry) for entry in found], sorted(keys, key=str.encode))
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
         for page in self.versions(source.key):  # its own versions come first, the newest before the others
-            for version in page:
+            for version in page.contents:
                 if version.key != source.key:
                     return None
                 if version.etag == source.etag:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
-from services.ops.bronze import Listing
+from services.ops.bronze import Listing, Versions
 from services.ops.grid import batched, slices
 from services.ops.parallel import in_order, read_ahead
 from services.shared.deadline import Deadline, OutOfTime
@@ -316,26 +316,19 @@ class _Run:
 
     def _bronze(self, after: str) -> None:
         pages = read_ahead(self._listing.versions(self._scope.prefix, after))
-        last = after
         for looked_at, page in in_order(self._look_up, pages, _LOOKERS, 0):
             self._deadline.check()
             for repair in in_order(self._push, looked_at, _WORKERS):
                 self._done.add(repair)
-            self._done.contents += len(page)
+            self._done.contents += len(page.contents)
             self._watch("contents of Bronze", self._done.contents)
-            if page and page[-1].key != last:
-                # A key's versions may go on in the next page: they are looked at again, which costs reads only.
-                last = page[-1].key
-                before = [source.key for source in page if source.key != last]
-                if before:
-                    self._move(Place("bronze", key=before[-1]))
+            if page.whole:  # the last key's versions may go on in the next page
+                self._move(Place("bronze", key=page.whole))
 
-    def _look_up(
-        self, page: list[BronzeObject]
-    ) -> tuple[list[tuple[BronzeObject, LedgerObject | None]], list[BronzeObject]]:
+    def _look_up(self, page: Versions) -> tuple[list[tuple[BronzeObject, LedgerObject | None]], Versions]:
         """Contents that may need a push, with what the ledger knows. The newest version of a content stands for it."""
         meant: dict[ObjectId, BronzeObject] = {}
-        for source in page:
+        for source in page.contents:
             old = source.created < self._cut and self._scope.has(source.key, source.created)
             if old and (self._scope.rejected or not CopyKey.is_copy(source.key)):
                 meant.setdefault(source.id, source)

@@ -26,7 +26,7 @@ MAX_ATTEMPTS = 250  # of checking that found something missing
 
 _LONGEST_WINDOW_HOURS = 24 * 366 * 20
 _DAY = 86_400
-_PREFIX = re.compile(r"bronze/[^\x00-\x1f]{0,1000}")
+_PREFIX = re.compile(r"bronze/[^\x00-\x1f\ud800-\udfff]{0,1000}")  # halves of a character are no UTF-8
 _DESTINATION = re.compile(r"bronze/replay(?:/[A-Za-z0-9._-]{1,50}){0,4}/?")
 _KEYS = (
     "bronze_bucket",

@@ -35,6 +35,12 @@ class RowBlock(NamedTuple):
     envelope: bytes = b""
 
 
+def no_rows(offset: int) -> RowBlock:
+    """A block without rows: its piece says that reading has come to this offset, where long stretches hold no row."""
+    nothing = np.empty(0, dtype=np.int64)
+    return RowBlock(b"", nothing, nothing, offset)
+
+
 class OverlongRow(NamedTuple):
     """A row that is longer than allowed: where it starts in the object, and its first bytes."""
 

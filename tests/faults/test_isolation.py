@@ -13,6 +13,7 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.deadline import OutOfTime
 from services.shared.errors import Transient
+from services.shared.identities import BronzeKey, UnacceptableKey
 from services.shared.lake import ByteStream, LakeUnavailable
 from services.shared.ledger.records import ObjectState, UnitNotes
 from services.shared.parquet import encode as encoding
@@ -144,6 +145,25 @@ class TestAUnitThatHarmsItsWorker:
             rig.deliver(rig.units)
             rig.clock.advance(6 * INVOCATION_SECONDS)
         assert set(rig.look_up().lot_of) == {other.id for other in rig.units if other is not unit}
+
+    def test_whose_key_a_later_release_refuses_is_in_no_lot(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It was planned by the release before. In a lot it would be committed without its rows."""
+        neighbours(rig, 3)
+        unit = poison(rig, explode, "refused")
+        rig.units.insert(0, rig.units.pop())
+        real = BronzeObject.bronze_key.__get__
+
+        def refuse(source: BronzeObject) -> BronzeKey:
+            if "refused" in source.key:
+                raise UnacceptableKey(source.key, "outside_bronze", "rename it")
+            return real(source)
+
+        monkeypatch.setattr(BronzeObject, "bronze_key", property(refuse))
+        play_until_acknowledged(rig, rig.units, deliveries=3 + MAX_ATTEMPTS)
+        assert [letter["MessageBody"] for letter in rig.dead_letters.sent] == [unit.to_message()]
+        rig.dead_letters.sent.clear()
+        rig.forget(unit.object)
+        rig.check_exactly_once()
 
     def test_its_dead_letter_says_why(self, rig: Rig) -> None:
         unit = poison(rig, explode)

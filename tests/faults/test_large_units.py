@@ -14,10 +14,12 @@ from local.stack import Clients
 from services.shared.contract.model import Contract
 from services.shared.ledger.records import Counts, LotState, ObjectState, UnitNotes
 from services.shared.units import BronzeObject, Unit
-from services.transform.blocks import Piece
+from services.transform.blocks import Check, Piece, Position, no_check
+from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
 from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
+from tests.support.lake import Clock
 from tests.support.queue import record
 from tests.support.readers import SlowReader
 
@@ -288,3 +290,48 @@ def test_the_reasons_of_its_refused_rows_are_those_of_all_its_parts(
     refused = Counter(row["reason"] for row in rig.lake.rows("quarantine"))
     assert refused.total() == 3
     assert lot.reasons_of(rig.units[0].id, lot.counts) == refused
+
+
+class SlowBytes(UnitReader):
+    """Time passes whenever the deadline is looked at, whether there are rows or not."""
+
+    def __init__(self, lake: Any, clock: Clock) -> None:
+        super().__init__(lake, max_row_bytes=4096, block_bytes=512)
+        self._clock = clock
+
+    def read(
+        self, unit: Unit, start: Position | None = None, check: Check = no_check, envelope: Envelope | None = None
+    ) -> Iterator[Piece]:
+        def slowly() -> None:
+            self._clock.advance(0.1)
+            check()
+
+        return super().read(unit, start, slowly, envelope)
+
+
+@pytest.mark.parametrize(
+    ("name", "between"),
+    [("lines.jsonl", b"\n"), ("array.json", b",")],
+    ids=["lines", "an array"],
+)
+def test_envelopes_without_rows_take_as_many_invocations_as_they_need(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], name: str, between: bytes
+) -> None:
+    """There is nothing to write, and yet each invocation gets on: it is no unit that gets nowhere."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    rig.reader = lambda lake: SlowBytes(lake, rig.clock)
+    rig.contracts = {**rig.contracts, "shipments": replace(rig.contracts["shipments"], rows_path=("rows",))}
+    rows = [shipment(1), shipment(2)]
+    data = between.join([b'{"rows":[]}'] * 8000 + [b'{"rows":[' + b",".join(rows) + b"]}"])
+    data = b"[" + data + b"]" if between == b"," else data
+    source = rig.lake.upload(f"bronze/shipments/{rig.name}-{name}", data)
+    for row in rows:
+        rig.expected[str(source.id), data.index(row)] += 1
+    rig.plan(source)
+    invocations = 1
+    while (result := rig.deliver(rig.units, lot_bytes=LOT_BYTES)) is None or result.failed:
+        invocations += 1
+        assert invocations < 100
+    assert invocations > 4, "more than a unit that gets nowhere has"
+    rig.check_exactly_once()
+    assert rig.state_of(source) is ObjectState.DONE

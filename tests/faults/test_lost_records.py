@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from local.stack import Clients
-from services.ops.app import reconcile as function
+from services.ops.app import reconcile as reconciling
+from services.ops.app import replay as workflow
 from services.ops.history.reader import History
 from services.ops.history.remembered import Remembered
 from services.ops.reconcile import Found, reconcile
 from services.ops.replay.planning import Verdict
 from services.ops.replay.running import BySending, Done, Replay
 from services.ops.rewrite.retraction import Retraction
+from services.ops.workflow import Next
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import ObjectId
@@ -47,6 +49,20 @@ def desk(clients: Clients, ledger_table: str, contracts: dict[str, Contract], hi
     return Desk(rig)
 
 
+@pytest.fixture
+def restored(clients: Clients, ledger_table: str, contracts: dict[str, Contract], history: MemoryHistory) -> Desk:
+    """A ledger that was restored has lost the lots as well: loading the object again would double its rows."""
+    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
+    rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
+    load_everything(rig)
+    rig.clock.advance(1.2 * DAY)
+    run_archive(rig, history)
+    for page in rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table):
+        for item in [one for one in page["Items"] if one["pk"]["S"].startswith(("object#", "unit#", "lot#"))]:
+            rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": item["pk"]})
+    return Desk(rig)
+
+
 def lose(desk: Desk) -> BronzeObject:
     """Delete the item of one object."""
     lost = desk.rig.units[0].object
@@ -75,31 +91,48 @@ def test_reconcile_puts_it_back_and_loads_nothing(desk: Desk, history: MemoryHis
 
 @pytest.mark.parametrize("event", [{}, {"window_hours": 48}], ids=["all of Bronze", "the schedule's window"])
 def test_the_scheduled_reconcile_puts_it_back_too(
-    clients: Clients,
-    ledger_table: str,
-    contracts: dict[str, Contract],
+    restored: Desk,
     history: MemoryHistory,
     monkeypatch: pytest.MonkeyPatch,
     event: dict[str, int],
 ) -> None:
-    """A ledger that was restored has lost the lots as well: loading the object again would double its rows."""
-    rig = Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300)
-    lost = rig.upload("shipments", [*(shipment(row) for row in range(6)), b"{broken"])
-    load_everything(rig)
-    rig.clock.advance(1.2 * DAY)
-    run_archive(rig, history)
-    for page in rig.dynamodb.get_paginator("scan").paginate(TableName=rig.table):
-        for item in [one for one in page["Items"] if one["pk"]["S"].startswith(("object#", "unit#", "lot#"))]:
-            rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": item["pk"]})
-    desk = Desk(rig)
-    call_function(monkeypatch, desk, history, timedelta(hours=30))
-    told = function.handler(event, Context())  # type: ignore[arg-type]
+    lost, rig = restored.rig.units[0].object, restored.rig
+    call_function(monkeypatch, restored, history, timedelta(hours=30))
+    told = reconciling.handler(event, Context())  # type: ignore[arg-type]
     assert told["objects"] == {Found.PUT_BACK: 1}
     assert rig.state_of(lost) is ObjectState.DONE
-    check(desk, history)
+    check(restored, history)
 
 
-def call_function(monkeypatch: pytest.MonkeyPatch, desk: Desk, history: MemoryHistory, age: timedelta) -> None:
+def test_the_workflow_puts_back_an_object_that_was_restored_away_with_its_lots(
+    restored: Desk,
+    history: MemoryHistory,
+    monkeypatch: pytest.MonkeyPatch,
+    contracts: dict[str, Contract],
+) -> None:
+    """It runs by its schedule, too, and would be faster than whoever restored the ledger."""
+    lost, rig = restored.rig.units[0].object, restored.rig
+    call_function(monkeypatch, restored, history, timedelta(hours=30), workflow)
+    monkeypatch.setattr(workflow, "_ingest", lambda: SimpleNamespace(announce=restored.announce))
+    contracts_known = SimpleNamespace(bronze_bucket=BRONZE, silver_bucket=SILVER, record_types=frozenset(contracts))
+    monkeypatch.setattr(workflow, "_pipeline", lambda: contracts_known)
+    now = datetime.fromtimestamp(rig.clock.now, UTC).isoformat()
+    asked = {"src_prefix": "bronze/shipments/", "window_hours": 31, "record_type": "shipments"}
+    begun = {"input": asked, "execution": "one", "started": now}
+    state = workflow.handler(begun, Context())  # type: ignore[arg-type]
+    state = workflow.handler(state, Context())  # type: ignore[arg-type]
+    assert (state["next"], state["replayed"]["done"]) == (Next.PROBE, {Done.PUT_BACK: 1})
+    assert rig.state_of(lost) is ObjectState.DONE
+    check(restored, history)
+
+
+def call_function(
+    monkeypatch: pytest.MonkeyPatch,
+    desk: Desk,
+    history: MemoryHistory,
+    age: timedelta,
+    function: ModuleType = reconciling,
+) -> None:
     """Let the function work on this desk, whose objects are so old."""
     now = datetime.fromtimestamp(desk.rig.clock.now, UTC)
     settings = SimpleNamespace(bronze_bucket=BRONZE, silver_bucket=SILVER, queue_url="")
@@ -108,18 +141,20 @@ def call_function(monkeypatch: pytest.MonkeyPatch, desk: Desk, history: MemoryHi
         settings=lambda: settings,
         s3=object,
         sqs=object,
-        deadline_of=lambda _: Deadline.endless(),
+        deadline_of=lambda *_: Deadline.endless(),
     )
     monkeypatch.setattr(desk.bronze, "_listed", partial(listed_lately, now - age))
     for name, double in {
         "pipeline": aws,
-        "datetime": SimpleNamespace(now=lambda _zone: now),
+        "datetime": SimpleNamespace(
+            now=lambda _zone: datetime.fromtimestamp(desk.rig.clock.now, UTC), fromisoformat=datetime.fromisoformat
+        ),
         "reconcile": partial(reconcile, now=now),
         "S3Bronze": lambda *_: desk.bronze,
         "queue_planner": lambda *_: desk.planner(),
         "messages_waiting": lambda *_: 0,
     }.items():
-        monkeypatch.setattr(function, name, double)
+        monkeypatch.setattr(function, name, double, raising=False)
     monkeypatch.setattr(History, "of", lambda *_: History(history))
 
 

@@ -12,6 +12,7 @@ import pytest
 import services.shared.ledger.ledger as ledger_module
 from local.stack import Clients
 from services.ops import reconcile as reconcile_module
+from services.ops.bronze import Versions
 from services.ops.reconcile import LONG_QUEUE, Found, Scope
 from services.ops.sweep import sweep
 from services.shared import identities
@@ -344,7 +345,7 @@ def test_the_newest_version_of_a_content_is_the_one_that_is_planned(desk: Desk) 
 
     def listed(prefix: str, after: str = "") -> Any:
         assert (prefix, after) == ("bronze/", "")
-        yield versions
+        yield Versions(versions, "")
 
     desk.bronze.versions = listed  # type: ignore[method-assign]
     assert desk.reconcile().objects == {Found.NEVER_ANNOUNCED: 1}

@@ -288,6 +288,19 @@ class TestALetterWithNothingLeftToDo:
         assert pipe.sqs.bodies(DEAD) == []
         assert pipe.rig.lake.positions() == {}
 
+    def test_of_an_object_that_is_to_be_loaded_again_is_not_settled(self, pipe: Pipeline) -> None:
+        ((source, _),) = pipe.bury(1)
+        pipe.rig.ledger.releases.begin(source.id, "Ann", "forced", reload=True)
+        dropped = drop(pipe.rig.ledger, QueueLook(pipe.sqs, DEAD), Kind.UNIT, SETTLED | REFUSED)  # type: ignore[arg-type]
+        assert (dropped.dropped, dropped.left) == ({}, {Standing.IN_PROGRESS: 1})
+
+
+def test_dropping_tells_of_letters_that_somebody_else_looks_at(pipe: Pipeline) -> None:
+    pipe.bury()
+    pipe.sqs.receive_message(QueueUrl=DEAD, MaxNumberOfMessages=10, VisibilityTimeout=600)
+    dropped = drop(pipe.rig.ledger, QueueLook(pipe.sqs, DEAD), Kind.UNIT, SETTLED)  # type: ignore[arg-type]
+    assert (dropped.looked_at, dropped.in_flight) == (0, 3)
+
 
 def letters(pipe: Pipeline) -> list[Any]:
     with QueueLook(pipe.sqs, DEAD) as look:  # type: ignore[arg-type]

@@ -6,14 +6,18 @@ it needs is not documented, so everything here must hold for several such number
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.terraform.tools.record_permissions import LAKE
+from local.ministack import ROOT
 from tests.integration.test_gate_policies import ALL, MACHINE
 from tests.support.alarms import HOUR, MINUTE, Alarm, Metric, Samples, State, metric
-from tests.support.terraform import of_type, plan
+from tests.support.terraform import IMAGES, of_type, plan
 
 PREFIX = "smelt-dev-us-east-2-"
 SURPLUS = (0, 2, 5)
@@ -29,6 +33,21 @@ def alarms(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> list[Alar
     functions = {values["function_name"]: values for values in of_type(planned, "aws_lambda_function").values()}
     assert functions["smelt-dev-transform"]["timeout"] == TIMEOUT
     return [Alarm.of(values) for values in of_type(planned, "aws_cloudwatch_metric_alarm").values()]
+
+
+def test_what_the_alarms_cost_is_what_deployers_are_told(emulator: str, tmp_path: Path) -> None:
+    """A tenth of a dollar a month for each metric that an alarm watches."""
+    planned = plan(
+        "envs/dev", "dev.tfvars", LAKE | {"images": IMAGES, "observability_enabled": True}, emulator, tmp_path
+    )
+    found = of_type(planned, "aws_cloudwatch_metric_alarm")
+    readme = (ROOT / "infra/terraform/README.md").read_text()
+    parts = {"observability_enabled": ".observability[", "ops_enabled": ".ops[", "lake_enabled": ".lake["}
+    for variable, part in parts.items():
+        alarms = [Alarm.of(values) for address, values in found.items() if part in address]
+        (row,) = re.findall(rf"^\| `{variable}` .*$", readme, re.MULTILINE)
+        assert f" {len(alarms)} alarms" in row
+        assert f"${sum(len(alarm.queries) for alarm in alarms) / 10:.2f} for the alarms" in row
 
 
 class Day:

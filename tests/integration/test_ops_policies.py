@@ -105,7 +105,7 @@ def run(
     bucket, table = BRONZE.rsplit(":", 1)[1], LEDGER.rsplit("/", 1)[1]
     ledger, lake = Ledger(clients.dynamodb, table), S3Lake(clients.s3, SILVER.rsplit(":", 1)[1])
     clients.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    found = {}
+    found: dict[str, set[Need]] = {}
 
     def upload(name: str) -> BronzeObject:
         data = json_lines(contracts["shipments"], request(5, 0))
@@ -116,7 +116,7 @@ def run(
         answer = None
         for event in events:
             answer = handlers[function].handler(event, Context())
-        found[function] = {need for one in requests for need in needs(one, HERE)}
+        found.setdefault(function, set()).update(need for one in requests for need in needs(one, HERE))
         return answer
 
     half = upload("half")
@@ -138,6 +138,9 @@ def run(
     ledger.objects.mark_done([whole.id])
     monkeypatch.setattr("services.ops.history.writer.DAY_MS", 1)  # what is finished is of yesterday
     needed("archive", {})
+    clients.dynamodb.delete_item(TableName=table, Key={"pk": {"S": f"object#{whole.id}"}})
+    state = needed("replay", {"input": document, "execution": "two", "started": "2999-01-01T00:00:00Z"})
+    assert needed("replay", state)["replayed"]["done"]["put back"] == 1
     told = {"by": "alice", "reason": "a test"}
     retract = {"action": "retract", "object": str(half.id), **told}
     needed("rewrite", {"action": "retry", "dataset": "shipments", **told}, retract)
@@ -274,6 +277,12 @@ FORBIDDEN: list[tuple[str, str, dict[str, str]]] = [
 
 
 OF_ONE_ROLE: dict[str, list[tuple[str, str, dict[str, str]]]] = {
+    "replay": [
+        ("s3:ListBucketVersions", SILVER, {"s3:prefix": "history/"}),
+        ("s3:ListBucket", SILVER, OF_SILVER),
+        ("s3:GetObject", f"{SILVER}/silver/shipments/a.parquet", {}),
+        *((f"dynamodb:{action}", LEDGER, {}) for action in ("UpdateItem", "DeleteItem")),
+    ],
     "probe": [
         ("s3:ListBucketVersions", BRONZE, OF_BRONZE),
         ("s3:ListBucketVersions", SILVER, OF_SILVER),

@@ -116,6 +116,7 @@ def test_a_name_that_is_taken_is_a_problem_and_says_how_to_import_it(
     assert finding.level is Level.PROBLEM
     assert f"{name} already exists" in finding.what
     assert f"terraform import 'module.x.{kind}.this'" in finding.advice
+    assert ("the same project in another region" in finding.advice) == kind.startswith("aws_iam_")
 
 
 @pytest.mark.usefixtures("taken")

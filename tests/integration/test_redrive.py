@@ -146,8 +146,9 @@ class TestDropping:
         assert "Pass --yes to delete without asking. Nothing was deleted." in capsys.readouterr().err
         assert waiting(poisoned.pipeline.clients, poisoned.dead) == 3
 
-    def test_a_dry_run_deletes_nothing(self, poisoned: Shell) -> None:
-        code, told = poisoned.told("dlq", "drop", "--refused", "--dry-run")
+    @pytest.mark.parametrize("more", [[], ["--yes"]], ids=["alone", "with --yes"])
+    def test_a_dry_run_deletes_nothing(self, poisoned: Shell, more: list[str]) -> None:
+        code, told = poisoned.told("dlq", "drop", "--refused", "--dry-run", *more)
         assert (code, told["queues"][0]["deleted"]) == (0, {"malformed": 3})
         assert waiting(poisoned.pipeline.clients, poisoned.dead) == 3
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 import services.shared.ledger.ledger as ledger_module
 from local.stack import CREDENTIALS, Clients, create_bucket
-from services.ops.bronze import S3Bronze
+from services.ops.bronze import S3Bronze, Versions
 from services.ops.cli import reconcile as reconcile_command
 from services.ops.cli.app import app
 from services.ops.cli.console import execute
@@ -63,8 +63,8 @@ class World:
         return self.listed(f"bronze/shipments/{name}")
 
     def listed(self, key: str) -> BronzeObject:
-        ((found, *_),) = self.bronze.versions(key)
-        return found
+        (page,) = self.bronze.versions(key)
+        return page.contents[0]
 
     def planner(self) -> Planner:
         def send(bodies: Any) -> None:
@@ -337,7 +337,9 @@ class Stale:
     def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
         yield self._listed
 
-    versions = objects
+    def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
+        for page in self.objects(prefix, after):
+            yield Versions.of(page, [one.key for one in page])
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
         return self._bronze.pinned(source)

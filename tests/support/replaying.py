@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.ops.bronze import Versions
 from services.ops.reconcile import OLDER_THAN, Reconciled, Scope, reconcile
 from services.ops.replay.copying import Copier
 from services.ops.replay.planning import ReplayRequest
@@ -46,7 +47,9 @@ class MemoryBronze:
         for first in range(0, len(found), self.page):
             yield found[first : first + self.page]
 
-    versions = objects
+    def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
+        for page in self.objects(prefix, after):
+            yield Versions.of(page, [one.key for one in page])
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
         return source if str(source.id) in self.rig.lake.objects else None

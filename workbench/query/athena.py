@@ -27,6 +27,7 @@ from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract, ContractError, FieldType
 from services.shared.parquet.tables import arrow_type
 from workbench.inprocess.folder import CONTRACTS, pattern
+from workbench.query.meaning import MACROS, with_athenas_meaning
 
 _TYPES = {FieldType.STRING: "VARCHAR", FieldType.INTEGER: "BIGINT", FieldType.TIMESTAMP: "TIMESTAMPTZ"}
 _FILE = "_file"  # the column of a file's name while it is read; no field can be called so
@@ -67,6 +68,7 @@ class LocalAthena:
         self._connection.execute(
             "SET TimeZone = 'UTC'; SET integer_division = true; SET python_enable_replacements = false"
         )
+        self._connection.execute(MACROS)
         allowed = [str(lake), pattern(lake)]  # DuckDB looks at the pattern, too, and at its text
         self._connection.execute("SET allowed_directories = ?", [allowed])
         self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -99,7 +101,7 @@ class LocalAthena:
                 self._connection.register(name, schema.append(pa.field("dt", pa.string())).empty_table())
         for file in _VIEWS.glob("*.sql"):
             (view,) = statements_of(file.read_text("utf-8"))
-            self._connection.execute(f'CREATE VIEW "{file.stem}" AS {view.sql("duckdb")}')
+            self._connection.execute(f'CREATE VIEW "{file.stem}" AS {with_athenas_meaning(view).sql("duckdb")}')
 
     def query(self, sql: str) -> Answer:
         """Run one query in Athena's SQL.
@@ -121,8 +123,8 @@ class LocalAthena:
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
-            statement = _with_names(_without_databases(statements[0].transform(_with_zones), self._names()))
-            text = statement.sql("duckdb")
+            statement = _with_names(_without_databases(with_athenas_meaning(statements[0]), self._names()))
+            text = statement.sql("duckdb", unsupported_level=errors.ErrorLevel.RAISE)
             if not _is_query(text):
                 raise QueryError(
                     "This is no query: only what asks is run here, such as SELECT, SHOW TABLES and DESCRIBE."
@@ -132,6 +134,10 @@ class LocalAthena:
             yield reader.schema.names
             for batch in reader:
                 yield list(zip(*(column.to_pylist(maps_as_pydicts="strict") for column in batch.columns), strict=True))
+        except errors.UnsupportedError as error:
+            raise QueryError(
+                f"DuckDB, which runs queries here, would answer something else than Athena: {_first_lines(error)}"
+            ) from error
         except duckdb.Error as error:
             raise QueryError(f"{_explained(error)} Tables: {', '.join(self._names())}.") from error
 
@@ -219,14 +225,6 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
             if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not column.alias:
                 column.replace(exp.alias_(column.copy(), f"_col{at}"))
     return statement
-
-
-def _with_zones(node: exp.Expr) -> exp.Expr:
-    """`x AT TIME ZONE zone` as it was, where sqlglot has written it as Athena's function."""
-    if isinstance(node, exp.Anonymous) and node.name.upper() == "AT_TIMEZONE" and len(node.expressions) == 2:
-        time, zone = node.expressions
-        return exp.AtTimeZone(this=exp.paren(time), zone=zone)
-    return node
 
 
 def _explained(error: Exception) -> str:

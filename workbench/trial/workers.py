@@ -97,12 +97,24 @@ def _side_by_side(tasks: Iterator[Task], settings: Settings, jobs: int, watch: W
 
 
 def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Done]:
-    """Hand a task on. A process that starts for it never hears of Ctrl-C: what is blocked here is blocked there."""
+    """Hand a task on. A process that starts for it never hears of Ctrl-C: what is blocked here is blocked there.
+
+    Nor is it left half started: another thread of a library may take the signal, whose handler then runs in this one.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.getsignal(signal.SIGINT)
+    came: list[int] = []
+    is_ours = callable(handler) and threading.current_thread() is threading.main_thread()
+    if is_ours:
+        signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
     try:
         return pool.submit(_work, task)
     finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -159,6 +159,9 @@ _LOOK_UPS = {
 }
 
 
+_OF_ALL_REGIONS = {"role", "policy"}  # IAM has none: two environments of an account need two projects, or prefixes
+
+
 def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Iterator[Finding]:
     try:
         found = look_up.find(clients, name)
@@ -180,6 +183,11 @@ def _taken(address: str, look_up: _LookUp, name: str, clients: Clients) -> Itera
     if found is None:
         return
     advice = f"choose another project or name, delete it, or import it: terraform import '{address}' '{found}'"
+    if look_up.kind in _OF_ALL_REGIONS:
+        advice = (
+            "it may be that of the same project in another region, which would stop if it were changed: "
+            f"set iam_name_prefix; or {advice}"
+        )
     if look_up.kind == "queue":
         advice += "; or use it as it is: set existing_queue_url and existing_queue_arn"
     what = f"the {look_up.kind} {name} already exists" + (f": {look_up.otherwise}" if look_up.otherwise else "")

@@ -12,6 +12,7 @@ from services.ops.history.reader import History
 from services.ops.history.remembered import Remembered
 from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import OLDER_THAN, WALK, Scope, reconcile
+from services.shared.ledger.ledger import Ledger
 from services.shared.planning.copies import S3Copies
 from services.shared.telemetry import count, logger, metrics, tracer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _CLOCKS_DIFFER = timedelta(hours=1)
+_WALKS = f"{WALK}#begun"  # when this walk began, and the one before
 
 if pipeline.IN_LAMBDA:
     pipeline.ledger(), pipeline.s3(), pipeline.sqs()
@@ -31,7 +33,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Reconcile from where the run before stopped; the next run goes on where this one does.
 
     Args:
-        event: `window_hours`, if only objects are meant that came in so many hours; without it all of Bronze.
+        event: `window_hours`, if only objects are meant that came in so many hours, or since the walk before began;
+            without it all of Bronze.
             `older_than_minutes`: younger work is left alone; without it, an hour.
 
     Raises:
@@ -40,7 +43,9 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings, ledger = pipeline.settings(), pipeline.ledger()
     deadline = pipeline.deadline_of(context)
     hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
-    scope = Scope(start=datetime.now(UTC) - timedelta(hours=hours)) if hours else Scope()
+    now, place = datetime.now(UTC), ledger.cursors.load(WALK)
+    before = _walk_before(ledger, now, begins=place is None)
+    scope = Scope(start=min(now - timedelta(hours=hours), before - OLDER_THAN - _CLOCKS_DIFFER)) if hours else Scope()
     # What came in the window was finished since it began, by clocks that may differ. Nothing is read before an object
     # turns up that the ledger does not know.
     past = Remembered(History.of(pipeline.s3(), settings.silver_bucket), scope.start and scope.start - _CLOCKS_DIFFER)
@@ -51,7 +56,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         S3Bronze(pipeline.s3(), settings.bronze_bucket),
         planner,
         OLDER_THAN if minutes is None else timedelta(minutes=minutes),
-        place=ledger.cursors.load(WALK),
+        place=place,
         deadline=deadline,
         scope=scope,
         waiting=messages_waiting(pipeline.sqs(), settings.queue_url),
@@ -66,3 +71,17 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("reconciled all", told=told)
     count("ObjectsReconciled", found.repaired)
     return told
+
+
+def _walk_before(ledger: Ledger, now: datetime, begins: bool) -> datetime:
+    """When the walk before this one began: what came later, it may have passed. Large buckets take many runs for one.
+
+    Args:
+        begins: this run is the first one of its walk.
+    """
+    begun = ledger.cursors.load(_WALKS) or {}
+    if begins:
+        begun = {"this": now.isoformat(), "before": begun.get("this")}
+        ledger.cursors.save(_WALKS, begun)
+    before = begun.get("before")
+    return datetime.fromisoformat(before) if before else now

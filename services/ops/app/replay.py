@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services.ops.announcing import IngestFunction
 from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
+from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
 from services.ops.replay.copying import Copier
 from services.ops.replay.planning import ReplayRequest
 from services.ops.replay.running import ByCopying, Done, Replay, replay_chunk
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 
 _RESERVE_SECONDS = 60.0  # S3 copies up to 5 GB in one request
+_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 @cache
@@ -79,8 +82,12 @@ def _replayed(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = Request.from_json(state["request"])
     bronze = S3Bronze(pipeline.s3(), pipeline.settings().bronze_bucket)
     way = ByCopying(Copier(pipeline.s3(), request.dest_prefix), bronze, _ingest().announce)
+    # What came in the window was finished since it began, by clocks that may differ. Nothing is read before an object
+    # turns up that the ledger does not know.
+    history = History.of(pipeline.s3(), pipeline.settings().silver_bucket)
+    past = Remembered(history, request.start - _CLOCKS_DIFFER)
     chunk, place = replay_chunk(
-        Replay(bronze, pipeline.ledger(), way),
+        Replay(bronze, pipeline.ledger(), way, past=past),
         ReplayRequest(request.src_prefix, request.start, request.end),
         state["place"],
         pipeline.deadline_of(context, _RESERVE_SECONDS),

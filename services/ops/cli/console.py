@@ -26,6 +26,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from services.shared.errors import SmeltError
 
@@ -52,11 +53,27 @@ for _name in ("stdout", "stderr"):
         setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 (for as long as the program runs)
 if os.environ.get("COLUMNS", "").strip().isdecimal() and not int(os.environ["COLUMNS"]):
     del os.environ["COLUMNS"]  # as terminals without a known size say; nothing at all would be printed
+# What moves the cursor, clears the screen, or turns the direction of writing. A key of Bronze may hold any of it, and
+# whoever may upload must not be able to say what a command has found.
+_MOVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class _PlainConsole(Console):
+    """Prints every text, also one in a table, with such characters in a form that can be seen."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(_MOVES.sub(_seen, text), **options)
+
+
+def _seen(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 # Tables need a width. Where there is no terminal, 100 columns fit a CI log and a README.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-results = Console(width=_WIDTH, highlight=False, emoji=False)
+results = _PlainConsole(width=_WIDTH, highlight=False, emoji=False)
 # On a terminal, messages break between words; elsewhere, each is one line.
-messages = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+messages = _PlainConsole(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:
@@ -148,6 +165,16 @@ def explain(error: Exception) -> str | None:
             f"{error}. Sign in to AWS: run `aws configure` or `aws sso login`, or set AWS_PROFILE, "
             "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
+    if isinstance(error, (aws.SSOError, aws.TokenRetrievalError, aws.LoginError)):
+        sign_in = "aws login" if isinstance(error, aws.LoginError) else "aws sso login"
+        return f"{str(error).rstrip('.')}. Sign in to AWS again: run `{sign_in}`."
+    if isinstance(
+        error, aws.MissingDependencyException
+    ):  # a profile of `aws login`, which Terraform does not read either
+        return (
+            f"This profile's credentials cannot be read here ({str(error).rstrip('.')}). Give them to this shell: "
+            'unset AWS_PROFILE after `eval "$(aws configure export-credentials --format env)"`.'
+        )
     if isinstance(error, aws.NoRegionError):
         return "No AWS region given: pass --region, or set AWS_DEFAULT_REGION."
     if isinstance(error, (aws.ConnectionError, aws.HTTPClientError)):
@@ -159,7 +186,8 @@ def explain(error: Exception) -> str | None:
     ):
         return f"{wrong[0]}. A name has 3 to 63 lowercase letters, digits, dots and hyphens."
     if isinstance(error, aws.BotoCoreError):
-        return f"{error}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
+        said = str(error).rstrip(".")
+        return f"{said}. Check the AWS settings of this shell (AWS_PROFILE, AWS_DEFAULT_REGION) and the names given."
     if isinstance(error, OSError) and error.errno in _FULL:
         where = error.filename or "The output"
         return f"{where}: {error.strerror}. Free some space, or write elsewhere; then run this again."

@@ -126,7 +126,7 @@ def drop_letters(
         def go(dry: bool, watch: Watch) -> list[Dropped]:
             return [drop(ledger, QueueLook(sqs, url), kind, standings, which, dry, watch) for kind, url in urls.items()]
 
-        results = go(not yes, watch)
+        results = go(dry_run or not yes, watch)
     if not (yes or dry_run) and any(result.dropped for result in results):
         _confirm(results)
         with stopping("Dropping", "Nothing else was deleted."), watching() as watch:
@@ -203,6 +203,10 @@ def _show_dropped(result: Dropped, dry_run: bool) -> None:
         show(f"  {result.not_deleted:,} could not be deleted: run this again", style="red")
     if result.left:
         show(f"  {result.left.total():,} stay ({count_words(result.left)})")
+    if result.in_flight:
+        show(f"  {result.in_flight:,} were hidden, as somebody else looks at them: run this again in some minutes.")
+    if not result.complete:
+        show("  There may be more: this stopped before the end of the queue. Run it again.")
 
 
 def _drop_document(result: Dropped) -> dict[str, object]:
@@ -213,5 +217,6 @@ def _drop_document(result: Dropped) -> dict[str, object]:
         "deleted": dict(result.dropped),
         "not_deleted": result.not_deleted,
         "left": dict(result.left),
+        "in_flight": result.in_flight,
         "listed": [letter_document(found) for found in result.named],
     }

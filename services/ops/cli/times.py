@@ -14,6 +14,8 @@ def parse_time(text: str) -> datetime:
         typer.BadParameter: it is neither. A bare number is not taken for seconds since 1970.
     """
     try:
+        if text.isdecimal() and len(text) != len("20260131"):
+            raise ValueError  # seconds or milliseconds since 1970, some of which can be read as a time of the year 1712
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:

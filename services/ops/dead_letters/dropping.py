@@ -31,6 +31,7 @@ class Dropped:
     left: Counter[Standing] = field(default_factory=Counter)
     named: list[Explained] = field(default_factory=list)  # of those that were dropped, the first ones
     complete: bool = True
+    in_flight: int = 0  # at the beginning: somebody else had received them, so this may not have seen them
 
 
 def drop(
@@ -52,6 +53,7 @@ def drop(
         raise ValueError(f"letters that are {standings - SETTLED - REFUSED} must not be dropped")
     result = Dropped(kind)
     with look:
+        result.in_flight = look.depth.in_flight
         for page in read(ledger, look, kind):
             chosen = [found for found in page if found.standing in standings and wanted.has(found)]
             result.left.update(found.standing for found in page if found not in chosen)

@@ -49,12 +49,18 @@ def move_all(
 
     Raises:
         NoMoveTask: the service has no such task, or not for this queue.
-        OperatorError: the task failed or was cancelled.
+        OperatorError: the task failed or was cancelled, or another one moves the messages elsewhere.
         ClientError, BotoCoreError: no access, or no answer.
     """
     source, destination = _arn(sqs, queue_url), _arn(sqs, destination_url)
     before = _last_task(sqs, source)
     is_joined = before.get("Status") in ("RUNNING", "CANCELLING")
+    if is_joined and before.get("DestinationArn", destination) != destination:
+        raise OperatorError(
+            f"Somebody's task moves the messages of {source} to {before['DestinationArn']}, and SQS runs one task of a "
+            "queue at a time. Nothing was sent. Wait for its end, or cancel it (aws sqs cancel-message-move-task). "
+            "Then run this again."
+        )
     if not is_joined:
         rate = {"MaxNumberOfMessagesPerSecond": per_second} if per_second else {}
         _ask(sqs.start_message_move_task, SourceArn=source, DestinationArn=destination, **rate)

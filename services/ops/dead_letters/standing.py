@@ -104,6 +104,8 @@ def _of_unit(letter: Letter, known: LedgerObject | None, lot: Lot | None) -> tup
 
 
 def _of_finished(known: LedgerObject) -> tuple[Standing, str]:
+    if known.is_to_be_reloaded:
+        return Standing.IN_PROGRESS, "its object was taken out to be loaded again, and is not let in yet"
     if known.state is ObjectState.DONE:
         return Standing.COMMITTED, "every row of its object is in Silver or quarantine"
     if known.state is ObjectState.REJECTED:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
+from typing import NamedTuple
 
 from services.ops.bronze import Listing
 from services.ops.grid import batched, slices
@@ -89,14 +89,23 @@ class Candidate:
         return known is not None and known.state is ObjectState.RETRACTED and not known.is_to_be_reloaded
 
 
+class Page(NamedTuple):
+    """What one page of the listing has of the request, which may be nothing. `last` is the last key that it lists."""
+
+    candidates: list[Candidate]
+    last: str
+
+
 def plan_replay(
     ledger: Ledger | None,
     listing: Listing,
     request: ReplayRequest,
     after: str = "",
     origin_etag: OriginEtag | None = None,
-) -> Iterator[list[Candidate]]:
+) -> Iterator[Page]:
     """The candidates with a verdict each, page by page, in the order of their keys, from behind the key `after` on.
+
+    A page without a candidate counts: whoever has little time must be able to stop, and go on, behind it.
 
     Args:
         ledger: without one, nothing is looked up.
@@ -105,7 +114,10 @@ def plan_replay(
     Raises:
         ClientError, BotoCoreError, Throttled: listing or ledger cannot be read.
     """
-    look_up = partial(_look_up, ledger, request, origin_etag)
+
+    def look_up(page: list[BronzeObject]) -> Page:
+        return Page(_look_up(ledger, request, origin_etag, page), page[-1].key if page else "")
+
     yield from in_order(look_up, read_ahead(listing.objects(request.prefix, after)), LOOKERS if ledger else 1, 0)
 
 
@@ -113,6 +125,8 @@ def _look_up(
     ledger: Ledger | None, request: ReplayRequest, origin_etag: OriginEtag | None, page: list[BronzeObject]
 ) -> list[Candidate]:
     meant = [source for source in page if request.has(source)]
+    if not meant:
+        return []
     if ledger is None:
         return [_not_looked_up(source) for source in meant]
     known: dict[BronzeObject, LedgerObject] = {}

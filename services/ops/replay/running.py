@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from services.ops.bronze import Listing
 from services.ops.errors import OperatorError
@@ -30,6 +30,7 @@ from services.shared.units import BronzeObject
 if TYPE_CHECKING:
     from services.ops.history.remembered import Remembered
 
+T = TypeVar("T")
 DEFAULT_JOBS = 16  # the connections that a client keeps (services/shared/aws.py)
 MAX_LISTED = 1000
 _NO_HURRY = Deadline(lambda: float("inf"), 0)
@@ -263,12 +264,14 @@ class Replay:
         candidates = self._until(deadline, self._candidates(request, after))
         try:
             for result in in_order(lambda one: self._handle(one, deadline), candidates, self.jobs):
+                if isinstance(result, str):  # everything up to this key, of which nothing may have been asked for
+                    after = result
+                    keep({"after": after})
+                    continue
                 summary.add(result)
                 after = result.candidate.source.key
                 number += 1
                 watch("objects", number)
-                if not number % 1000:
-                    keep({"after": after})
             if deadline.left > 0:
                 return summary, None
         except OutOfTime:
@@ -278,7 +281,9 @@ class Replay:
                 keep({"after": after})
         return summary, {"after": after}
 
-    def _handle(self, given: tuple[Candidate, bool], deadline: Deadline) -> Result:
+    def _handle(self, given: tuple[Candidate, bool] | str, deadline: Deadline) -> Result | str:
+        if isinstance(given, str):
+            return given
         candidate, copied_before = given
         if not candidate.verdict.needs_work:
             return Result(candidate, Done.SKIPPED)
@@ -294,17 +299,20 @@ class Replay:
             return False
         return self.past.put_back(self.ledger, candidate.origin)
 
-    def _candidates(self, request: ReplayRequest, after: str) -> Iterator[tuple[Candidate, bool]]:
+    def _candidates(self, request: ReplayRequest, after: str) -> Iterator[tuple[Candidate, bool] | str]:
+        """Each with whether an earlier run has copied it; behind those of a page of the listing, its last key."""
         copies: Copies | None = None
         if isinstance(self.way, ByCopying) and not CopyKey.is_copy(request.prefix):
             copies = Copies(self.listing, self.way.copier, request.prefix, after)
         for page in plan_replay(self.ledger, self.listing, request, after, self.origin_etag):
-            for candidate in page:
+            for candidate in page.candidates:
                 needs_copy = candidate.verdict.needs_work and candidate.verdict is not Verdict.NEVER_ANNOUNCED
                 yield candidate, needs_copy and copies is not None and copies.has(candidate)
+            if page.last:
+                yield page.last
 
     @staticmethod
-    def _until(deadline: Deadline, items: Iterable[tuple[Candidate, bool]]) -> Iterator[tuple[Candidate, bool]]:
+    def _until(deadline: Deadline, items: Iterable[T]) -> Iterator[T]:
         for item in items:
             if deadline.left <= 0:
                 return

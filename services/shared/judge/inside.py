@@ -6,7 +6,7 @@ to them. Texts are known to be JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import islice
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -32,8 +32,31 @@ class Place(NamedTuple):
     end: int
 
 
-def value_at(field: Field, text: str, start: int, steps: Steps) -> Value:
+Found = Place | Rejection | None  # None where nothing is there; a rejection where a key on the way is there twice
+
+
+class Places:
+    """Where the values at paths below one value of a long text are, found in one walk however many they are."""
+
+    def __init__(self, text: str, start: int, paths: Collection[Steps]) -> None:
+        self._text, self._start, self._paths = text, start, paths
+        self._found: dict[Steps, Found] | None = None
+
+    def find(self, steps: Steps) -> Place | None:
+        """As `find`, for one of the paths.
+
+        Raises:
+            Rejection: a key on the way appears more than once.
+        """
+        if self._found is None:
+            self._found = _find_all(self._text, self._start, self._paths)
+        return _not_refused(self._found[steps])
+
+
+def value_at(field: Field, text: str, start: int, steps: Steps, places: Places | None = None) -> Value:
     """The value of a field at a path, from the value at `start` down; None where there is none.
+
+    `places` are those of all fields below the value, for callers that ask for more than one.
 
     Raises:
         Rejection: it is not what the contract says, or a key on the way appears more than once.
@@ -41,7 +64,7 @@ def value_at(field: Field, text: str, start: int, steps: Steps) -> Value:
     if len(text) <= SHORT:
         with suppress(NeedsText):
             return leaf_of(field, at_path(build(text, start), steps))[0]
-    place = find(text, start, steps)
+    place = places.find(steps) if places else find(text, start, steps)
     return leaf(field, text, place)[0] if place else None
 
 
@@ -53,18 +76,50 @@ def find(text: str, start: int, steps: Steps) -> Place | None:
     Raises:
         Rejection: a key on the way appears more than once.
     """
+    return _not_refused(_find_all(text, start, [steps])[steps])
+
+
+def _not_refused(found: Found) -> Place | None:
+    if isinstance(found, Rejection):
+        raise found
+    return found
+
+
+def _find_all(text: str, start: int, paths: Collection[Steps]) -> dict[Steps, Found]:
+    found: dict[Steps, Found] = {}
+    _find_below(text, Place(start, start), paths, 0, found)
+    return found
+
+
+def _find_below(text: str, at: Found, paths: Collection[Steps], depth: int, found: dict[Steps, Found]) -> None:
+    """Find the values of paths whose first `depth` steps lead to `at`."""
+    further: dict[str | int, list[Steps]] = {}
+    for steps in paths:
+        if len(steps) == depth or not isinstance(at, Place):
+            found[steps] = at
+        else:
+            further.setdefault(steps[depth], []).append(steps)
+    if further and isinstance(at, Place):
+        inside = _inside(text, at.start, further)
+        for step, some in further.items():
+            _find_below(text, inside.get(step), some, depth + 1, found)
+
+
+def _inside(text: str, at: int, wanted: Collection[str | int]) -> dict[str | int, Found]:
+    """Where the wanted keys of the object at `at`, or the wanted items of the array, are."""
+    found: dict[str | int, Found] = {}
     read_value = _scanner(text)
-    place = Place(start, start)
-    for step in steps:
-        found = (
-            _key(text, place.start, step, read_value)
-            if isinstance(step, str)
-            else _item(text, place.start, step, read_value)
-        )
-        if found is None:
-            return None
-        place = found
-    return place
+    if text[at] == "{":
+        for key, place in _members(text, at, read_value):
+            if key in wanted:
+                twice = Rejection(Reason.DUPLICATE_KEY, f"{shortened(key)!r} appears more than once")
+                found[key] = twice if key in found else place
+    elif text[at] == "[":
+        last = max((step for step in wanted if isinstance(step, int)), default=-1)
+        for number, place in enumerate(islice(_items(text, at, read_value), last + 1)):
+            if number in wanted:
+                found[number] = place
+    return found
 
 
 def keys_at(text: str, start: int, steps: Steps) -> tuple[str | int, list[str]]:
@@ -72,7 +127,7 @@ def keys_at(text: str, start: int, steps: Steps) -> tuple[str | int, list[str]]:
     read_value = _scanner(text)
     at = start
     for step in steps:
-        place = _key(text, at, step, read_value) if isinstance(step, str) else _item(text, at, step, read_value)
+        place = find(text, at, (step,))
         if place is None:
             return step, [key for key, _ in islice(_members(text, at, read_value), _MOST_KEYS)] if text[
                 at
@@ -135,21 +190,6 @@ def _items(text: str, at: int, read_value: ScanValue) -> Iterator[Place]:
         at = skip_blanks(text, end)
         if text[at] == ",":
             at = skip_blanks(text, at + 1)
-
-
-def _key(text: str, at: int, key: str, read_value: ScanValue) -> Place | None:
-    if text[at] != "{":
-        return None
-    found = [place for name, place in _members(text, at, read_value) if name == key]
-    if len(found) > 1:
-        raise Rejection(Reason.DUPLICATE_KEY, f"{shortened(key)!r} appears more than once")
-    return found[0] if found else None
-
-
-def _item(text: str, at: int, number: int, read_value: ScanValue) -> Place | None:
-    if text[at] != "[":
-        return None
-    return next((place for at_, place in enumerate(_items(text, at, read_value)) if at_ == number), None)
 
 
 class _Reading:

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from io import StringIO
 
-from services.shared.contract.model import CREATION, Contract
-from services.shared.judge.fields import field_value
+from services.shared.contract.model import CREATION, Contract, Steps
+from services.shared.judge.fields import field_value, places_inside
 from services.shared.judge.row_json import Row, own_record_type, read_row, shortened
 from services.shared.judge.verdicts import JSON_BLANKS, RECORD_TYPE, Accepted, Reason, Rejected, Rejection, Value
 
@@ -33,6 +33,7 @@ class RowJudge:
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
         self._contracts = dict(contracts)
         fields = (field.key for contract in contracts.values() for field in contract.fields)
+        self._paths = {name: _paths(contract) for name, contract in contracts.items()}
         self._wanted = frozenset((RECORD_TYPE, *fields))
 
     def judge(self, row: bytes, default_dataset: str, object_created: datetime) -> Accepted | Rejected:
@@ -50,7 +51,8 @@ class RowJudge:
             if contract is None:
                 detail = f"no contract is named {shortened(record_type)!r}"
                 raise Rejection(Reason.UNKNOWN_RECORD_TYPE, detail, RECORD_TYPE)
-            judged = [field_value(field, found) for field in contract.fields]
+            places = places_inside(found, self._paths[record_type])
+            judged = [field_value(field, found, places) for field in contract.fields]
             values = tuple(value for value, _ in judged)
             _check_window(contract, values, object_created)
         except Rejection as why:
@@ -80,6 +82,15 @@ def event_window(contract: Contract, object_created: datetime) -> tuple[datetime
 def shown(row: bytes) -> str:
     """A row's text for people: bytes that are not UTF-8 appear as escapes."""
     return row.strip(JSON_BLANKS).decode("utf-8", "backslashreplace")
+
+
+def _paths(contract: Contract) -> dict[str, list[Steps]]:
+    """Where fields inside a key's values are, from these down."""
+    paths: dict[str, list[Steps]] = {}
+    for field in contract.fields:
+        if len(field.path) > 1:
+            paths.setdefault(field.key, []).append(field.path[1:])
+    return paths
 
 
 def _rescued(row: Row, whole: set[str]) -> str | None:

@@ -137,8 +137,8 @@ class Execution:
         number = len(self.units)
         self.units.append(unit)
         self._tally.begin_unit()
-        scales = RowScales(0 if unit.object.bronze_key.codec else unit.end)
         try:
+            scales = RowScales(0 if unit.object.bronze_key.codec else unit.end)
             contract = self._worker.contracts.get(unit.object.bronze_key.dataset)
             envelope = None
             if contract and contract.rows_path:

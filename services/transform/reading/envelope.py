@@ -2,6 +2,7 @@
 
     an element of the array at the path     a row, read as the elements of any array (`elements`)
     the rest of the document                skipped by its structure, whatever it holds
+    many documents with an empty array      one block without rows now and then, so that reading can go on there
     a document without an array there       one BrokenFrame that names the path and the keys that are there
     damage outside of the array             one BrokenFrame up to the next document
 
@@ -19,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.shared.judge.verdicts import Reason
-from services.transform.blocks import BrokenFrame, Form, Piece, Position, RowBlock
+from services.transform.blocks import BrokenFrame, Form, Piece, Position, RowBlock, no_rows
 from services.transform.reading.arrays import SCAN_BYTES, ArrayScanner
 from services.transform.reading.cursor import RAW_BYTES
 from services.transform.reading.documents import BETWEEN
@@ -122,8 +123,14 @@ class EnvelopeReader:
                 yield from self._frame(len(self._path), _Next.AFTER_VALUE)
         elif start.form is Form.LOST_DOCUMENTS:
             skip_to_document(self._window, self._reach)
+        told = self._window.base  # how far reading has come, as the last piece said
         while self._peek(BETWEEN):
-            yield from self._document()
+            for piece in self._document():
+                yield piece
+                told = self._window.base
+            if (base := self._window.base) - told >= self._block:
+                yield Piece(no_rows(base), Position(base, Form.DOCUMENTS))
+                told = base
 
     def _read_values_again(self, start: Position) -> None:
         self._window.fill(1)

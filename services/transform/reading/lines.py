@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from services.transform.blocks import NEWLINE, Form, OverlongRow, Piece, Position, RowBlock, lines_block
+from services.transform.blocks import NEWLINE, Form, OverlongRow, Piece, Position, RowBlock, lines_block, no_rows
 from services.transform.reading.strict import Outcome, validate
 from services.transform.reading.window import STEP_BYTES, Window
 
@@ -85,8 +85,9 @@ class LineReader:
                 yield from self._pieces(window.take(end or len(window.data)), base)
 
     def read_each(self) -> Iterator[Piece]:
-        """What `read_line` finds in each line that starts before `end`."""
+        """What `read_line` finds in each line that starts before `end`. Where many hold nothing, a block says so."""
         window = self._window
+        told = window.base  # how far reading has come, as the last piece said
         while self._end is None or window.base < self._end:
             blanks = window.skip_blanks(None if self._end is None else self._end - window.base)
             if self._end is not None and window.base - blanks >= self._end:
@@ -94,9 +95,14 @@ class LineReader:
             window.fill(1)
             if not window.data:
                 return
-            yield from self._read_line(line_window(window))
+            for piece in self._read_line(line_window(window)):
+                yield piece
+                told = window.base
             window.fill(1)
             window.drop(1)  # the newline
+            if window.base - told >= self._block:
+                yield Piece(no_rows(window.base), Position(window.base, Form.LINES))
+                told = window.base
 
     def skip_rest_of_line(self) -> None:
         """Go on behind the line that the window is in."""

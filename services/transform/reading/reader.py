@@ -16,7 +16,7 @@ from services.shared.compression import HEAD_BYTES, codec_of, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.lake import ByteStream, Lake, open_pinned
 from services.shared.units import BronzeObject, Unit
-from services.transform.blocks import BrokenFrame, Check, Form, Piece, Position, RowBlock, no_check
+from services.transform.blocks import BrokenFrame, Check, Form, Piece, Position, RowBlock, no_check, no_rows
 from services.transform.reading.content import Kind, content_of
 from services.transform.reading.documents import DocumentReader
 from services.transform.reading.elements import ArrayReader
@@ -235,6 +235,8 @@ class UnitReader:
         if found:
             is_at_end = isinstance(found.rows, BrokenFrame) and found.rows.offset == block.base + end
             yield found._replace(after=None if is_at_end else piece.after)
+        elif piece.after:
+            yield Piece(no_rows(block.base + len(block.data)), piece.after)
 
 
 def _past(piece: Piece, past: int) -> Iterator[Piece]:

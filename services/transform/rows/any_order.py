@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import RECORD_TYPE
+from services.transform.blocks import Check, no_check
 from services.transform.rows.columns import Certain, Columns
 from services.transform.rows.layout import MAX_KEYS, Sample
 from services.transform.rows.read import Cursor
@@ -82,12 +83,18 @@ def learn_key_sets(samples: Iterable[Sample]) -> list[KeySet]:
 
 
 def accept_any_order(
-    text: BlockText, keys: KeySet, rows: Positions, contract: Contract, is_default: bool, object_created: datetime
+    text: BlockText,
+    keys: KeySet,
+    rows: Positions,
+    contract: Contract,
+    is_default: bool,
+    object_created: datetime,
+    check: Check = no_check,
 ) -> Certain:
     """Those of the given rows that have keys of the set alone and that the contract surely accepts.
 
     `is_default` says whether rows without a `record_type` belong to the contract; `object_created` is the creation time
-    of their object (UTC).
+    of their object (UTC). `check` is called where values take long; what it raises ends the work.
 
     Raises:
         TooDense: the block must be cut.
@@ -95,7 +102,7 @@ def accept_any_order(
     known = keys.known(contract)
     rows = rows[text.matches(text.starts[rows], Literal(keys.opener + _QUOTE))]
     found = _find_keys(text, rows, keys, known.table)
-    reading = _Reading(text, rows, keys, found, contract)
+    reading = _Reading(text, rows, keys, found, contract, check)
     for number, (key, literal) in enumerate(known.keys.items()):
         if key == RECORD_TYPE:
             reading.read_record_type(number, literal, is_default)
@@ -208,9 +215,11 @@ def _ends(known: list[bytes]) -> tuple[list[bytes], list[bytes]]:
 class _Reading:
     """The values of all rows, read key by key."""
 
-    def __init__(self, text: BlockText, rows: Positions, keys: KeySet, found: _Keys, contract: Contract) -> None:
+    def __init__(
+        self, text: BlockText, rows: Positions, keys: KeySet, found: _Keys, contract: Contract, check: Check
+    ) -> None:
         self._text, self._rows, self._keys, self._found = text, rows, keys, found
-        self.columns = Columns(text, rows, contract)
+        self.columns = Columns(text, rows, contract, check)
         self.columns.ok &= found.ok
         self._by_number = np.argsort(found.number, kind="stable")
         counts = np.bincount(found.number, minlength=len(keys.keys) + len(contract.fields) + 1)

@@ -13,6 +13,7 @@ from services.shared.contract.model import CREATION, Contract, Field, FieldType
 from services.shared.judge.judge import event_window
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.shared.parquet.tables import silver_schema
+from services.transform.blocks import Check
 from services.transform.rows.fields import NESTED, read_field, read_unknown
 from services.transform.rows.read import Column, Computed, Constant, Cursor, Read
 from services.transform.rows.text import BlockText, Mask, Positions
@@ -38,8 +39,8 @@ class Rescued(NamedTuple):
 class Columns:
     """What has been read of these rows. `ok` shrinks on the way; nothing else means anything where it is False."""
 
-    def __init__(self, text: BlockText, rows: Positions, contract: Contract) -> None:
-        self._text, self._rows, self._contract = text, rows, contract
+    def __init__(self, text: BlockText, rows: Positions, contract: Contract, check: Check) -> None:
+        self._text, self._rows, self._contract, self._check_time = text, rows, contract, check
         self._by_key: dict[str, list[Field]] = {}
         for field in contract.fields:
             self._by_key.setdefault(field.key, []).append(field)
@@ -74,7 +75,7 @@ class Columns:
         self.ok &= whole.ok | ~has_key
         if inside:
             live = np.flatnonzero(self.ok & cursor.live & has_key)
-            for field, read in zip(inside, read_within(inside, whole, live), strict=True):
+            for field, read in zip(inside, read_within(inside, whole, live, self._check_time), strict=True):
                 self._add(field, has_key, read)
         return behind or whole, Rescued(has_key & ~held, whole.column)
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from services.shared.contract.model import Contract
 from services.shared.judge.verdicts import RECORD_TYPE
+from services.transform.blocks import Check, no_check
 from services.transform.rows.columns import Certain, Columns, Rescued
 from services.transform.rows.layout import Layout
 from services.transform.rows.text import BlockText, Positions
@@ -21,18 +22,24 @@ from services.transform.rows.walk import Walk
 
 
 def accept(
-    text: BlockText, layout: Layout, rows: Positions, contract: Contract, is_default: bool, object_created: datetime
+    text: BlockText,
+    layout: Layout,
+    rows: Positions,
+    contract: Contract,
+    is_default: bool,
+    object_created: datetime,
+    check: Check = no_check,
 ) -> Certain:
     """Those of the given rows that have the layout and that the contract surely accepts.
 
     `is_default` says whether rows without a `record_type` belong to the contract; `object_created` is the creation time
-    of their object (UTC).
+    of their object (UTC). `check` is called where values take long; what it raises ends the work.
 
     Raises:
         TooDense: the block must be cut.
     """
     rows = rows[text.matches(text.starts[rows], layout.literals[layout.keys[0]])]
-    walk = _Reading(text, rows, layout, contract)
+    walk = _Reading(text, rows, layout, contract, check)
     for key in layout.keys:
         if key == RECORD_TYPE:
             walk.pass_record_type(is_default)
@@ -45,9 +52,9 @@ def accept(
 class _Reading:
     """One pass through the rows, key by key."""
 
-    def __init__(self, text: BlockText, rows: Positions, layout: Layout, contract: Contract) -> None:
+    def __init__(self, text: BlockText, rows: Positions, layout: Layout, contract: Contract, check: Check) -> None:
         self._layout = layout
-        self.columns = Columns(text, rows, contract)
+        self.columns = Columns(text, rows, contract, check)
         has_nested = any(map(self.columns.looks_inside, set(layout.keys) - {RECORD_TYPE}))
         self._walk = Walk(text, rows, layout, has_nested)
         self._rescued: dict[str, Rescued] = {}

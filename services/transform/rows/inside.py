@@ -15,7 +15,7 @@ import pyarrow as pa
 from services.shared.columns import column_of
 from services.shared.contract.model import Field, FieldType, Steps
 from services.shared.judge.built import NeedsText, Node, at_path, build, leaf_of
-from services.shared.judge.inside import nested_value, value_at
+from services.shared.judge.inside import Places, nested_value, value_at
 from services.shared.judge.row_json import SHORT
 from services.shared.judge.values import converted
 from services.shared.judge.verdicts import Rejection, Value
@@ -69,21 +69,22 @@ def values_inside(fields: Sequence[Field], texts: Sequence[str]) -> list[tuple[l
     steps = [(field, field.path, ok, values) for field, ok, values in zip(fields, right, found, strict=True)]
     for row, text in enumerate(texts if fields else ()):
         node = build(text) if len(text) <= SHORT else None
+        places = Places(text, 0, [field.path for field in fields])
         for field, path, ok, values in steps:
             try:
-                values[row] = _value(field, path, text, node)
+                values[row] = _value(field, path, text, node, places)
             except Rejection:
                 continue
             ok[row] = True
     return list(zip(found, right, strict=True))
 
 
-def _value(field: Field, steps: Steps, text: str, node: Node) -> Value:
+def _value(field: Field, steps: Steps, text: str, node: Node, places: Places) -> Value:
     """The value of a field at a path: from what was built, or (`node` is None) from the text."""
     if node is not None:
         with suppress(NeedsText):
             return leaf_of(field, at_path(node, steps))[0]
-    return value_at(field, text, 0, steps)
+    return value_at(field, text, 0, steps, places)
 
 
 def array_of(field: Field, values: list[Any]) -> pa.Array:

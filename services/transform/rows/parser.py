@@ -167,7 +167,7 @@ def _is_worthwhile(rows: Positions, left: Positions) -> bool:
     return (len(rows) - len(left)) * _WORTHWHILE >= len(rows)
 
 
-Accept = Callable[[Positions, Contract, bool, datetime], Certain]
+Accept = Callable[[Positions, Contract, bool, datetime, Check], Certain]
 
 
 class _Parsing:
@@ -232,7 +232,7 @@ class _Parsing:
         at_once = max(_MOST_VALUES // (keys + len(contract.fields) + _SLOWER * slow), 1)
         for part in [rows[first : first + at_once] for first in range(0, len(rows), at_once)]:
             self._check()
-            found = accept_(part, contract, dataset == self._default_dataset, self._object_created)
+            found = accept_(part, contract, dataset == self._default_dataset, self._object_created, self._check)
             if len(found.rows):
                 self.taken.append((dataset, found.table))
                 rows = self._without(rows, found.rows)

@@ -18,6 +18,7 @@ from services.shared.columns import column_of
 from services.shared.contract.model import Field
 from services.shared.judge.verdicts import RECORD_TYPE
 from services.shared.parquet.tables import arrow_type
+from services.transform.blocks import Check, no_check
 from services.transform.rows.fields import read_field, read_unknown
 from services.transform.rows.inside import array_of, column_of_array, values_inside
 from services.transform.rows.layout import Layout, learn_layouts, learn_samples
@@ -28,25 +29,34 @@ from services.transform.rows.walk import Walk
 _FEWEST_ROWS = 64  # fewer are looked at one by one sooner than they are learned from
 _SAMPLES = 8
 _MOST_LAYOUTS = 2
+_MOST_VALUES = 2_000_000  # rows times keys of a layout that are taken between two calls of `check`
+_CHECKED_ROWS = 1024  # looked at one by one between two calls of `check`
 
 
-def read_within(fields: Sequence[Field], whole: Read, rows: Positions) -> Iterator[Read]:
-    """What fields take from inside the values that were read, in these rows."""
+def read_within(fields: Sequence[Field], whole: Read, rows: Positions, check: Check = no_check) -> Iterator[Read]:
+    """What fields take from inside the values that were read, in these rows. `check` is called from time to time."""
     texts = whole.column.build(rows)
     inner = [replace(field, source=field.path[1:]) for field in fields]
     of_objects = [number for number, field in enumerate(inner) if isinstance(field.path[0], str)]
-    parts, left = _together([inner[number] for number in of_objects], texts)
+    parts, left = _together([inner[number] for number in of_objects], texts, check)
     taken: list[list[_Values]] = [[] for _ in fields]
     for part in parts:
         for number, array in zip(of_objects, part.arrays, strict=True):
             taken[number].append(_Values(part.rows, array, np.ones(len(part.rows), dtype=bool)))
     of_arrays = [number for number in range(len(fields)) if number not in of_objects]
     for numbers, some in ((of_objects, left), (of_arrays, np.arange(len(rows)))):
-        found = values_inside([inner[number] for number in numbers], texts.take(pa.array(some)).to_pylist())
-        for number, (values, ok) in zip(numbers, found, strict=True):
-            taken[number].append(_Values(some, array_of(inner[number], values), ok))
+        for few in _parts(some, _CHECKED_ROWS) if numbers else ():
+            check()
+            found = values_inside([inner[number] for number in numbers], texts.take(pa.array(few)).to_pylist())
+            for number, (values, ok) in zip(numbers, found, strict=True):
+                taken[number].append(_Values(few, array_of(inner[number], values), ok))
     for field, parts_of_field in zip(inner, taken, strict=True):
         yield _read(field, whole, rows, parts_of_field)
+
+
+def _parts(rows: Positions, at_once: int) -> Iterator[Positions]:
+    """The rows in parts, at least one."""
+    return (rows[first : first + at_once] for first in range(0, max(len(rows), 1), at_once))
 
 
 class _Values(NamedTuple):
@@ -78,7 +88,7 @@ def _read(field: Field, whole: Read, rows: Positions, values: Sequence[_Values])
     return whole._replace(ok=ok, is_null=is_null, column=column_of_array(field, array), is_whole=None)
 
 
-def _together(fields: Sequence[Field], texts: pa.StringArray) -> tuple[list[_Part], Positions]:
+def _together(fields: Sequence[Field], texts: pa.StringArray, check: Check) -> tuple[list[_Part], Positions]:
     """What the fields take from objects that are laid out alike, and the other rows."""
     left = np.arange(len(texts))
     if not fields or len(texts) < _FEWEST_ROWS:
@@ -93,17 +103,19 @@ def _together(fields: Sequence[Field], texts: pa.StringArray) -> tuple[list[_Par
         return [], left
     text, parts = BlockText(data, offsets[:-1], offsets[1:], 0, room_for_quotes()), []
     for layout in layouts:
-        part = _Walking(text, left, layout, fields).part()
-        parts.append(part)
-        left = np.setdiff1d(left, part.rows, assume_unique=True)
+        for some in _parts(left, max(_MOST_VALUES // len(layout.keys), 1)):
+            check()
+            part = _Walking(text, some, layout, fields, check).part()
+            parts.append(part)
+            left = np.setdiff1d(left, part.rows, assume_unique=True)
     return parts, left
 
 
 class _Walking:
     """Objects of one layout, read key by key."""
 
-    def __init__(self, text: BlockText, rows: Positions, layout: Layout, fields: Sequence[Field]) -> None:
-        self._text, self._layout, self._fields = text, layout, fields
+    def __init__(self, text: BlockText, rows: Positions, layout: Layout, fields: Sequence[Field], check: Check) -> None:
+        self._text, self._layout, self._fields, self._check = text, layout, fields, check
         self._rows = rows[text.matches(text.starts[rows], layout.literals[layout.keys[0]])]
         self._by_key: dict[str, list[Field]] = {}
         for field in fields:
@@ -147,7 +159,7 @@ class _Walking:
         whole = read_unknown(self._text, cursor)
         self._ok &= whole.ok | ~has_key
         live = np.flatnonzero(self._ok & cursor.live & has_key)
-        for field, read in zip(inside, read_within(inside, whole, live) if inside else (), strict=True):
+        for field, read in zip(inside, read_within(inside, whole, live, self._check) if inside else (), strict=True):
             self._add(field, has_key, read)
         return behind or whole
 

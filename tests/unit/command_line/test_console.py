@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from infra.deploy.cli.images import MISSING
 from local.ministack import ROOT
 from services.ops.cli.app import app
-from services.ops.cli.console import EXIT_CODES, execute, finish, say, show, show_json
+from services.ops.cli.console import EXIT_CODES, execute, finish, make_table, say, show, show_json
 from services.ops.errors import OperatorError
 from services.shared.contract.model import ContractError
 
@@ -178,3 +178,19 @@ def test_text_is_printed_as_it_is_also_where_it_looks_like_an_emoji_or_markup(ca
     show("a :smile: [red]b[/red]")
     show_json({"a": ":smile:"})
     assert capsys.readouterr().out == 'a :smile: [red]b[/red]\n{\n  "a": ":smile:"\n}\n'
+
+
+@pytest.mark.parametrize("moving", ["\x1b[2J", "\x9b2J", "\r", "\x08", "\u202e", "\u2028", "\ud800"])
+def test_a_name_cannot_move_the_cursor_wherever_it_is_printed(moving: str, capsys: Output) -> None:
+    """Whoever may upload chooses keys, and must not be able to say what a command has found."""
+    name = f"bronze/a{moving}b.jsonl"
+    table = make_table("", "object")
+    table.add_row(name)
+    show(f"oldest open: {name}")
+    show(table)
+    say(name)
+    shown = capsys.readouterr()
+    seen = f"bronze/a{moving.encode('unicode_escape').decode()}b.jsonl"
+    assert shown.out.count(seen) == 2
+    assert seen in shown.err
+    assert moving not in shown.out + shown.err

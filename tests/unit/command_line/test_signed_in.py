@@ -104,6 +104,33 @@ def test_an_environment_that_does_not_exist_is_named(environment: Path, capsys: 
 
 
 @pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (
+            "sso_session = corp\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://x.invalid",
+            "`aws sso login`",
+        ),
+        ("login_session = arn:aws:iam::123456789012:user/me", "aws configure export-credentials --format env"),
+        ("role_arn = arn:aws:iam::123456789012:role/x\nsource_profile = none", 'profile "mine" does not exist. Check'),
+    ],
+)
+def test_a_profile_that_gives_no_credentials_says_how_to_get_some(
+    profile: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Output, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    config = tmp_path / "config"
+    config.write_text(f"[profile mine]\nsso_account_id = 123456789012\nsso_role_name = a\n{profile}\n")
+    if not profile.startswith("sso"):
+        config.write_text(f"[profile mine]\n{profile}\n")
+    for name, value in {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "mine"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    assert execute(app, ["signed-in"]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
     ("settings", "said"),
     [
         ({}, "Sign in to AWS"),

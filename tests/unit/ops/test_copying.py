@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from services.ops.bronze import Versions
 from services.ops.replay.copying import Copier, NotCopyable
 from services.ops.replay.planning import ReplayRequest, Verdict
 from services.ops.replay.running import ByCopying, Done, Replay
@@ -47,7 +48,9 @@ class Bronze:
     def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
         yield [one for one in [*SOURCES, *self.copies] if one.key.startswith(prefix) and one.key > after]
 
-    versions = objects
+    def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
+        for page in self.objects(prefix, after):
+            yield Versions.of(page, [one.key for one in page])
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
         return source

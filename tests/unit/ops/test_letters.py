@@ -226,6 +226,13 @@ class TestAMoveTask:
         assert move_all(sqs, DEAD, UNITS, 20, sleep=lambda _: None).moved == 7  # type: ignore[arg-type]
         assert sqs.started == []
 
+    def test_that_moves_them_elsewhere_is_not_told_as_work(self) -> None:
+        elsewhere = RUNNING | {"DestinationArn": "arn:aws:sqs:us-east-2:000000000000:for-a-look"}
+        sqs = MoveTasks(elsewhere, elsewhere | DONE)
+        with pytest.raises(OperatorError, match=r"to arn:\S+:for-a-look, .*Nothing was sent"):
+            move_all(sqs, DEAD, UNITS, 20, sleep=lambda _: None)  # type: ignore[arg-type]
+        assert sqs.started == []
+
     def test_is_not_taken_for_an_earlier_one_that_sqs_still_lists_as_the_last(self) -> None:
         earlier = DONE | {"ApproximateNumberOfMessagesMoved": 900, "StartedTimestamp": 1}
         sqs = MoveTasks(earlier, earlier, RUNNING | {"StartedTimestamp": 2}, DONE | {"StartedTimestamp": 2})

@@ -67,6 +67,7 @@ WRONG = [
     ({"src_prefix": None}, "src_prefix is missing; expected a prefix that begins with"),
     ({"src_prefix": "silver/"}, "src_prefix is 'silver/'; expected"),
     ({"src_prefix": "bronze/" + "ä" * 600}, "src_prefix is"),
+    ({"src_prefix": "bronze/\ud800/"}, "src_prefix is 'bronze/\\ud800/'; expected a prefix"),
     ({"src_prefix": "bronze/replay/manual/"}, "src_prefix is 'bronze/replay/manual/'; expected a prefix of originals"),
     ({"src_prefix": "bronze/replay"}, "src_prefix is 'bronze/replay'; expected a prefix of originals"),
     ({"dest_prefix_base": "bronze/shipments"}, "dest_prefix_base is 'bronze/shipments'; expected"),

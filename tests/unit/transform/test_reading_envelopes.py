@@ -183,6 +183,21 @@ def test_rows_of_many_small_envelopes_come_in_few_pieces() -> None:
     assert len(found) < 5
 
 
+@pytest.mark.parametrize("between", [b"\n", b"", b","], ids=["lines", "documents", "an array"])
+def test_reading_goes_on_in_a_long_stretch_of_envelopes_without_rows(between: bytes) -> None:
+    data = between.join([envelope([])] * 300 + [envelope(ROWS[:2])] + [envelope([])] * 300)
+    data = b"[" + data + b"]" if between == b"," else data
+    lake = MemoryLake()
+    reader = UnitReader(lake, 300, 512)
+    (unit,) = Plan.of(lake.upload(KEY, data), 1 << 30)
+    found = list(reader.read(unit, None, envelope=Envelope(PATH)))
+    ways = [piece.after for piece in found if piece.after and isinstance(piece.rows, RowBlock)]
+    reached = [0, *(after.offset for after in ways), len(data)]
+    assert np.diff(reached).max() < 2048
+    for number, after in enumerate(ways, 1):
+        assert texts(rows_in(reader.read(unit, after, envelope=Envelope(PATH)))) == texts(rows_in(found[number:]))
+
+
 def envelopes(found: Iterable[Piece]) -> list[bytes]:
     """What each row gets."""
     return [piece.rows.envelope for piece in found if isinstance(piece.rows, RowBlock) for _ in piece.rows.starts]

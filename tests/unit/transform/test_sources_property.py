@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.shared.contract.model import CREATION, Contract, Field, FieldType, TimeFormat
+from services.shared.judge import inside as judge_inside
+from services.shared.judge.nested import ScanValue
 from services.shared.judge.verdicts import Value
 from services.transform.blocks import lines_block
+from services.transform.rows import inside as rows_inside
 from services.transform.rows import parser, within
 from services.transform.rows.parser import RowParser
 from services.transform.rows.text import Mask
@@ -251,3 +254,44 @@ def test_long_insides_are_judged_like_short_ones(key: str, monkeypatch: pytest.M
     short = by_reference(data, "all", CONTRACTS)
     monkeypatch.setattr("services.shared.judge.inside.SHORT", 0)
     assert by_reference(data, "all", CONTRACTS) == short
+
+
+def deep_rows(count: int) -> bytes:
+    inner = "{" + ", ".join(f'"{key}": {values[0]}' for key, values in GOOD.items()) + "}"
+    return b"\n".join([b'{"o": ' + inner.encode() + b"}"] * count)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("unlike", [0, 40], ids=["read together", "looked at one by one"])
+def test_the_deadline_is_looked_at_inside_objects(unlike: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples of many keys make each key cost time in all rows: many of them, at several levels, outlast a worker."""
+    monkeypatch.setattr(within, "_MOST_LAYOUTS", 0 if unlike else 2)
+    monkeypatch.setattr(within, "_MOST_VALUES", 4 * len(GOOD))
+    monkeypatch.setattr(within, "_CHECKED_ROWS", 4)
+    calls: list[None] = []
+    data = deep_rows(40)
+    parsed = RowParser(CONTRACTS).parse(lines_block(data, 1000), "deep", CREATED, lambda: calls.append(None))
+    assert outcome(parsed) == by_reference(deep_rows(40), "deep", CONTRACTS)
+    assert len(calls) > 10
+
+
+@pytest.mark.parametrize("is_judged", [True, False], ids=["by the reference", "beside others"])
+def test_a_long_value_is_walked_through_once_however_many_fields_are_in_it(
+    is_judged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of 8 MiB takes seconds a walk. With a walk a field it would outlast the worker's reserve."""
+    if is_judged:
+        monkeypatch.setattr(parser, "_FEWEST_ROWS", 2)
+    monkeypatch.setattr(judge_inside, "SHORT", 0)
+    monkeypatch.setattr(rows_inside, "SHORT", 0)
+    walks: list[tuple[str, int]] = []
+    members = judge_inside._members
+
+    def noted(text: str, at: int, read_value: ScanValue) -> Iterator[tuple[str, judge_inside.Place]]:
+        walks.append((text, at))
+        return members(text, at, read_value)
+
+    monkeypatch.setattr(judge_inside, "_members", noted)
+    parsed = RowParser(CONTRACTS).parse(lines_block(deep_rows(1), 1000), "deep", CREATED)
+    assert parsed.silver["deep"].num_rows == 1
+    assert sorted(walks) == sorted(set(walks))

@@ -288,3 +288,65 @@ def test_what_duckdb_lacks_is_told_from_what_athena_lacks(lake: Path, smelt: Sme
     told = " ".join(smelt("query", "SELECT format_datetime(at, 'yyyy') FROM orders", "--silver", lake)[2].split())
     assert "Athena may have it" in told
     assert "pg_" not in smelt("query", "SELECT * FROM longcol", "--silver", lake)[2]
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("date_diff('day', timestamp '2026-01-01 23:00:00', timestamp '2026-01-02 01:00:00')", 0),
+        ("date_diff('hour', timestamp '2026-01-01 00:59:00', timestamp '2026-01-01 02:00:00')", 1),
+        ("date_diff('year', date '2025-12-31', date '2026-01-01')", 0),
+        ("date_diff('month', date '2026-01-31', date '2026-02-28')", 1),
+        ("extract(dow FROM date '2026-01-04')", 7),
+        ("extract(year_of_week FROM date '2024-12-30')", 2025),
+        ("millisecond(timestamp '2026-01-01 00:00:05.123')", 123),
+        ("hour(from_unixtime(0, 'Europe/Berlin'))", 1),
+        ("regexp_extract('abc', '[0-9]+')", None),
+        ("regexp_extract('x', '(a)?x', 1)", None),
+        ("regexp_extract('a=12', 'a=([0-9]+)', 1)", "12"),
+        ("regexp_replace('a1b2', '([0-9])', '<$1>')", "a<1>b<2>"),
+        ("regexp_replace('a.b', '[.]', '\\$')", "a$b"),
+        ("regexp_replace('a1b2', '[0-9]')", "ab"),
+        ("split_part('a,b', ',', 3)", None),
+        ("split_part('a,b', ',', 2)", "b"),
+        ("cardinality(slice(ARRAY[1, 2, 3, 4], 2, 2))", 2),
+        ("slice(ARRAY[1, 2, 3, 4], -2, 9)", [3, 4]),
+        ("array_position(ARRAY['a'], 'b')", 0),
+        ("""json_extract_scalar('{"a": {"b": 1}}', '$.a')""", None),
+        ("""json_extract_scalar('{"a": {"b": 1}}', '$.a.b')""", "1"),
+        ("""json_extract_scalar('{"a": 1', '$.a')""", None),
+        ("""regexp_extract(json_extract_scalar('{"a": "b7"}', '$.a'), '([0-9])', 1)""", "7"),
+        ("""json_extract('{"a": 1', '$.a')""", None),
+        ("""CAST(json_extract('{"a": "x"}', '$.a') AS varchar)""", "x"),
+        ("CAST('abc' AS varchar(2))", "ab"),
+        ("TRY_CAST('1.5' AS integer)", None),
+        ("TRY_CAST('15' AS integer)", 15),
+        ("CAST(CAST('2.5' AS double) AS bigint)", 3),
+        ("CAST(1 = 1 AS integer)", 1),
+        ("format('%s: %.2f%%', 1, 1.234)", "1: 1.23%"),
+    ],
+)
+def test_the_answer_is_athenas_where_duckdb_has_another(lake: Path, smelt: Smelt, sql: str, answer: object) -> None:
+    assert asked(smelt, f"SELECT {sql} AS x", "--silver", lake) == [{"x": answer}]
+
+
+def test_text_that_is_no_json_can_be_asked_in_quarantine(smelt: Smelt, tmp_path: Path) -> None:
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", [order(1, total="heavy"), '{"order_id": "o2", ']))
+    sql = "SELECT reason, json_extract_scalar(raw, '$.order_id') AS id FROM quarantine ORDER BY 1"
+    assert asked(smelt, sql) == [{"reason": "malformed_json", "id": None}, {"reason": "wrong_type", "id": "o1"}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "array_sort(ARRAY[1, 2], (a, b) -> 0)",
+        "split('a,b,c', ',', 2)",
+        "strpos('abab', 'b', 2)",
+        "format(dt, 1)",
+        "regexp_replace('a', '(?P<n>a)', '${n}')",
+        "regexp_replace('a', 'a', dt)",
+    ],
+)
+def test_what_would_answer_something_else_is_refused(lake: Path, smelt: Smelt, sql: str) -> None:
+    code, out, err = smelt("query", f"SELECT {sql} AS x FROM silver", "--silver", lake)  # noqa: S608
+    assert (code, out, "than Athena" in err) == (2, "", True)

@@ -7,6 +7,16 @@ locals {
   ledger_arn     = var.arns.ledger_table
   bronze_objects = "${var.arns.bronze_bucket}/bronze/*"
 
+  read_history = {
+    actions   = ["s3:GetObject"]
+    resources = ["${var.arns.silver_bucket}/history/*"]
+  }
+  list_history = {
+    actions   = ["s3:ListBucket"]
+    resources = [var.arns.silver_bucket]
+    condition = { StringLike = { "s3:prefix" = ["history/*"] } }
+  }
+
   # What a role may do with a customer managed key, and only through the service that it calls.
   keys = {
     ledger = { keys = [var.kms_key_arn], services = ["dynamodb"], actions = ["kms:Decrypt"] }
@@ -20,7 +30,7 @@ locals {
     replay = {
       description = "Checks the ops workflow's input, and replays a chunk of objects by copying them."
       memory_mb   = 1024
-      keys        = { UseKeyOfLedger = "ledger", UseKeyOfBronze = "copy" }
+      keys        = { UseKeyOfLedger = "ledger", UseKeyOfBronze = "copy", UseKeyOfSilver = "read" }
       statements = {
         ListBronze = {
           actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
@@ -43,6 +53,13 @@ locals {
           actions   = ["dynamodb:BatchGetItem"]
           resources = [local.ledger_arn]
         }
+        # What the ledger has lost and the history has, finished, is put back and not announced.
+        PutBackIntoLedger = {
+          actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+          resources = [local.ledger_arn]
+        }
+        ReadHistory = local.read_history
+        ListHistory = local.list_history
       }
     }
     probe = {
@@ -157,15 +174,8 @@ locals {
           resources = [var.arns.queue]
         }
         # What the ledger has lost and the history has, finished, is put back and not loaded again.
-        ReadHistory = {
-          actions   = ["s3:GetObject"]
-          resources = ["${var.arns.silver_bucket}/history/*"]
-        }
-        ListHistory = {
-          actions   = ["s3:ListBucket"]
-          resources = [var.arns.silver_bucket]
-          condition = { StringLike = { "s3:prefix" = ["history/*"] } }
-        }
+        ReadHistory = local.read_history
+        ListHistory = local.list_history
       }
     }
     rewrite = {
@@ -181,10 +191,7 @@ locals {
           actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
           resources = [for root in ["silver", "quarantine"] : "${var.arns.silver_bucket}/${root}/*"]
         }
-        ReadHistory = {
-          actions   = ["s3:GetObject"]
-          resources = ["${var.arns.silver_bucket}/history/*"]
-        }
+        ReadHistory = local.read_history
         # A file that is missing is told from one that is forbidden.
         ListSilver = {
           actions   = ["s3:ListBucket"]

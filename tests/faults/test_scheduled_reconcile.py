@@ -1,0 +1,50 @@
+"""The scheduled reconcile of a bucket that is so large that one walk takes longer than the schedule's window."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.stack import Clients
+from services.ops.app import reconcile as function
+from services.shared.contract.model import Contract
+from services.shared.deadline import Deadline
+from services.shared.identities import ObjectId
+from services.shared.ledger.records import ObjectState
+from services.shared.units import BronzeObject
+from tests.faults.rig import Rig, shipment
+from tests.faults.test_lost_records import call_function
+from tests.support.history import MemoryHistory
+from tests.support.ingest import Context
+from tests.support.replaying import Desk
+
+WINDOW = 48  # hours
+
+
+def test_what_came_right_behind_a_walk_is_found_by_the_next_one_however_late_it_comes_there(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300))
+    rig = desk.rig
+
+    def run(seconds: float) -> bool:
+        """One run that has so much time; whether its walk has come to its end."""
+        call_function(monkeypatch, desk, MemoryHistory(), timedelta(0))
+        monkeypatch.setattr(desk.bronze, "_listed", listed)
+        monkeypatch.setattr(function.pipeline, "deadline_of", lambda _: Deadline(lambda: seconds, 1.0))
+        return bool(function.handler({"window_hours": WINDOW}, Context())["finished"])  # type: ignore[arg-type]
+
+    def listed(id_: ObjectId, data: bytes) -> BronzeObject:
+        return BronzeObject(id_.bucket, id_.key, len(data), id_.etag, None, created)
+
+    assert run(60)
+    desk.hours(1)
+    lost = desk.upload("shipments", [shipment(1)])
+    created = datetime.fromtimestamp(rig.clock.now, UTC)
+    desk.hours(WINDOW / 2)
+    for _ in range(3):  # the walk is far from its key, run after run
+        assert not run(0)
+        desk.hours(WINDOW / 2)
+    assert run(60)
+    assert rig.state_of(lost) is ObjectState.PLANNED

@@ -1,0 +1,210 @@
+"""What Athena means, where DuckDB has a function of the same name that answers something else.
+
+sqlglot translates the names. Where an answer would differ all the same, the expression is replaced here by one that
+gives Athena's, or refused; docs/workbench.md lists the differences that are left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from sqlglot import errors, exp
+
+# Functions of DuckDB's that do as Athena's do.
+MACROS = """
+CREATE MACRO athena_json(text) AS CASE WHEN json_valid(text) THEN text END;
+CREATE MACRO athena_scalar(found) AS
+    CASE WHEN json_type(found) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(found, '$') END;
+CREATE MACRO athena_slice(list, first, number) AS
+    list_slice(list_slice(list, first, CASE WHEN first < 0 THEN -1 ELSE len(list) END), 1, number);
+CREATE MACRO athena_position(list, value) AS
+    CASE WHEN list IS NOT NULL AND value IS NOT NULL THEN coalesce(list_position(list, value), 0) END;
+CREATE MACRO athena_integer(value) AS CASE typeof(value)
+    WHEN 'VARCHAR' THEN CASE WHEN regexp_full_match(CAST(value AS VARCHAR), '[+-]?[0-9]+') THEN CAST(value AS VARCHAR)
+                             ELSE '''' || CAST(value AS VARCHAR) || '''' END
+    WHEN 'DOUBLE' THEN CAST(round(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE)) AS VARCHAR)
+    WHEN 'FLOAT' THEN CAST(round(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE)) AS VARCHAR)
+    WHEN 'BOOLEAN' THEN CASE CAST(value AS VARCHAR) WHEN 'true' THEN '1' WHEN 'false' THEN '0' END
+    WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
+    ELSE CAST(value AS VARCHAR) END;
+"""
+_INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_PARTS = {  # of a time, as EXTRACT names them
+    "DAYOFWEEK": "ISODOW",
+    "DOW": "ISODOW",
+    "DAY_OF_WEEK": "ISODOW",
+    "YOW": "ISOYEAR",
+    "YEAR_OF_WEEK": "ISOYEAR",
+    "DAY_OF_YEAR": "DOY",
+    "DAY_OF_MONTH": "DAY",
+}
+_IN_FORMAT = re.compile(r"%(?:%|[-#+ 0,(]*[0-9]*(?:\.[0-9]+)?[a-zA-Z])")
+_IN_REPLACEMENT = re.compile(r"\\(.)|\$(\d)|(\$\{?)|(\\)", re.DOTALL)
+
+
+def with_athenas_meaning(statement: exp.Expr) -> exp.Expr:
+    """The statement with what DuckDB would answer otherwise replaced, the innermost first.
+
+    Raises:
+        UnsupportedError: something in it has no equal in DuckDB.
+    """
+    for node in reversed(list(statement.walk())):
+        change = _CHANGES.get(type(node))
+        if change is not None:
+            changed = change(node)
+            if changed is not node:
+                node.replace(changed)
+    return statement
+
+
+def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
+    return exp.Anonymous(this=name, expressions=[one.copy() for one in arguments if one is not None])
+
+
+def _date_diff(node: exp.Expr) -> exp.Expr:
+    """Whole units that have passed; DuckDB's date_diff counts the bounds of days, months ... between."""
+    return _call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
+
+
+def _regexp_extract(node: exp.Expr) -> exp.Expr:
+    """NULL where nothing matches; DuckDB gives an empty text."""
+    group = node.args.get("group") or exp.Literal.number(0)
+    return _first_of(_call("regexp_extract_all", node.this, node.expression, group), exp.Literal.number(1))
+
+
+def _split_part(node: exp.Expr) -> exp.Expr:
+    """NULL where there are not so many parts; DuckDB gives an empty text."""
+    return _first_of(_call("str_split", node.this, node.args["delimiter"]), node.args["part_index"])
+
+
+def _first_of(found: exp.Expr, at: exp.Expr) -> exp.Expr:
+    return _call("list_extract", found, at)
+
+
+def _regexp_replace(node: exp.Expr) -> exp.Expr:
+    """Groups are `$1` in Athena, `\\1` in DuckDB."""
+    given = node.args.get("replacement")
+    if given is None:
+        return node
+    if not isinstance(given, exp.Literal):
+        raise errors.UnsupportedError("regexp_replace takes only a replacement in quotes")
+    node.set("replacement", exp.Literal.string(_IN_REPLACEMENT.sub(_as_re2, given.name)))
+    return node
+
+
+def _as_re2(found: re.Match[str]) -> str:
+    if found[2]:
+        return f"\\{found[2]}"
+    if found[3] or found[4]:
+        raise errors.UnsupportedError("regexp_replace takes only $0 to $9 for groups, and \\$ for a dollar sign")
+    return "\\\\" if found[1] == "\\" else found[1]
+
+
+def _json_extract(node: exp.Expr) -> exp.Expr:
+    """NULL where the text is no JSON, as in quarantine; DuckDB ends the query."""
+    node.set("this", _call("athena_json", node.this))
+    return node
+
+
+def _json_scalar(node: exp.Expr) -> exp.Expr:
+    """NULL where an object or an array is found; DuckDB gives its text."""
+    found = exp.JSONExtract(this=_call("athena_json", node.this), expression=node.expression.copy())
+    return _call("athena_scalar", found)
+
+
+def _slice(node: exp.Expr) -> exp.Expr:
+    """The third argument is how many; DuckDB takes it for where to end."""
+    return _call("athena_slice", node.this, node.args["start"], node.args["end"])
+
+
+def _position(node: exp.Expr) -> exp.Expr:
+    """0 where it is not there; DuckDB gives NULL."""
+    return _call("athena_position", node.this, node.expression)
+
+
+def _extract(node: exp.Expr) -> exp.Expr:
+    """Monday is 1 and Sunday 7; DuckDB has 0 for Sunday."""
+    part = _PARTS.get(node.name.upper())
+    if part is not None:
+        node.set("this", exp.var(part))
+    return node
+
+
+def _from_unixtime(node: exp.Expr) -> exp.Expr:
+    """Of two arguments, the second is a zone, which sqlglot leaves out."""
+    zone = node.args.get("zone")
+    if zone is None:
+        return node
+    node.set("zone", None)
+    return exp.AtTimeZone(this=node.copy(), zone=zone.copy())
+
+
+def _cast(node: exp.Expr) -> exp.Expr:
+    """Integers: of texts of digits alone, halves away from zero. Texts: of JSON without quotes, cut to n characters."""
+    to, value = node.args["to"], node.this
+    if to.this in _INTEGERS and not isinstance(value, exp.Literal | exp.Null):
+        node.set("this", _call("athena_integer", value))
+    elif to.this in _INTEGERS and value.is_string:
+        node.set("this", _call("athena_integer", exp.cast(value.copy(), "varchar")))
+    elif to.this is exp.DType.VARCHAR:
+        if isinstance(value, exp.JSONExtract | exp.ParseJSON):
+            node.set("this", _call("json_extract_string", value, exp.Literal.string("$")))
+        if to.expressions:
+            node.set("to", exp.DataType.build("varchar"))
+            return _call("left", node, to.expressions[0].this)
+    return node
+
+
+def _format(node: exp.Expr) -> exp.Expr:
+    """Of Java's signs (`%.2f`); DuckDB's format has Python's."""
+    pattern = node.this
+    if not isinstance(pattern, exp.Literal):
+        raise errors.UnsupportedError("format takes only a format in quotes")
+    signs = [sign for sign in _IN_FORMAT.findall(pattern.name) if sign != "%%"]
+    values = [
+        exp.cast(value.copy(), "varchar") if sign[-1] in "sS" else value.copy()
+        for sign, value in zip(signs, node.expressions, strict=False)
+    ]
+    return _call("printf", pattern, *values)
+
+
+def _anonymous(node: exp.Expr) -> exp.Expr:
+    name, arguments = node.name.upper(), node.expressions
+    if name == "AT_TIMEZONE" and len(arguments) == 2:  # `x AT TIME ZONE zone` as sqlglot has written it for Athena
+        time, zone = arguments
+        return exp.AtTimeZone(this=exp.paren(time.copy()), zone=zone.copy())
+    if name == "MILLISECOND" and len(arguments) == 1:  # DuckDB counts those of the seconds in, too
+        return exp.paren(exp.Mod(this=_call("millisecond", *arguments), expression=exp.Literal.number(1000)))
+    return node
+
+
+def _split(node: exp.Expr) -> exp.Expr:
+    if node.args.get("limit") is not None:
+        raise errors.UnsupportedError("split takes no limit")
+    return node
+
+
+def _any_accuracy(node: exp.Expr) -> exp.Expr:
+    node.set("accuracy", None)
+    return node
+
+
+_CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Anonymous: _anonymous,
+    exp.ApproxDistinct: _any_accuracy,
+    exp.ArrayPosition: _position,
+    exp.ArraySlice: _slice,
+    exp.Cast: _cast,
+    exp.DateDiff: _date_diff,
+    exp.Extract: _extract,
+    exp.Format: _format,
+    exp.JSONExtract: _json_extract,
+    exp.JSONExtractScalar: _json_scalar,
+    exp.RegexpExtract: _regexp_extract,
+    exp.RegexpReplace: _regexp_replace,
+    exp.Split: _split,
+    exp.SplitPart: _split_part,
+    exp.TryCast: _cast,
+    exp.UnixToTime: _from_unixtime,
+}
