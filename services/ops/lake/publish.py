@@ -90,8 +90,8 @@ def change_for(live: Live, lots: Mapping[LotId, Mapping[str, LotFile]]) -> Chang
     for run in {covered[key][0] for key in outdated}:
         # Files that come back are of this commit for Iceberg. If one of them must go later, nobody will know any more
         # which snapshots name it, or hold its rows by an earlier run: so those go now.
-        for file in live.runs[run].files:
-            change.forget(file.sequence)
+        for left in live.runs[run].files:
+            change.forget(left.sequence)
         change.remove |= {output.key: output for output in live.outputs(run)}
         change.add |= {other.key: other for other in live.runs[run].files if other.key not in outdated}
     return change
