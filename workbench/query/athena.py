@@ -113,13 +113,13 @@ class LocalAthena:
         columns = next(answers)
         return Answer(columns, [row for rows in answers for row in rows])
 
-    def stream(self, sql: str, rows_at_once: int = 10_000) -> Iterator[Any]:
+    def stream(self, sql: str | exp.Expr, rows_at_once: int = 10_000) -> Iterator[Any]:
         """Run one query: gives the names of its columns, then lists of its rows, in constant memory.
 
         Raises:
             QueryError: it is not one query, or cannot be run.
         """
-        statements = statements_of(sql)
+        statements = statements_of(sql) if isinstance(sql, str) else [sql]
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:

@@ -28,8 +28,25 @@ CREATE MACRO athena_integer(value) AS CASE typeof(value)
     WHEN 'BOOLEAN' THEN CASE CAST(value AS VARCHAR) WHEN 'true' THEN '1' WHEN 'false' THEN '0' END
     WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
     ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_later
+    (value DATE, step) AS CASE WHEN value + step <> CAST(value + step AS DATE)
+                               THEN CAST(error('only days, weeks, months and years are added to a date') AS DATE)
+                               ELSE CAST(value + step AS DATE) END,
+    (value TIMESTAMP, step) AS value + step,
+    (value TIMESTAMPTZ, step) AS value + step,
+    (value TIME, step) AS value + step;
+CREATE MACRO athena_start
+    (unit, value DATE) AS CAST(date_trunc(unit, value) AS DATE),
+    (unit, value TIMESTAMP) AS date_trunc(unit, value),
+    (unit, value TIMESTAMPTZ) AS date_trunc(unit, value);
+CREATE MACRO athena_series
+    (first DATE, last, step)
+        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (first TIMESTAMP, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
+    (first TIMESTAMPTZ, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
 """
 _INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
 _PARTS = {  # of a time, as EXTRACT names them
     "DAYOFWEEK": "ISODOW",
     "DOW": "ISODOW",
@@ -65,6 +82,51 @@ def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
 def _date_diff(node: exp.Expr) -> exp.Expr:
     """Whole units that have passed; DuckDB's date_diff counts the bounds of days, months ... between."""
     return _call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
+
+
+def _date_add(node: exp.Expr) -> exp.Expr:
+    """A date stays a date; DuckDB makes a timestamp of it, whose text is never equal to a `dt`."""
+    return _call("athena_later", node.this, exp.Interval(this=exp.paren(node.expression), unit=node.args["unit"]))
+
+
+def _add(node: exp.Expr) -> exp.Expr:
+    left, right = node.this, node.expression
+    if _is_interval(left) == _is_interval(right):
+        return node
+    return _call("athena_later", left, right) if _is_interval(right) else _call("athena_later", right, left)
+
+
+def _subtract(node: exp.Expr) -> exp.Expr:
+    left, right = node.this, node.expression
+    if _is_interval(left) or not _is_interval(right):
+        return node
+    return _call("athena_later", left, exp.Neg(this=exp.paren(right)))
+
+
+def _is_interval(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Paren | exp.Neg):
+        return _is_interval(node.this)
+    if isinstance(node, exp.Mul | exp.Div | exp.Add | exp.Sub):
+        return _is_interval(node.this) or (isinstance(node, exp.Mul) and _is_interval(node.expression))
+    return isinstance(node, exp.Interval)
+
+
+def _date_trunc(node: exp.Expr) -> exp.Expr:
+    return _call("athena_start", exp.Literal.string(node.text("unit").lower()), node.this)
+
+
+def _sequence(node: exp.Expr) -> exp.Expr:
+    step = node.args.get("step")
+    if step is None or not _is_interval(step):
+        return node
+    return _call("athena_series", node.args["start"], node.args["end"], step)
+
+
+def _max_by(node: exp.Expr) -> exp.Expr:
+    """The value beside the greatest, also if it is NULL; DuckDB looks for one that is not."""
+    if node.args.get("count") is not None:
+        raise errors.UnsupportedError("max_by and min_by take no number of values")
+    return _call("arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null", node.this, node.expression)
 
 
 def _regexp_extract(node: exp.Expr) -> exp.Expr:
@@ -103,14 +165,29 @@ def _as_re2(found: re.Match[str]) -> str:
 
 def _json_extract(node: exp.Expr) -> exp.Expr:
     """NULL where the text is no JSON, as in quarantine; DuckDB ends the query."""
+    if node.args.get("json_query"):
+        return _no_sql_json(node)
+    _check_path(node)
     node.set("this", _call("athena_json", node.this))
     return node
 
 
 def _json_scalar(node: exp.Expr) -> exp.Expr:
     """NULL where an object or an array is found; DuckDB gives its text."""
+    _check_path(node)
     found = exp.JSONExtract(this=_call("athena_json", node.this), expression=node.expression.copy())
     return _call("athena_scalar", found)
+
+
+def _check_path(node: exp.Expr) -> None:
+    for part in node.expression.find_all(exp.JSONPathPart):
+        if not isinstance(part, _PATH) or not isinstance(part.args.get("this", ""), str | int):
+            raise errors.UnsupportedError("json_extract takes only keys and places in its path")
+
+
+def _no_sql_json(_: exp.Expr) -> exp.Expr:
+    """DuckDB takes `lax $.a` for a key, and finds nothing."""
+    raise errors.UnsupportedError("json_exists, json_query and json_value are not translated; use json_extract_scalar")
 
 
 def _slice(node: exp.Expr) -> exp.Expr:
@@ -174,6 +251,8 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
     if name == "AT_TIMEZONE" and len(arguments) == 2:  # `x AT TIME ZONE zone` as sqlglot has written it for Athena
         time, zone = arguments
         return exp.AtTimeZone(this=exp.paren(time.copy()), zone=zone.copy())
+    if name == "JSON_EXISTS":
+        return _no_sql_json(node)
     if name == "MILLISECOND" and len(arguments) == 1:  # DuckDB counts those of the seconds in, too
         return exp.paren(exp.Mod(this=_call("millisecond", *arguments), expression=exp.Literal.number(1000)))
     return node
@@ -191,20 +270,29 @@ def _any_accuracy(node: exp.Expr) -> exp.Expr:
 
 
 _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Add: _add,
     exp.Anonymous: _anonymous,
     exp.ApproxDistinct: _any_accuracy,
+    exp.ArgMax: _max_by,
+    exp.ArgMin: _max_by,
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
     exp.Cast: _cast,
+    exp.DateAdd: _date_add,
     exp.DateDiff: _date_diff,
+    exp.DateTrunc: _date_trunc,
     exp.Extract: _extract,
     exp.Format: _format,
+    exp.GenerateSeries: _sequence,
     exp.JSONExtract: _json_extract,
     exp.JSONExtractScalar: _json_scalar,
+    exp.JSONValue: _no_sql_json,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
     exp.Split: _split,
     exp.SplitPart: _split_part,
+    exp.Sub: _subtract,
+    exp.TimestampTrunc: _date_trunc,
     exp.TryCast: _cast,
     exp.UnixToTime: _from_unixtime,
 }

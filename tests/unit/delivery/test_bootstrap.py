@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from infra.deploy import images
 from infra.deploy.cli.images import MISSING, push_images
 from local.ministack import ROOT
 from services.ops.cli.console import execute
+
+PIPELINE_VARIABLES = ROOT / "infra/terraform/modules/pipeline/variables.tf"
 
 Made = Callable[..., tuple[int, list[str]]]
 
@@ -128,12 +131,34 @@ def test_a_checkout_whose_state_is_in_s3_stays_there_until_it_is_told_otherwise(
     ours, override = tmp_path / "backend.hcl", tmp_path / "backend_override.tf"
     ours.write_text('bucket = "ours"\n')
     here = (f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    (tmp_path / ".terraform").mkdir()
     assert (made("tf-init", *here)[0], override.exists()) == (0, False)
     assert (made("tf-init", "TF_BACKEND=s3", *here)[0], override.exists()) == (0, True)
     code, (command,) = made("tf-init", *here)
     assert (code, "-backend-config=key=smelt/smelt-dev/dev.tfstate" in command, override.exists()) == (0, True, True)
     code, (command,) = made("tf-init", "TF_BACKEND=local", *here)
     assert (code, "-backend-config" in command, override.exists()) == (0, False, False)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "options", "left", "in_s3"),
+    [
+        ("ours", [], "", True),
+        ("", [], "", False),
+        ("ours", ["TF_BACKEND=local"], "", False),
+        ("ours", [], "terraform.tfstate", False),  # it is in use here
+    ],
+)
+def test_a_fresh_checkout_takes_the_state_that_the_others_have(
+    made: Made, tmp_path: Path, bucket: str, options: list[str], left: str, in_s3: bool
+) -> None:
+    """With a state of its own, it would plan all that exists again, and destroy nothing of it."""
+    ours = tmp_path / "backend.hcl"
+    ours.write_text(f'bucket       = "{bucket}"\n')
+    if left:
+        (tmp_path / left).touch()
+    code, _ = made("tf-init", *options, f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    assert (code, (tmp_path / "backend_override.tf").exists()) == (0, in_s3)
 
 
 @pytest.mark.parametrize("root", ["bootstrap", "state", "envs/dev", "envs/local", "examples/minimal"])
@@ -231,6 +256,16 @@ def test_without_credentials_terraform_is_not_asked(tmp_path: Path, target: str)
     (tmp_path / ".terraform").mkdir()
     code, said = told(target, tmp_path, terraform="echo asked >&2", deploy="echo sign in >&2; exit 2")
     assert (code, "sign in" in said, "asked" in said) == (2, True, False)
+
+
+def test_a_destroy_needs_no_images_that_were_pushed_from_here(tmp_path: Path) -> None:
+    """The variables' checks would stop it in every checkout but the one with images.auto.tfvars.json."""
+    (tmp_path / ".terraform").mkdir()
+    code, said = told("tf-destroy", tmp_path, terraform='for word; do echo "$word" >&2; done')
+    (given,) = [json.loads(line.removeprefix("images=")) for line in said.splitlines() if line.startswith("images=")]
+    assert (code, set(given)) == (0, set(images.FUNCTIONS))
+    (named,) = re.findall(r'can\(regex\("(.*sha256.*)", image\)\)', PIPELINE_VARIABLES.read_text())
+    assert all(re.search(named, image) for image in given.values())
 
 
 def test_without_a_plan_there_is_nothing_to_apply(tmp_path: Path) -> None:

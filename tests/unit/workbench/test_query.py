@@ -324,10 +324,33 @@ def test_what_duckdb_lacks_is_told_from_what_athena_lacks(lake: Path, smelt: Sme
         ("CAST(CAST('2.5' AS double) AS bigint)", 3),
         ("CAST(1 = 1 AS integer)", 1),
         ("format('%s: %.2f%%', 1, 1.234)", "1: 1.23%"),
+        ("CAST(date '2026-01-02' - interval '1' day AS varchar)", "2026-01-01"),
+        ("CAST(interval '2' day * 3 + date '2026-01-02' AS varchar)", "2026-01-08"),
+        ("CAST(date_add('month', -1, date '2026-03-31') AS varchar)", "2026-02-28"),
+        ("CAST(date_trunc('month', date '2026-01-15') AS varchar)", "2026-01-01"),
+        ("CAST(CAST(NULL AS date) + interval '1' day AS varchar)", None),
+        ("date_add('hour', 25, timestamp '2026-01-01 00:00:00')", "2026-01-02 01:00:00"),
+        ("date_trunc('hour', timestamp '2026-01-01 10:11:12')", "2026-01-01 10:00:00"),
+        (
+            "CAST(sequence(date '2026-01-31', date '2026-02-01', interval '1' day)[2] AS varchar)",
+            "2026-02-01",
+        ),
+        ("(SELECT max_by(v, n) FROM (VALUES ('a', 1), (NULL, 2), ('b', NULL)) AS t(v, n))", None),
+        ("(SELECT min_by(v, n) FROM (VALUES ('a', 1), (NULL, 2), ('b', NULL)) AS t(v, n))", "a"),
     ],
 )
 def test_the_answer_is_athenas_where_duckdb_has_another(lake: Path, smelt: Smelt, sql: str, answer: object) -> None:
     assert asked(smelt, f"SELECT {sql} AS x", "--silver", lake) == [{"x": answer}]
+
+
+def test_days_are_found_by_the_text_of_a_date(lake: Path, smelt: Smelt) -> None:
+    sql = "SELECT COUNT(*) AS n FROM orders WHERE dt >= CAST(date '2026-01-04' - interval '2' day AS varchar)"
+    assert asked(smelt, sql, "--silver", lake) == [{"n": 2}]
+
+
+def test_hours_are_not_added_to_a_date(lake: Path, smelt: Smelt) -> None:
+    code, _, told = smelt("query", "SELECT date '2026-01-01' + interval '5' hour", "--silver", lake)
+    assert (code, "added to a date" in " ".join(told.split())) == (2, True)
 
 
 def test_text_that_is_no_json_can_be_asked_in_quarantine(smelt: Smelt, tmp_path: Path) -> None:
@@ -345,6 +368,12 @@ def test_text_that_is_no_json_can_be_asked_in_quarantine(smelt: Smelt, tmp_path:
         "format(dt, 1)",
         "regexp_replace('a', '(?P<n>a)', '${n}')",
         "regexp_replace('a', 'a', dt)",
+        "max_by(_source, _offset, 2)",
+        "json_exists('{\"a\": 1}', 'lax $.a')",
+        "json_value('{\"a\": 1}', 'lax $.a')",
+        "json_query('{\"a\": 1}', 'lax $.a')",
+        "json_extract('{\"a\": [1]}', '$.a[*]')",
+        "json_extract('{\"a\": [1]}', '$..a')",
     ],
 )
 def test_what_would_answer_something_else_is_refused(lake: Path, smelt: Smelt, sql: str) -> None:
