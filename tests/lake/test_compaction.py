@@ -237,6 +237,28 @@ class TestRetractions:
         assert set(ids(lake)) == latest(lake)
         lake.check()
 
+    @pytest.mark.parametrize("compacted", [False, True], ids=["as files", "as a run's outputs"])
+    def test_of_an_object_whose_files_came_back_no_old_snapshot_keeps_rows(
+        self, lake: LakeRig, compacted: bool
+    ) -> None:
+        first = load(lake, 1, 2)
+        load(lake, 3, 4)
+        lake.publish()
+        if compacted:
+            compact(lake, day(1))
+        second = load(lake, 5, 6)
+        lake.publish()
+        compact(lake, day(1))
+        retract(lake.rig, second)
+        lake.publish()
+        lake.rig.tidy()
+        retract(lake.rig, first)  # its file has come back when the run was dissolved, by a later snapshot
+        lake.publish()
+        lake.rig.tidy()
+        lake.check()
+        for snapshot in lake.table().snapshots():
+            assert str(first.id) not in set(lake.rows(snapshot=snapshot.snapshot_id)["_source"].to_pylist())
+
     def test_of_the_only_object_of_a_compacted_partition_leave_nothing(self, lake: LakeRig) -> None:
         bad = load(lake, 1)
         worse = load(lake, 2)

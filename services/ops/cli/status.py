@@ -80,16 +80,19 @@ def show_status(
 
 
 def _watch(table: str, status: Status, look: Callable[[], Status], every: float) -> None:
-    """Until Ctrl-C. An answer that does not come is told, and the next one is waited for."""
+    """Until Ctrl-C. An answer that does not come is told below the last one, and the next one is waited for."""
+    problem = ""
     while True:
         if results.is_terminal:
             results.clear()
         _show(table, status)
+        if problem:
+            say(f"no answer since then: {problem}", style="red")
         time.sleep(every)
         try:
-            status = look()
+            status, problem = look(), ""
         except (BotoCoreError, ClientError, Transient) as error:
-            say(f"no answer: {explain(error)}", style="red")
+            problem = str(explain(error))
 
 
 def as_document(table: str, status: Status) -> dict[str, object]:

@@ -159,8 +159,8 @@ def _check_no_tag(table: Table, snapshots: Sequence[int]) -> None:
     tagged = sorted(named for id_, names in names_of_snapshots(table).items() if id_ in snapshots for named in names)
     if tagged:
         raise HeldByTag(
-            f"the tag or branch {tagged[0]} keeps a snapshot with rows that were retracted, or retried. Drop it, such "
-            f"as by ALTER TABLE ... DROP TAG `{tagged[0]}` in Spark"
+            f"the tag or branch {tagged[0]} keeps a snapshot with rows that were retracted or retried, or were in one "
+            f"compaction with such. Drop it, such as by ALTER TABLE ... DROP TAG `{tagged[0]}` in Spark"
         )
 
 
