@@ -89,7 +89,7 @@ def move_all(
 def _is_dead_letter_queue_of(sqs: SQSClient, source: str, url: str) -> bool:
     """Whether what fails in the queue at `url` comes to `source`. The task asks nobody what it moves, or to whom."""
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"]).get("Attributes", {})
-    return json.loads(found.get("RedrivePolicy", "{}")).get("deadLetterTargetArn") == source
+    return bool(json.loads(found.get("RedrivePolicy", "{}")).get("deadLetterTargetArn") == source)
 
 
 def _last_task(sqs: SQSClient, source: str) -> dict[str, Any]:
