@@ -46,6 +46,7 @@ CREATE MACRO athena_series
     (first TIMESTAMPTZ, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
 """
 _INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
 _PARTS = {  # of a time, as EXTRACT names them
     "DAYOFWEEK": "ISODOW",
@@ -264,6 +265,24 @@ def _split(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _percentile(node: exp.Expr) -> exp.Expr:
+    if node.args.get("weight") is not None:
+        raise errors.UnsupportedError("approx_percentile takes two arguments")
+    return node
+
+
+def _repeat(_: exp.Expr) -> exp.Expr:
+    """An array in Athena."""
+    raise errors.UnsupportedError("repeat is not translated")
+
+
+def _trim(node: exp.Expr) -> exp.Expr:
+    """Line ends and tabs, too; DuckDB takes away spaces alone."""
+    if node.args.get("expression") is None:
+        node.set("expression", exp.Literal.string(_WHITESPACE))
+    return node
+
+
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
     node.set("accuracy", None)
     return node
@@ -273,6 +292,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Add: _add,
     exp.Anonymous: _anonymous,
     exp.ApproxDistinct: _any_accuracy,
+    exp.ApproxQuantile: _percentile,
     exp.ArgMax: _max_by,
     exp.ArgMin: _max_by,
     exp.ArrayPosition: _position,
@@ -289,10 +309,12 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONValue: _no_sql_json,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
+    exp.Repeat: _repeat,
     exp.Split: _split,
     exp.SplitPart: _split_part,
     exp.Sub: _subtract,
     exp.TimestampTrunc: _date_trunc,
+    exp.Trim: _trim,
     exp.TryCast: _cast,
     exp.UnixToTime: _from_unixtime,
 }
