@@ -15,7 +15,7 @@ from services.ops.cli.options import DeadLettersOption, FailuresOption, QueueOpt
 from services.ops.errors import OperatorError
 from services.ops.status.queues import NAMES, depths
 from services.ops.status.status import LIMIT, Glance, Status
-from services.ops.words import span
+from services.ops.words import percent, span
 from services.shared.aws import aws_client
 from services.shared.errors import Transient
 from services.shared.ledger.gates import Said
@@ -157,8 +157,8 @@ def _show(table: str, status: Status) -> None:
     screen.add_row("units", _words(status.units, "unit", status), "")
     committed = {"committed": status.lots_committed} if status.lots_committed else {}
     screen.add_row("lots", _words(status.lots, "lot", status), _words(committed, "committed", status))
-    percent = f" ({100 * rows.quarantined / rows.read:.2g} %)" if rows.quarantined else ""
-    in_silver = f"{rows.read:,} in = {rows.silver:,} Silver + {rows.quarantined:,} quarantined{percent}"
+    share = f" ({percent(rows.quarantined, rows.read)})" if rows.quarantined else ""
+    in_silver = f"{rows.read:,} in = {rows.silver:,} Silver + {rows.quarantined:,} quarantined{share}"
     screen.add_row("rows", "", f"{_more('committed', status)}{in_silver}")
     show(screen)
     if status.oldest:

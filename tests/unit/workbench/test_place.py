@@ -64,6 +64,16 @@ def test_a_link_to_a_folder_elsewhere_stays_and_that_folder_is_replaced(smelt: S
     ]
 
 
+def test_a_disk_cannot_be_replaced_and_nothing_is_tried(
+    smelt: Smelt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_lines(tmp_path / "orders/a.jsonl", [order(0)])
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: str(path) == str(tmp_path / "out"))
+    code, _, told = smelt("try", file, "--out", "out")
+    assert (code, "out/try" in told.replace("\n", ""), [*(tmp_path / "out").iterdir()]) == (2, True, [])
+
+
 def test_a_folder_beside_it_that_no_trial_is_called_is_left_alone(smelt: Smelt, tmp_path: Path) -> None:
     precious = write_lines(tmp_path / "out.running-shoes/prices.csv", ["precious"])
     _trial_in(smelt, tmp_path)
