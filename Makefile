@@ -23,7 +23,10 @@ TF_STATE_KEY = smelt/$(call tf_value,project)/$(ENV).tfstate
 # empty file beside it, all that exists would be planned again.
 TF_FRESH = $(if $(wildcard $(TF_ENV)/.terraform $(TF_ENV)/terraform.tfstate),,yes)
 TF_NAMED = $(shell grep -Eq '^bucket *= *"[^"]' $(TF_BACKEND_FILE) && echo yes)
-TF_BACKEND ?= $(if $(or $(wildcard $(TF_ENV)/backend_override.tf),$(and $(TF_FRESH),$(TF_NAMED))),s3,local)
+TF_BACKEND ?= $(if $(or $(wildcard $(TF_OVERRIDE)),$(and $(TF_FRESH),$(TF_NAMED))),s3,local)
+TF_OVERRIDE = $(TF_ENV)/backend_override.tf
+# From S3 back to a file, Terraform copies the state if it is told to, and asks first; only where somebody said TF_BACKEND=local.
+TF_MIGRATE = $(if $(filter file,$(origin TF_BACKEND)),,-migrate-state)
 ENV_GIVEN = $(if $(filter-out dev,$(ENV)), ENV=$(ENV))
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
@@ -102,12 +105,13 @@ tf-init: tf-values ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bu
 ifeq ($(TF_BACKEND),s3)
 	@! grep -Eq '^bucket *= *""' $(TF_BACKEND_FILE) || { \
 	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name and region there' >&2; exit 2; }
-	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
+	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_OVERRIDE)
 	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=$(TF_STATE_KEY)
 	@echo 'next: `make tf-plan$(ENV_GIVEN)`, or `TF_AUTO_APPROVE=1 make tf-apply$(ENV_GIVEN)`'
 else
-	@rm -f $(TF_ENV)/backend_override.tf
-	@$(TERRAFORM) $(TF_ENV) init
+	@[ ! -f $(TF_OVERRIDE) ] || mv $(TF_OVERRIDE) $(TF_OVERRIDE).away
+	@$(TERRAFORM) $(TF_ENV) init $(TF_MIGRATE) || { status=$$?; [ ! -f $(TF_OVERRIDE).away ] || mv $(TF_OVERRIDE).away $(TF_OVERRIDE); exit $$status; }
+	@rm -f $(TF_OVERRIDE).away
 	@echo 'next: `make tf-plan$(ENV_GIVEN)`, or `TF_AUTO_APPROVE=1 make tf-apply$(ENV_GIVEN)`'
 endif
 

@@ -230,6 +230,13 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
 def _explained(error: Exception) -> str:
     """DuckDB's message, without tables of its own, and with whose fault it is where it lacks a function."""
     text = _OWN_TABLE.sub("", _first_lines(error))
+    if "Macro athena_" in text:
+        return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
+    if "unordered_map" in text:
+        return (
+            "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
+            "subquery, then UNNEST that."
+        )
     if "Function with name" in text:
         text += " Athena may have it: DuckDB, which runs queries here, has none of that name."
     return text

@@ -29,23 +29,24 @@ CREATE MACRO athena_integer(value) AS CASE typeof(value)
     WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
     ELSE CAST(value AS VARCHAR) END;
 CREATE MACRO athena_later
-    (value DATE, step) AS CASE WHEN value + step <> CAST(value + step AS DATE)
-                               THEN CAST(error('only days, weeks, months and years are added to a date') AS DATE)
-                               ELSE CAST(value + step AS DATE) END,
-    (value TIMESTAMP, step) AS value + step,
-    (value TIMESTAMPTZ, step) AS value + step,
-    (value TIME, step) AS value + step;
+    (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
+                                      THEN CAST(error('no hours, minutes and seconds are added to a date') AS DATE)
+                                      ELSE CAST(value + step AS DATE) END,
+    (typed TIMESTAMP, value, step) AS value + step,
+    (typed TIMESTAMPTZ, value, step) AS value + step,
+    (typed TIME, value, step) AS value + step;
 CREATE MACRO athena_start
-    (unit, value DATE) AS CAST(date_trunc(unit, value) AS DATE),
-    (unit, value TIMESTAMP) AS date_trunc(unit, value),
-    (unit, value TIMESTAMPTZ) AS date_trunc(unit, value);
+    (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
+    (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
+    (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
 CREATE MACRO athena_series
-    (first DATE, last, step)
+    (typed DATE, first, last, step)
         AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
-    (first TIMESTAMP, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
-    (first TIMESTAMPTZ, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
+    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
 """
 _INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_TYPED_AS_FIRST = {"arg_max_null", "arg_min_null", "athena_later", "athena_start"}
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
 _PARTS = {  # of a time, as EXTRACT names them
@@ -80,6 +81,25 @@ def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=[one.copy() for one in arguments if one is not None])
 
 
+def _by_type(name: str, value: exp.Expr, *arguments: exp.Expr) -> exp.Expr:
+    """A call of a macro that has a body for each type of `value`.
+
+    DuckDB chooses one before it can tell the type of an aggregate. So it is given the value without aggregates, too.
+    """
+    return _call(name, value.copy().transform(_without_aggregate), value, *arguments)
+
+
+def _without_aggregate(node: exp.Expr) -> exp.Expr:
+    """What has the type of a node, such as `x` of `max(x) OVER (...)`."""
+    if isinstance(node, exp.Count | exp.CountIf):
+        return exp.Literal.number(1)
+    if isinstance(node, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.AggFunc):
+        return _without_aggregate(node.this)
+    if isinstance(node, exp.Distinct) or (isinstance(node, exp.Anonymous) and node.name in _TYPED_AS_FIRST):
+        return _without_aggregate(node.expressions[0])
+    return node
+
+
 def _date_diff(node: exp.Expr) -> exp.Expr:
     """Whole units that have passed; DuckDB's date_diff counts the bounds of days, months ... between."""
     return _call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
@@ -87,21 +107,22 @@ def _date_diff(node: exp.Expr) -> exp.Expr:
 
 def _date_add(node: exp.Expr) -> exp.Expr:
     """A date stays a date; DuckDB makes a timestamp of it, whose text is never equal to a `dt`."""
-    return _call("athena_later", node.this, exp.Interval(this=exp.paren(node.expression), unit=node.args["unit"]))
+    step = exp.Interval(this=exp.paren(node.expression), unit=node.args["unit"])
+    return _by_type("athena_later", node.this, step)
 
 
 def _add(node: exp.Expr) -> exp.Expr:
     left, right = node.this, node.expression
     if _is_interval(left) == _is_interval(right):
         return node
-    return _call("athena_later", left, right) if _is_interval(right) else _call("athena_later", right, left)
+    return _by_type("athena_later", left, right) if _is_interval(right) else _by_type("athena_later", right, left)
 
 
 def _subtract(node: exp.Expr) -> exp.Expr:
     left, right = node.this, node.expression
     if _is_interval(left) or not _is_interval(right):
         return node
-    return _call("athena_later", left, exp.Neg(this=exp.paren(right)))
+    return _by_type("athena_later", left, exp.Neg(this=exp.paren(right)))
 
 
 def _is_interval(node: exp.Expr) -> bool:
@@ -113,14 +134,14 @@ def _is_interval(node: exp.Expr) -> bool:
 
 
 def _date_trunc(node: exp.Expr) -> exp.Expr:
-    return _call("athena_start", exp.Literal.string(node.text("unit").lower()), node.this)
+    return _by_type("athena_start", node.this, exp.Literal.string(node.text("unit").lower()))
 
 
 def _sequence(node: exp.Expr) -> exp.Expr:
     step = node.args.get("step")
     if step is None or not _is_interval(step):
         return node
-    return _call("athena_series", node.args["start"], node.args["end"], step)
+    return _by_type("athena_series", node.args["start"], node.args["end"], step)
 
 
 def _max_by(node: exp.Expr) -> exp.Expr:

@@ -17,6 +17,7 @@ from infra.deploy import images
 from infra.deploy.cli.images import MISSING, push_images
 from local.ministack import ROOT
 from services.ops.cli.console import execute
+from tests.support.terraform import TERRAFORM, need_terraform
 
 PIPELINE_VARIABLES = ROOT / "infra/terraform/modules/pipeline/variables.tf"
 
@@ -138,6 +139,25 @@ def test_a_checkout_whose_state_is_in_s3_stays_there_until_it_is_told_otherwise(
     assert (code, "-backend-config=key=smelt/smelt-dev/dev.tfstate" in command, override.exists()) == (0, True, True)
     code, (command,) = made("tf-init", "TF_BACKEND=local", *here)
     assert (code, "-backend-config" in command, override.exists()) == (0, False, False)
+
+
+def test_a_state_comes_back_into_a_file_when_somebody_asks_for_it(tmp_path: Path) -> None:
+    """By the real Terraform, which does not copy where it is only told `init`. A file elsewhere stands for S3."""
+    need_terraform()
+    state, override = tmp_path / "terraform.tfstate", tmp_path / "backend_override.tf"
+    (tmp_path / "main.tf").write_text('resource "terraform_data" "one" {}\n')
+    override.write_text('terraform {\n  backend "local" {\n    path = "elsewhere/state"\n  }\n}\n')
+    for command in (["init"], ["apply", "-auto-approve"]):
+        subprocess.run([TERRAFORM, tmp_path, *command], check=True, capture_output=True)
+    command = ["make", "tf-init", f"TF_ENV={tmp_path}", "TF_BACKEND=local"]
+
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL)
+    assert (refused.returncode != 0, override.exists()) == (True, True)  # nobody said yes: all is as it was
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input="yes\n")
+    assert (done.returncode, override.exists()) == (0, False), done.stdout + done.stderr
+    assert [one["type"] for one in json.loads(state.read_text())["resources"]] == ["terraform_data"]
+    assert not list(tmp_path.glob("*.away"))
 
 
 @pytest.mark.parametrize(

@@ -351,6 +351,45 @@ def test_days_are_found_by_the_text_of_a_date(lake: Path, smelt: Smelt) -> None:
     assert asked(smelt, sql, "--silver", lake) == [{"n": 2}]
 
 
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("max(CAST(at AS date)) + interval '1' day", "2026-01-04"),
+        ("date_trunc('month', max(CAST(at AS date)))", "2026-01-01"),
+        ("date_add('day', count(*), coalesce(max_by(CAST(at AS date), total), current_date))", "2026-01-06"),
+        ("max(max(CAST(at AS date))) OVER () - interval '1' day", "2026-01-02"),
+        ("date_add('hour', 1, min(at))", "2026-01-01 09:00:00+00:00"),
+        ("max(CAST(at AS date) + interval '1' day + interval '1' month)", "2026-02-04"),
+    ],
+)
+def test_dates_of_aggregates_are_dates(lake: Path, smelt: Smelt, sql: str, answer: object) -> None:
+    assert asked(smelt, f"SELECT {sql} AS x FROM orders", "--silver", lake) == [{"x": answer}]  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT dt + interval '1' day FROM orders", "CAST(dt AS date)"),
+        ("SELECT date_trunc('month', dt) FROM orders", "CAST(dt AS date)"),
+        (
+            "SELECT d FROM orders "
+            "CROSS JOIN UNNEST(sequence(CAST(at AS date), date '2026-01-09', interval '1' day)) AS u(d)",
+            "a name in a subquery",
+        ),
+    ],
+)
+def test_what_dates_cannot_be_calculated_with_is_told(lake: Path, smelt: Smelt, sql: str, told: str) -> None:
+    code, _, err = smelt("query", sql, "--silver", lake)
+    assert (code, told in " ".join(err.split()), "athena_" in err) == (2, True, False)
+
+
+def test_days_of_a_subquery_are_unnested(lake: Path, smelt: Smelt) -> None:
+    sql = """SELECT CAST(d AS varchar) AS d, COUNT(order_id) AS n
+             FROM (SELECT sequence(min(CAST(at AS date)), max(CAST(at AS date)), interval '1' day) AS days FROM orders)
+             CROSS JOIN UNNEST(days) AS u(d) LEFT JOIN orders ON dt = CAST(d AS varchar) GROUP BY d ORDER BY d"""
+    assert asked(smelt, sql, "--silver", lake) == [{"d": f"2026-01-0{n}", "n": 1} for n in (1, 2, 3)]
+
+
 def test_hours_are_not_added_to_a_date(lake: Path, smelt: Smelt) -> None:
     code, _, told = smelt("query", "SELECT date '2026-01-01' + interval '5' hour", "--silver", lake)
     assert (code, "added to a date" in " ".join(told.split())) == (2, True)
