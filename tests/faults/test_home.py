@@ -88,12 +88,23 @@ def test_a_command_with_another_bucket_stops_at_once(
     assert "are in the bucket ours, not in theirs" in " ".join(capsys.readouterr().err.split())
 
 
-def test_reconcile_with_the_bronze_of_another_pipeline_plans_nothing(
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("reconcile", ["reconcile", "--bronze-bucket", "theirs"]),
+        ("replay", ["replay", "--bucket", "theirs", "--prefix", "bronze/shipments/"]),
+        ("reload", ["reload", "FILE", "--bronze-bucket", "theirs", "--silver-bucket", SILVER, "--reason", "r", "--yes"]),
+    ],
+    ids=["reconcile", "replay", "reload"],
+)
+def test_no_command_plans_the_bronze_of_another_pipeline(
     clients: Clients,
     ledger_table: str,
     contracts: dict[str, Contract],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    module: str,
+    command: list[str],
 ) -> None:
     rig = Rig(clients.dynamodb, ledger_table, contracts)
     rig.upload("shipments", [b"{}"])
@@ -102,9 +113,9 @@ def test_reconcile_with_the_bronze_of_another_pipeline_plans_nothing(
     def client(service: str, *_: Any, **__: Any) -> Any:
         return clients.dynamodb if service == "dynamodb" else _Untouched()
 
-    monkeypatch.setattr("services.ops.cli.reconcile.aws_client", client)
-    names = ["--table", ledger_table, "--queue-url", "queue", "--bronze-bucket", "theirs"]
-    assert execute(app, ["reconcile", *names]) == ExitCode.FAILED
+    monkeypatch.setattr(f"services.ops.cli.{module}.aws_client", client)
+    words = [next(iter(rig.lake.files)) if word == "FILE" else word for word in command]
+    assert execute(app, [*words, "--table", ledger_table, "--queue-url", "queue"]) == ExitCode.FAILED
     told = " ".join(capsys.readouterr().err.split())
     assert f"The objects of this ledger are in the bucket {BRONZE}, not in theirs. Nothing was done." in told
 

@@ -13,10 +13,11 @@ from services.ops.audit.accounts import Outcome
 from services.ops.audit.audit import Audit, audit
 from services.ops.audit.findings import Code
 from services.ops.audit.listings import BronzeVersion, ListedFile
+from services.ops.cli import audit as command
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey, ObjectId
 from services.shared.ledger.items import object_key, pack_files
-from services.shared.ledger.records import LotFile
+from services.shared.ledger.records import LotFile, LotState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash
 from tests.faults.test_retry import a_bad_file_and_a_good_one
@@ -197,3 +198,25 @@ class TestDamage:
             ExpressionAttributeValues={":files": pack_files(files)},
         )
         assert codes(rig) == {Code.FILE_MISNAMED}
+
+
+def test_where_a_rewrite_left_rows_twice_the_audit_says_what_ends_that(
+    loaded: Callable[[], tuple[Rig, BronzeObject]], fixed: dict[str, Contract], capsys: pytest.CaptureFixture[str]
+) -> None:
+    states, step = set[LotState](), 0
+    while True:
+        rig, _ = loaded()
+        step += 1
+        if retry(rig, fixed, Interrupter(step, before=False, action=crash)):
+            break
+        rig.clock.advance(3600)
+        if max(rig.lake.positions().values()) == 1:
+            continue
+        states |= {lot.state for lot in rig.look_up().lots.values()}
+        command._show(audited(rig))
+        assert "smelt sweep" in capsys.readouterr().out
+        rig.tidy()
+        assert max(rig.lake.positions().values()) == 1
+        command._show(audited(rig))
+        assert "smelt sweep" not in capsys.readouterr().out
+    assert states == {LotState.REWRITING, LotState.COMMITTED}

@@ -31,7 +31,7 @@ from services.ops.history.reader import History
 from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Outbox
+from services.shared.ledger.records import LotState, Outbox
 
 DEFAULTS = Limits()
 _MINUTE, _HOUR, _TEN_YEARS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3650)
@@ -225,6 +225,12 @@ def _show(found: Audit) -> None:
         show(f"{found.tables.files:,} files of committed lots compared with the lake's tables{waiting}")
     if found.in_flight:
         show(f"{found.in_flight:,} recent uploads are on their way to ingest")
+    if rewritten := found.lots[LotState.REWRITING]:
+        show(
+            f"{rewritten:,} lots are being rewritten, or somebody left that: until its end, plain tables may show their "
+            "rows twice. `smelt sweep` ends what was left",
+            style="yellow",
+        )
     if found.leftovers or found.objects[Outcome.COMMITTED]:
         show("`smelt sweep` marks committed objects done and deletes files that commits left over")
     show(f"{found.findings.total:,} findings", style="red" if found.findings.total else None)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from services.ops.belonging import check_bronze
 from services.ops.bronze import S3Bronze
 from services.ops.cli.asking import ByOption, DryRunFlag, ReasonOption, YesFlag, confirm, operator
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
@@ -59,6 +60,7 @@ def reload_files(
     try:
         ledger, s3 = Ledger(aws_client("dynamodb", region), table), aws_client("s3", region)
         ledger.home.check_bucket(silver_bucket)
+        check_bronze(ledger, bronze_bucket)
         lake, history = S3Lake(s3, silver_bucket), History.of(s3, silver_bucket)
         objects = objects_of_lots(ledger, history, lots, restore=False)
         if dry_run or not yes:

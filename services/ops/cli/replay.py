@@ -14,6 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.announcing import IngestFunction
+from services.ops.belonging import check_bronze
 from services.ops.bronze import S3Bronze
 from services.ops.cli.asking import ByOption, ReasonOption, YesFlag, confirm, operator
 from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show_json
@@ -222,6 +223,8 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         listing = S3Bronze(s3, asked.bucket)
         ledger = Ledger(aws_client("dynamodb", asked.region, max(asked.jobs, DEFAULT_JOBS)), table) if table else None
         copies = S3Copies(s3)
+        if ledger and not destination:  # copies are announced by S3 and ingest, which take no other bucket
+            check_bronze(ledger, asked.bucket)
         if ledger and asked.silver_bucket:
             ledger.home.check_bucket(asked.silver_bucket)
         force = _force(asked.force, ledger, s3) if asked.force and ledger else None
