@@ -29,7 +29,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from services.shared.columns import Column, silver_columns
+from services.shared.columns import CREATED, OFFSET, SOURCE, Column, silver_columns
 from services.shared.contract.model import Contract, FieldType
 from services.shared.errors import Terminal
 from services.shared.parquet.tables import FIELD_ID
@@ -47,6 +47,7 @@ _TYPES: dict[FieldType, IcebergType] = {
     FieldType.DATE: DateType(),
     FieldType.TIMESTAMP: TimestamptzType(),
 }
+_NEVER_NULL = {SOURCE, OFFSET, CREATED}
 _KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 
 
@@ -100,7 +101,8 @@ def table_columns(table: Schema, contract: Contract) -> tuple[Column, ...]:
     """All columns that the table has, as a compaction writes them: also those that the contract does not have.
 
     The contract may have dropped a field since, or be older than the one that the files were written with: their
-    values stay all the same. A type is the table's, which is never narrower than the contract's.
+    values stay all the same. A type is the table's, which is never narrower than the contract's. As in the table, every
+    column may be null but those that no contract describes: rows of a day may be older than what is required today.
     """
     known = {column.id: column for column in silver_columns(contract)}
     return tuple(_column(field, known.get(field.field_id)) for field in table.fields)
@@ -117,7 +119,8 @@ def _column(field: NestedField, known: Column | None) -> Column:
         kind, children = FieldType.ARRAY, [_column(type_.element_field, inside.get(type_.element_id))]
     else:
         kind = _KINDS[type_]
-    nullable, meaning = (known.nullable, known.meaning) if known else (True, field.doc or "")
+    nullable = known is None or known.nullable or field.name not in _NEVER_NULL
+    meaning = known.meaning if known else field.doc or ""
     return Column(field.name, kind, nullable, field.field_id, meaning, precision, scale, tuple(children))
 
 
