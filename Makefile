@@ -19,12 +19,21 @@ TF_VALUES := infra/terraform/envs/$(ENV)/$(ENV).tfvars
 tf_value = $(shell sed -n 's/^[[:blank:]]*$(1)[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' $(TF_VALUES) 2>/dev/null)
 TF_BOOTSTRAP_WORKSPACE = $(ENV)-$(call tf_value,project)-$(call tf_value,region)
 TF_STATE_KEY = smelt/$(call tf_value,project)/$(ENV).tfstate
-# Where the state is: s3, or local, a file. What was chosen once stays.
-TF_BACKEND ?= $(if $(wildcard $(TF_ENV)/backend_override.tf),s3,local)
+# Where the state is: s3, or local, a file. What was chosen once stays. A fresh checkout takes the bucket that is named: with an
+# empty file beside it, all that exists would be planned again.
+TF_FRESH = $(if $(wildcard $(TF_ENV)/.terraform $(TF_ENV)/terraform.tfstate),,yes)
+TF_NAMED = $(shell grep -Eq '^bucket *= *"[^"]' $(TF_BACKEND_FILE) && echo yes)
+TF_BACKEND ?= $(if $(or $(wildcard $(TF_OVERRIDE)),$(and $(TF_FRESH),$(TF_NAMED))),s3,local)
+TF_OVERRIDE = $(TF_ENV)/backend_override.tf
+# From S3 back to a file, Terraform copies the state if it is told to, and asks first; only where somebody said TF_BACKEND=local.
+TF_MIGRATE = $(if $(filter file,$(origin TF_BACKEND)),,-migrate-state)
 ENV_GIVEN = $(if $(filter-out dev,$(ENV)), ENV=$(ENV))
 TF_VARS := -var-file=$(ENV).tfvars
 BOOTSTRAP_VARS := -compact-warnings -var-file=../envs/$(ENV)/$(ENV).tfvars
 APPROVED := $(if $(filter 1,$(TF_AUTO_APPROVE)),-auto-approve)
+# A destroy uses no image, but the variables' checks want one of each function: those in use are in no commit, so that a
+# checkout other than the one that pushed them does not know them.
+NO_IMAGES = $(shell $(PYTHON) -c 'import json; parts = json.load(open("infra/terraform/functions.json")).values(); print(json.dumps({name: "none@sha256:" + "0" * 64 for names in parts for name in names}))')
 
 # A proxy's CA bundle, if there is one, is passed to builds as a secret.
 SMELT_CA_BUNDLE ?= $(or $(SSL_CERT_FILE),docker/no-ca-bundle)
@@ -96,12 +105,13 @@ tf-init: tf-values ## Prepare Terraform; TF_BACKEND=s3 keeps its state in the bu
 ifeq ($(TF_BACKEND),s3)
 	@! grep -Eq '^bucket *= *""' $(TF_BACKEND_FILE) || { \
 	  echo 'error: $(TF_BACKEND_FILE) names no bucket. Create one with `make tf-bootstrap STATE_BUCKET=<name>`, and write its name and region there' >&2; exit 2; }
-	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_ENV)/backend_override.tf
+	@printf '# Written by `make tf-init TF_BACKEND=s3`.\nterraform {\n  backend "s3" {}\n}\n' > $(TF_OVERRIDE)
 	@$(TERRAFORM) $(TF_ENV) init -backend-config=../../backend/backend.hcl -backend-config=key=$(TF_STATE_KEY)
 	@echo 'next: `make tf-plan$(ENV_GIVEN)`, or `TF_AUTO_APPROVE=1 make tf-apply$(ENV_GIVEN)`'
 else
-	@rm -f $(TF_ENV)/backend_override.tf
-	@$(TERRAFORM) $(TF_ENV) init
+	@[ ! -f $(TF_OVERRIDE) ] || mv $(TF_OVERRIDE) $(TF_OVERRIDE).away
+	@$(TERRAFORM) $(TF_ENV) init $(TF_MIGRATE) || { status=$$?; [ ! -f $(TF_OVERRIDE).away ] || mv $(TF_OVERRIDE).away $(TF_OVERRIDE); exit $$status; }
+	@rm -f $(TF_OVERRIDE).away
 	@echo 'next: `make tf-plan$(ENV_GIVEN)`, or `TF_AUTO_APPROVE=1 make tf-apply$(ENV_GIVEN)`'
 endif
 
@@ -133,7 +143,7 @@ tf-destroy: tf-ready $(VENV)/.app signed-in ## Delete everything that Terraform 
 	@$(DEPLOY) empty-buckets --terraform-dir $(TF_ENV) --check
 	@! $(TERRAFORM) $(TF_ENV) show -json | grep -q '"deletion_protection_enabled":true' || { \
 	  echo 'error: the ledger is protected: set ledger_deletion_protection = false, run make tf-apply, then this again. Nothing was deleted' >&2; exit 2; }
-	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) $(APPROVED)
+	@$(TERRAFORM) $(TF_ENV) destroy $(TF_VARS) -var 'images=$(NO_IMAGES)' $(APPROVED)
 
 .PHONY: tf-output
 tf-output: tf-ready ## Show the names of what was created

@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +72,7 @@ def recompute(spark: SparkSession, root: str, bronze: str, plan: RecomputePlan) 
 def _rows(spark: SparkSession, root: str, plan: RecomputePlan) -> DataFrame:
     """Silver's rows with their values, and quarantine's with their reasons; those of an object beside each other."""
     columns = silver_columns(contracts_of(plan)[plan.run.record_type])
+    columns = tuple(replace(column, nullable=True) for column in columns)  # files are older than what is required today
     silver = _read(spark, root, Inputs(plan.silver, columns))
     refused = _read(spark, root, Inputs(plan.quarantine, QUARANTINE)).select(SOURCE, OFFSET, CREATED, "reason", RAW)
     named = silver.select(SOURCE, OFFSET, CREATED, F.struct(*(column.name for column in columns)).alias("values"))

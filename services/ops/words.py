@@ -39,3 +39,13 @@ def span(length: timedelta | None) -> str:
 def rows(number: int) -> str:
     """`1 row`, `2,000 rows`."""
     return f"{number:,} {'row' if number == 1 else 'rows'}"
+
+
+def percent(part: int, whole: int) -> str:
+    """How much of a whole, in two digits; `100 %` is all of it, and nothing else."""
+    share = 100 * part / whole
+    if 0 < share < 0.01:
+        return "under 0.01 %"
+    if part < whole:
+        share = min(share, 99.9)
+    return f"{share:.{2 if share < 99 else 3}g} %"

@@ -19,6 +19,7 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Outbox
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import LEDGER_CALLS, Crash, Interrupted, Interrupter
+from tests.support.rewriting import retract
 
 NewLedger = Callable[[], tuple[Any, str]]
 EVERY = timedelta(minutes=15)
@@ -258,4 +259,28 @@ def test_a_commit_while_its_partition_is_announced_is_announced_later(rig: Rig, 
     rig.clock.advance(A_WHILE)
     _announce(rig, bus)
     assert bus.times(JANUARY_1)[-1] > last
+    assert _waiting(rig) == 0
+
+
+def test_a_rewrite_that_ends_after_its_partition_was_announced_is_announced_later(rig: Rig, bus: Bus) -> None:
+    wrong = rig.upload("shipments", [shipment(1, 1)])
+    rig.upload("shipments", [shipment(2, 1)])
+    rig.drain(rig.units)
+    _announce(rig, bus)
+    rig.clock.advance(A_WHILE)
+
+    def another_is_written_and_announced() -> None:  # while the rewrite is at its file
+        rig.clock.advance(2 * MARGIN.total_seconds())
+        _write(rig, 1)
+        assert _announce(rig, bus) is not None
+
+    rig.ledger.marks.open(Outbox.EVENTS)
+    assert retract(rig, wrong, Interrupter(first="put", action=another_is_written_and_announced)) is not None
+    ended = rig.clock.now
+    assert len(bus.times(JANUARY_1)) == 2
+    for _ in range(3):
+        rig.clock.advance(A_WHILE)
+        _announce(rig, bus)
+    assert bus.times(JANUARY_1)[-1] >= ended
+    assert len(bus.times(JANUARY_1)) == 3
     assert _waiting(rig) == 0

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from local.stack import Clients
+from services.ops.belonging import check_bronze
 from services.ops.cli.app import app
 from services.ops.cli.console import ExitCode, execute
 from services.shared.contract.model import Contract
 from services.shared.ledger.home import WrongBucket
 from services.shared.ledger.ledger import Ledger
+from services.shared.units import BronzeObject
 from tests.faults.rig import Rig
 from tests.support.faults import LostAnswers
-from tests.support.lake import SILVER
+from tests.support.lake import BRONZE, CREATED, SILVER
 
 
 @pytest.fixture
@@ -84,6 +86,40 @@ def test_a_command_with_another_bucket_stops_at_once(
     code = execute(app, [*command, "--table", ledger_table, "--silver-bucket", "theirs"])
     assert code == ExitCode.FAILED
     assert "are in the bucket ours, not in theirs" in " ".join(capsys.readouterr().err.split())
+
+
+def test_reconcile_with_the_bronze_of_another_pipeline_plans_nothing(
+    clients: Clients,
+    ledger_table: str,
+    contracts: dict[str, Contract],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts)
+    rig.upload("shipments", [b"{}"])
+    rig.deliver(rig.units)
+
+    def client(service: str, *_: Any, **__: Any) -> Any:
+        return clients.dynamodb if service == "dynamodb" else _Untouched()
+
+    monkeypatch.setattr("services.ops.cli.reconcile.aws_client", client)
+    names = ["--table", ledger_table, "--queue-url", "queue", "--bronze-bucket", "theirs"]
+    assert execute(app, ["reconcile", *names]) == ExitCode.FAILED
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"The objects of this ledger are in the bucket {BRONZE}, not in theirs. Nothing was done." in told
+
+
+@pytest.mark.parametrize("before", [None, "rejected", "unfinished"])
+def test_a_ledger_that_knows_nothing_of_another_bucket_takes_this_one(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], before: str | None
+) -> None:
+    rig = Rig(clients.dynamodb, ledger_table, contracts)
+    if before == "rejected":  # an event of a foreign bucket
+        source = BronzeObject("foreign", "bronze/shipments/a.jsonl", 1, "e", None, CREATED)
+        rig.ledger.objects.reject(source, "foreign_bucket", "")
+    elif before == "unfinished":
+        rig.upload("shipments", [b"{}"])
+    check_bronze(rig.ledger, BRONZE)
 
 
 class _Untouched:

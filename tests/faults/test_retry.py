@@ -12,15 +12,17 @@ import pyarrow as pa
 import pytest
 
 from local.stack import Clients
-from services.ops.rewrite.quarantine import Selection
+from services.ops.rewrite.quarantine import Selection, show
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey
 from services.shared.ledger.records import RETRY, Counts, LotState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
+from tests.faults.test_large_units import LOT_BYTES, slow_rig
+from tests.support.archive import NoArchive
 from tests.support.faults import Interrupter
 from tests.support.lake import CREATED
-from tests.support.rewriting import retract, retry
+from tests.support.rewriting import MemoryShelf, retract, retry
 
 LATE = CREATED + timedelta(days=4)  # behind what the contract that shipped accepts
 
@@ -353,3 +355,23 @@ def test_rows_whose_quarantine_expires_meanwhile_stay_as_they_were(rig: Rig, fix
     (after,) = rig.look_up().lots.values()
     assert (after.state, after.files, after.counts) == (LotState.COMMITTED, lot.files, lot.counts)
     assert not after.leftovers
+
+
+def test_rows_beside_a_lost_file_are_shown_and_retried(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], fixed: dict[str, Contract]
+) -> None:
+    rig = slow_rig(clients, ledger_table, contracts)
+    content = b"\n".join(late(number) for number in range(60))
+    rig.plan(rig.lake.upload("bronze/shipments/large.jsonl.gz", gzip.compress(content)))
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    (lot,) = rig.look_up().lots.values()
+    lost, *others = lot.files
+    assert len(others) >= 2
+    rig.lake.delete([lost.key])
+    left = 60 - lost.rows
+    shown = show(rig.ledger, rig.lake, MemoryShelf(rig.lake), NoArchive(), Selection())
+    assert (shown.rows, shown.files) == (left, len(others))
+    done = retry(rig, fixed)
+    assert done is not None
+    assert (done.passed.total(), done.before, done.after) == (left, Counts(60, 0, 60), Counts(60, left, lost.rows))
+    assert len(rig.lake.rows("silver")) == left

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from local.stack import Clients
 from services.ops.app import reconcile as function
@@ -48,3 +49,37 @@ def test_what_came_right_behind_a_walk_is_found_by_the_next_one_however_late_it_
         desk.hours(WINDOW / 2)
     assert run(60)
     assert rig.state_of(lost) is ObjectState.PLANNED
+
+
+def test_runs_that_end_before_they_have_looked_at_anything_do_not_move_the_window(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300))
+
+    def run() -> None:
+        call_function(monkeypatch, desk, MemoryHistory(), timedelta(0))
+        monkeypatch.setattr(desk.bronze, "_listed", listed)
+        if is_down:
+            monkeypatch.setattr(function, "messages_waiting", no_answer)
+        function.handler({"window_hours": WINDOW}, Context())  # type: ignore[arg-type]
+
+    def listed(id_: ObjectId, data: bytes) -> BronzeObject:
+        return BronzeObject(id_.bucket, id_.key, len(data), id_.etag, None, created)
+
+    def no_answer(*_: object) -> int:
+        raise EndpointConnectionError(endpoint_url="https://example.com")
+
+    is_down = False
+    run()
+    desk.hours(1)
+    lost = desk.upload("shipments", [shipment(1)])
+    created = datetime.fromtimestamp(desk.rig.clock.now, UTC)
+    is_down = True
+    for _ in range(4):
+        desk.hours(WINDOW / 2)
+        with pytest.raises(EndpointConnectionError):
+            run()
+    is_down = False
+    desk.hours(1)
+    run()
+    assert desk.rig.state_of(lost) is ObjectState.PLANNED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from pyiceberg.exceptions import NoSuchTableError
@@ -242,3 +243,42 @@ def test_what_was_retracted_while_the_lake_was_off_leaves_tables_that_nobody_dro
 def load_lot(lake: LakeRig) -> None:
     lake.rig.upload("shipments", [shipment(40)])
     lake.rig.deliver(lake.rig.units[-1:])
+
+
+def test_a_field_that_left_the_contract_before_there_was_a_lake_comes_with_its_files(lake: LakeRig) -> None:
+    in_use(lake)
+    shipments = lake.contracts["shipments"]
+    fields = tuple(field for field in shipments.fields if field.name != "weight_kg")
+    retired = tuple((field.name, field.id) for field in shipments.fields if field.name == "weight_kg")
+    lake.contracts = {**lake.contracts, "shipments": replace(shipments, fields=fields, retired=retired)}
+    done = lake.backfill()
+    assert done is not None
+    assert (done.added, done.problems) == (4, [])
+    lake.check()
+    assert sorted(lake.rows()["weight_kg"].to_pylist()) == [0.5, 1.5, 2.5, 3.5, 10.5, 11.5, 12.5, 13.5]
+    lake.rig.contracts = lake.contracts
+    lake.rig.upload("shipments", [shipment(20)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    assert lake.backfill(again=True) is not None
+    lake.check()
+    assert lake.rows()["weight_kg"].null_count == 1
+    assert compact(lake, day(1)) is not None
+    assert lake.rows()["weight_kg"].null_count == 1
+
+
+def test_a_lot_whose_file_was_away_waits_for_it(lake: LakeRig) -> None:
+    in_use(lake)
+    file = next(iter(sorted((lake.folder / "silver").rglob("*.parquet"))))
+    data = file.read_bytes()
+    file.write_bytes(b"changed by hand")
+    for _ in range(2):  # both passes
+        done = lake.backfill()
+        assert done is not None
+        assert len(done.problems) == 1
+        lake.rig.clock.advance(2 * GRACE)
+    later = lake.backfill()
+    assert later is not None
+    assert len(later.problems) == 1  # until somebody has looked at it
+    file.write_bytes(data)
+    lake.publish()
+    lake.check()

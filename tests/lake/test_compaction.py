@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from services.ops.lake.committer import WrongFile
 from services.ops.lake.compaction import Outdated
 from services.shared.compaction import CompactionResult
+from services.shared.contract.model import Field, FieldType
 from services.shared.manifest_json import ManifestError
 from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
@@ -237,6 +239,28 @@ class TestRetractions:
         assert set(ids(lake)) == latest(lake)
         lake.check()
 
+    @pytest.mark.parametrize("compacted", [False, True], ids=["as files", "as a run's outputs"])
+    def test_of_an_object_whose_files_came_back_no_old_snapshot_keeps_rows(
+        self, lake: LakeRig, compacted: bool
+    ) -> None:
+        first = load(lake, 1, 2)
+        load(lake, 3, 4)
+        lake.publish()
+        if compacted:
+            compact(lake, day(1))
+        second = load(lake, 5, 6)
+        lake.publish()
+        compact(lake, day(1))
+        retract(lake.rig, second)
+        lake.publish()
+        lake.rig.tidy()
+        retract(lake.rig, first)  # its file has come back when the run was dissolved, by a later snapshot
+        lake.publish()
+        lake.rig.tidy()
+        lake.check()
+        for snapshot in lake.table().snapshots():
+            assert str(first.id) not in set(lake.rows(snapshot=snapshot.snapshot_id)["_source"].to_pylist())
+
     def test_of_the_only_object_of_a_compacted_partition_leave_nothing(self, lake: LakeRig) -> None:
         bad = load(lake, 1)
         worse = load(lake, 2)
@@ -291,3 +315,21 @@ def test_columns_that_the_contract_does_not_have_keep_their_values(lake: LakeRig
     assert swap is not None
     assert swap.superseded == 1
     assert sorted([*lake.rows()["weight_kg"].to_pylist(), 8.5]) == before
+
+
+def test_a_day_with_rows_from_before_a_field_was_required_is_compacted(lake: LakeRig) -> None:
+    without = json.loads(shipment(20)) | {"carrier": None}
+    lake.rig.upload("shipments", [json.dumps(without).encode()])
+    lake.rig.deliver(lake.rig.units[-1:])
+    published(lake)
+    contract = lake.contracts["shipments"]
+    stricter = [replace(one, required=True) if one.name == "carrier" else one for one in contract.fields]
+    new = Field("seal", FieldType.STRING, required=True, id=11)
+    lake.contracts = {**lake.contracts, "shipments": replace(contract, fields=(*stricter, new))}
+    lake.publish()
+    load(lake, 30)
+    assert lake.backfill() is not None  # the table gets the new column
+    assert compact(lake, day(1)) is not None
+    assert ids(lake) == Counter({*latest(lake), "S20", "S30"})
+    assert lake.rows()["carrier"].null_count == 1
+    assert lake.rows()["seal"].null_count == 13

@@ -11,9 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from local.ministack import ROOT
-from services.ops.lake.schema import SchemaConflict, check_file, evolved, table_schema
+from services.ops.lake.schema import (
+    CONTRACT_VERSION,
+    SchemaConflict,
+    check_file,
+    evolved,
+    table_schema,
+    with_earlier,
+)
 from services.shared.contract.model import Contract, Field, FieldType
 from tests.faults.rig import shipment
 from tests.lake.compacting import compact
@@ -207,6 +215,29 @@ class TestContractsThatGrow:
         assert grown is not None
         assert grown.find_field("boxes.element.wide").field_id == 21
         assert table.find_field("boxes.element").field_id == 13
+
+    def test_files_of_earlier_contracts_widen_a_newer_table(self, contracts: dict[str, Contract]) -> None:
+        shipments = contracts["shipments"]
+        price = Field("price", FieldType.DECIMAL, precision=12, scale=2, id=19)
+        long, wide = (Field(name, FieldType.INTEGER, id=at) for name, at in (("long", 20), ("wide", 21)))
+        box = Field("box", FieldType.OBJECT, id=11, children=(price, long, wide), is_nested_column=True)
+        item = Field("element", FieldType.STRING, id=13)
+        tags = Field("tags", FieldType.ARRAY, id=12, children=(item,), is_nested_column=True)
+        before = replace(shipments, fields=(*shipments.fields, box, tags))
+        smaller = replace(box, children=(replace(price, precision=10), long))
+        retired = (("box.wide", 21), ("tags", 12), ("tags.element", 13))
+        now = replace(shipments, version="2.0.0", fields=(*shipments.fields, smaller), retired=retired)
+        file = schema_to_pyarrow(table_schema(before)).with_metadata({CONTRACT_VERSION: b"1.9.10"})
+        grown = with_earlier(table_schema(now), now, file)
+        assert grown is not None
+        check_file(grown, file, "silver/x")
+        assert grown.find_field("box.wide").field_id == 21
+        assert grown.find_field("tags.element").field_id == 13
+        assert str(grown.find_field("box.price").field_type) == "decimal(12, 2)"
+        assert with_earlier(grown, now, file) is None
+        assert evolved(grown, now) is None
+        newer = file.with_metadata({CONTRACT_VERSION: b"2.0.1"})  # its operators' program is still to come
+        assert with_earlier(table_schema(now), replace(now, retired=()), newer) is None
 
     @pytest.mark.parametrize(("name", "id_"), [("origin", 99), ("renamed", 7)])
     def test_ids_and_names_are_never_given_away(self, contracts: dict[str, Contract], name: str, id_: int) -> None:

@@ -136,3 +136,30 @@ def test_under_the_same_contracts_everything_stays(
     report = spark.ask("recompute", lake=str(tmp_path), bronze=str(tmp_path), plan=plan.to_json())
 
     assert (report["rows"]["same"], report["objects"], report["differences"]) == (2, [], [])
+
+
+def test_a_field_that_is_new_and_required_is_no_column_of_older_files(
+    spark: Spark, tmp_path: Path, contracts: dict[str, Contract]
+) -> None:
+    rows = [shipment(1), shipment(2, seal="A7")]
+    _, silver, quarantine = loaded(tmp_path, contracts, "a.jsonl", rows, 1)
+    report = spark.ask(
+        "recompute",
+        lake=str(tmp_path),
+        bronze=str(tmp_path),
+        plan=RecomputePlan(RUN, with_seal(), tuple(silver), tuple(quarantine)).to_json(),
+    )
+    told = [(one["fate"], one["now"]) for one in report["differences"]]
+    assert told == [
+        ("refused", "quarantine: missing_required, seal: is missing"),
+        ("changed", "other values of seal, _rescued"),
+    ]
+
+
+def with_seal() -> dict[str, str]:
+    """Contracts of today, with one field more, which is required."""
+    document = yaml.safe_load((ROOT / "contracts/shipments.yaml").read_text())
+    schema = document["schema"][0]
+    schema["properties"].append({"name": "seal", "logicalType": "string", "required": True, "description": "Its seal."})
+    next(one for one in schema["customProperties"] if one["property"] == "fieldIds")["value"]["seal"] = 11
+    return {"shipments": yaml.safe_dump(document, sort_keys=False)}

@@ -86,7 +86,7 @@ def deployment(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": endpoint, "TF_AUTO_APPROVE": "1"}
         deployed = Deployment(endpoint, connect(endpoint), environment)
         deployed.make("push-images", "PUSH_OPTIONS=--emulated")
-        deployed.make("tf-init")
+        deployed.make("tf-init", "TF_BACKEND=local")
         deployed.make("tf-apply")
         yield deployed
         print(f"\nMiniStack's log ({log}):\n" + log.read_text()[-4000:])

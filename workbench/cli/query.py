@@ -18,6 +18,8 @@ from services.ops.words import plain
 from workbench.query.values import as_json, as_text, csv_line
 
 if TYPE_CHECKING:
+    from sqlglot.exp import Expr
+
     from workbench.query.athena import LocalAthena
 
 
@@ -67,11 +69,11 @@ def query_silver(
         _print(athena, statement, Format.JSON if as_json else form, limit)
 
 
-def _statements(text: str, file: Path | None) -> list[str]:
+def _statements(text: str, file: Path | None) -> list[Expr]:
     from workbench.query.athena import QueryError, statements_of
 
     try:
-        found = [statement.sql("athena") for statement in statements_of(text)]
+        found = statements_of(text)
     except QueryError as error:
         if file is None:
             raise
@@ -88,7 +90,7 @@ def _read(file: Path) -> str:
         raise OperatorError(f"{file}: is not text in UTF-8.") from error
 
 
-def _print(athena: LocalAthena, statement: str, form: Format, limit: int) -> None:
+def _print(athena: LocalAthena, statement: Expr, form: Format, limit: int) -> None:
     answer = athena.stream(statement)
     columns: list[str] = next(answer)
     rows: Iterator[tuple[Any, ...]] = itertools.chain.from_iterable(answer)

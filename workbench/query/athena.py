@@ -113,13 +113,13 @@ class LocalAthena:
         columns = next(answers)
         return Answer(columns, [row for rows in answers for row in rows])
 
-    def stream(self, sql: str, rows_at_once: int = 10_000) -> Iterator[Any]:
+    def stream(self, sql: str | exp.Expr, rows_at_once: int = 10_000) -> Iterator[Any]:
         """Run one query: gives the names of its columns, then lists of its rows, in constant memory.
 
         Raises:
             QueryError: it is not one query, or cannot be run.
         """
-        statements = statements_of(sql)
+        statements = statements_of(sql) if isinstance(sql, str) else [sql]
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
@@ -230,6 +230,13 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
 def _explained(error: Exception) -> str:
     """DuckDB's message, without tables of its own, and with whose fault it is where it lacks a function."""
     text = _OWN_TABLE.sub("", _first_lines(error))
+    if "Macro athena_" in text:
+        return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
+    if "unordered_map" in text:
+        return (
+            "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
+            "subquery, then UNNEST that."
+        )
     if "Function with name" in text:
         text += " Athena may have it: DuckDB, which runs queries here, has none of that name."
     return text

@@ -28,8 +28,27 @@ CREATE MACRO athena_integer(value) AS CASE typeof(value)
     WHEN 'BOOLEAN' THEN CASE CAST(value AS VARCHAR) WHEN 'true' THEN '1' WHEN 'false' THEN '0' END
     WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
     ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_later
+    (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
+                                      THEN CAST(error('no hours, minutes and seconds are added to a date') AS DATE)
+                                      ELSE CAST(value + step AS DATE) END,
+    (typed TIMESTAMP, value, step) AS value + step,
+    (typed TIMESTAMPTZ, value, step) AS value + step,
+    (typed TIME, value, step) AS value + step;
+CREATE MACRO athena_start
+    (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
+    (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
+    (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
+CREATE MACRO athena_series
+    (typed DATE, first, last, step)
+        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
 """
 _INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_TYPED_AS_FIRST = {"arg_max_null", "arg_min_null", "athena_later", "athena_start"}
+_WHITESPACE = " \t\n\x0b\f\r"
+_PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
 _PARTS = {  # of a time, as EXTRACT names them
     "DAYOFWEEK": "ISODOW",
     "DOW": "ISODOW",
@@ -62,9 +81,74 @@ def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=[one.copy() for one in arguments if one is not None])
 
 
+def _by_type(name: str, value: exp.Expr, *arguments: exp.Expr) -> exp.Expr:
+    """A call of a macro that has a body for each type of `value`.
+
+    DuckDB chooses one before it can tell the type of an aggregate. So it is given the value without aggregates, too.
+    """
+    return _call(name, value.copy().transform(_without_aggregate), value, *arguments)
+
+
+def _without_aggregate(node: exp.Expr) -> exp.Expr:
+    """What has the type of a node, such as `x` of `max(x) OVER (...)`."""
+    if isinstance(node, exp.Count | exp.CountIf):
+        return exp.Literal.number(1)
+    if isinstance(node, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.AggFunc):
+        return _without_aggregate(node.this)
+    if isinstance(node, exp.Distinct) or (isinstance(node, exp.Anonymous) and node.name in _TYPED_AS_FIRST):
+        return _without_aggregate(node.expressions[0])
+    return node
+
+
 def _date_diff(node: exp.Expr) -> exp.Expr:
     """Whole units that have passed; DuckDB's date_diff counts the bounds of days, months ... between."""
     return _call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
+
+
+def _date_add(node: exp.Expr) -> exp.Expr:
+    """A date stays a date; DuckDB makes a timestamp of it, whose text is never equal to a `dt`."""
+    step = exp.Interval(this=exp.paren(node.expression), unit=node.args["unit"])
+    return _by_type("athena_later", node.this, step)
+
+
+def _add(node: exp.Expr) -> exp.Expr:
+    left, right = node.this, node.expression
+    if _is_interval(left) == _is_interval(right):
+        return node
+    return _by_type("athena_later", left, right) if _is_interval(right) else _by_type("athena_later", right, left)
+
+
+def _subtract(node: exp.Expr) -> exp.Expr:
+    left, right = node.this, node.expression
+    if _is_interval(left) or not _is_interval(right):
+        return node
+    return _by_type("athena_later", left, exp.Neg(this=exp.paren(right)))
+
+
+def _is_interval(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Paren | exp.Neg):
+        return _is_interval(node.this)
+    if isinstance(node, exp.Mul | exp.Div | exp.Add | exp.Sub):
+        return _is_interval(node.this) or (isinstance(node, exp.Mul) and _is_interval(node.expression))
+    return isinstance(node, exp.Interval)
+
+
+def _date_trunc(node: exp.Expr) -> exp.Expr:
+    return _by_type("athena_start", node.this, exp.Literal.string(node.text("unit").lower()))
+
+
+def _sequence(node: exp.Expr) -> exp.Expr:
+    step = node.args.get("step")
+    if step is None or not _is_interval(step):
+        return node
+    return _by_type("athena_series", node.args["start"], node.args["end"], step)
+
+
+def _max_by(node: exp.Expr) -> exp.Expr:
+    """The value beside the greatest, also if it is NULL; DuckDB looks for one that is not."""
+    if node.args.get("count") is not None:
+        raise errors.UnsupportedError("max_by and min_by take no number of values")
+    return _call("arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null", node.this, node.expression)
 
 
 def _regexp_extract(node: exp.Expr) -> exp.Expr:
@@ -103,14 +187,29 @@ def _as_re2(found: re.Match[str]) -> str:
 
 def _json_extract(node: exp.Expr) -> exp.Expr:
     """NULL where the text is no JSON, as in quarantine; DuckDB ends the query."""
+    if node.args.get("json_query"):
+        return _no_sql_json(node)
+    _check_path(node)
     node.set("this", _call("athena_json", node.this))
     return node
 
 
 def _json_scalar(node: exp.Expr) -> exp.Expr:
     """NULL where an object or an array is found; DuckDB gives its text."""
+    _check_path(node)
     found = exp.JSONExtract(this=_call("athena_json", node.this), expression=node.expression.copy())
     return _call("athena_scalar", found)
+
+
+def _check_path(node: exp.Expr) -> None:
+    for part in node.expression.find_all(exp.JSONPathPart):
+        if not isinstance(part, _PATH) or not isinstance(part.args.get("this", ""), str | int):
+            raise errors.UnsupportedError("json_extract takes only keys and places in its path")
+
+
+def _no_sql_json(_: exp.Expr) -> exp.Expr:
+    """DuckDB takes `lax $.a` for a key, and finds nothing."""
+    raise errors.UnsupportedError("json_exists, json_query and json_value are not translated; use json_extract_scalar")
 
 
 def _slice(node: exp.Expr) -> exp.Expr:
@@ -174,6 +273,8 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
     if name == "AT_TIMEZONE" and len(arguments) == 2:  # `x AT TIME ZONE zone` as sqlglot has written it for Athena
         time, zone = arguments
         return exp.AtTimeZone(this=exp.paren(time.copy()), zone=zone.copy())
+    if name == "JSON_EXISTS":
+        return _no_sql_json(node)
     if name == "MILLISECOND" and len(arguments) == 1:  # DuckDB counts those of the seconds in, too
         return exp.paren(exp.Mod(this=_call("millisecond", *arguments), expression=exp.Literal.number(1000)))
     return node
@@ -185,26 +286,56 @@ def _split(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _percentile(node: exp.Expr) -> exp.Expr:
+    if node.args.get("weight") is not None:
+        raise errors.UnsupportedError("approx_percentile takes two arguments")
+    return node
+
+
+def _repeat(_: exp.Expr) -> exp.Expr:
+    """An array in Athena."""
+    raise errors.UnsupportedError("repeat is not translated")
+
+
+def _trim(node: exp.Expr) -> exp.Expr:
+    """Line ends and tabs, too; DuckDB takes away spaces alone."""
+    if node.args.get("expression") is None:
+        node.set("expression", exp.Literal.string(_WHITESPACE))
+    return node
+
+
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
     node.set("accuracy", None)
     return node
 
 
 _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Add: _add,
     exp.Anonymous: _anonymous,
     exp.ApproxDistinct: _any_accuracy,
+    exp.ApproxQuantile: _percentile,
+    exp.ArgMax: _max_by,
+    exp.ArgMin: _max_by,
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
     exp.Cast: _cast,
+    exp.DateAdd: _date_add,
     exp.DateDiff: _date_diff,
+    exp.DateTrunc: _date_trunc,
     exp.Extract: _extract,
     exp.Format: _format,
+    exp.GenerateSeries: _sequence,
     exp.JSONExtract: _json_extract,
     exp.JSONExtractScalar: _json_scalar,
+    exp.JSONValue: _no_sql_json,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
+    exp.Repeat: _repeat,
     exp.Split: _split,
     exp.SplitPart: _split_part,
+    exp.Sub: _subtract,
+    exp.TimestampTrunc: _date_trunc,
+    exp.Trim: _trim,
     exp.TryCast: _cast,
     exp.UnixToTime: _from_unixtime,
 }

@@ -59,7 +59,9 @@ def new_place(out: Path) -> Iterator[Place]:
     Raises:
         OperatorError: `out` holds something else than a trial, or another trial is writing to it.
     """
-    out = Path(os.path.abspath(out))  # noqa: PTH100 (links stay: a folder is renamed beside them)
+    out = Path(os.path.realpath(out))  # a link stays, and what it points at is replaced
+    if os.path.ismount(out):
+        raise OperatorError(f"{out}: a disk is mounted there, and --out is replaced as a whole. Pass {out / 'try'}.")
     _check_is_ours(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = _running(out)

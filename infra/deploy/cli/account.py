@@ -61,7 +61,7 @@ def _value(text: str, name: str) -> str:
 
 # What may hold braces or names that mean nothing: texts over several lines, strings, comments.
 _NO_CODE = re.compile(
-    r'<<-?(\w+)\n.*?^[ \t]*\1$|"(?:\\.|[^"\\\n])*"|/\*.*?\*/|(?:#|//)[^\n]*', re.DOTALL | re.MULTILINE
+    r'<<-?([\w-]+)\n.*?^[ \t]*\1$|"(?:\\.|[^"\\\n])*"|/\*.*?\*/|(?:#|//)[^\n]*', re.DOTALL | re.MULTILINE
 )
 _SET = re.compile(r'^[ \t]*"?([A-Za-z_][\w-]*)"?[ \t]*=(?!=)', re.MULTILINE)
 _DECLARED = re.compile(r'^variable[ \t]+"([^"]+)"', re.MULTILINE)

@@ -42,6 +42,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     settings, ledger = pipeline.settings(), pipeline.ledger()
     deadline = pipeline.deadline_of(context)
+    waiting = messages_waiting(pipeline.sqs(), settings.queue_url)  # a run that cannot ask this begins no walk
     hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
     now, place = datetime.now(UTC), ledger.cursors.load(WALK)
     before = _walk_before(ledger, now, begins=place is None)
@@ -59,7 +60,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         place=place,
         deadline=deadline,
         scope=scope,
-        waiting=messages_waiting(pipeline.sqs(), settings.queue_url),
+        waiting=waiting,
         keep=lambda place: ledger.cursors.save(WALK, place),
         past=past,
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,6 +31,7 @@ from services.ops.history.reader import History
 from services.ops.rewrite.quarantine import S3Shelf, Selection, Shown, export
 from services.ops.rewrite.quarantine import show as look
 from services.ops.rewrite.retry import Retried, Retry
+from services.ops.writing import whole
 from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
 from services.shared.deadline import Deadline
@@ -166,12 +167,13 @@ def _pipeline(table: str, silver_bucket: str, region: str | None) -> Iterator[tu
 
 
 @contextmanager
-def _output(name: str) -> Iterator[typer.FileTextWrite]:
+def _output(name: str) -> Iterator[TextIO]:
+    """A file is replaced when all rows are in it: an earlier export may have rows that have expired since."""
     if name == "-":
-        yield sys.stdout  # type: ignore[misc]
+        yield sys.stdout
     else:
-        with Path(name).open("w", encoding="utf-8") as stream:
-            yield stream  # type: ignore[misc]
+        with whole(Path(name)) as stream:
+            yield stream
 
 
 def _as_text(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from services.ops.belonging import check_bronze
 from services.ops.bronze import S3Bronze
 from services.ops.cli.console import JsonFlag, RegionOption, explain, make_table, say, show, show_json
 from services.ops.cli.options import BronzeOption, QueueOption, SilverOption, TableOption
@@ -73,6 +74,7 @@ def reconcile_pipeline(
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)
         s3, sqs = aws_client("s3", region), aws_client("sqs", region)
+        check_bronze(ledger, bronze_bucket)
         if silver_bucket:
             ledger.home.check_bucket(silver_bucket)
         past = Remembered(History.of(s3, silver_bucket)) if silver_bucket else None

@@ -15,7 +15,7 @@ from services.ops.cli.options import DeadLettersOption, FailuresOption, QueueOpt
 from services.ops.errors import OperatorError
 from services.ops.status.queues import NAMES, depths
 from services.ops.status.status import LIMIT, Glance, Status
-from services.ops.words import span
+from services.ops.words import percent, span
 from services.shared.aws import aws_client
 from services.shared.errors import Transient
 from services.shared.ledger.gates import Said
@@ -80,16 +80,19 @@ def show_status(
 
 
 def _watch(table: str, status: Status, look: Callable[[], Status], every: float) -> None:
-    """Until Ctrl-C. An answer that does not come is told, and the next one is waited for."""
+    """Until Ctrl-C. An answer that does not come is told below the last one, and the next one is waited for."""
+    problem = ""
     while True:
         if results.is_terminal:
             results.clear()
         _show(table, status)
+        if problem:
+            say(f"no answer since then: {problem}", style="red")
         time.sleep(every)
         try:
-            status = look()
+            status, problem = look(), ""
         except (BotoCoreError, ClientError, Transient) as error:
-            say(f"no answer: {explain(error)}", style="red")
+            problem = str(explain(error))
 
 
 def as_document(table: str, status: Status) -> dict[str, object]:
@@ -154,8 +157,8 @@ def _show(table: str, status: Status) -> None:
     screen.add_row("units", _words(status.units, "unit", status), "")
     committed = {"committed": status.lots_committed} if status.lots_committed else {}
     screen.add_row("lots", _words(status.lots, "lot", status), _words(committed, "committed", status))
-    percent = f" ({100 * rows.quarantined / rows.read:.2g} %)" if rows.quarantined else ""
-    in_silver = f"{rows.read:,} in = {rows.silver:,} Silver + {rows.quarantined:,} quarantined{percent}"
+    share = f" ({percent(rows.quarantined, rows.read)})" if rows.quarantined else ""
+    in_silver = f"{rows.read:,} in = {rows.silver:,} Silver + {rows.quarantined:,} quarantined{share}"
     screen.add_row("rows", "", f"{_more('committed', status)}{in_silver}")
     show(screen)
     if status.oldest:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -55,18 +55,18 @@ def validate_partition(
             raise OperatorError(f"{folder} is not a folder; `smelt try` makes one.")
         ended = _judge(folder, plan_folder(folder, request, known[record_type]))
     elif table and silver_bucket:
-        try:
-            ledger = Ledger(aws_client("dynamodb", region), table)
-            ledger.home.check_bucket(silver_bucket)
-            s3 = aws_client("s3", region)
-            find = find_in(ledger.find_lots, History.of(s3, silver_bucket).find_lots)
-            plan = plan_bucket(S3GateFiles(s3, silver_bucket), find, request, known[record_type], out)
-        except (BotoCoreError, ClientError) as error:
-            raise OperatorError(f"Cannot read the partition from {silver_bucket}: {explain(error)}") from error
-        try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="rows-", dir=out) as rows:  # they stay in the account; `out` may be anybody's
+            try:
+                ledger = Ledger(aws_client("dynamodb", region), table)
+                ledger.home.check_bucket(silver_bucket)
+                s3 = aws_client("s3", region)
+                find = find_in(ledger.find_lots, History.of(s3, silver_bucket).find_lots)
+                files = S3GateFiles(s3, silver_bucket)
+                plan = plan_bucket(files, find, request, known[record_type], Path(rows))
+            except (BotoCoreError, ClientError) as error:
+                raise OperatorError(f"Cannot read the partition from {silver_bucket}: {explain(error)}") from error
             ended = _judge(out, plan)
-        finally:
-            shutil.rmtree(out / "silver", ignore_errors=True)  # rows stay in the account
         folder = out
     else:
         raise OperatorError(

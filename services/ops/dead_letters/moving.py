@@ -2,11 +2,13 @@
 
 It needs a destination: letters that transform has sent itself have no source queue to go back to. It runs in SQS, goes
 on when this program ends, and asks neither the ledger nor the letters: what can never be work comes back with its
-reason. An emulator may not have it (MiniStack); the caller then moves letter by letter.
+reason. So it is only for the queue's own dead letters; others, and those of an emulator that has no such task
+(MiniStack), the caller moves letter by letter.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,6 +64,8 @@ def move_all(
             "Then run this again."
         )
     if not is_joined:
+        if not _is_dead_letter_queue_of(sqs, source, destination_url):
+            raise NoMoveTask(f"{source} is not the queue of dead letters of {destination}, so each is looked at first")
         rate = {"MaxNumberOfMessagesPerSecond": per_second} if per_second else {}
         _ask(sqs.start_message_move_task, SourceArn=source, DestinationArn=destination, **rate)
     while True:
@@ -80,6 +84,12 @@ def move_all(
                 "operator_principal_arns (infra/terraform/README.md). Then run this again."
             )
         sleep(_POLL_SECONDS)
+
+
+def _is_dead_letter_queue_of(sqs: SQSClient, source: str, url: str) -> bool:
+    """Whether what fails in the queue at `url` comes to `source`. The task asks nobody what it moves, or to whom."""
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"]).get("Attributes", {})
+    return bool(json.loads(found.get("RedrivePolicy", "{}")).get("deadLetterTargetArn") == source)
 
 
 def _last_task(sqs: SQSClient, source: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def _files_of(files: FolderFiles, folder: Path, prefix: str) -> tuple[PlannedFil
 
 
 def plan_bucket(bucket: GateFiles, find_lots: FindLots, request: Request, contract: Contract, folder: Path) -> GatePlan:
-    """A plan over what lots have committed in a bucket, whose files are brought into a folder."""
+    """A plan over what lots have committed in a bucket, whose files are brought into a folder of this run's own."""
     now = datetime.now(UTC)
     run = new_run(RESULT_PREFIX, request.record_type, request.dt, now)
     plan = make_plan(bucket, find_lots, run, contract, Path(contract.file).read_text("utf-8"), now)
@@ -65,7 +65,7 @@ def plan_bucket(bucket: GateFiles, find_lots: FindLots, request: Request, contra
 
 
 def validate(folder: Path, plan: GatePlan, run: Run = run_script) -> Ended:
-    """Judge a plan by the job's own code on plain Spark; result and page are below `folder`.
+    """Judge a plan by the job's own code on plain Spark; result and page are below `folder`, rows where the plan says.
 
     Raises:
         OperatorError: Java or Spark is missing.

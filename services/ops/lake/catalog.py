@@ -126,6 +126,14 @@ class LakeCatalog:
             table = table.refresh()
         return table
 
+    def grow(self, table: Table, schema: Schema) -> None:
+        """Give a table another schema, which has all of its columns.
+
+        Raises:
+            CommitFailedException: somebody else has given it one; try again.
+        """
+        self._commit_schema(table, schema)
+
     def _load_or_create(self, dataset: str) -> Table:
         name = (self._database, dataset)
         try:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,13 +29,14 @@ import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.live import Live, LiveFile, day_of, day_text, read_live
-from services.ops.lake.schema import SchemaConflict, check_file
+from services.ops.lake.schema import SchemaConflict, check_file, with_earlier
 from services.ops.lake.store import Store
 from services.shared.contract.model import Contract
 from services.shared.errors import Terminal, Transient
@@ -57,8 +59,9 @@ class HeldByTag(Terminal):
 class WrongFile(Terminal):
     """Files are not what the ledger, or a manifest, says of them, or their columns are not the table's."""
 
-    def __init__(self, wrong: Mapping[str, str]) -> None:
+    def __init__(self, wrong: Mapping[str, str], unfit: Iterable[str] = ()) -> None:
         self.wrong = wrong  # what is wrong with each, by key
+        self.unfit = frozenset(unfit)  # those of them whose columns are not the table's
         super().__init__("; ".join([f"{key} {what}" for key, what in wrong.items()][:_TOLD]))
 
 
@@ -136,7 +139,12 @@ class Committer:
         change = decide(read_live(table, self._store, days))
         if not change:
             return Committed(races=races)
-        coming = data_files(table, self._store, list(change.add.values()))
+        try:
+            coming = data_files(table, self._store, list(change.add.values()))
+        except WrongFile as error:
+            if self._grow(table, error.unfit):
+                raise CommitFailedException("the table has grown: it is looked at again") from error
+            raise
         old = [s.snapshot_id for s in table.snapshots() if change.since is not None and _number(s) >= change.since]
         transaction = table.transaction()
         update = transaction.update_snapshot(snapshot_properties=dict(about))
@@ -154,13 +162,24 @@ class Committer:
         current = done.current_snapshot()
         return Committed(current.snapshot_id if current else None, len(change.add), len(change.remove), len(old), races)
 
+    def _grow(self, table: Table, keys: Iterable[str]) -> bool:
+        """Whether the table has got columns that these files have from earlier contracts, and that it had not."""
+        schema = table.schema()
+        for key in keys:
+            with suppress(OSError, ValueError), table.io.new_input(f"{self._store.root}{key}").open() as opened:
+                schema = with_earlier(schema, self._contract, pq.read_schema(opened)) or schema
+        if schema == table.schema():
+            return False
+        self._catalog.grow(table, Schema(*schema.fields, schema_id=table.schema().schema_id + 1))
+        return True
+
 
 def _check_no_tag(table: Table, snapshots: Sequence[int]) -> None:
     tagged = sorted(named for id_, names in names_of_snapshots(table).items() if id_ in snapshots for named in names)
     if tagged:
         raise HeldByTag(
-            f"the tag or branch {tagged[0]} keeps a snapshot with rows that were retracted, or retried. Drop it, such "
-            f"as by ALTER TABLE ... DROP TAG `{tagged[0]}` in Spark"
+            f"the tag or branch {tagged[0]} keeps a snapshot with rows that were retracted or retried, or were in one "
+            f"compaction with such. Drop it, such as by ALTER TABLE ... DROP TAG `{tagged[0]}` in Spark"
         )
 
 
@@ -184,14 +203,16 @@ def data_files(table: Table, store: Store, files: Sequence[NewFile]) -> list[Dat
         return []
     found: list[DataFile] = []
     wrong: dict[str, str] = {}
+    unfit: set[str] = set()
     with ThreadPoolExecutor(min(READERS, len(files)), thread_name_prefix="footer") as pool:
         for looked_at in [pool.submit(_data_file, table, store, file) for file in files]:
             try:
                 found.append(looked_at.result())
             except WrongFile as error:
                 wrong |= error.wrong
+                unfit |= error.unfit
     if wrong:
-        raise WrongFile(wrong)
+        raise WrongFile(wrong, unfit)
     return found
 
 
@@ -208,10 +229,17 @@ def _data_file(table: Table, store: Store, file: NewFile) -> DataFile:
             raise LakeForbidden(f"{file.key} cannot be read: {error}. Check the function's role and the key") from error
         raise WrongFile({file.key: "is missing. Run smelt audit"}) from error
     except (SchemaConflict, ValueError, KeyError) as error:
-        raise WrongFile({file.key: f"does not fit the table: {error}"}) from error
+        raise WrongFile({file.key: f"does not fit the table: {error}"}, [file.key]) from error
     if (found.record_count, found.file_size_in_bytes) != (file.rows, file.bytes):
         what = f"has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
         what += f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
+        raise WrongFile({file.key: what})
+    if found.partition[0] is None:
+        by = table.schema().find_column_name(table.spec().fields[0].source_id)
+        what = (
+            f"has no {by}, by whose days the table is partitioned: a table keeps the event time that it was made with. "
+        )
+        what += "Give the field that name again (physicalName says where its value is), or the dataset another name"
         raise WrongFile({file.key: what})
     day = day_text(day_of(found))
     if f"/dt={day}/" not in file.key:

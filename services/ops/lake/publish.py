@@ -8,7 +8,7 @@ For each lot the table shall have exactly the lot's files, or a compaction that 
 - a file that is neither live nor covered by a run comes;
 - a live file that the lot does not have any more goes: the lot was rewritten, and this is the swap;
 - if a run covers a file that the lot does not have any more, the run's outputs go, and all files that it stands for
-  come back, without that one: the partition's rebuild is the swap.
+  come back, without that one: the partition's rebuild is the swap. Snapshots since the first of them are forgotten.
 A file that is lost, or was changed by hand, cannot come: its lot's mark waits for it, and notes that the swap is done
 without it. So the replaced files go, and `smelt reload` can take the lot's objects out, one after the other.
 What is so already is left alone, so every step may be repeated.
@@ -87,9 +87,11 @@ def change_for(live: Live, lots: Mapping[LotId, Mapping[str, LotFile]]) -> Chang
         for key, file in wanted.items():
             if key not in live.files and key not in covered:
                 change.add[key] = file
-    for key in outdated:
-        run, left = covered[key]
-        change.forget(left.sequence)
+    for run in {covered[key][0] for key in outdated}:
+        # Files that come back are of this commit for Iceberg. If one of them must go later, nobody will know any more
+        # which snapshots name it, or hold its rows by an earlier run: so those go now.
+        for left in live.runs[run].files:
+            change.forget(left.sequence)
         change.remove |= {output.key: output for output in live.outputs(run)}
         change.add |= {other.key: other for other in live.runs[run].files if other.key not in outdated}
     return change

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
+from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import DayTransform
@@ -28,13 +29,15 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from services.shared.columns import Column, silver_columns
+from services.shared.columns import CREATED, OFFSET, SOURCE, Column, silver_columns
 from services.shared.contract.model import Contract, FieldType
 from services.shared.errors import Terminal
 from services.shared.parquet.tables import FIELD_ID
 
 PARTITION = "dt"  # no column of a contract may have this name
 _LONGEST_DOC = 255  # bytes: PyIceberg makes it the column's comment in Glue, which refuses a longer one, or more lines
+
+CONTRACT_VERSION = b"smelt.contract_version"  # in a file's metadata: of the contract that it was written by
 
 _TYPES: dict[FieldType, IcebergType] = {
     FieldType.STRING: StringType(),
@@ -44,6 +47,7 @@ _TYPES: dict[FieldType, IcebergType] = {
     FieldType.DATE: DateType(),
     FieldType.TIMESTAMP: TimestamptzType(),
 }
+_NEVER_NULL = {SOURCE, OFFSET, CREATED}
 _KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 
 
@@ -76,11 +80,29 @@ def evolved(table: Schema, contract: Contract) -> Schema | None:
     return Schema(*fields, schema_id=table.schema_id + 1)
 
 
+def with_earlier(table: Schema, contract: Contract, file: pa.Schema) -> Schema | None:
+    """The table's schema with what a file has of earlier contracts; None where that is nothing.
+
+    A table that was made after a field had left its contract, or after a decimal had narrowed, does not know of it. The
+    file of a newer contract than ours waits for the program that knows it.
+    """
+    earlier = frozenset(id_ for _, id_ in contract.retired)
+    wrote = (file.metadata or {}).get(CONTRACT_VERSION, b"").decode()
+    widens = bool(wrote) and _numbers(wrote) < _numbers(contract.version)
+    fields = _grown(table.fields, pyarrow_to_schema(file).fields, earlier, widens)
+    return None if fields == table.fields else Schema(*fields, schema_id=table.schema_id + 1)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
 def table_columns(table: Schema, contract: Contract) -> tuple[Column, ...]:
     """All columns that the table has, as a compaction writes them: also those that the contract does not have.
 
     The contract may have dropped a field since, or be older than the one that the files were written with: their
-    values stay all the same. A type is the table's, which is never narrower than the contract's.
+    values stay all the same. A type is the table's, which is never narrower than the contract's. As in the table, every
+    column may be null but those that no contract describes: rows of a day may be older than what is required today.
     """
     known = {column.id: column for column in silver_columns(contract)}
     return tuple(_column(field, known.get(field.field_id)) for field in table.fields)
@@ -97,7 +119,8 @@ def _column(field: NestedField, known: Column | None) -> Column:
         kind, children = FieldType.ARRAY, [_column(type_.element_field, inside.get(type_.element_id))]
     else:
         kind = _KINDS[type_]
-    nullable, meaning = (known.nullable, known.meaning) if known else (True, field.doc or "")
+    nullable = known is None or known.nullable or field.name not in _NEVER_NULL
+    meaning = known.meaning if known else field.doc or ""
     return Column(field.name, kind, nullable, field.field_id, meaning, precision, scale, tuple(children))
 
 
@@ -194,6 +217,45 @@ def _wider(there: IcebergType, wanted: IcebergType, where: str) -> IcebergType:
             "field another name"
         )
     return there
+
+
+def _grown(
+    there: Sequence[NestedField], found: Sequence[NestedField], earlier: frozenset[int], widens: bool
+) -> tuple[NestedField, ...]:
+    """The table's fields, with `widens` as wide as a file's, then those of the file that the contract had earlier."""
+    by_id = {field.field_id: field for field in found}
+    known = {field.field_id for field in there}
+    wide = [
+        _optional(field, _as_wide(field.field_type, by_id[field.field_id].field_type, earlier, widens))
+        if field.field_id in by_id
+        else field
+        for field in there
+    ]
+    new = [field for field in found if field.field_id in earlier and field.field_id not in known]
+    return (*wide, *(_optional(field, _all_optional(field.field_type)) for field in new))
+
+
+def _as_wide(there: IcebergType, found: IcebergType, earlier: frozenset[int], widens: bool) -> IcebergType:
+    if widens and isinstance(there, DecimalType) and isinstance(found, DecimalType) and there.scale == found.scale:
+        return DecimalType(max(there.precision, found.precision), there.scale)
+    if isinstance(there, StructType) and isinstance(found, StructType):
+        return StructType(*_grown(there.fields, found.fields, earlier, widens))
+    if isinstance(there, ListType) and isinstance(found, ListType):
+        inside = _as_wide(there.element_type, found.element_type, earlier, widens)
+        return ListType(there.element_id, inside, element_required=False)
+    return there
+
+
+def _all_optional(type_: IcebergType) -> IcebergType:
+    if isinstance(type_, StructType):
+        return StructType(*(_optional(field, _all_optional(field.field_type)) for field in type_.fields))
+    if isinstance(type_, ListType):
+        return ListType(type_.element_id, _all_optional(type_.element_type), element_required=False)
+    return type_
+
+
+def _optional(field: NestedField, type_: IcebergType) -> NestedField:
+    return NestedField(field.field_id, field.name, type_, required=False, doc=field.doc)
 
 
 def _ids(schema: Sequence[pa.Field], above: str = "") -> Iterator[tuple[str, int | None]]:

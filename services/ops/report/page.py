@@ -9,7 +9,7 @@ from typing import Any
 
 from services.ops.pages.page import render
 from services.ops.report.model import ObjectPart, Report
-from services.ops.words import plain, size, span
+from services.ops.words import percent, plain, size, span
 from services.shared.contract.model import Contract, Field, FieldType, walk
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
@@ -67,7 +67,7 @@ def _time(at: datetime | None) -> str:
 
 
 def _with_percent(number: int, of: int) -> str:
-    return f"{number:,} ({100 * number / of:.2g} %)" if number else "0"
+    return f"{number:,} ({percent(number, of)})" if number else "0"
 
 
 def _datasets(report: Report) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from services.shared.errors import Transient
 from services.shared.identities import QUARANTINE_ROOT, LakeKey, LotId
 from services.shared.lake import Lake, ObjectGone
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import Lot
+from services.shared.ledger.records import Lot, LotFile
 from services.shared.parquet.subset import read_rows
 
 if TYPE_CHECKING:
@@ -153,24 +153,28 @@ class Replaced(Transient):
 
 
 def files_as_they_are(ledger: Ledger, lake: Lake, lot: Lot, folder: Folder) -> Iterator[bytes]:
-    """The files that a lot has in one folder, several on their way at once. One that has expired ends them.
+    """The files that a lot has in one folder, several on their way at once, without those that have expired.
 
     Raises:
         Replaced: a file is gone because somebody rewrote the lot; look at it again.
     """
+
+    def read(file: LotFile) -> bytes | None:
+        try:
+            return lake.read(file.key, file.etag)
+        except ObjectGone as error:
+            now = ledger.lots.look_again(lot)
+            if now is not None and now.files == lot.files:
+                return None  # it has expired, or somebody deleted it: the audit tells which
+            raise Replaced(f"lot {lot.id} was rewritten while it was being read; run this again") from error
+
     files = files_of(lot, QUARANTINE_ROOT, folder.record_type)
-    try:
-        if len(files) == 1:
-            yield lake.read(files[0].key, files[0].etag)
-            return
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
-            for batch in batched(files, _READERS):
-                yield from pool.map(lambda file: lake.read(file.key, file.etag), batch)
-    except ObjectGone as error:
-        now = ledger.lots.look_again(lot)
-        if now is not None and now.files == lot.files:
-            return  # it has expired, or somebody deleted it: the audit tells which
-        raise Replaced(f"lot {lot.id} was rewritten while it was being read; run this again") from error
+    if len(files) == 1:
+        yield from (data for data in map(read, files) if data is not None)
+        return
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
+        for batch in batched(files, _READERS):
+            yield from (data for data in pool.map(read, batch) if data is not None)
 
 
 def committed_rows(

@@ -28,7 +28,7 @@ Who dies in between meets the mark again. `after=waiting.place` goes on behind a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class Mark:
     lot: LotId
     generation: int
     partitions: Mapping[str, frozenset[str]]  # days (YYYY-MM-DD) by dataset: of this generation and of those before it
-    since: int  # epoch milliseconds
+    since: int  # epoch milliseconds: when it was written; of one that waits, when what it tells of was committed
 
 
 class Waiting(NamedTuple):
@@ -126,7 +126,9 @@ class Marks:
         entries = entries_of(self._table, outbox, after)
         while some := list(islice(entries, _LOTS_AT_ONCE)):
             found = self._table.get_many([lot_key(entry.lot) for entry in some])
-            lots = {lot.id: lot for lot in map(lot_from, found)}
+            read = list(map(lot_from, found))
+            lots = {lot.id: lot for lot in read}
+            rewritten = {lot.id: _rewritten_ms(item) for lot, item in zip(read, found, strict=True)}
             marks = {item["pk"]["S"]: item for item in self._table.get_many([{"pk": {"S": e.pk}} for e in some])}
             for entry in some:
                 lot, item = lots.get(entry.lot), marks.get(entry.pk)
@@ -134,7 +136,8 @@ class Marks:
                     continue
                 mark = _mark_from(item)
                 if mark.generation <= lot.generation:
-                    yield Waiting(mark, lot, entry)
+                    since = max(mark.since, rewritten[lot.id])  # a rewrite writes its mark before its files
+                    yield Waiting(replace(mark, since=since), lot, entry)
 
     def remove(self, mark: Mark) -> bool:
         """The mark was dealt with.
@@ -256,6 +259,11 @@ def _mark_from(item: Item) -> Mark:
     _, outbox, lot = item["pk"]["S"].split("#")
     days = {dataset: frozenset(told) for dataset, told in unpack(item["partitions"]).items()}
     return Mark(Outbox(outbox), LotId.parse(lot), int(item["generation"]["N"]), days, int(item["since"]["N"]))
+
+
+def _rewritten_ms(lot: Item) -> int:
+    """When a lot's last rewrite ended, in epoch milliseconds; 0 where there was none."""
+    return milliseconds(datetime.fromisoformat(lot["rewritten_at"]["S"])) if "rewritten_at" in lot else 0
 
 
 def _partitions(keys: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -84,6 +84,9 @@ tags = {
   owner = <<-EOT
     nothing = {
     EOT
+  team = <<END-OF-TEAM
+nothing = {
+END-OF-TEAM
   list  = [
 nothing = "x",
   ]

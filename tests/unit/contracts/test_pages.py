@@ -77,15 +77,27 @@ def test_check_fails_where_a_page_is_not_current_and_changes_nothing(
     assert execute(app, [*run, "--check"]) == ExitCode.OK
     (out / "gone.md").write_text(f"{MARK}\n# gone\n")
     (out / "own.md").write_text("# A page of yours\n")
-    (out / "parcels.md").write_text("edited")
+    (out / "parcels.md").write_text(f"{MARK} edited")
     capsys.readouterr()
     assert execute(app, [*run, "--check"]) == ExitCode.FOUND
     said = capsys.readouterr().out
     assert "gone.md" in said
     assert "parcels.md" in said
-    assert (out / "parcels.md").read_text() == "edited"
+    assert (out / "parcels.md").read_text() == f"{MARK} edited"
     assert execute(app, run) == ExitCode.OK
     assert sorted(file.name for file in out.iterdir()) == [INDEX, "own.md", "parcels.md"]
+
+
+@pytest.mark.parametrize("theirs", [INDEX, "parcels.md"])
+def test_a_page_that_somebody_wrote_is_not_replaced(
+    write: Change, tmp_path: Path, capsys: pytest.CaptureFixture[str], theirs: str
+) -> None:
+    contracts = write().parent
+    (tmp_path / theirs).write_bytes(b"# My project, caf\xe9\n")
+    assert execute(app, ["contracts", "docs", str(contracts), "--out", str(tmp_path)]) == ExitCode.FAILED
+    assert "was not written by" in " ".join(capsys.readouterr().err.split())
+    assert [file.name for file in tmp_path.glob("*.md")] == [theirs]
+    assert (tmp_path / theirs).read_bytes() == b"# My project, caf\xe9\n"
 
 
 @pytest.mark.parametrize("dataset", ["orders", "shipments", "flights"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ from infra.deploy import images
 from infra.deploy.cli.images import MISSING, push_images
 from local.ministack import ROOT
 from services.ops.cli.console import execute
+from tests.support.terraform import TERRAFORM, need_terraform
+
+PIPELINE_VARIABLES = ROOT / "infra/terraform/modules/pipeline/variables.tf"
 
 Made = Callable[..., tuple[int, list[str]]]
 
@@ -128,12 +132,53 @@ def test_a_checkout_whose_state_is_in_s3_stays_there_until_it_is_told_otherwise(
     ours, override = tmp_path / "backend.hcl", tmp_path / "backend_override.tf"
     ours.write_text('bucket = "ours"\n')
     here = (f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    (tmp_path / ".terraform").mkdir()
     assert (made("tf-init", *here)[0], override.exists()) == (0, False)
     assert (made("tf-init", "TF_BACKEND=s3", *here)[0], override.exists()) == (0, True)
     code, (command,) = made("tf-init", *here)
     assert (code, "-backend-config=key=smelt/smelt-dev/dev.tfstate" in command, override.exists()) == (0, True, True)
     code, (command,) = made("tf-init", "TF_BACKEND=local", *here)
     assert (code, "-backend-config" in command, override.exists()) == (0, False, False)
+
+
+def test_a_state_comes_back_into_a_file_when_somebody_asks_for_it(tmp_path: Path) -> None:
+    """By the real Terraform, which does not copy where it is only told `init`. A file elsewhere stands for S3."""
+    need_terraform()
+    state, override = tmp_path / "terraform.tfstate", tmp_path / "backend_override.tf"
+    (tmp_path / "main.tf").write_text('resource "terraform_data" "one" {}\n')
+    override.write_text('terraform {\n  backend "local" {\n    path = "elsewhere/state"\n  }\n}\n')
+    for command in (["init"], ["apply", "-auto-approve"]):
+        subprocess.run([TERRAFORM, tmp_path, *command], check=True, capture_output=True)
+    command = ["make", "tf-init", f"TF_ENV={tmp_path}", "TF_BACKEND=local"]
+
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL)
+    assert (refused.returncode != 0, override.exists()) == (True, True)  # nobody said yes: all is as it was
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input="yes\n")
+    assert (done.returncode, override.exists()) == (0, False), done.stdout + done.stderr
+    assert [one["type"] for one in json.loads(state.read_text())["resources"]] == ["terraform_data"]
+    assert not list(tmp_path.glob("*.away"))
+
+
+@pytest.mark.parametrize(
+    ("bucket", "options", "left", "in_s3"),
+    [
+        ("ours", [], "", True),
+        ("", [], "", False),
+        ("ours", ["TF_BACKEND=local"], "", False),
+        ("ours", [], "terraform.tfstate", False),  # it is in use here
+    ],
+)
+def test_a_fresh_checkout_takes_the_state_that_the_others_have(
+    made: Made, tmp_path: Path, bucket: str, options: list[str], left: str, in_s3: bool
+) -> None:
+    """With a state of its own, it would plan all that exists again, and destroy nothing of it."""
+    ours = tmp_path / "backend.hcl"
+    ours.write_text(f'bucket       = "{bucket}"\n')
+    if left:
+        (tmp_path / left).touch()
+    code, _ = made("tf-init", *options, f"TF_ENV={tmp_path}", f"TF_BACKEND_FILE={ours}")
+    assert (code, (tmp_path / "backend_override.tf").exists()) == (0, in_s3)
 
 
 @pytest.mark.parametrize("root", ["bootstrap", "state", "envs/dev", "envs/local", "examples/minimal"])
@@ -231,6 +276,16 @@ def test_without_credentials_terraform_is_not_asked(tmp_path: Path, target: str)
     (tmp_path / ".terraform").mkdir()
     code, said = told(target, tmp_path, terraform="echo asked >&2", deploy="echo sign in >&2; exit 2")
     assert (code, "sign in" in said, "asked" in said) == (2, True, False)
+
+
+def test_a_destroy_needs_no_images_that_were_pushed_from_here(tmp_path: Path) -> None:
+    """The variables' checks would stop it in every checkout but the one with images.auto.tfvars.json."""
+    (tmp_path / ".terraform").mkdir()
+    code, said = told("tf-destroy", tmp_path, terraform='for word; do echo "$word" >&2; done')
+    (given,) = [json.loads(line.removeprefix("images=")) for line in said.splitlines() if line.startswith("images=")]
+    assert (code, set(given)) == (0, set(images.FUNCTIONS))
+    (named,) = re.findall(r'can\(regex\("(.*sha256.*)", image\)\)', PIPELINE_VARIABLES.read_text())
+    assert all(re.search(named, image) for image in given.values())
 
 
 def test_without_a_plan_there_is_nothing_to_apply(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from services.ops.cli import validate as command
 from services.ops.cli.app import app
 from services.ops.cli.console import ExitCode, execute
 from services.ops.compacting import running
@@ -146,6 +148,58 @@ def test_of_a_bucket_only_what_lots_committed_is_brought_here(tmp_path: Path, fo
     )
     assert (plan.root, plan.rows) == (str(here), 5)
     assert [file.relative_to(here).as_posix() for file in here.rglob("*.parquet")] == [key]
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> FolderFiles:
+    """A pipeline's bucket with one committed file; `smelt validate` finds it as if it were on AWS."""
+    bucket = FolderFiles(tmp_path / "bucket")
+    id_ = LotId("20260201T000000Z", "1" * 16)
+    key = str(LakeKey("silver", "parcels", DT, id_, "0a0b0c0d"))
+    bucket.write(key, b"rows", "")
+    lot = Lot(id_, LotState.COMMITTED, (), frozenset(), {}, "", 0, files=(LotFile(key, 8, 4, "e"),))
+    ledger = SimpleNamespace(
+        find_lots=lambda ids: iter([lot] if id_ in ids else []), home=SimpleNamespace(check_bucket=lambda _name: None)
+    )
+    monkeypatch.setattr(command, "aws_client", lambda *_: None)
+    monkeypatch.setattr(command, "Ledger", lambda *_: ledger)
+    monkeypatch.setattr(command, "S3GateFiles", lambda *_: bucket)
+    monkeypatch.setattr(command.History, "of", lambda *_: SimpleNamespace(find_lots=lambda _ids: iter(())))
+    return bucket
+
+
+def _validate_bucket(folder: Path, out: Path) -> int:
+    pipeline = ["--table", "ledger", "--silver-bucket", "bucket", "--out", str(out)]
+    return execute(app, ["validate", "parcels", DT, "--contracts", str(folder / "contracts"), *pipeline])
+
+
+@pytest.mark.usefixtures("bucket")
+def test_rows_of_a_bucket_are_deleted_again_and_nothing_else(folder: Path, job: Job) -> None:
+    mine = sorted(folder.rglob("silver/**/a.parquet"))
+    assert mine
+    assert _validate_bucket(folder, folder) == ExitCode.OK  # where `smelt try` has left a silver/ of its own
+    assert sorted(folder.rglob("silver/**/a.parquet")) == mine
+    assert not Path(job.asked[0].root).exists()
+    assert len(list((folder / "ge").rglob("index.html"))) == 1
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_run_that_ends_leaves_the_rows_of_another(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, out, there = Job(monkeypatch), tmp_path / "out", []
+
+    def while_another_runs(name: str, arguments: Sequence[str]) -> int:
+        plan = GatePlan.from_json(Path(arguments[1], arguments[3]).read_text())
+        if not there:
+            there.append(False)
+            assert _validate_bucket(folder, out) == ExitCode.OK
+        there.append(Path(plan.root, plan.files[0].key).exists())
+        return job(name, arguments)
+
+    monkeypatch.setattr(local.validate, "__defaults__", (while_another_runs,))
+    assert _validate_bucket(folder, out) == ExitCode.OK
+    assert there == [False, True, True]
 
 
 def plan_contract(folder: Path) -> Any:

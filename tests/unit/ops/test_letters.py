@@ -198,6 +198,15 @@ class MoveTasks(MemorySqs):
         super().__init__()
         self.states = list(states)
         self.started: list[dict[str, Any]] = []
+        self.dead = f"arn:aws:sqs:us-east-2:000000000000:{DEAD}"
+
+    def get_queue_attributes(self, QueueUrl: str, **asked: Any) -> dict[str, Any]:  # noqa: N803
+        found = super().get_queue_attributes(QueueUrl, **asked)
+        if QueueUrl == UNITS:
+            found["Attributes"]["RedrivePolicy"] = json.dumps(
+                {"deadLetterTargetArn": self.dead, "maxReceiveCount": "9"}
+            )
+        return found
 
     def list_message_move_tasks(self, **_: Any) -> Any:
         return {"Results": [self.states.pop(0)] if self.states else []}
@@ -230,6 +239,13 @@ class TestAMoveTask:
         elsewhere = RUNNING | {"DestinationArn": "arn:aws:sqs:us-east-2:000000000000:for-a-look"}
         sqs = MoveTasks(elsewhere, elsewhere | DONE)
         with pytest.raises(OperatorError, match=r"to arn:\S+:for-a-look, .*Nothing was sent"):
+            move_all(sqs, DEAD, UNITS, 20, sleep=lambda _: None)  # type: ignore[arg-type]
+        assert sqs.started == []
+
+    def test_is_not_for_letters_of_another_queue_which_the_ledger_is_asked_about_first(self) -> None:
+        sqs = MoveTasks({}, DONE)
+        sqs.dead += "-of-another-pipeline"
+        with pytest.raises(NoMoveTask, match="is not the queue of dead letters of"):
             move_all(sqs, DEAD, UNITS, 20, sleep=lambda _: None)  # type: ignore[arg-type]
         assert sqs.started == []
 

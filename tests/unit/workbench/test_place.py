@@ -50,6 +50,30 @@ def test_folders_that_only_look_like_those_of_a_trial_are_not_deleted(
     assert (smelt("try", file, "--out", "out")[0], precious.exists()) == (2, True)
 
 
+def test_a_link_to_a_folder_elsewhere_stays_and_that_folder_is_replaced(smelt: Smelt, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "out").symlink_to(disk)
+    for _ in range(2):
+        _, out = _trial_in(smelt, tmp_path)
+        assert out.is_symlink()
+        assert (disk / "account.json").is_file()
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.name.startswith(("out", "disk"))) == [
+        "disk",
+        "out",
+    ]
+
+
+def test_a_disk_cannot_be_replaced_and_nothing_is_tried(
+    smelt: Smelt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_lines(tmp_path / "orders/a.jsonl", [order(0)])
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: str(path) == str(tmp_path / "out"))
+    code, _, told = smelt("try", file, "--out", "out")
+    assert (code, "out/try" in told.replace("\n", ""), [*(tmp_path / "out").iterdir()]) == (2, True, [])
+
+
 def test_a_folder_beside_it_that_no_trial_is_called_is_left_alone(smelt: Smelt, tmp_path: Path) -> None:
     precious = write_lines(tmp_path / "out.running-shoes/prices.csv", ["precious"])
     _trial_in(smelt, tmp_path)

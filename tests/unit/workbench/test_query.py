@@ -324,10 +324,75 @@ def test_what_duckdb_lacks_is_told_from_what_athena_lacks(lake: Path, smelt: Sme
         ("CAST(CAST('2.5' AS double) AS bigint)", 3),
         ("CAST(1 = 1 AS integer)", 1),
         ("format('%s: %.2f%%', 1, 1.234)", "1: 1.23%"),
+        ("CAST(date '2026-01-02' - interval '1' day AS varchar)", "2026-01-01"),
+        ("CAST(interval '2' day * 3 + date '2026-01-02' AS varchar)", "2026-01-08"),
+        ("CAST(date_add('month', -1, date '2026-03-31') AS varchar)", "2026-02-28"),
+        ("CAST(date_trunc('month', date '2026-01-15') AS varchar)", "2026-01-01"),
+        ("CAST(CAST(NULL AS date) + interval '1' day AS varchar)", None),
+        ("date_add('hour', 25, timestamp '2026-01-01 00:00:00')", "2026-01-02 01:00:00"),
+        ("date_trunc('hour', timestamp '2026-01-01 10:11:12')", "2026-01-01 10:00:00"),
+        (
+            "CAST(sequence(date '2026-01-31', date '2026-02-01', interval '1' day)[2] AS varchar)",
+            "2026-02-01",
+        ),
+        ("trim(chr(9) || ' a ' || chr(10))", "a"),
+        ("ltrim(chr(10) || 'a ')", "a "),
+        ("trim(BOTH 'x' FROM 'x a x')", " a "),
+        ("(SELECT max_by(v, n) FROM (VALUES ('a', 1), (NULL, 2), ('b', NULL)) AS t(v, n))", None),
+        ("(SELECT min_by(v, n) FROM (VALUES ('a', 1), (NULL, 2), ('b', NULL)) AS t(v, n))", "a"),
     ],
 )
 def test_the_answer_is_athenas_where_duckdb_has_another(lake: Path, smelt: Smelt, sql: str, answer: object) -> None:
     assert asked(smelt, f"SELECT {sql} AS x", "--silver", lake) == [{"x": answer}]
+
+
+def test_days_are_found_by_the_text_of_a_date(lake: Path, smelt: Smelt) -> None:
+    sql = "SELECT COUNT(*) AS n FROM orders WHERE dt >= CAST(date '2026-01-04' - interval '2' day AS varchar)"
+    assert asked(smelt, sql, "--silver", lake) == [{"n": 2}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("max(CAST(at AS date)) + interval '1' day", "2026-01-04"),
+        ("date_trunc('month', max(CAST(at AS date)))", "2026-01-01"),
+        ("date_add('day', count(*), coalesce(max_by(CAST(at AS date), total), current_date))", "2026-01-06"),
+        ("max(max(CAST(at AS date))) OVER () - interval '1' day", "2026-01-02"),
+        ("date_add('hour', 1, min(at))", "2026-01-01 09:00:00+00:00"),
+        ("max(CAST(at AS date) + interval '1' day + interval '1' month)", "2026-02-04"),
+    ],
+)
+def test_dates_of_aggregates_are_dates(lake: Path, smelt: Smelt, sql: str, answer: object) -> None:
+    assert asked(smelt, f"SELECT {sql} AS x FROM orders", "--silver", lake) == [{"x": answer}]  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT dt + interval '1' day FROM orders", "CAST(dt AS date)"),
+        ("SELECT date_trunc('month', dt) FROM orders", "CAST(dt AS date)"),
+        (
+            "SELECT d FROM orders "
+            "CROSS JOIN UNNEST(sequence(CAST(at AS date), date '2026-01-09', interval '1' day)) AS u(d)",
+            "a name in a subquery",
+        ),
+    ],
+)
+def test_what_dates_cannot_be_calculated_with_is_told(lake: Path, smelt: Smelt, sql: str, told: str) -> None:
+    code, _, err = smelt("query", sql, "--silver", lake)
+    assert (code, told in " ".join(err.split()), "athena_" in err) == (2, True, False)
+
+
+def test_days_of_a_subquery_are_unnested(lake: Path, smelt: Smelt) -> None:
+    sql = """SELECT CAST(d AS varchar) AS d, COUNT(order_id) AS n
+             FROM (SELECT sequence(min(CAST(at AS date)), max(CAST(at AS date)), interval '1' day) AS days FROM orders)
+             CROSS JOIN UNNEST(days) AS u(d) LEFT JOIN orders ON dt = CAST(d AS varchar) GROUP BY d ORDER BY d"""
+    assert asked(smelt, sql, "--silver", lake) == [{"d": f"2026-01-0{n}", "n": 1} for n in (1, 2, 3)]
+
+
+def test_hours_are_not_added_to_a_date(lake: Path, smelt: Smelt) -> None:
+    code, _, told = smelt("query", "SELECT date '2026-01-01' + interval '5' hour", "--silver", lake)
+    assert (code, "added to a date" in " ".join(told.split())) == (2, True)
 
 
 def test_text_that_is_no_json_can_be_asked_in_quarantine(smelt: Smelt, tmp_path: Path) -> None:
@@ -345,6 +410,14 @@ def test_text_that_is_no_json_can_be_asked_in_quarantine(smelt: Smelt, tmp_path:
         "format(dt, 1)",
         "regexp_replace('a', '(?P<n>a)', '${n}')",
         "regexp_replace('a', 'a', dt)",
+        "max_by(_source, _offset, 2)",
+        "approx_percentile(_offset, _offset, 0.5)",
+        "repeat('a', 2)",
+        "json_exists('{\"a\": 1}', 'lax $.a')",
+        "json_value('{\"a\": 1}', 'lax $.a')",
+        "json_query('{\"a\": 1}', 'lax $.a')",
+        "json_extract('{\"a\": [1]}', '$.a[*]')",
+        "json_extract('{\"a\": [1]}', '$..a')",
     ],
 )
 def test_what_would_answer_something_else_is_refused(lake: Path, smelt: Smelt, sql: str) -> None:
