@@ -178,10 +178,20 @@ def pushed_digest(ecr: Any, repository: str, tag: str) -> str | None:
 
 
 def log_in(ecr: Any, host: str) -> None:
-    """Let docker push to the registry, for the twelve hours that ECR's token is valid."""
+    """Let docker push to the registry, for the twelve hours that ECR's token is valid.
+
+    Raises:
+        PushFailed: docker or the registry refused.
+    """
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, password = base64.b64decode(token).decode().split(":", 1)
-    run(["docker", "login", "--username", user, "--password-stdin", host], input=password)
+    try:
+        run(["docker", "login", "--username", user, "--password-stdin", host], input=password)
+    except PushFailed as error:
+        # The registry has taken the password, but docker's credential helper stores none: it asks ECR itself
+        # at each push (amazon-ecr-credential-helper, issue 102).
+        if not ("Error saving credentials" in str(error) and "not implemented" in str(error)):
+            raise
 
 
 def build(function: str, image: str, at: Revision, platform: str, target: str) -> None:

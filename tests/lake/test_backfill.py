@@ -264,3 +264,21 @@ def test_a_field_that_left_the_contract_before_there_was_a_lake_comes_with_its_f
     assert lake.rows()["weight_kg"].null_count == 1
     assert compact(lake, day(1)) is not None
     assert lake.rows()["weight_kg"].null_count == 1
+
+
+def test_a_lot_whose_file_was_away_waits_for_it(lake: LakeRig) -> None:
+    in_use(lake)
+    file = next(iter(sorted((lake.folder / "silver").rglob("*.parquet"))))
+    data = file.read_bytes()
+    file.write_bytes(b"changed by hand")
+    for _ in range(2):  # both passes
+        done = lake.backfill()
+        assert done is not None
+        assert len(done.problems) == 1
+        lake.rig.clock.advance(2 * GRACE)
+    later = lake.backfill()
+    assert later is not None
+    assert len(later.problems) == 1  # until somebody has looked at it
+    file.write_bytes(data)
+    lake.publish()
+    lake.check()

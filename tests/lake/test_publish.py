@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services.ops.rewrite.retraction import Retraction
+from services.shared.contract.model import Field, FieldType
 from services.shared.ledger.records import Outbox
 from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
@@ -312,3 +315,26 @@ def test_who_waits_for_the_tables_is_told_once_what_keeps_them_and_what_to_do(la
     first, second = told
     assert "`smelt publish` does that, as its schedule does, or says what keeps it" in first
     assert "DROP TAG `month-end` in Spark. Then run `smelt publish`" in second
+
+
+def test_a_file_without_the_event_time_of_the_table_keeps_its_lot_and_no_other(lake: LakeRig) -> None:
+    lake.rig.upload("shipments", [shipment(1)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.publish()
+    before = lake.rig.contracts
+    shipments = before["shipments"]
+    when = Field("happened_at", FieldType.TIMESTAMP, required=True, id=11)
+    fields = (*(field for field in shipments.fields if field.name != "event_time"), when)
+    renamed = replace(shipments, fields=fields, event_time="happened_at", retired=(("event_time", 5),))
+    lake.contracts = lake.rig.contracts = {**before, "shipments": renamed}
+    row = json.loads(shipment(2))
+    lake.rig.upload("shipments", [json.dumps(row | {"happened_at": row.pop("event_time")}).encode()])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.rig.contracts = before
+    lake.rig.upload("shipments", [shipment(3)])  # by a worker that has begun before
+    lake.rig.deliver(lake.rig.units[-1:])
+    done = lake.publish()
+    assert done is not None
+    assert done.lots == 1
+    assert "has no event_time, by whose days the table is partitioned" in done.problems[0]
+    assert sorted(lake.rows()["shipment_id"].to_pylist()) == ["S1", "S3"]

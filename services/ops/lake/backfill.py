@@ -3,13 +3,14 @@
     list some files of a dataset --> their lots, from the ledger or the history --> a commit --> the place is noted
 
 Only files that a committed lot names come into the table. Lots that are being rewritten get a mark instead, so that
-their files wait for the publisher. A pass that began while workers without the setting OUTBOXES may still have been at
-work is followed by a second one. Every step may be repeated, and losing the place costs time only.
+their files wait for the publisher; so do lots that could not be published, such as one whose file is lost. A pass that
+began while workers without the setting OUTBOXES may still have been at work is followed by a second one. Every step may
+be repeated, and losing the place costs time only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -115,7 +116,13 @@ class Backfill:
                 wanted = wanted_files(files, dataset)
                 lots[id_] = {key: file for key, file in wanted.items() if LakeKey.parse(key).dt in days}
         if lots:
-            self._publisher.publish_each(dataset, lots, days)
+            self._bring(dataset, lots, days)
+
+    def _bring(self, dataset: str, lots: Mapping[LotId, Mapping[str, LotFile]], days: Set[str]) -> None:
+        """Publish, and leave a mark for what could not be: the pass does not come back, the publisher does."""
+        left = self._publisher.publish_each(dataset, lots, days)
+        for lot in self._ledger.find_lots(sorted(left)):
+            self._ledger.rewrites.ask_to_publish(lot)
 
     def _take_out(self, dataset: str) -> None:
         """Take out what lots do not have any more: retracted while the lake was off, they are in no listing."""
@@ -134,7 +141,7 @@ class Backfill:
                     if have[id_] - wanted.keys():
                         stale[id_] = wanted
             if stale:
-                self._publisher.publish_each(dataset, stale, days)
+                self._bring(dataset, stale, days)
 
     def _files_of(self, ids: Iterable[LotId]) -> Iterator[tuple[LotId, tuple[LotFile, ...]]]:
         """The files of those of these lots that are committed and at rest."""

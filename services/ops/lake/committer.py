@@ -234,6 +234,13 @@ def _data_file(table: Table, store: Store, file: NewFile) -> DataFile:
         what = f"has {found.record_count:,} rows in {found.file_size_in_bytes:,} bytes, and not "
         what += f"{file.rows:,} in {file.bytes:,} as is written down. Run smelt audit"
         raise WrongFile({file.key: what})
+    if found.partition[0] is None:
+        by = table.schema().find_column_name(table.spec().fields[0].source_id)
+        what = (
+            f"has no {by}, by whose days the table is partitioned: a table keeps the event time that it was made with. "
+        )
+        what += "Give the field that name again (physicalName says where its value is), or the dataset another name"
+        raise WrongFile({file.key: what})
     day = day_text(day_of(found))
     if f"/dt={day}/" not in file.key:
         raise WrongFile({file.key: f"has rows of {day}. Report this as a bug"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.deploy import images
-from infra.deploy.images import PushFailed, pushed_digest, revision, without_credentials, write_images
+from infra.deploy.images import PushFailed, log_in, pushed_digest, revision, without_credentials, write_images
 
 DIGEST = "sha256:" + "a" * 64
 REPOSITORY = "000000000000.dkr.ecr.us-east-2.amazonaws.com/smelt-dev/ingest"
@@ -101,3 +103,26 @@ def test_the_digests_are_written_as_terraform_reads_them(checkout: Path) -> None
     assert path.name == "images.auto.tfvars.json"
     assert json.loads(path.read_text()) == {"images": {"ingest": f"{REPOSITORY}@{DIGEST}"}}
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+# What docker says behind amazon-ecr-credential-helper, after the registry has taken the password.
+NOT_STORED = "Error saving credentials: error storing credentials - err: exit status 1, out: `not implemented`"
+REFUSED = "Error response from daemon: login attempt to https://here/v2/ failed with status: 401 Unauthorized"
+
+
+@pytest.mark.parametrize(("said", "code", "goes_on"), [("", 0, True), (NOT_STORED, 1, True), (REFUSED, 1, False)])
+def test_a_helper_that_stores_no_password_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int, goes_on: bool
+) -> None:
+    class Ecr:
+        def get_authorization_token(self) -> Any:
+            return {"authorizationData": [{"authorizationToken": base64.b64encode(b"AWS:secret").decode()}]}
+
+    (tmp_path / "said").write_text(said)
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\ncat > {tmp_path}/password\ncat {tmp_path}/said >&2\nexit {code}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with contextlib.nullcontext() if goes_on else pytest.raises(PushFailed, match="401 Unauthorized"):
+        log_in(Ecr(), "here")
+    assert (tmp_path / "password").read_text() == "secret"

@@ -1,7 +1,8 @@
-"""What infra/terraform/README.md tells people to type for deleting images deletes none that runs."""
+"""What infra/terraform/README.md tells people to type does no harm where one of its commands fails."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,13 +11,13 @@ import pytest
 
 from local.ministack import ROOT
 
-MARK = "<!-- tests/unit/delivery/test_clearing_images.py runs this block -->\n```sh\n"
+MARK = "<!-- tests/unit/delivery/test_readme_commands.py runs this block -->\n```sh\n"
 RUNNING = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
 
 
 def typed(number: int, folder: Path, **stubs: str) -> list[str]:
-    """The commands that one of the two blocks runs, with stubs for what it calls."""
+    """The commands that one of the marked blocks (1 is the first) runs, with stubs for what it calls."""
     block = (ROOT / "infra/terraform/README.md").read_text().split(MARK)[number].split("```")[0]
     log = folder / "log"
     log.touch()
@@ -24,7 +25,9 @@ def typed(number: int, folder: Path, **stubs: str) -> list[str]:
         (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {log}\n{body}\n')
         (folder / name).chmod(0o755)
     # Neither `-e` nor a check of the exit code: a shell in which one types goes on after a failure.
-    subprocess.run(["bash"], input=block, text=True, env={"PATH": f"{folder}:/usr/bin:/bin"}, capture_output=True)
+    subprocess.run(
+        ["bash"], input=block, text=True, cwd=folder, env={"PATH": f"{folder}:/usr/bin:/bin"}, capture_output=True
+    )
     return log.read_text().splitlines()
 
 
@@ -49,3 +52,12 @@ def test_images_are_deleted_only_where_it_is_known_which_one_runs(tmp_path: Path
     assert len([line for line in commands if "get-function" in line]) == 2
     assert len([line for line in commands if "batch-delete-image" in line]) == deleted
     assert all(f"imageDigest!='{RUNNING}'" in line for line in commands if "describe-images" in line)
+
+
+@pytest.mark.parametrize(("read", "written"), [("exit 254", []), ("exit 0", ["EventBridgeConfiguration"])])
+def test_notifications_that_could_not_be_read_are_not_replaced(tmp_path: Path, read: str, written: list[str]) -> None:
+    """The call replaces all that is there: without the owner's own, nobody would be told of objects any more."""
+    aws = f'case "$2" in get-*) {read};; *) cat notifications.json >>{tmp_path}/put;; esac'
+    typed(3, tmp_path, aws=aws)
+    put = tmp_path / "put"
+    assert (list(json.loads(put.read_text())) if put.exists() else []) == written
