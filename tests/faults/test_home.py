@@ -93,7 +93,10 @@ def test_a_command_with_another_bucket_stops_at_once(
     [
         ("reconcile", ["reconcile", "--bronze-bucket", "theirs"]),
         ("replay", ["replay", "--bucket", "theirs", "--prefix", "bronze/shipments/"]),
-        ("reload", ["reload", "FILE", "--bronze-bucket", "theirs", "--silver-bucket", SILVER, "--reason", "r", "--yes"]),
+        (
+            "reload",
+            ["reload", "FILE", "--bronze-bucket", "theirs", "--silver-bucket", SILVER, "--reason", "r", "--yes"],
+        ),
     ],
     ids=["reconcile", "replay", "reload"],
 )
