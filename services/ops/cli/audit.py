@@ -227,8 +227,8 @@ def _show(found: Audit) -> None:
         show(f"{found.in_flight:,} recent uploads are on their way to ingest")
     if rewritten := found.lots[LotState.REWRITING]:
         show(
-            f"{rewritten:,} lots are being rewritten, or somebody left that: until its end, plain tables may show their "
-            "rows twice. `smelt sweep` ends what was left",
+            f"{rewritten:,} lots are being rewritten, or somebody left that: until its end, plain tables may show "
+            "their rows twice. `smelt sweep` ends what was left",
             style="yellow",
         )
     if found.leftovers or found.objects[Outcome.COMMITTED]:
