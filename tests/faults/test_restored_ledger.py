@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,13 +13,18 @@ import pytest
 from local.stack import Clients
 from services.ops.audit.findings import Code
 from services.ops.history.reader import History
+from services.ops.history.remembered import Remembered
+from services.ops.rewrite.files import ConservationError
 from services.ops.rewrite.retraction import preview
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
 from services.shared.lake import LakeForbidden
 from tests.faults.rig import Rig, shipment
 from tests.faults.test_audit_over_time import audited
+from tests.faults.test_retry import late
+from tests.support.faults import Interrupter
 from tests.support.history import DAY, MemoryHistory, check_each_once, let_expire, run_archive
+from tests.support.office import Office, wider
 from tests.support.replaying import Desk
 
 
@@ -62,6 +70,50 @@ def test_after_a_ledger_was_restored_the_audit_names_the_files_of_the_first_load
     desk.rig.lake.delete([finding.subject for finding in found.kept])
     assert audited(desk.rig, history).all_right
     desk.check()
+
+
+@pytest.mark.parametrize("is_archived", [False, True], ids=["in the ledger", "archived"])
+@pytest.mark.parametrize("command", ["retract", "force", "retry"])
+def test_what_operators_did_since_the_backup_is_repeated_before_orphans_are_moved(
+    desk: Desk, contracts: dict[str, Contract], command: str, is_archived: bool
+) -> None:
+    office = Office(desk, wider(contracts), Random(1))
+    calm, rig = Interrupter(), desk.rig
+    for number in range(2):
+        lines = [shipment(number), late(number), b"{broken", b" " * number + b"{}"]
+        office.sources.append(desk.upload("shipments", lines))
+        desk.ingest(office.sources[-1])
+    desk.deliver()
+    sweep(rig.ledger, rig.lake)
+    rig.clock.advance(2 * DAY)
+    run_archive(rig, office.history)
+    assert let_expire(rig)
+    backup = items_of(rig)
+    office.sources = office.sources[:1]
+    getattr(office, command)(calm)
+    desk.deliver()
+    sweep(rig.ledger, rig.lake)
+    if is_archived:
+        rig.clock.advance(2 * DAY)
+        run_archive(rig, office.history)
+    restore(rig, backup)
+    desk.hours(2)
+    desk.reconcile(older_than=timedelta(0), past=Remembered(History(office.history)))
+    if command == "retract":
+        with suppress(ConservationError):
+            office.retract(calm)
+    if lost := office.lost_files():
+        office.reload_files(lost, calm)
+    if Code.HISTORY_MISSING in audited(rig, office.history).findings.numbers:
+        office.force(calm)
+    desk.deliver()
+    sweep(rig.ledger, rig.lake)
+    found = audited(rig, office.history).findings
+    assert set(found.numbers) <= {Code.ORPHAN_FILE}
+    rig.lake.delete([finding.subject for finding in found.kept])
+    assert audited(rig, office.history).all_right
+    gone = str(office.sources[0].id) if command == "retract" else ""
+    assert rig.lake.positions() == Counter({row: 1 for row in rig.expected if row[0] != gone})
 
 
 def test_an_archive_task_that_was_off_for_a_month_catches_up(desk: Desk) -> None:
