@@ -74,7 +74,7 @@ NEXT: dict[Code, str] = {
         "into this bucket."
     ),
     Code.FOREIGN_FILE: "smelt did not write it, and queries may read it. Move it out of silver/ and quarantine/.",
-    Code.HISTORY_MISSING: f"{_RESTORE_HISTORY} If the ledger was restored from a backup: docs/runbook.md says what to do.",
+    Code.HISTORY_MISSING: f"{_RESTORE_HISTORY} If the ledger was restored from a backup: docs/runbook.md.",
     Code.HISTORY_DAMAGED: _RESTORE_HISTORY,
     Code.HISTORY_DIFFERS: (
         "An object that only the history has is put back by smelt reconcile with --silver-bucket. "
