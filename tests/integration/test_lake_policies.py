@@ -181,6 +181,8 @@ def asked(
         assert code in (0, 1) and "lake" in out, error
         note("audit")
         pipeline.run("retract", str(wrong.id), "--reason", "wrong", "--yes")
+        publish_all()  # which forgets the snapshots before it
+        pipeline.load(("b.jsonl", [shipment(60)]))
         publish_all()
         later = datetime.now(UTC) + timedelta(days=3)
         forget()

@@ -45,6 +45,10 @@ def test_every_aws_command_exists_with_its_options(command: list[str]) -> None:
         assert operation in {"cp", "ls"}
         return
     model = Session().get_service_model("s3" if service == "s3api" else service)
+    if operation == "wait":
+        waiters = Session().get_waiter_model(service)
+        (name,) = (name for name in waiters.waiter_names if xform_name(name, "-") == words[0])
+        operation = xform_name(waiters.get_waiter(name).operation, "-")
     (found,) = (name for name in model.operation_names if xform_name(name, "-") == operation)
     assert model.operation_model(found).input_shape is not None
     members: dict[str, Any] = model.operation_model(found).input_shape.members  # type: ignore[union-attr]

@@ -10,7 +10,6 @@ import gzip
 import itertools
 import json
 import random
-import resource
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from services.transform.reading.envelope import Envelope
 from services.transform.reading.reader import UnitReader
 from services.transform.rows.parser import Parsed, RowParser, broken_frame, broken_frames, overlong_row
 from tests.support.lake import CREATED, MemoryLake
+from tests.support.memory import begin_peak, peak_bytes
 
 MIB = 1024 * 1024
 SIZE = 12 * MIB  # of a case's content: more than one block
@@ -267,6 +267,7 @@ class CountingLake(MemoryLake):
 def run(name: str) -> Cost:
     """Read a case, parse it and keep the rows as the transform does, up to the writing of files."""
     key, made = CASES[name]
+    begin_peak()
     cost, lake, buffer = Cost(), CountingLake(), RowBuffer()
     source = lake.upload(f"bronze/shipments/{key}", made())
     cost.object_bytes = source.size
@@ -304,7 +305,7 @@ def run(name: str) -> Cost:
         if buffer.bytes > BUFFER_BYTES:
             buffer.take([unit])
     cost.bytes_read = lake.bytes_read
-    cost.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cost.peak_mib = peak_bytes() / MIB
     cost.positions = _distinct(np.concatenate(offsets)) if offsets else 0
     return cost
 

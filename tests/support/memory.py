@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,23 @@ def peak_memory() -> Iterator[Callable[[], int]]:
     if not (_SELF / "clear_refs").exists():
         yield lambda: 0
         return
-    (_SELF / "clear_refs").write_text("5")  # the peak begins now
+    begin_peak()
     before, grown = _bytes("VmRSS"), 0
     yield lambda: grown
-    grown = max(0, _bytes("VmHWM") - before)
+    grown = max(0, peak_bytes() - before)
+
+
+def begin_peak() -> None:
+    """Let the peak begin now, where the system is Linux."""
+    if (_SELF / "clear_refs").exists():
+        (_SELF / "clear_refs").write_text("5")
+
+
+def peak_bytes() -> int:
+    """The most memory that the process had at once since then. What `getrusage` tells begins with the parent's."""
+    if (_SELF / "status").exists():
+        return _bytes("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _bytes(what: str) -> int:

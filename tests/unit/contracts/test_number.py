@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import resource
 from pathlib import Path
 
 import pytest
@@ -165,19 +165,17 @@ def test_the_last_id_is_the_last(write: Change) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_full_disk_leaves_the_contract_as_it_was(write: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_contract_as_it_was(write: Change) -> None:
+    """A limit on the size of files stops the write in its middle, as a full disk does."""
     file = write(CITY)
     before = file.read_bytes()
-
-    def fail(self: Path, text: str, *_: object, **__: object) -> int:
-        with self.open("w") as opened:
-            opened.write(text[:100])
-        raise OSError(errno.ENOSPC, "No space left on device", str(self))
-
-    monkeypatch.setattr(Path, "write_text", fail)
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_ids(file)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_ids(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert file.read_bytes() == before
     assert [one.name for one in file.parent.iterdir() if one.name.startswith(".")] == []
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +14,9 @@ from workbench.trial import workers
 
 def test_a_process_is_not_left_half_started_where_a_thread_of_a_library_takes_the_signal() -> None:
     taken = threading.Event()
+    noticed, notice = socket.socketpair()
+    notice.setblocking(False)
+    before = signal.set_wakeup_fd(notice.fileno())  # to which each signal writes as it arrives, in whatever thread
     thread = threading.Thread(target=taken.wait)
     thread.start()
     started: list[str] = []
@@ -22,7 +25,7 @@ def test_a_process_is_not_left_half_started_where_a_thread_of_a_library_takes_th
         def submit(self, *_: object) -> None:
             started.append("begun")
             signal.pthread_kill(thread.ident or 0, signal.SIGINT)
-            time.sleep(0.05)
+            noticed.recv(1)
             started.append("complete")
 
     pool: Any = Pool()
@@ -31,6 +34,7 @@ def test_a_process_is_not_left_half_started_where_a_thread_of_a_library_takes_th
         with pytest.raises(KeyboardInterrupt), workers._noticed_interrupts():
             workers._submit(pool, task)
     finally:
+        signal.set_wakeup_fd(before)
         taken.set()
         thread.join()
     assert started == ["begun", "complete"]
