@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from services.shared.contract.model import Contract
 
 os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")  # no X-Ray daemon here
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it behind `&`, which programs under test inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
