@@ -33,28 +33,18 @@ class _LookUp:
     otherwise: str = ""  # what AWS does instead of refusing the name
 
 
-def _bucket(clients: Clients, name: str) -> str | None:
-    clients("s3").head_bucket(Bucket=name)
-    return name
+def _by_name(service: str, operation: str, argument: str) -> Callable[[Clients, str], str]:
+    """A look-up by one operation that takes the name, and fails where there is none of it; the id is the name."""
+
+    def find(clients: Clients, name: str) -> str:
+        getattr(clients(service), operation)(**{argument: name})
+        return name
+
+    return find
 
 
 def _queue(clients: Clients, name: str) -> str | None:
     return str(clients("sqs").get_queue_url(QueueName=name)["QueueUrl"])
-
-
-def _table(clients: Clients, name: str) -> str | None:
-    clients("dynamodb").describe_table(TableName=name)
-    return name
-
-
-def _function(clients: Clients, name: str) -> str | None:
-    clients("lambda").get_function_configuration(FunctionName=name)
-    return name
-
-
-def _role(clients: Clients, name: str) -> str | None:
-    clients("iam").get_role(RoleName=name)
-    return name
 
 
 def _log_group(clients: Clients, name: str) -> str | None:
@@ -64,16 +54,6 @@ def _log_group(clients: Clients, name: str) -> str | None:
 
 def _alarm(clients: Clients, name: str) -> str | None:
     return name if clients("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"] else None
-
-
-def _dashboard(clients: Clients, name: str) -> str | None:
-    clients("cloudwatch").get_dashboard(DashboardName=name)
-    return name
-
-
-def _rule(clients: Clients, name: str) -> str | None:
-    clients("events").describe_rule(Name=name)
-    return name
 
 
 def _topic(clients: Clients, name: str) -> str | None:
@@ -96,29 +76,9 @@ def _state_machine(clients: Clients, name: str) -> str | None:
     return arn
 
 
-def _schedule_group(clients: Clients, name: str) -> str | None:
-    clients("scheduler").get_schedule_group(Name=name)
-    return name
-
-
 def _database(clients: Clients, name: str) -> str | None:
     found = clients("glue").get_database(Name=name)["Database"]
     return f"{found['CatalogId']}:{name}" if "CatalogId" in found else name
-
-
-def _glue_job(clients: Clients, name: str) -> str | None:
-    clients("glue").get_job(JobName=name)
-    return name
-
-
-def _crawler(clients: Clients, name: str) -> str | None:
-    clients("glue").get_crawler(Name=name)
-    return name
-
-
-def _security_configuration(clients: Clients, name: str) -> str | None:
-    clients("glue").get_security_configuration(Name=name)
-    return name
 
 
 def _workgroup(clients: Clients, name: str) -> str | None:
@@ -138,23 +98,31 @@ def _arn(clients: Clients, service: str, region: str, name: str) -> str:
 
 
 _LOOK_UPS = {
-    "aws_s3_bucket": _LookUp("bucket", "bucket", _bucket),
+    "aws_s3_bucket": _LookUp("bucket", "bucket", _by_name("s3", "head_bucket", "Bucket")),
     "aws_sqs_queue": _LookUp("queue", "name", _queue),
-    "aws_dynamodb_table": _LookUp("table", "name", _table),
-    "aws_lambda_function": _LookUp("function", "function_name", _function),
-    "aws_iam_role": _LookUp("role", "name", _role),
+    "aws_dynamodb_table": _LookUp("table", "name", _by_name("dynamodb", "describe_table", "TableName")),
+    "aws_lambda_function": _LookUp(
+        "function", "function_name", _by_name("lambda", "get_function_configuration", "FunctionName")
+    ),
+    "aws_iam_role": _LookUp("role", "name", _by_name("iam", "get_role", "RoleName")),
     "aws_iam_policy": _LookUp("policy", "name", _policy),
     "aws_sfn_state_machine": _LookUp("state machine", "name", _state_machine),
-    "aws_scheduler_schedule_group": _LookUp("schedule group", "name", _schedule_group),
+    "aws_scheduler_schedule_group": _LookUp(
+        "schedule group", "name", _by_name("scheduler", "get_schedule_group", "Name")
+    ),
     "aws_glue_catalog_database": _LookUp("Glue database", "name", _database),
-    "aws_glue_job": _LookUp("Glue job", "name", _glue_job),
-    "aws_glue_crawler": _LookUp("crawler", "name", _crawler),
-    "aws_glue_security_configuration": _LookUp("Glue security configuration", "name", _security_configuration),
+    "aws_glue_job": _LookUp("Glue job", "name", _by_name("glue", "get_job", "JobName")),
+    "aws_glue_crawler": _LookUp("crawler", "name", _by_name("glue", "get_crawler", "Name")),
+    "aws_glue_security_configuration": _LookUp(
+        "Glue security configuration", "name", _by_name("glue", "get_security_configuration", "Name")
+    ),
     "aws_athena_workgroup": _LookUp("workgroup", "name", _workgroup),
     "aws_cloudwatch_log_group": _LookUp("log group", "name", _log_group),
     "aws_cloudwatch_metric_alarm": _LookUp("alarm", "alarm_name", _alarm, _OVERWRITTEN),
-    "aws_cloudwatch_dashboard": _LookUp("dashboard", "dashboard_name", _dashboard, _OVERWRITTEN),
-    "aws_cloudwatch_event_rule": _LookUp("rule", "name", _rule, _OVERWRITTEN),
+    "aws_cloudwatch_dashboard": _LookUp(
+        "dashboard", "dashboard_name", _by_name("cloudwatch", "get_dashboard", "DashboardName"), _OVERWRITTEN
+    ),
+    "aws_cloudwatch_event_rule": _LookUp("rule", "name", _by_name("events", "describe_rule", "Name"), _OVERWRITTEN),
     "aws_sns_topic": _LookUp("topic", "name", _topic, "Terraform would take it over, and delete it one day"),
 }
 
