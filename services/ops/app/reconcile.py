@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
 from services.ops.history.reader import History
-from services.ops.history.remembered import Remembered
+from services.ops.history.remembered import CLOCKS_DIFFER, Remembered
 from services.ops.queue_planner import messages_waiting, queue_planner
 from services.ops.reconcile import OLDER_THAN, WALK, Scope, reconcile
 from services.shared.ledger.ledger import Ledger
@@ -19,7 +19,6 @@ from services.shared.telemetry import count, logger, metrics, tracer
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_CLOCKS_DIFFER = timedelta(hours=1)
 _WALKS = f"{WALK}#begun"  # when this walk began, and the one before
 
 if pipeline.IN_LAMBDA:
@@ -46,10 +45,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
     now, place = datetime.now(UTC), ledger.cursors.load(WALK)
     before = _walk_before(ledger, now, begins=place is None)
-    scope = Scope(start=min(now - timedelta(hours=hours), before - OLDER_THAN - _CLOCKS_DIFFER)) if hours else Scope()
-    # What came in the window was finished since it began, by clocks that may differ. Nothing is read before an object
-    # turns up that the ledger does not know.
-    past = Remembered(History.of(pipeline.s3(), settings.silver_bucket), scope.start and scope.start - _CLOCKS_DIFFER)
+    scope = Scope(start=min(now - timedelta(hours=hours), before - OLDER_THAN - CLOCKS_DIFFER)) if hours else Scope()
+    past = Remembered.of_window(History.of(pipeline.s3(), settings.silver_bucket), scope.start)
     copies = S3Copies(pipeline.s3())
     planner = queue_planner(ledger, settings.bronze_bucket, pipeline.sqs(), settings.queue_url, copies, deadline)
     found = reconcile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 
 _RESERVE_SECONDS = 60.0  # S3 copies up to 5 GB in one request
-_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 @cache
@@ -82,10 +81,7 @@ def _replayed(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = Request.from_json(state["request"])
     bronze = S3Bronze(pipeline.s3(), pipeline.settings().bronze_bucket)
     way = ByCopying(Copier(pipeline.s3(), request.dest_prefix), bronze, _ingest().announce)
-    # What came in the window was finished since it began, by clocks that may differ. Nothing is read before an object
-    # turns up that the ledger does not know.
-    history = History.of(pipeline.s3(), pipeline.settings().silver_bucket)
-    past = Remembered(history, request.start - _CLOCKS_DIFFER)
+    past = Remembered.of_window(History.of(pipeline.s3(), pipeline.settings().silver_bucket), request.start)
     chunk, place = replay_chunk(
         Replay(bronze, pipeline.ledger(), way, past=past),
         ReplayRequest(request.src_prefix, request.start, request.end),

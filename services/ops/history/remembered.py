@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import RLock
 from typing import Literal
 
@@ -21,6 +21,8 @@ from services.shared.identities import HISTORY_OBJECTS, ObjectId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject, Plan
+
+CLOCKS_DIFFER = timedelta(hours=1)  # at most, of whoever wrote down when something came or ended
 
 
 @dataclass(slots=True)
@@ -38,6 +40,11 @@ class Remembered:
     _files: list[str] = field(default_factory=list)
     _is_read: bool = False
     _one_at_a_time: RLock = field(default_factory=RLock)
+
+    @classmethod
+    def of_window(cls, history: History, start: datetime | None) -> Remembered:
+        """For questions about objects that came from `start` on (None: all): they were finished since, too."""
+        return cls(history, start and start - CLOCKS_DIFFER)
 
     def outcome_of(self, id_: ObjectId) -> tuple[Outcome, str] | None:
         """The latest outcome of an object and the file that has it; None where the history does not know it.
