@@ -188,9 +188,8 @@ class Compaction:
 
     def _settled(self, live: Live) -> list[LiveFile]:
         """Live files of which none belongs to a lot with a mark, nor stands for one of such a lot."""
-        lots = {*live.of_lots(), *(file.lot for _, file in live.covered().values())}
         marked: set[LotId] = set()
-        for some in batched(sorted(lots), LOTS_PER_READ):
+        for some in batched(sorted(live.lots()), LOTS_PER_READ):
             marked |= self._ledger.marks.holding(some, [Outbox.PUBLISH])
         unsettled = {run for run, file in live.covered().values() if file.lot in marked}
         return [
