@@ -120,7 +120,7 @@ def write(rows: DataFrame, root: str, plan: CompactionPlan) -> CompactionResult:
 
 if __name__ == "__main__":
     try:
-        if code := main(sys.argv[1:]):  # some versions of AWS Glue take sys.exit(0) for a failure
+        if code := main(sys.argv[1:]):  # not for 0: whether AWS Glue takes sys.exit(0) for a failure was not tried
             sys.exit(code)
     except SmeltError as error:
         print(f"error: {error}", file=sys.stderr)

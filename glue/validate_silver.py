@@ -101,5 +101,5 @@ def _told(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    if code := main(sys.argv[1:]):  # some versions of AWS Glue take sys.exit(0) for a failure
+    if code := main(sys.argv[1:]):  # not for 0: whether AWS Glue takes sys.exit(0) for a failure was not tried
         sys.exit(code)
