@@ -9,8 +9,8 @@
 
 An outbox is one reader of marks: `publish` adds files to the lake's tables, `events` tells which partitions were
 written. Transform writes marks for the outboxes of its setting OUTBOXES. The ledger knows them too (`open`), because
-commands rewrite lots without that setting; after `close_outbox`, rewrites write none. A worker without the setting notes
-that it passes an open outbox by, so that the reader who opens it again looks at what has no marks.
+commands rewrite lots without that setting; after `close_outbox`, rewrites write none. A worker without the setting
+notes that it passes an open outbox by, so that the reader who opens it again looks at what has no marks.
 
 A mark is one item of a lot, however many datasets the lot has: so a commit is a transaction of three items at most. A
 rewrite puts the mark of its generation in place of the one that is there, with the partitions of both. A lot without
