@@ -277,7 +277,7 @@ def _unnest(node: exp.Expr) -> exp.Expr:
 
 
 def _not_translated(node: exp.Expr) -> exp.Expr:
-    name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
+    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
     raise errors.UnsupportedError(f"{name.lower()} is not translated")
 
 
