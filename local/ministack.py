@@ -1,7 +1,8 @@
 """MiniStack, the embedded emulator: it runs in a process of its own, and this interpreter runs the functions.
 
-Each function is a zip whose `bootstrap` starts the same runtime client (awslambdaric) as the images. The emulator and
-its functions end with the process that started them, however that ends (local/supervise.py).
+Each function is a zip whose `bootstrap` starts the same runtime client (awslambdaric) as the images; on a Mac, which it
+does not support, with a part of our own (local/runtime.py). The emulator and its functions end with the process that
+started them, however that ends (local/supervise.py).
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def _means_something_else(name: str) -> bool:
 
 def bootstrap(root: Path, python: str) -> str:
     """A shell script that runs the handler from this checkout, whatever characters its path has."""
-    return f'#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(python)} -m awslambdaric "$_HANDLER"\n'
+    return f'#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(python)} -m local.runtime "$_HANDLER"\n'
 
 
 def deploy(

@@ -12,12 +12,14 @@ import pytest
 
 from local.stack import Clients
 from services.ops.audit.accounts import Outcome
+from services.ops.history.loads import Choice, LoadState, loads
 from services.ops.history.reader import History
 from services.ops.rewrite.quarantine import Selection
 from services.ops.rewrite.retraction import Retraction, preview
 from services.ops.rewrite.retry import Retry
 from services.shared.contract.model import Contract
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.records import Counts
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
 from tests.faults.test_audit_over_time import audited
@@ -137,26 +139,60 @@ def test_a_lot_of_which_nothing_is_left_stays_away(files: tuple[Rig, BronzeObjec
     assert (found.findings.kept, +found.objects) == ([], {Outcome.RETRACTED: 2})
 
 
+def retry(rig: Rig, history: MemoryHistory) -> Retry:
+    """Under a contract whose window is wider."""
+    fixed = replace(rig.contracts["shipments"], max_ahead=timedelta(days=30), version="1.1.0")
+    contracts = {**rig.contracts, "shipments": fixed}
+    past = History(history)
+    return Retry(rig.ledger, rig.lake, MemoryShelf(rig.lake), contracts, "Ann", "wider", past, rig.clock, writers=1)
+
+
 def test_archived_rows_are_retried(files: tuple[Rig, BronzeObject], history: MemoryHistory) -> None:
     rig, _ = files
     leave_the_ledger(rig, history)
-    fixed = replace(rig.contracts["shipments"], max_ahead=timedelta(days=30), version="1.1.0")
-    work = Retry(
-        rig.ledger,
-        rig.lake,
-        MemoryShelf(rig.lake),
-        {**rig.contracts, "shipments": fixed},
-        "Ann",
-        "wider",
-        History(history),
-        rig.clock,
-        writers=1,
-    )
-    assert work.run(Selection(), ENDLESS, dry_run=True).passed.total() == 4
-    assert work.run(Selection(), ENDLESS).passed.total() == 4
+    assert retry(rig, history).run(Selection(), ENDLESS, dry_run=True).passed.total() == 4
+    assert retry(rig, history).run(Selection(), ENDLESS).passed.total() == 4
     rig.check_exactly_once()
     assert audited(rig, history).findings.kept == []
     rig.clock.advance(DAY)
     leave_the_ledger(rig, history)
     found = audited(rig, history)
     assert (found.findings.kept, found.counts.silver) == ([], 7)
+
+
+def rows_by_history(rig: Rig, history: MemoryHistory, *choices: Choice) -> list[tuple[Counts, dict[str, int]]]:
+    """Rows, and refused ones by reason, as `smelt history` tells them for each choice."""
+    told = [loads(rig.ledger, History(history), choice, 10) for choice in choices]
+    return [(found.counts, dict(found.refused)) for found in told]
+
+
+@pytest.mark.parametrize("expired", [True, False], ids=["expired", "still there"])
+def test_the_history_tells_where_rows_are_that_were_retried_after_they_were_archived(
+    files: tuple[Rig, BronzeObject], history: MemoryHistory, expired: bool
+) -> None:
+    rig, bad = files
+    choices = Choice(), Choice(object=str(bad.id)), Choice(prefix=bad.key, states=frozenset({LoadState.DONE}))
+    if expired:
+        leave_the_ledger(rig, history)
+    else:
+        run_archive(rig, history)
+    late = {"malformed_json": 1, "out_of_window": 3, "wrong_type": 1}
+    before = Counts(6, 1, 5), late
+    assert rows_by_history(rig, history, *choices) == [(Counts(9, 3, 6), late | {"out_of_window": 4}), before, before]
+    assert retry(rig, history).run(Selection(), ENDLESS).passed.total() == 4
+    after = Counts(6, 4, 2), {"malformed_json": 1, "wrong_type": 1}
+    now = [(Counts(9, 7, 2), after[1]), after, after]
+    assert rows_by_history(rig, history, *choices) == now
+    rig.clock.advance(DAY)
+    leave_the_ledger(rig, history)
+    assert rows_by_history(rig, history, *choices) == now
+
+
+def test_the_history_keeps_what_a_load_was_before_its_object_was_retracted(
+    files: tuple[Rig, BronzeObject], history: MemoryHistory
+) -> None:
+    rig, bad = files
+    leave_the_ledger(rig, history)
+    retract(rig, bad, history)
+    choice = Choice(prefix=bad.key, states=frozenset({LoadState.DONE}))
+    assert [counts for counts, _ in rows_by_history(rig, history, choice)] == [Counts(6, 1, 5)]

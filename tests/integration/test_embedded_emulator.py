@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from local import ministack as module
-from local.ministack import bootstrap, ministack
-from local.stack import connect
+from local.ministack import ROOT, bootstrap, ministack
+from local.stack import bootstrap_zip, connect, create_function
 from services.ops.errors import OperatorError
 
 
@@ -44,4 +46,31 @@ def test_a_function_starts_from_a_folder_with_any_characters_in_its_name(tmp_pat
     script = tmp_path / "bootstrap"
     script.write_text(bootstrap(checkout, str(python)))
     started = subprocess.run(["sh", script], env={"_HANDLER": "a.b"}, capture_output=True, text=True, check=True)
-    assert started.stdout == f"{checkout}\n-m awslambdaric a.b\n"
+    assert started.stdout == f"{checkout}\n-m local.runtime a.b\n"
+
+
+HANDLER = """
+def handler(event, context):
+    if context.get_remaining_time_in_millis() <= 0 or not context.aws_request_id:
+        return "no time"
+    return {"hello": event["name"]}
+"""
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["Linux", "Mac"])
+def test_a_function_runs_also_where_awslambdaric_has_no_native_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    (tmp_path / "greeting.py").write_text(HANDLER)
+    if not native:
+        (tmp_path / "runtime_client.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with ministack() as endpoint:
+        functions = connect(endpoint).functions
+        code = bootstrap_zip(bootstrap(ROOT, sys.executable))
+        create_function(connect(endpoint), "greet", code, "greeting.handler", "provided.al2023", 60, {})
+        for event, error in (({"name": "Zoë"}, False), ({}, True), ({"name": "Ada"}, False)):
+            answer = functions.invoke(FunctionName="greet", Payload=json.dumps(event))
+            told = json.loads(answer["Payload"].read())
+            assert ("FunctionError" in answer) == error, told
+            assert told["errorType"] == "KeyError" if error else told == {"hello": event["name"]}

@@ -144,6 +144,13 @@ def test_loads_are_chosen_by_dataset_state_time_and_name(loaded: Loaded, smelt: 
     assert len(chosen("--limit", "2")) == 2
 
 
+@pytest.mark.parametrize("name", ["a#b.jsonl", "a#b#c.jsonl"])
+def test_a_key_that_has_a_number_sign_is_found_without_its_etag(loaded: Loaded, smelt: Command, name: str) -> None:
+    source = loaded.rig.plan(replace(loaded.small, key=f"bronze/shipments/{loaded.rig.name}/{name}"))
+    told = smelt("history", "--json", "--object", f"s3://{BRONZE}/{source.key}")
+    assert [load["object"] for load in told.document["listed"]] == [str(source.id)]
+
+
 def test_the_text_says_why_a_file_was_refused_and_what_is_not_listed(loaded: Loaded, smelt: Command) -> None:
     told = smelt("history", "--limit", "2")
     assert "3 earlier loads are not listed" in told.out

@@ -32,6 +32,7 @@ TOGGLES = {
     "contracts_dir": str(ROOT / "contracts"),
     "queries_dir": str(ROOT / "sql/athena"),
 }
+ASKED = {"POWERTOOLS_TRACER_CAPTURE_ERROR": "false"}
 CHANGES = {"s3:DeleteObject", "s3:PutObject"}
 
 
@@ -42,7 +43,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def planned(emulator: str, scratch: Path) -> dict[str, Any]:
-    variables = {**GIVEN, **TOGGLES, "glue_analyst_policy_enabled": True}
+    variables = {**GIVEN, **TOGGLES, "glue_analyst_policy_enabled": True, "environment": ASKED}
     return plan("envs/dev", "dev.tfvars", variables, emulator, scratch)
 
 
@@ -50,6 +51,11 @@ def environment(planned: dict[str, Any], name: str) -> dict[str, str]:
     functions = of_type(planned, "aws_lambda_function").values()
     (found,) = [one for one in functions if one["function_name"].endswith(name)]
     return dict(found["environment"][0]["variables"])
+
+
+@pytest.mark.parametrize("name", ["-ingest", "-transform", "ops-sweep", "lake-publish", "lake-maintain"])
+def test_every_function_has_the_environment_that_is_asked_for(planned: dict[str, Any], name: str) -> None:
+    assert ASKED.items() <= environment(planned, name).items()
 
 
 def statements(planned: dict[str, Any], part: str) -> list[dict[str, Any]]:

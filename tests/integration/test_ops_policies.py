@@ -143,7 +143,9 @@ def run(
     assert needed("replay", state)["replayed"]["done"]["put back"] == 1
     told = {"by": "alice", "reason": "a test"}
     retract = {"action": "retract", "object": str(half.id), **told}
-    needed("rewrite", {"action": "retry", "dataset": "shipments", **told}, retract)
+    answer = needed("rewrite", {"action": "retry", "dataset": "shipments", **told})
+    assert (answer["busy"], answer["unreadable"], answer["place"]) == (0, 0, None)
+    needed("rewrite", retract)
     return found
 
 

@@ -15,6 +15,7 @@ from services.ops.lake.catalog import sqlite_catalog
 from services.ops.lake.check import check_table
 from services.ops.lake.publish import Publisher
 from services.shared.deadline import Deadline
+from services.shared.ledger.marks import Marks
 from services.shared.ledger.records import Outbox
 from services.shared.units import BronzeObject
 from tests.faults.rig import crash, shipment
@@ -52,7 +53,9 @@ def test_every_dataset_has_a_table_even_where_it_has_no_rows(lake: LakeRig) -> N
 def test_a_second_pass_finds_what_workers_without_the_setting_have_committed_meanwhile(lake: LakeRig) -> None:
     in_use(lake).backfill()
     lake.rig.upload("shipments", [shipment(20)])
-    lake.rig.deliver(lake.rig.units[-1:])  # still without the setting
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Marks, "settle", lambda _: None)  # a worker that began before the lake was enabled
+        lake.rig.deliver(lake.rig.units[-1:])
     lake.rig.clock.advance(GRACE / 2)
     early = lake.backfill()
     assert early is not None
@@ -184,6 +187,30 @@ def test_enabling_again_brings_everything_at_once(lake: LakeRig) -> None:
     assert done is not None
     assert (done.listed, done.added) == (5, 5)
     lake.check()
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "not closed"])
+def test_what_was_committed_while_the_lake_was_off(lake: LakeRig, closed: bool) -> None:
+    """`lake_enabled` off and on again, with `smelt publish off` in between and without."""
+    in_use(lake).backfill()
+    lake.rig.clock.advance(2 * GRACE)
+    lake.backfill()
+    lake.rig.outboxes = frozenset()
+    if closed:
+        lake.rig.ledger.marks.close_outbox(Outbox.PUBLISH)
+    load_lot(lake)
+    lake.rig.clock.advance(DAY)
+    lake.backfill()
+    lake.check()
+    lake.rig.upload("shipments", [shipment(50)])
+    lake.rig.deliver(lake.rig.units[-1:])  # by a worker that does not have the setting again yet
+    for _ in range(2):
+        lake.rig.clock.advance(2 * GRACE)
+        lake.backfill()
+    lake.check()
+    after = lake.backfill()
+    assert after is not None
+    assert after.listed == 0
 
 
 def test_enabling_again_does_not_go_on_where_a_pass_of_before_has_stopped(lake: LakeRig) -> None:

@@ -27,7 +27,8 @@ from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract, ContractError, FieldType
 from services.shared.parquet.tables import arrow_type
 from workbench.inprocess.folder import CONTRACTS, pattern
-from workbench.query.meaning import MACROS, with_athenas_meaning
+from workbench.query.macros import MACROS
+from workbench.query.meaning import with_athenas_meaning
 
 _TYPES = {FieldType.STRING: "VARCHAR", FieldType.INTEGER: "BIGINT", FieldType.TIMESTAMP: "TIMESTAMPTZ"}
 _FILE = "_file"  # the column of a file's name while it is read; no field can be called so
@@ -222,7 +223,8 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
         first = first.this
     if isinstance(first, exp.Select):
         for at, column in enumerate(first.selects):
-            if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not column.alias:
+            alias = None if isinstance(column, exp.Window) else column.alias  # a window's is the name that it refers to
+            if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not alias:
                 column.replace(exp.alias_(column.copy(), f"_col{at}"))
     return statement
 
@@ -236,6 +238,10 @@ def _explained(error: Exception) -> str:
         return (
             "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
             "subquery, then UNNEST that."
+        )
+    if "field format: \"'" in text:
+        text += (
+            " Athena casts texts such as 2026-01-01 and 2026-01-01 10:00:00 alone; from_iso8601_timestamp reads others."
         )
     if "Function with name" in text:
         text += " Athena may have it: DuckDB, which runs queries here, has none of that name."

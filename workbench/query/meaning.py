@@ -11,41 +11,9 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import errors, exp
 
-# Functions of DuckDB's that do as Athena's do.
-MACROS = """
-CREATE MACRO athena_json(text) AS CASE WHEN json_valid(text) THEN text END;
-CREATE MACRO athena_scalar(found) AS
-    CASE WHEN json_type(found) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(found, '$') END;
-CREATE MACRO athena_slice(list, first, number) AS
-    list_slice(list_slice(list, first, CASE WHEN first < 0 THEN -1 ELSE len(list) END), 1, number);
-CREATE MACRO athena_position(list, value) AS
-    CASE WHEN list IS NOT NULL AND value IS NOT NULL THEN coalesce(list_position(list, value), 0) END;
-CREATE MACRO athena_integer(value) AS CASE typeof(value)
-    WHEN 'VARCHAR' THEN CASE WHEN regexp_full_match(CAST(value AS VARCHAR), '[+-]?[0-9]+') THEN CAST(value AS VARCHAR)
-                             ELSE '''' || CAST(value AS VARCHAR) || '''' END
-    WHEN 'DOUBLE' THEN CAST(round(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE)) AS VARCHAR)
-    WHEN 'FLOAT' THEN CAST(round(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE)) AS VARCHAR)
-    WHEN 'BOOLEAN' THEN CASE CAST(value AS VARCHAR) WHEN 'true' THEN '1' WHEN 'false' THEN '0' END
-    WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
-    ELSE CAST(value AS VARCHAR) END;
-CREATE MACRO athena_later
-    (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
-                                      THEN CAST(error('no hours, minutes and seconds are added to a date') AS DATE)
-                                      ELSE CAST(value + step AS DATE) END,
-    (typed TIMESTAMP, value, step) AS value + step,
-    (typed TIMESTAMPTZ, value, step) AS value + step,
-    (typed TIME, value, step) AS value + step;
-CREATE MACRO athena_start
-    (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
-    (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
-    (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
-CREATE MACRO athena_series
-    (typed DATE, first, last, step)
-        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
-    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
-    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
-"""
 _INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_TIMES = {exp.DType.DATE: "date", exp.DType.TIMESTAMP: "time"}
+_OTHERWISE = {"ENTROPY", "URL_ENCODE"}  # DuckDB's answer something else
 _TYPED_AS_FIRST = {"arg_max_null", "arg_min_null", "athena_later", "athena_start"}
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
@@ -139,6 +107,9 @@ def _date_trunc(node: exp.Expr) -> exp.Expr:
 
 def _sequence(node: exp.Expr) -> exp.Expr:
     step = node.args.get("step")
+    if step is None:  # down, if the end is less
+        is_down = exp.LT(this=exp.paren(node.args["end"].copy()), expression=exp.paren(node.args["start"].copy()))
+        node.set("step", exp.Case().when(is_down, exp.Literal.number(-1)).else_(exp.Literal.number(1)))
     if step is None or not _is_interval(step):
         return node
     return _by_type("athena_series", node.args["start"], node.args["end"], step)
@@ -236,7 +207,21 @@ def _from_unixtime(node: exp.Expr) -> exp.Expr:
     if zone is None:
         return node
     node.set("zone", None)
-    return exp.AtTimeZone(this=node.copy(), zone=zone.copy())
+    return _in_zone(node, zone)
+
+
+def _at_time_zone(node: exp.Expr) -> exp.Expr:
+    return _in_zone(node.this, node.args["zone"])
+
+
+def _in_zone(time: exp.Expr, zone: exp.Expr) -> exp.Expr:
+    """The clock's time there. A time without a zone is UTC's; DuckDB takes it for the clock's there."""
+    time = time.unnest()
+    if isinstance(time, exp.AtTimeZone):  # the same moment, whatever its zone was
+        time = time.this
+    elif not isinstance(time, exp.Cast) and time.find(exp.AtTimeZone):
+        raise errors.UnsupportedError("AT TIME ZONE takes nothing that is calculated from another AT TIME ZONE")
+    return exp.AtTimeZone(this=exp.cast(time.copy(), "timestamptz"), zone=zone.copy())
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
@@ -246,6 +231,8 @@ def _cast(node: exp.Expr) -> exp.Expr:
         node.set("this", _call("athena_integer", value))
     elif to.this in _INTEGERS and value.is_string:
         node.set("this", _call("athena_integer", exp.cast(value.copy(), "varchar")))
+    elif to.this in _TIMES and not isinstance(value, exp.Literal | exp.Null):
+        node.set("this", _written(value, _TIMES[to.this], tries=isinstance(node, exp.TryCast)))
     elif to.this is exp.DType.VARCHAR:
         if isinstance(value, exp.JSONExtract | exp.ParseJSON):
             node.set("this", _call("json_extract_string", value, exp.Literal.string("$")))
@@ -253,6 +240,45 @@ def _cast(node: exp.Expr) -> exp.Expr:
             node.set("to", exp.DataType.build("varchar"))
             return _call("left", node, to.expressions[0].this)
     return node
+
+
+def _date(node: exp.Expr) -> exp.Expr:
+    return _cast(exp.cast(node.this.copy(), "date")) if node.this is not None and not node.expressions else node
+
+
+def _written(value: exp.Expr, to: str, *, tries: bool) -> exp.Expr:
+    """Not as `2026-01-01T10:00:00Z`, and a date without a time; DuckDB reads both."""
+    if tries:
+        return exp.Case().when(_call(f"athena_is_{to}", value), value.copy())
+    return _call(f"athena_{to}", value)
+
+
+def _sha1(node: exp.Expr) -> exp.Expr:
+    """Binary, as of md5 and sha256; DuckDB gives hexadecimal digits."""
+    return _call("unhex", _call("sha1", node.this))
+
+
+def _fetch(node: exp.Expr) -> exp.Expr:
+    options = node.args.get("limit_options")
+    if options is not None and options.args.get("with_ties"):
+        raise errors.UnsupportedError("WITH TIES is not translated; use rank() in a subquery")
+    return node
+
+
+def _unnest(node: exp.Expr) -> exp.Expr:
+    """Each field of a row is a column; DuckDB makes one of the whole row."""
+    alias = node.args.get("alias")
+    if alias is None or len(alias.columns) <= len(node.expressions):
+        return node
+    if len(node.expressions) > 1 or node.args.get("offset"):
+        raise errors.UnsupportedError("UNNEST of rows takes one array, without ORDINALITY")
+    depth = exp.PropertyEQ(this=exp.to_identifier("max_depth"), expression=exp.Literal.number(2))
+    return exp.Lateral(this=exp.select(_call("unnest", *node.expressions, depth)).subquery(), alias=alias.copy())
+
+
+def _not_translated(node: exp.Expr) -> exp.Expr:
+    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
+    raise errors.UnsupportedError(f"{name.lower()} is not translated")
 
 
 def _format(node: exp.Expr) -> exp.Expr:
@@ -272,9 +298,14 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
     name, arguments = node.name.upper(), node.expressions
     if name == "AT_TIMEZONE" and len(arguments) == 2:  # `x AT TIME ZONE zone` as sqlglot has written it for Athena
         time, zone = arguments
-        return exp.AtTimeZone(this=exp.paren(time.copy()), zone=zone.copy())
+        return _in_zone(time, zone)
     if name == "JSON_EXISTS":
         return _no_sql_json(node)
+    if name in _OTHERWISE:
+        return _not_translated(node)
+    if name == "URL_DECODE" and len(arguments) == 1:  # a plus sign is a blank
+        plus, blank = exp.Literal.string("+"), exp.Literal.string(" ")
+        return _call("url_decode", _call("replace", *arguments, plus, blank))
     if name == "MILLISECOND" and len(arguments) == 1:  # DuckDB counts those of the seconds in, too
         return exp.paren(exp.Mod(this=_call("millisecond", *arguments), expression=exp.Literal.number(1000)))
     return node
@@ -318,11 +349,14 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArgMin: _max_by,
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
+    exp.AtTimeZone: _at_time_zone,
     exp.Cast: _cast,
+    exp.Date: _date,
     exp.DateAdd: _date_add,
     exp.DateDiff: _date_diff,
     exp.DateTrunc: _date_trunc,
     exp.Extract: _extract,
+    exp.Fetch: _fetch,
     exp.Format: _format,
     exp.GenerateSeries: _sequence,
     exp.JSONExtract: _json_extract,
@@ -331,6 +365,8 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
     exp.Repeat: _repeat,
+    exp.SHA: _sha1,
+    exp.Skewness: _not_translated,
     exp.Split: _split,
     exp.SplitPart: _split_part,
     exp.Sub: _subtract,
@@ -338,4 +374,5 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Trim: _trim,
     exp.TryCast: _cast,
     exp.UnixToTime: _from_unixtime,
+    exp.Unnest: _unnest,
 }

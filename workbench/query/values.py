@@ -5,6 +5,7 @@ true, false                 as JSON has them
 structs, lists, maps        JSON, with the forms of this page inside
 binary                      its bytes in hexadecimal
 NaN, Infinity               text; JSON has no numbers for them
+intervals                   text as Athena's: `76 08:08:00.000` for days and hours, `1-2` for years and months
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+
 
 def as_json(value: Any) -> Any:
     """A value of Arrow as one that JSON has a form for. Decimals without a point (sums of integers) are integers."""
@@ -24,6 +27,8 @@ def as_json(value: Any) -> Any:
         return (
             value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         )
+    if isinstance(value, pa.MonthDayNano):  # a tuple
+        return _interval(value)
     if isinstance(value, dict):
         return {as_text(key): as_json(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -35,11 +40,23 @@ def as_json(value: Any) -> Any:
     return str(value)
 
 
+def _interval(value: pa.MonthDayNano) -> str:
+    months, days, nanoseconds = value
+    if months:
+        return f"{'-' if months < 0 else ''}{abs(months) // 12}-{abs(months) % 12}"
+    milliseconds = days * 86_400_000 + nanoseconds // 1_000_000
+    seconds, milli = divmod(abs(milliseconds), 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    sign = "-" if milliseconds < 0 else ""
+    return f"{sign}{hours // 24} {hours % 24:02}:{minute:02}:{second:02}.{milli:03}"
+
+
 def as_text(value: Any) -> str:
     """A value as it stands in a table, and in CSV."""
     if value is None:
         return ""
-    if isinstance(value, bool | dict | list | tuple):
+    if isinstance(value, bool | dict | list | tuple) and not isinstance(value, pa.MonthDayNano):
         return json.dumps(as_json(value), ensure_ascii=False)
     if isinstance(value, Decimal | float):
         return str(value)

@@ -13,7 +13,7 @@ from pathlib import Path
 from services.shared.contract.model import Contract
 from services.shared.identities import SILVER_ROOT, LakeKey, ObjectId
 from services.shared.ledger.records import Counts
-from workbench.inprocess.folder import ACCOUNT, CONTRACTS, local_object, shown
+from workbench.inprocess.folder import ACCOUNT, CONTRACTS, shown
 from workbench.inprocess.pipeline import LOT_BYTES, UNIT_BYTES
 from workbench.trial.account import Account, RefusedFile
 from workbench.trial.inputs import Input
@@ -62,13 +62,14 @@ def run_trial(
 
         counts = Counts()
         given_up: dict[ObjectId, str] = {}
-        for done in work_through(tasks(inputs, created, settings, task_bytes, refuse), settings, jobs, watch):
+        files: dict[ObjectId, Path] = {}
+        planned = tasks(inputs, created, settings, task_bytes, refuse, files.__setitem__)
+        for done in work_through(planned, settings, jobs, watch):
             counts += done.counts
             given_up |= done.given_up
             _add(account, done)
         account.rows = counts.read
         account.complete = (account.silver, account.quarantined) == (counts.silver, counts.quarantined)
-        files = {local_object(one.path, one.dataset, created).id: one.path for one in inputs}
         account.refused_files += [
             RefusedFile(shown(files[id_]), "unreadable", _without(id_, why)) for id_, why in given_up.items()
         ]

@@ -65,9 +65,17 @@ class Done:
 
 
 def tasks(
-    inputs: Iterable[Input], created: datetime, settings: Settings, task_bytes: int, refuse: Callable[[Refused], None]
+    inputs: Iterable[Input],
+    created: datetime,
+    settings: Settings,
+    task_bytes: int,
+    refuse: Callable[[Refused], None],
+    accept: Callable[[ObjectId, Path], None],
 ) -> Iterator[Task]:
-    """Plan files, and put their units together to about `task_bytes`. Refused files are told to `refuse`."""
+    """Plan files, and put their units together to about `task_bytes`.
+
+    Refused files are told to `refuse`, the others to `accept`: a file that grows has another id a moment later.
+    """
     units: list[Unit] = []
     files: dict[ObjectId, Path] = {}
     size = 0
@@ -78,6 +86,7 @@ def tasks(
         if known.state is ObjectState.REJECTED:
             refuse(Refused(one.path, known.reason, known.advice))
             continue
+        accept(source.id, one.path)
         for unit in known.plan:
             if units and (size + unit.bytes > task_bytes or len(units) == MAX_UNITS_PER_LOT):
                 yield Task(tuple(units), files)

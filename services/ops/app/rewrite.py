@@ -69,7 +69,14 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         shelf = S3Shelf(pipeline.s3(), pipeline.settings().silver_bucket)
         retry = Retry(pipeline.ledger(), _lake(), shelf, _contracts(), by, note, archive)
         done = retry.run(Selection(_text(event, "dataset")), deadline, place=str(event.get("place") or ""))
-        told = {"judged": done.judged, "passed": done.passed.total(), "place": done.place}
+        told = {
+            "judged": done.judged,
+            "passed": done.passed.total(),
+            "stayed": done.stayed.total(),
+            "unreadable": done.unreadable,  # of those that stay: Bronze does not have them any more
+            "busy": len(done.busy),  # lots that were left out, since somebody else rewrites them: run it again later
+            "place": done.place,
+        }
         count("RowsRetried", done.passed.total())
     else:
         raise OperatorError(f"action is {event.get('action')!r}; expected retract or retry.")

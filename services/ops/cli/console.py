@@ -77,8 +77,14 @@ messages = _PlainConsole(stderr=True, highlight=False, emoji=False, soft_wrap=no
 
 
 def show(*what: RenderableType, style: str | None = None) -> None:
-    """Print a part of the result: a table or a line of text. Text is printed as it is, not as markup."""
-    results.print(*what, style=style, markup=False, soft_wrap=all(isinstance(part, str) for part in what))
+    """Print a part of the result: a table, or text on one line. Text is printed as it is, not as markup."""
+    parts = [one_line(part) if isinstance(part, str) else part for part in what]
+    results.print(*parts, style=style, markup=False, soft_wrap=all(isinstance(part, str) for part in what))
+
+
+def one_line(text: str) -> str:
+    """A name with a line break in it must not look like another line of the result."""
+    return text.replace("\n", "\\n")
 
 
 def make_table(title: str, *columns: str, right: Collection[str] = ()) -> Table:
@@ -96,7 +102,7 @@ def show_json(value: object) -> None:
 
 def say(text: str, style: str | None = None) -> None:
     """Tell the person what is being done. Not a part of the result."""
-    messages.print(text, style=style, markup=False)
+    messages.print(one_line(text), style=style, markup=False)
 
 
 def finish(*, all_right: bool) -> NoReturn:

@@ -20,6 +20,7 @@ from services.ops.cli.console import (
     finish,
     make_app,
     make_table,
+    one_line,
     say,
     show,
     show_json,
@@ -186,7 +187,9 @@ def _show(found: Shown) -> None:
         return
     rows = make_table("", "dataset", "reason", "field", "rows", "sample", right={"rows"})
     for (dataset, reason, field), group in sorted(found.groups.items(), key=lambda item: -item[1].rows):
-        text = "\n".join(f"{_short(sample.raw)}\n  {sample.source} at byte {sample.offset}" for sample in group.samples)
+        text = "\n".join(
+            f"{_short(sample.raw)}\n  {one_line(sample.source)} at byte {sample.offset}" for sample in group.samples
+        )
         rows.add_row(dataset, reason, field, f"{group.rows:,}", text)
     show(rows)
     show(f"{found.rows:,} rows in {found.files:,} files")

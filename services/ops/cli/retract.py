@@ -56,7 +56,7 @@ def retract_objects(
         previews = list({seen.known.id: seen for seen in found}.values())
         for seen in previews:
             if not as_json:
-                show(_told(seen))
+                _show_preview(seen)
         if dry_run:
             if as_json:
                 show_json({"dry_run": True, "objects": [_preview_document(seen) for seen in previews]})
@@ -72,7 +72,7 @@ def retract_objects(
                     say(f"{seen.known.id}: if a worker is loading it, this waits until that one has ended.")
                 results.append(retraction.run(seen.known.id, Deadline.endless()))
                 if not as_json:
-                    show(_done(results[-1]))
+                    _show_done(results[-1])
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
             f"Retracting from the ledger {table} and the bucket {silver_bucket} stopped: {explain(error)} "
@@ -87,33 +87,33 @@ def _rows(counts: Counts) -> str:
     return f"{counts.silver:,} rows in Silver, {counts.quarantined:,} in quarantine"
 
 
-def _told(seen: Preview) -> str:
+def _show_preview(seen: Preview) -> None:
     known = seen.known
-    state = known.state.value
+    show(str(known.id))
     if known.state is ObjectState.RETRACTED and not known.is_leaving:
-        return f"{known.id}\n  retracted already; nothing is left of it"
+        show("  retracted already; nothing is left of it")
+        return
     committed = f"{seen.committed:,} of {known.plan.units:,} units in {seen.lots:,} lots"
-    return f"{known.id}\n  {state}; {committed}: {_rows(seen.rows)}"
+    show(f"  {known.state.value}; {committed}: {_rows(seen.rows)}")
 
 
-def _done(done: Retracted) -> str:
+def _show_done(done: Retracted) -> None:
+    show(str(done.id))
     if done.was_retracted:
-        return f"{done.id}\n  was retracted before ({_rows(done.rows)}); nothing was changed"
-    text = f"{done.id}\n  retracted: {_rows(done.rows)} are gone; 0 are left"
+        show(f"  was retracted before ({_rows(done.rows)}); nothing was changed")
+        return
+    show(f"  retracted: {_rows(done.rows)} are gone; 0 are left")
     if done.others_before.read or done.others_after.read:
-        text += (
-            f"\n  other files' rows in the same lots: {_rows(done.others_before)} before, "
-            f"{_rows(done.others_after)} now"
-        )
+        before, now = _rows(done.others_before), _rows(done.others_after)
+        show(f"  other files' rows in the same lots: {before} before, {now} now")
     changes = done.changes
-    text += f"\n  {changes.lots:,} lots rewritten, {changes.written:,} files written, {changes.deleted:,} deleted"
+    show(f"  {changes.lots:,} lots rewritten, {changes.written:,} files written, {changes.deleted:,} deleted")
     if changes.waiting:
-        text += (
-            f"\n  {len(changes.waiting):,} replaced files wait until the lake's tables do not name them: "
+        show(
+            f"  {len(changes.waiting):,} replaced files wait until the lake's tables do not name them: "
             "`smelt publish` does that, and the sweep deletes them. Until then the plain tables show their rows, too; "
             "the lake's tables never show both"
         )
-    return text
 
 
 def _counts(counts: Counts) -> dict[str, int]:

@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, make_table, results, say, show, show_json
+from services.ops.cli.console import (
+    JsonFlag,
+    RegionOption,
+    explain,
+    finish,
+    make_table,
+    one_line,
+    results,
+    say,
+    show,
+    show_json,
+)
 from services.ops.cli.options import DeadLettersOption, FailuresOption, QueueOption, TableOption
 from services.ops.errors import OperatorError
 from services.ops.status.queues import NAMES, depths
@@ -183,7 +194,7 @@ def _show_datasets(status: Status) -> None:
     datasets = make_table("", "dataset", *columns, right=columns)
     for name, one in sorted(status.datasets.items()):
         datasets.add_row(
-            name,
+            one_line(name),
             f"{one.open:,}",
             _ago(status.at, one.oldest_open),
             f"{one.done:,}",

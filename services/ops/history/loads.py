@@ -1,4 +1,5 @@
 """What became of each file: the history, then what it does not have yet, then what is unfinished. Nothing twice.
+Rows that were moved since the history wrote them down are told as they are (`moved`).
 
 The history is listed before the index is read, and again after it: what was archived in between is in the second
 listing alone, and what was told from the index already is left out there.
@@ -14,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.ops.grid import batched, in_batches_of_lots
+from services.ops.history.moved import as_they_are, rewritten_lots
 from services.ops.history.reader import History
 from services.ops.history.rows import Outcome, outcome_of_finished
 from services.ops.history.tally import Tallies
@@ -142,8 +144,9 @@ def _all(ledger: Ledger, history: History, choice: Choice) -> Iterator[Outcome]:
         yield from _one(ledger, history, identity)
         return
     today = ledger.archive.now_ms() // _DAY_MS * _DAY_MS
+    rewritten = rewritten_lots(ledger, history, today, choice.since)
     read = set[HistoryKey]()
-    yield from _from_history(history, choice, read)
+    yield from as_they_are(ledger, history, _from_history(history, choice, read), rewritten)
     told = set[int]()  # of days that may be archived meanwhile
     until = milliseconds(choice.until) if choice.until else 1 << 62
     for batch in batched(ledger.finished_entries("done", until), _BATCH):
@@ -195,10 +198,10 @@ def _open(ledger: Ledger) -> Iterator[Outcome]:
 
 
 def _one(ledger: Ledger, history: History, identity: ObjectId) -> Iterator[Outcome]:
-    """The latest outcome of one content, without reading anything else."""
+    """The latest outcome of one content, without reading others."""
     for known in ledger.find_objects([identity]):
         if known.is_archived:
-            yield history.outcome_of(identity, known.archived)
+            yield from as_they_are(ledger, history, [history.outcome_of(identity, known.archived)])
             return
         yield from _finished(ledger, [ledger.archive.finished_object(identity) or _as_it_is(known)])
 
@@ -210,7 +213,9 @@ def _as_it_is(known: LedgerObject) -> FinishedObject:
 
 
 def _whole_identity(text: str) -> ObjectId | None:
+    """None where it may be a key alone, with a `#` of its own."""
     try:
-        return ObjectId.parse(text)
+        id_ = ObjectId.parse(text)
     except ValueError:
         return None
+    return id_ if re.fullmatch(r"[0-9a-fA-F-]{8,}", id_.etag) else None

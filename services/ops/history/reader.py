@@ -151,6 +151,15 @@ class History:
         rows = _records(key, self._read(key), OBJECTS, lambda batch: batch, dict, OUTLINE)
         return (Outline(row["object"], row["state"], row["lots"]) for row in rows)
 
+    def lot_names(self, key: str) -> Iterator[LotId]:
+        """The lots that one file has, by name alone.
+
+        Raises:
+            HistoryDamaged: it cannot be read.
+        """
+        rows = _records(key, self._read(key), LOTS, lambda batch: batch, dict, ("lot",))
+        return (LotId.parse(row["lot"]) for row in rows)
+
     def lots_of_file(self, key: str, ids: Collection[LotId] | None = None) -> Iterator[FinishedLot]:
         """The lots that one file has, or those of these.
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from services.ops.errors import OperatorError
+from services.ops.words import plain
 from services.shared.identities import ObjectId
 from services.shared.ledger.ledger import Ledger
 
@@ -41,7 +42,7 @@ def object_named(name: str, ledger: Ledger, s3: S3Client) -> ObjectId:
             f"The ledger knows no content of {name} that is in Bronze now. Check bucket and key; for a content that "
             "Bronze no longer has, pass s3://bucket/key#etag, as `_source` in Silver has it."
         )
-    listed = "\n".join(f"  {id_}" for id_ in known[:_SHOWN])
+    listed = "\n".join(f"  {plain(str(id_))}" for id_ in known[:_SHOWN])
     more = f"\n  and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
     raise OperatorError(f"{name} has had {len(known)} contents. Pass the one that you mean:\n{listed}{more}")
 

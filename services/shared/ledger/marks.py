@@ -9,7 +9,8 @@
 
 An outbox is one reader of marks: `publish` adds files to the lake's tables, `events` tells which partitions were
 written. Transform writes marks for the outboxes of its setting OUTBOXES. The ledger knows them too (`open`), because
-commands rewrite lots without that setting; after `close_outbox`, rewrites write none.
+commands rewrite lots without that setting; after `close_outbox`, rewrites write none. A worker without the setting
+notes that it passes an open outbox by, so that the reader who opens it again looks at what has no marks.
 
 A mark is one item of a lot, however many datasets the lot has: so a commit is a transaction of three items at most. A
 rewrite puts the mark of its generation in place of the one that is there, with the partitions of both. A lot without
@@ -42,6 +43,8 @@ from services.shared.ledger.table import NEW, Condition, LedgerTable, Write
 _LOTS_AT_ONCE = 25  # that are read: each may have thousands of files
 _MAX_WHY = 1000  # characters
 _ALWAYS = Condition("attribute_exists(pk) OR attribute_not_exists(pk)", {})
+_THERE = Condition("attribute_exists(pk)", {})
+_SHUT_OR_PASSED_BY = Condition("attribute_not_exists(pk) OR attribute_exists(passed_by_at)", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +83,24 @@ class Marks:
     # -- which outboxes there are ----------------------------------------------------------------------------
 
     def open(self, outbox: Outbox) -> None:
-        """From here on, rewrites leave marks for this outbox. Commits do where their worker has the setting."""
+        """From here on, rewrites leave marks for this outbox. Commits do where their worker has the setting.
+
+        One that is open is opened anew if workers without the setting have been at work since.
+        """
         item = _outbox_key(outbox) | {"opened_at": self._table.timestamp()}
-        self._table.put_if(item, Condition("attribute_not_exists(pk)", {}), lambda there: there == item)
+        self._table.put_if(item, _SHUT_OR_PASSED_BY, lambda there: there == item)
 
     def settle(self) -> None:
-        """Open the outboxes of our setting."""
-        if self._outboxes:
-            for outbox in sorted(self._outboxes - self.opened()):
-                self.open(outbox)
+        """Open the outboxes of our setting. Of one that is open without it, note that we commit without marks.
+
+        So it is where the lake was switched off and nobody has closed its outbox: its next reader must know.
+        """
+        opened = self.opened()
+        for outbox in sorted(self._outboxes - opened):
+            self.open(outbox)
+        for outbox in sorted(opened - self._outboxes):
+            at = {":at": self._table.timestamp()}
+            self._table.update(_outbox_key(outbox), "SET passed_by_at = :at", at, _THERE)
 
     def opened(self) -> frozenset[Outbox]:
         """The outboxes that the ledger knows."""

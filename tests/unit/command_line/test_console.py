@@ -180,6 +180,14 @@ def test_text_is_printed_as_it_is_also_where_it_looks_like_an_emoji_or_markup(ca
     assert capsys.readouterr().out == 'a :smile: [red]b[/red]\n{\n  "a": ":smile:"\n}\n'
 
 
+def test_a_name_with_a_line_break_stays_on_its_line(capsys: Output) -> None:
+    show("bronze/a\n0 findings: done", "and more")
+    say("bronze/a\n0 findings")
+    shown = capsys.readouterr()
+    assert shown.out == "bronze/a\\n0 findings: done and more\n"
+    assert shown.err == "bronze/a\\n0 findings\n"
+
+
 @pytest.mark.parametrize("moving", ["\x1b[2J", "\x9b2J", "\r", "\x08", "\u202e", "\u2028", "\ud800"])
 def test_a_name_cannot_move_the_cursor_wherever_it_is_printed(moving: str, capsys: Output) -> None:
     """Whoever may upload chooses keys, and must not be able to say what a command has found."""

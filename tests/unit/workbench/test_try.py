@@ -18,7 +18,7 @@ import pytest
 from local.ministack import ROOT
 from tests.support.running import await_true
 from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
-from workbench.inprocess.folder import ACCOUNT
+from workbench.inprocess.folder import ACCOUNT, FolderLake
 
 
 def tried(smelt: Smelt, *arguments: object) -> tuple[int, dict[str, Any]]:
@@ -142,6 +142,26 @@ def test_a_damaged_file_does_not_harm_its_neighbours(smelt: Smelt, tmp_path: Pat
     assert (code, found["rows"]["silver"]) == (1, 1)
     assert [one["file"] for one in found["refused_files"]] == ["orders/b.jsonl.gz"]
     assert "s3://" not in found["refused_files"][0]["advice"]
+
+
+def test_a_file_that_grows_is_refused_and_said_to(
+    smelt: Smelt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grows = write_lines(tmp_path / "orders/a.jsonl", [order(0)])
+    write_lines(tmp_path / "orders/b.jsonl", [order(1, total="heavy")])
+    read = FolderLake.open
+
+    def written_before_it_is_read(*arguments: Any) -> Any:
+        with grows.open("a") as file:
+            file.write("\n")
+        return read(*arguments)
+
+    monkeypatch.setattr(FolderLake, "open", written_before_it_is_read)
+    code, found = tried(smelt, "orders")
+    assert (code, found["complete"], found["rows"]["read"]) == (1, True, 1)
+    (refused,) = found["refused_files"]
+    assert (refused["file"], "nothing writes to it" in refused["advice"]) == ("orders/a.jsonl", True)
+    assert [example["file"] for one in found["refusals"] for example in one["examples"]] == ["orders/b.jsonl"]
 
 
 def test_an_empty_file_has_no_rows_and_nothing_is_wrong(smelt: Smelt, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ module "lake" {
 
   image                 = try(var.pipeline.images["ops"], "")
   architecture          = var.pipeline.architecture
+  environment           = var.pipeline.environment
   tracing_enabled       = var.pipeline.tracing_enabled
   application_log_level = var.pipeline.application_log_level
   system_log_level      = var.pipeline.system_log_level

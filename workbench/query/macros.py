@@ -1,0 +1,44 @@
+"""Functions of DuckDB's that do as Athena's do; `meaning.py` puts calls of them into a query."""
+
+MACROS = r"""
+CREATE MACRO athena_json(text) AS CASE WHEN json_valid(text) THEN text END;
+CREATE MACRO athena_scalar(found) AS
+    CASE WHEN json_type(found) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(found, '$') END;
+CREATE MACRO athena_slice(list, first, number) AS
+    list_slice(list_slice(list, first, CASE WHEN first < 0 THEN -1 ELSE len(list) END), 1, number);
+CREATE MACRO athena_position(list, value) AS
+    CASE WHEN list IS NOT NULL AND value IS NOT NULL THEN coalesce(list_position(list, value), 0) END;
+CREATE MACRO athena_integer(value) AS CASE typeof(value)
+    WHEN 'VARCHAR' THEN CASE WHEN regexp_full_match(CAST(value AS VARCHAR), '[+-]?[0-9]+') THEN CAST(value AS VARCHAR)
+                             ELSE '''' || CAST(value AS VARCHAR) || '''' END
+    WHEN 'DOUBLE' THEN CAST(round(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE)) AS VARCHAR)
+    WHEN 'FLOAT' THEN CAST(round(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE)) AS VARCHAR)
+    WHEN 'BOOLEAN' THEN CASE CAST(value AS VARCHAR) WHEN 'true' THEN '1' WHEN 'false' THEN '0' END
+    WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
+    ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_is_date(value) AS typeof(value) <> 'VARCHAR' OR value IS NULL
+    OR regexp_full_match(CAST(value AS VARCHAR), '\s*[+-]?\d{4,}-\d{1,2}-\d{1,2}\s*');
+CREATE MACRO athena_is_time(value) AS typeof(value) <> 'VARCHAR' OR value IS NULL
+    OR regexp_full_match(CAST(value AS VARCHAR), '\s*[+-]?\d{4,}-\d{1,2}-\d{1,2}( .*)?');
+CREATE MACRO athena_date(value) AS CASE
+    WHEN athena_is_date(value) THEN CAST(value AS DATE) ELSE CAST('''' || CAST(value AS VARCHAR) || '''' AS DATE) END;
+CREATE MACRO athena_time(value) AS CASE
+    WHEN athena_is_time(value) THEN CAST(value AS TIMESTAMP)
+    ELSE CAST('''' || CAST(value AS VARCHAR) || '''' AS TIMESTAMP) END;
+CREATE MACRO athena_later
+    (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
+                                      THEN CAST(error('no hours, minutes and seconds are added to a date') AS DATE)
+                                      ELSE CAST(value + step AS DATE) END,
+    (typed TIMESTAMP, value, step) AS value + step,
+    (typed TIMESTAMPTZ, value, step) AS value + step,
+    (typed TIME, value, step) AS value + step;
+CREATE MACRO athena_start
+    (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
+    (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
+    (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
+CREATE MACRO athena_series
+    (typed DATE, first, last, step)
+        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
+"""
