@@ -127,5 +127,5 @@ def test_the_workflow_waits_as_long_as_a_command_for_s3_to_copy(monkeypatch: pyt
     started = datetime(2026, 1, 2, tzinfo=UTC)
     asked = {"src_prefix": "bronze/shipments/", "record_type": "shipments", "window_hours": 24}
     known = Pipeline("bronze-bucket", "silver-bucket", ["shipments"])
-    workflow.handler(begin(read_request(asked, known, started, "one")), Context())  # type: ignore[arg-type]
+    workflow.handler(begin(read_request(asked, known, started, "one")), Context())
     assert [client.meta.config.read_timeout for client in clients] == [COPY_SECONDS]
