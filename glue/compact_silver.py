@@ -29,6 +29,7 @@ from services.shared.compaction import CompactionPlan, CompactionResult, OutputF
 from services.shared.errors import SmeltError, Terminal
 from services.shared.recompute import RecomputePlan
 
+_CHOSEN = "_chosen"  # no column of Silver's is named so
 _FILES_A_WRITER = 4  # each writer's last file may be small: at most one in so many
 
 
@@ -99,8 +100,8 @@ def latest(rows: DataFrame, plan: CompactionPlan) -> DataFrame:
         is_keyless = is_keyless | F.col(key).isNull()
     own = [F.when(is_keyless, F.col(name)) for name in (SOURCE, OFFSET)]
     rank = F.struct(*plan.order)
-    chosen = rows.groupBy(*plan.keys, *own).agg(F.max_by(F.struct(*rows.columns), rank).alias("chosen"))
-    return chosen.select("chosen.*")
+    chosen = rows.groupBy(*plan.keys, *own).agg(F.max_by(F.struct(*rows.columns), rank).alias(_CHOSEN))
+    return chosen.select(f"{_CHOSEN}.*")
 
 
 def write(rows: DataFrame, root: str, plan: CompactionPlan) -> CompactionResult:

@@ -218,6 +218,9 @@ def _measure(rules: Mapping[int, Rule], frame: DataFrame, samples: int, now: dat
     needed = {field for rule in left.values() for field in fields_of(rule)}
     wrong = {f"{_WRONG}{at}": values for at, rule in left.items() if (values := wrong_values(rule)) is not None}
     frame = frame.select(*sorted(needed), *(values.alias(name) for name, values in wrong.items()))
+    times = [name for name, kind in frame.dtypes if name in wrong and kind == "timestamp"]
+    # As text: Python's own clock has no room before 0001-01-01, and cannot make what comes from Spark of that day.
+    frame = frame.withColumns({name: F.col(name).cast("string") for name in times})
     return measured | _run(suite, parts, left, frame, samples, now)
 
 

@@ -36,6 +36,7 @@ from services.shared.recompute import OF_NO_CONTRACT, Fate, Judged, RecomputePla
 from services.shared.units import BronzeObject, Unit
 
 LARGEST_BYTES = 1 << 30  # of an object, decompressed: a worker holds one at a time
+_WIDEST_DECIMAL = 38  # digits
 LISTED = 1000  # differences that the report names one by one; all are counted
 _REPORT = "fate string, source string, offset long, now string, number long"
 
@@ -71,13 +72,18 @@ def recompute(spark: SparkSession, root: str, bronze: str, plan: RecomputePlan) 
 
 def _rows(spark: SparkSession, root: str, plan: RecomputePlan) -> DataFrame:
     """Silver's rows with their values, and quarantine's with their reasons; those of an object beside each other."""
-    columns = silver_columns(contracts_of(plan)[plan.run.record_type])
-    columns = tuple(replace(column, nullable=True) for column in columns)  # files are older than what is required today
+    columns = tuple(map(_as_once, silver_columns(contracts_of(plan)[plan.run.record_type])))
     silver = _read(spark, root, Inputs(plan.silver, columns))
     refused = _read(spark, root, Inputs(plan.quarantine, QUARANTINE)).select(SOURCE, OFFSET, CREATED, "reason", RAW)
     named = silver.select(SOURCE, OFFSET, CREATED, F.struct(*(column.name for column in columns)).alias("values"))
     both = named.unionByName(refused, allowMissingColumns=True)
     return both.repartition(SOURCE).sortWithinPartitions(SOURCE, OFFSET)
+
+
+def _as_once(column: Column) -> Column:
+    """The column as files of earlier contracts may have it: null where it is required today, and decimals wider."""
+    precision = None if column.precision is None else _WIDEST_DECIMAL
+    return replace(column, nullable=True, precision=precision, children=tuple(map(_as_once, column.children)))
 
 
 def _read(spark: SparkSession, root: str, files: Inputs) -> DataFrame:
@@ -125,7 +131,7 @@ class _Judging:
         self._bronze, self._plan = bronze, plan
         self._contracts = contracts_of(plan)
         self._judge = RowJudge(self._contracts)
-        self._columns = silver_columns(self._contracts[plan.run.record_type])
+        self._columns = tuple(map(_as_once, silver_columns(self._contracts[plan.run.record_type])))
         self._at = _Content("", None, "", "")
 
     def tell(self, row: Mapping[str, Any]) -> tuple[str, str, int, str, int] | None:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.history.reader import History
+from services.ops.lake.check import check_table
 from services.ops.lake.committer import WrongFile
 from services.ops.lake.compaction import Outdated
+from services.ops.lake.live import record_key
 from services.shared.compaction import CompactionResult
 from services.shared.contract.model import Field, FieldType
 from services.shared.manifest_json import ManifestError
@@ -78,6 +81,43 @@ def test_a_second_compaction_is_none(lake: LakeRig) -> None:
     snapshots = lake.snapshots()
     assert compact(lake, day(1)) is None
     assert lake.snapshots() == snapshots
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_day_that_was_compacted_by_another_key_is_made_anew_from_silver(lake: LakeRig, meanwhile: bool) -> None:
+    shipments = lake.contracts["shipments"]
+    wrong = replace(shipments, keys=("origin",))
+    lake.contracts = lake.rig.contracts = {**lake.contracts, "shipments": wrong}
+    published(lake)
+    compact(lake, day(1))
+    assert ids(lake).total() == 1
+    lake.contracts = lake.rig.contracts = {**lake.contracts, "shipments": replace(shipments, version="2.0.0")}
+    if meanwhile:
+        load(lake, 10, 11)
+        lake.publish()
+    swap = compact(lake, day(1))
+    assert swap is not None
+    assert (swap.rows_in, swap.rows_out) == ((14, 12) if meanwhile else (12, 11))
+    assert ids(lake) == Counter(latest(lake) | ({"S11"} if meanwhile else set()))
+    assert compact(lake, day(1)) is None
+    checked = check_table(*lake.parts(), History(lake.history), "shipments")
+    assert checked.all_right, checked
+    retract(lake.rig, lake.rig.units[0].object)
+    lake.publish()
+    lake.check()
+
+
+def test_a_run_whose_record_does_not_say_its_keys_is_made_anew_from_silver(lake: LakeRig) -> None:
+    swap = compact(published(lake), day(1))
+    assert swap is not None
+    record = lake.folder / record_key(swap.run)
+    told = json.loads(record.read_text())
+    del told["keys"]
+    record.write_text(json.dumps(told))
+    again = compact(lake, day(1))
+    assert again is not None
+    assert (again.rows_in, again.rows_out) == (12, 11)
+    assert compact(lake, day(1)) is None
 
 
 def test_a_run_that_is_committed_is_not_committed_again(lake: LakeRig) -> None:

@@ -119,6 +119,13 @@ def test_rows_with_a_null_in_a_key_are_each_of_their_own(spark: Spark, tmp_path:
     assert [row["_offset"] for row in _rows(tmp_path, result)] == [1, 2, 3, 4, 6]
 
 
+def test_a_key_may_have_any_name(spark: Spark, tmp_path: Path) -> None:
+    contract = replace(PARCELS, fields=(*PARCELS.fields, Field("chosen", FieldType.STRING, id=14)), keys=("chosen",))
+    files = [put(tmp_path, [parcel(n, None, n, n, chosen=f"c{n % 2}") for n in range(4)], contract)]
+    plan = planned(tmp_path, files, contract)
+    assert spark.ask("compact", lake=str(tmp_path), plan=plan.run.plan_key)["rows_out"] == 2
+
+
 def test_ties_are_broken_by_creation_then_source_then_offset(spark: Spark, tmp_path: Path) -> None:
     late = CREATED + timedelta(seconds=1)
     rows = [

@@ -119,6 +119,10 @@ EXACT: dict[str, tuple[str, Row]] = {
         _time('{minimum: "1500-01-01T00:00:00Z"}'),
         {"handed_in_at": datetime(1500, 1, 1, tzinfo=UTC)},
     ),
+    "the first moment of all": (
+        _time('{minimum: "0001-01-01T00:00:01Z"}'),
+        {"handed_in_at": datetime(1, 1, 1, tzinfo=UTC)},
+    ),
     "two & in a class are right": (_carrier("^[A-Z&&-]+$"), {}),
     "a bracket in a class is right": (_carrier("^[[A-Z]+$"), {}),
     "a name with an underscore is right": (_carrier("^(?P<a_b>[A-Z])[A-Z]+(?P=a_b)?$"), {}),

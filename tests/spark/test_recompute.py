@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from local.ministack import ROOT
 from services.shared.compaction import InputFile
-from services.shared.contract.model import Contract
+from services.shared.contract.model import Contract, Field, FieldType
 from services.shared.identities import COMPACTED_ROOT, QUARANTINE_ROOT, CompactionRun, LakeKey, LotId
 from services.shared.judge.judge import RowJudge
 from services.shared.judge.verdicts import Accepted
@@ -156,10 +157,29 @@ def test_a_field_that_is_new_and_required_is_no_column_of_older_files(
     ]
 
 
+def test_a_value_that_a_narrower_decimal_does_not_hold_is_refused(
+    spark: Spark, tmp_path: Path, contracts: dict[str, Contract]
+) -> None:
+    price = Field("price", FieldType.DECIMAL, precision=12, scale=2, id=11)
+    wide = {"shipments": replace(contracts["shipments"], fields=(*contracts["shipments"].fields, price))}
+    rows = [shipment(1, price=1.5), shipment(2, price=123456.5), shipment(3)]
+    _, silver, quarantine = loaded(tmp_path, wide, "a.jsonl", rows, 1)
+    narrow = {"name": "price", "logicalType": "number", "physicalType": "decimal(5,2)", "description": "Its price."}
+    plan = RecomputePlan(RUN, with_field(narrow), tuple(silver), tuple(quarantine))
+    report = spark.ask("recompute", lake=str(tmp_path), bronze=str(tmp_path), plan=plan.to_json())
+    assert (report["rows"]["same"], report["rows"]["refused"]) == (2, 1)
+    assert "out_of_range, price" in report["differences"][0]["now"]
+
+
 def with_seal() -> dict[str, str]:
     """Contracts of today, with one field more, which is required."""
+    return with_field({"name": "seal", "logicalType": "string", "required": True, "description": "Its seal."})
+
+
+def with_field(field: dict[str, Any]) -> dict[str, str]:
+    """Contracts of today, with one field more."""
     document = yaml.safe_load((ROOT / "contracts/shipments.yaml").read_text())
     schema = document["schema"][0]
-    schema["properties"].append({"name": "seal", "logicalType": "string", "required": True, "description": "Its seal."})
-    next(one for one in schema["customProperties"] if one["property"] == "fieldIds")["value"]["seal"] = 11
+    schema["properties"].append(field)
+    next(one for one in schema["customProperties"] if one["property"] == "fieldIds")["value"][field["name"]] = 11
     return {"shipments": yaml.safe_dump(document, sort_keys=False)}

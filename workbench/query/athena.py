@@ -223,7 +223,8 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
         first = first.this
     if isinstance(first, exp.Select):
         for at, column in enumerate(first.selects):
-            if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not column.alias:
+            alias = None if isinstance(column, exp.Window) else column.alias  # a window's is the name that it refers to
+            if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not alias:
                 column.replace(exp.alias_(column.copy(), f"_col{at}"))
     return statement
 

@@ -177,9 +177,9 @@ SELECT reason, field, detail, raw FROM quarantine WHERE dataset = '{dataset}';
 _LATEST = """\
 -- the latest row of each key
 SELECT * FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {latest}) AS place
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {latest}) AS _place
   FROM silver WHERE record_type = '{dataset}'
-) WHERE place = 1;
+) WHERE _place = 1;
 """
 
 

@@ -4,9 +4,10 @@
     (under the table's lease)                                          (under the table's lease)
 
 The plan takes live files only, and none of a lot with a mark: such a lot is about to get other files. A run that is
-built upon is taken whole or not at all. The commit counts only where every file that the plan replaces is still live;
-so of two runs over one file one is committed, and the other's outputs are left to maintenance. What was published
-meanwhile stays: the commit names the files that go.
+built upon is taken whole or not at all. If it has superseded rows by other keys than the contract's, the files that it
+stands for are read in its place: they have these rows. The commit counts only where every file that the plan replaces
+is still live; so of two runs over one file one is committed, and the other's outputs are left to maintenance. What was
+published meanwhile stays: the commit names the files that go.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Compaction:
         """Plan the compaction of a partition, and write the plan where the job and the commit find it.
 
         Returns:
-            None where there is nothing to gain, or no table.
+            None where there is nothing to gain, or no table. There is, where a run has rows by other keys.
 
         Raises:
             LeaseHeld: somebody else works on the table.
@@ -88,13 +89,15 @@ class Compaction:
                 return None
             live = read_live(table, self._store, [day])
             chosen = self._settled(live)
-            if not is_worthwhile([file.bytes for file in chosen], target_bytes):
+            read = self._read_for(live, chosen)
+            if read == chosen and not is_worthwhile([file.bytes for file in chosen], target_bytes):
                 return None
             run = CompactionRun.new(COMPACTED_ROOT, self._contract.dataset, day, now())
-            inputs = self._inputs(run, chosen)
+            inputs = self._inputs(run, read)
+            replaces = [file.key for file in chosen]
             columns = table_columns(table.schema(), self._contract)
             plan = CompactionPlan.of(
-                run, self._contract, inputs, live.snapshot_id, target_bytes=target_bytes, columns=columns
+                run, self._contract, inputs, live.snapshot_id, replaces, target_bytes=target_bytes, columns=columns
             )
             self._store.put(run.plan_key, plan.to_json().encode())
             return plan
@@ -202,7 +205,14 @@ class Compaction:
             )
         ]
 
-    def _inputs(self, run: CompactionRun, files: Iterable[LiveFile]) -> list[InputFile]:
+    def _read_for(self, live: Live, chosen: list[LiveFile]) -> list[LiveFile | Covered]:
+        """What is read to replace these files: themselves, or what runs have superseded rows of by other keys."""
+        runs = {CompactionRun.parse(file.key) for file in chosen if not _is_silver(file.key)}
+        others = {run for run in runs if live.runs[run].superseded and live.runs[run].keys != self._contract.keys}
+        kept = [file for file in chosen if _is_silver(file.key) or CompactionRun.parse(file.key) not in others]
+        return [*kept, *(file for run in sorted(others) for file in live.runs[run].files)]
+
+    def _inputs(self, run: CompactionRun, files: Iterable[LiveFile | Covered]) -> list[InputFile]:
         """Files with the etags that the bucket has now."""
         prefixes = [f"{root}/{run.record_type}/dt={run.dt}/" for root in (SILVER_ROOT, COMPACTED_ROOT)]
         stored = {found.key: found for prefix in prefixes for found in self._store.list(prefix)}
@@ -224,7 +234,8 @@ class Compaction:
                 covered[key] = Covered(key, file.rows, file.bytes, file.sequence)
             else:
                 covered |= {file.key: file for file in live.runs[CompactionRun.parse(key)].files}
-        record = RunRecord(plan.run, tuple(sorted(covered.values(), key=lambda file: file.key)), result.rows)
+        files = tuple(sorted(covered.values(), key=lambda file: file.key))
+        record = RunRecord(plan.run, files, result.rows, plan.keys)
         self._store.put(record.key, record.to_json().encode())
 
 

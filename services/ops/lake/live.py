@@ -64,6 +64,7 @@ class RunRecord:
     run: CompactionRun
     files: tuple[Covered, ...]
     rows: int  # of its outputs
+    keys: tuple[str, ...] | None = None  # by which rows were superseded; None in records that do not say it
 
     @property
     def key(self) -> str:
@@ -75,7 +76,8 @@ class RunRecord:
 
     def to_json(self) -> str:
         files = [[file.key, file.rows, file.bytes, file.sequence] for file in self.files]
-        return json.dumps({"format": _FORMAT, "run": str(self.run), "rows": self.rows, "files": files}, indent=1)
+        body = {"format": _FORMAT, "run": str(self.run), "rows": self.rows, "files": files, "keys": self.keys}
+        return json.dumps(body, indent=1)
 
     @classmethod
     def from_json(cls, text: bytes, where: str) -> RunRecord:
@@ -86,7 +88,8 @@ class RunRecord:
                     f"{where} is of format {told['format']}, which this program does not know: use a newer"
                 )
             files = tuple(Covered(*entry) for entry in told["files"])
-            return cls(CompactionRun.parse(told["run"]), files, told["rows"])
+            keys = told.get("keys")
+            return cls(CompactionRun.parse(told["run"]), files, told["rows"], None if keys is None else tuple(keys))
         except (ValueError, KeyError, TypeError) as error:
             raise LakeDamaged(f"{where} is no record of a compaction: {error}") from error
 

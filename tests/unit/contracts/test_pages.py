@@ -115,6 +115,15 @@ def test_the_queries_of_a_page_run(tmp_path: Path, dataset: str) -> None:
     assert latest
 
 
+def test_the_latest_rows_are_found_where_a_column_is_called_place(write: Change) -> None:
+    """A contract's column never begins with _, whatever dataset of `silver` it is of."""
+    file = write(("          tags: 8", "          place: 8"), ("      - name: tags\n", "      - name: place\n"))
+    page = pages_of(file.parent)["parcels.md"]
+    (named,) = re.findall(r"AS (\w+)\n", page)
+    assert named not in {field.name for field in load_contracts(file.parent)["parcels"].fields}
+    assert f"WHERE {named} = 1;" in page
+
+
 def test_a_dataset_without_a_key_has_no_query_for_one(write: Change) -> None:
     page = pages_of(write(("        primaryKey: true\n", "")).parent)["parcels.md"]
     assert rows_of(page)["key"] == ["none: compaction keeps every row"]

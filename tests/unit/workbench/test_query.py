@@ -364,6 +364,11 @@ def test_the_answer_is_athenas_where_duckdb_has_another(lake: Path, smelt: Smelt
     assert asked(smelt, f"SELECT {sql} AS x", "--silver", lake) == [{"x": answer}]
 
 
+def test_a_named_window_is_no_name_of_a_column(lake: Path, smelt: Smelt) -> None:
+    sql = "SELECT MAX(order_id) OVER w FROM orders WINDOW w AS (ORDER BY order_id) ORDER BY 1 LIMIT 1"
+    assert asked(smelt, sql, "--silver", lake) == [{"_col0": "o0"}]
+
+
 def test_fields_of_rows_in_an_array_are_columns(lake: Path, smelt: Smelt) -> None:
     sql = """SELECT sku, SUM(n) AS n FROM (SELECT CAST(ARRAY[('a', 1), ('b', 2), ('a', 4)]
              AS ARRAY(ROW(sku varchar, n integer))) AS lines) CROSS JOIN UNNEST(lines) AS t(sku, n)
