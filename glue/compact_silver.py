@@ -38,14 +38,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--lake", required=True, help="Where the files are: s3://bucket, or a folder.")
     parser.add_argument("--plan", required=True, help="The plan's key in it.")
-    parser.add_argument("--mode", choices=["compact", "recompute"], default="compact", help="What the plan is of.")
+    parser.add_argument("--work", choices=["compact", "recompute"], default="compact", help="What the plan is of.")
     parser.add_argument("--bronze", default="", help="A folder in place of the buckets of Bronze.")
     parser.add_argument("--runtime", choices=["glue", "local"], required=True, help="Where this runs.")
     asked, _ = parser.parse_known_args(arguments)  # AWS Glue adds arguments of its own
     text = store_at(asked.lake).find(asked.plan)
     if text is None:
         raise Terminal(f"{asked.lake}/{asked.plan}: there is no such plan")
-    if asked.mode == "recompute":
+    if asked.work == "recompute":
         plan = RecomputePlan.from_json(text)
         report = recompute(session("smelt-recompute", asked.runtime), asked.lake, asked.bronze, plan)
         print(json.dumps({"report": plan.report_key, **report["rows"]}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -25,9 +26,12 @@ def session(name: str, runtime: str) -> SparkSession:
         for setting, value in _LOCAL.items():
             builder = builder.config(setting, value)
     spark: SparkSession = builder.getOrCreate()
+    if _ARCHIVE.is_file():  # Glue promises the zip of --extra-py-files on the driver's path, and workers import it too
+        spark.sparkContext.addPyFile(str(_ARCHIVE))
     return spark
 
 
+_ARCHIVE = Path(__file__).parents[1]  # on Glue a zip; in a checkout a folder
 _LOCAL = {
     "spark.master": "local[*]",
     "spark.ui.enabled": "false",

@@ -19,7 +19,7 @@ import typer
 
 from local.demo.pipeline import Pipeline, Upload, lake_of, pipeline
 from local.demo.runs import Run, new_run
-from local.demo.screens import NEXT, account, show_answer, show_audit, show_uploads
+from local.demo.screens import account, show_answer, show_audit, show_next, show_uploads
 from local.generator import Request, events, json_safe_events
 from local.ministack import ROOT
 from services.ops.cli.console import finish, messages, say, show
@@ -129,9 +129,9 @@ def run_and_account(
             page = home / PAGE
             write_page(page, page_of(report))
             show(f"The page: {os.path.relpath(page)}")
-        show(
-            NEXT.rstrip() if all_right else f"This run is not kept. The next one removes its files. Its log: {run.log}"
-        )
+            show_next()
+        else:
+            show(f"This run is not kept. The next one removes its files. Its log: {run.log}")
     return all_right
 
 

@@ -228,7 +228,7 @@ def _missing() -> str:
     """What Spark needs and is not here, and how to get it; empty where all is there."""
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         return (
-            "They run on Spark, which needs Java 17: install it, such as\n"
+            "They run on Spark, which needs Java 17: install it, such as "
             "apt-get install --no-install-recommends openjdk-17-jre-headless; then run this again."
         )
     if not (os.environ.get("SMELT_SPARK_PYTHON") or SPARK.exists()):

@@ -18,7 +18,7 @@ from services.shared.ledger.records import Counts, Lot
 from services.shared.units import Plan
 from workbench.query.athena import Answer, LocalAthena
 
-NEXT = """
+_NEXT = """
 Try next:
   make demo           again: it adds its own rows and doubles none
   make demo-flights   336,776 real flights, from one contract file
@@ -26,6 +26,12 @@ Try next:
   .venv/bin/smelt query "SELECT COUNT(*) FROM silver"
   make help           everything else; docs/workbench.md: files of your own
 """
+
+
+def show_next() -> None:
+    """Print what a person may do after a run, line by line."""
+    for line in _NEXT.splitlines():
+        show(line)
 
 
 def show_uploads(uploads: Sequence[Upload]) -> None:

@@ -206,7 +206,7 @@ class _Reading:
             return default
         try:
             moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
+            if moment.tzinfo is None or moment.year < 1970:  # time is left to go back from it
                 raise ValueError
             return moment.astimezone(UTC)
         except (TypeError, ValueError, OverflowError):

@@ -85,7 +85,7 @@ _GONE = {
     "NoSuchVersion": f"this version was deleted; {_UPLOAD_AGAIN}",
     "PreconditionFailed": "its content is another one than was announced, which has a message of its own",
     "412": "its content is another one than was announced, which has a message of its own",
-    "InvalidObjectState": "it is archived; restore it, then redrive its message from the dead-letter queue",
+    "InvalidObjectState": "it is archived; restore it, then run this again, or redrive its dead letter",
     "InvalidRequest": "S3 cannot serve it to us, as an object that is encrypted with its uploader's own key (SSE-C); "
     "upload it without that",
     "InvalidRange": f"it is shorter than was announced; {_UPLOAD_AGAIN}",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +99,12 @@ def test_the_command_line_is_no_business_of_a_function() -> None:
     assert not {"cli", "contracts"} & found
 
 
-def test_the_same_sources_give_the_same_layers() -> None:
+def test_the_same_sources_give_the_same_layers_under_every_umask(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    shutil.copytree(ROOT, sources, ignore=shutil.ignore_patterns(".*", "tests", "build"))
+    shutil.copy(ROOT / ".dockerignore", sources)
+    for path in [sources, *sources.rglob("*")]:
+        path.chmod(path.stat().st_mode & 0o700)
     again = f"{project()}-transform-again"
     command = [
         "docker",
@@ -114,7 +121,7 @@ def test_the_same_sources_give_the_same_layers() -> None:
     command += ["--tag", again]
     if bundle := os.environ.get("SMELT_CA_BUNDLE"):
         command += ["--secret", f"id=ca_bundle,src={bundle}"]
-    subprocess.run([*command, "."], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([*command, "."], cwd=sources, check=True, capture_output=True)
     assert layers(again) == layers(f"{project()}-transform")
 
 

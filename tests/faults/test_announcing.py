@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
@@ -283,4 +284,30 @@ def test_a_rewrite_that_ends_after_its_partition_was_announced_is_announced_late
         _announce(rig, bus)
     assert bus.times(JANUARY_1)[-1] >= ended
     assert len(bus.times(JANUARY_1)) == 3
+    assert _waiting(rig) == 0
+
+
+def test_a_commit_that_reaches_the_ledger_only_at_its_last_try_is_announced_after_it(rig: Rig, bus: Bus) -> None:
+    rig.ledger.marks.open(Outbox.EVENTS)
+    _write(rig, 1)
+    dynamodb, slow = rig.dynamodb, Mock(wraps=rig.dynamodb)
+    answered = 0.0
+
+    def at_its_last_try(**asked: Any) -> Any:  # a try may be without an answer for 15 s, and there are four
+        nonlocal answered
+        if "mark#events#" in str(asked) and not answered:
+            rig.clock.advance(45)
+            rig.dynamodb = dynamodb
+            assert _announce(rig, bus) is not None
+            rig.clock.advance(15)
+            answered = rig.clock.now
+        return dynamodb.transact_write_items(**asked)
+
+    slow.transact_write_items.side_effect = at_its_last_try
+    rig.dynamodb = slow
+    _write(rig, 1)
+    for _ in range(3):
+        rig.clock.advance(A_WHILE)
+        _announce(rig, bus)
+    assert bus.times(JANUARY_1)[-1] >= answered > 0
     assert _waiting(rig) == 0

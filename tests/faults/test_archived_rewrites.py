@@ -12,6 +12,7 @@ import pytest
 
 from local.stack import Clients
 from services.ops.audit.accounts import Outcome
+from services.ops.grid import LOTS_PER_READ
 from services.ops.history.loads import Choice, LoadState, loads
 from services.ops.history.reader import History
 from services.ops.rewrite.quarantine import Selection
@@ -23,7 +24,7 @@ from services.shared.ledger.records import Counts
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
 from tests.faults.test_audit_over_time import audited
-from tests.faults.test_retry import a_bad_file_and_a_good_one
+from tests.faults.test_retry import a_bad_file_and_a_good_one, late
 from tests.support.faults import LAKE_CALLS, LEDGER_CALLS, Crash, Interrupted, Interrupter
 from tests.support.history import DAY, HISTORY_CALLS, MemoryHistory, let_expire, load_everything, run_archive
 from tests.support.rewriting import ENDLESS, MemoryShelf
@@ -196,3 +197,22 @@ def test_the_history_keeps_what_a_load_was_before_its_object_was_retracted(
     retract(rig, bad, history)
     choice = Choice(prefix=bad.key, states=frozenset({LoadState.DONE}))
     assert [counts for counts, _ in rows_by_history(rig, history, choice)] == [Counts(6, 1, 5)]
+
+
+def test_lots_that_were_retried_and_have_left_the_ledger_are_looked_up_together(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], history: MemoryHistory
+) -> None:
+    """Each look at the history reads the same files once more."""
+    rig, lots, watch = Rig(clients.dynamodb, ledger_table, contracts), 4 * LOTS_PER_READ, Interrupter()
+    for number in range(lots):
+        rig.upload("shipments", [late(number)])
+        rig.deliver(rig.units[-1:])
+    load_everything(rig)
+    rig.clock.advance(DAY)
+    leave_the_ledger(rig, history)
+    retry(rig, history).run(Selection(), ENDLESS)
+    rig.clock.advance(DAY)
+    leave_the_ledger(rig, history)
+    files: Any = Interrupted(history, watch, HISTORY_CALLS)
+    assert loads(rig.ledger, History(files), Choice(), 10).counts == Counts(lots, lots, 0)
+    assert watch.calls.count("names") == 5  # the last of them finds the lots, once for all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -74,6 +75,22 @@ def check(desk: Desk, history: MemoryHistory) -> None:
     desk.deliver()
     assert desk.rig.lake.positions() == desk.rig.expected
     assert audited(desk.rig, history).findings.kept == []
+
+
+def test_it_is_put_back_with_the_version_that_was_read(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], history: MemoryHistory
+) -> None:
+    """Its key may have been overwritten since; a retry reads that version."""
+    rig = Rig(clients.dynamodb, ledger_table, contracts)
+    source = rig.plan(replace(rig.lake.upload("bronze/shipments/a.jsonl", shipment(1) + b"\n"), version_id="v1"))
+    load_everything(rig)
+    rig.clock.advance(DAY)
+    run_archive(rig, history)
+    before = next(rig.ledger.find_objects([source.id]))
+    rig.dynamodb.delete_item(TableName=rig.table, Key={"pk": {"S": f"object#{source.id}"}})
+    assert Remembered(History(history)).put_back(rig.ledger, source.id)
+    assert next(rig.ledger.find_objects([source.id])) == before
+    assert before.source == source
 
 
 def test_reconcile_puts_it_back_and_loads_nothing(desk: Desk, history: MemoryHistory) -> None:

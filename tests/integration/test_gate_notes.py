@@ -23,7 +23,7 @@ def _said(dt: str, verdict: str, minute: int = 0, dataset: str = "shipments") ->
 
 
 def _note(gates: Gates, said: Said, dataset: str = "shipments") -> None:
-    gates.note(dataset, said, said.verdict == "passed")
+    gates.note(dataset, said, is_open=said.verdict != "passed")
 
 
 @pytest.fixture

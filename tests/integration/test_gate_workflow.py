@@ -194,13 +194,14 @@ def test_a_job_that_breaks_is_an_error_that_people_are_told_of(
 
 
 def test_a_partition_without_rows_is_an_error_and_no_job_runs(
-    emulator: str, gate_function: str, broken_job: str, told: Told
+    emulator: str, running: Running, gate_function: str, broken_job: str, told: Told
 ) -> None:
     ended = _run(emulator, gate_function, broken_job, told.topic, _asked("1999-01-01"))
     assert (ended.status, ended.error) == ("FAILED", "GateError")
     assert "There is no committed row in the partition" in ended.cause
     assert "RunJob" not in ended.entered
     assert len(told.messages()) == 1
+    assert "1999-01-01" not in _open(running)  # nobody could ever make it pass
 
 
 def test_without_a_topic_the_execution_fails_all_the_same(emulator: str, gate_function: str, broken_job: str) -> None:

@@ -243,3 +243,8 @@ def test_nothing_is_told_twice_or_left_out_while_the_archive_runs(loaded: Loaded
     )
     assert found.states[LoadState.DONE] == 3
     assert found.counts.read == 44
+
+
+def test_before_the_first_day_nothing_was_loaded(smelt: Command) -> None:
+    found = smelt("history", "--until", "0001-01-01", "--json")
+    assert (found.code, found.document["loads"]["total"], found.err) == (0, 0, "")

@@ -27,6 +27,7 @@ from services.shared.contract.loader import load_contract
 from services.shared.contract.model import Contract, ContractError, FieldType
 from services.shared.parquet.tables import arrow_type
 from workbench.inprocess.folder import CONTRACTS, pattern
+from workbench.query.functions import check_functions
 from workbench.query.macros import MACROS
 from workbench.query.meaning import with_athenas_meaning
 
@@ -124,6 +125,7 @@ class LocalAthena:
         if len(statements) != 1:
             raise QueryError(f"{len(statements)} statements are given where one query is expected.")
         try:
+            check_functions(statements[0])
             statement = _with_names(_without_databases(with_athenas_meaning(statements[0]), self._names()))
             text = statement.sql("duckdb", unsupported_level=errors.ErrorLevel.RAISE)
             if not _is_query(text):
@@ -137,7 +139,7 @@ class LocalAthena:
                 yield list(zip(*(column.to_pylist(maps_as_pydicts="strict") for column in batch.columns), strict=True))
         except errors.UnsupportedError as error:
             raise QueryError(
-                f"DuckDB, which runs queries here, would answer something else than Athena: {_first_lines(error)}"
+                f"DuckDB, which runs queries here, may answer something else than Athena: {_first_lines(error)}"
             ) from error
         except duckdb.Error as error:
             raise QueryError(f"{_explained(error)} Tables: {', '.join(self._names())}.") from error
@@ -230,7 +232,7 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
 
 
 def _explained(error: Exception) -> str:
-    """DuckDB's message, without tables of its own, and with whose fault it is where it lacks a function."""
+    """DuckDB's message, without tables of its own, and with what to write instead."""
     text = _OWN_TABLE.sub("", _first_lines(error))
     if "Macro athena_" in text:
         return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
@@ -243,8 +245,6 @@ def _explained(error: Exception) -> str:
         text += (
             " Athena casts texts such as 2026-01-01 and 2026-01-01 10:00:00 alone; from_iso8601_timestamp reads others."
         )
-    if "Function with name" in text:
-        text += " Athena may have it: DuckDB, which runs queries here, has none of that name."
     return text
 
 

@@ -4,6 +4,8 @@ MACROS = r"""
 CREATE MACRO athena_json(text) AS CASE WHEN json_valid(text) THEN text END;
 CREATE MACRO athena_scalar(found) AS
     CASE WHEN json_type(found) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(found, '$') END;
+CREATE MACRO athena_array_length(text) AS
+    CASE WHEN json_type(athena_json(text)) = 'ARRAY' THEN json_array_length(text) END;
 CREATE MACRO athena_slice(list, first, number) AS
     list_slice(list_slice(list, first, CASE WHEN first < 0 THEN -1 ELSE len(list) END), 1, number);
 CREATE MACRO athena_position(list, value) AS

@@ -13,7 +13,6 @@ from sqlglot import errors, exp
 
 _INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
 _TIMES = {exp.DType.DATE: "date", exp.DType.TIMESTAMP: "time"}
-_OTHERWISE = {"ENTROPY", "URL_ENCODE"}  # DuckDB's answer something else
 _TYPED_AS_FIRST = {"arg_max_null", "arg_min_null", "athena_later", "athena_start"}
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
@@ -180,7 +179,7 @@ def _check_path(node: exp.Expr) -> None:
 
 def _no_sql_json(_: exp.Expr) -> exp.Expr:
     """DuckDB takes `lax $.a` for a key, and finds nothing."""
-    raise errors.UnsupportedError("json_exists, json_query and json_value are not translated; use json_extract_scalar")
+    raise errors.UnsupportedError("json_query and json_value are not translated; use json_extract_scalar")
 
 
 def _slice(node: exp.Expr) -> exp.Expr:
@@ -276,11 +275,6 @@ def _unnest(node: exp.Expr) -> exp.Expr:
     return exp.Lateral(this=exp.select(_call("unnest", *node.expressions, depth)).subquery(), alias=alias.copy())
 
 
-def _not_translated(node: exp.Expr) -> exp.Expr:
-    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
-    raise errors.UnsupportedError(f"{name.lower()} is not translated")
-
-
 def _format(node: exp.Expr) -> exp.Expr:
     """Of Java's signs (`%.2f`); DuckDB's format has Python's."""
     pattern = node.this
@@ -299,10 +293,10 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
     if name == "AT_TIMEZONE" and len(arguments) == 2:  # `x AT TIME ZONE zone` as sqlglot has written it for Athena
         time, zone = arguments
         return _in_zone(time, zone)
-    if name == "JSON_EXISTS":
-        return _no_sql_json(node)
-    if name in _OTHERWISE:
-        return _not_translated(node)
+    if name == "JSON_ARRAY_LENGTH" and len(arguments) == 1:  # NULL where there is none
+        return _call("athena_array_length", *arguments)
+    if name == "TO_BASE":  # its digits are small letters
+        return _call("lower", node.copy())
     if name == "URL_DECODE" and len(arguments) == 1:  # a plus sign is a blank
         plus, blank = exp.Literal.string("+"), exp.Literal.string(" ")
         return _call("url_decode", _call("replace", *arguments, plus, blank))
@@ -321,11 +315,6 @@ def _percentile(node: exp.Expr) -> exp.Expr:
     if node.args.get("weight") is not None:
         raise errors.UnsupportedError("approx_percentile takes two arguments")
     return node
-
-
-def _repeat(_: exp.Expr) -> exp.Expr:
-    """An array in Athena."""
-    raise errors.UnsupportedError("repeat is not translated")
 
 
 def _trim(node: exp.Expr) -> exp.Expr:
@@ -364,9 +353,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONValue: _no_sql_json,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
-    exp.Repeat: _repeat,
     exp.SHA: _sha1,
-    exp.Skewness: _not_translated,
     exp.Split: _split,
     exp.SplitPart: _split_part,
     exp.Sub: _subtract,

@@ -18,6 +18,9 @@ provider "aws" {
 }
 
 locals {
+  # As in modules/pipeline.
+  own_tags = { for key, value in { project = var.project } : key => value if !contains([for given in keys(var.tags) : lower(given)], key) }
+
   project = jsondecode(file("${path.module}/../names.json")).project
 }
 
@@ -27,5 +30,5 @@ module "registry" {
 
   name         = "${var.project}/${each.key}"
   force_delete = var.force_delete
-  tags         = { project = var.project }
+  tags         = merge(local.own_tags, var.tags)
 }

@@ -33,3 +33,10 @@ variable "account_id" {
   type        = string
   default     = ""
 }
+
+variable "tags" {
+  description = "Tags of the repositories, as in the environment's tfvars."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

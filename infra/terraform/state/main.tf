@@ -21,6 +21,9 @@ provider "aws" {
 }
 
 locals {
+  # As in modules/pipeline.
+  own_tags = { for key, value in { project = var.project } : key => value if !contains([for given in keys(var.tags) : lower(given)], key) }
+
   limits = jsondecode(file("${path.module}/../names.json")).aws_s3_bucket
 }
 
@@ -31,7 +34,7 @@ resource "aws_s3_bucket" "state" {
   # checkov:skip=CKV_AWS_145: encrypted with SSE-S3; the state holds names and no secrets
   # checkov:skip=CKV2_AWS_62: nobody has to be told of a new state
   bucket = var.state_bucket
-  tags   = { project = var.project }
+  tags   = merge(local.own_tags, var.tags)
 
   # Whoever loses the state can no longer change or destroy anything with Terraform.
   lifecycle {

@@ -34,3 +34,10 @@ variable "account_id" {
   type        = string
   default     = ""
 }
+
+variable "tags" {
+  description = "Tags of the bucket, as in the environment's tfvars."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

@@ -17,7 +17,7 @@ from services.ops.history.reader import History
 from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
 from services.shared.contract.model import Contract
-from services.shared.gate.verdict import Verdict, nothing_to_judge
+from services.shared.gate.verdict import nothing_to_judge
 from services.shared.identities import GateRun
 from services.shared.ledger.gates import Said
 from services.shared.ledger.ledger import Ledger
@@ -100,7 +100,7 @@ def _finished(event: dict[str, Any]) -> dict[str, Any]:
     settings, run = _settings(), GateRun.parse(event["run"])
     ended = finish(_files(), run, job_error_of(event), datetime.now(UTC), settings.quarantine_prefix)
     result = ended.result
-    passed = result.verdict is Verdict.PASSED
-    _ledger().gates.note(run.record_type, Said(run.dt, result.verdict, str(run), result.ended), passed)
+    said = Said(run.dt, result.verdict, str(run), result.ended)
+    _ledger().gates.note(run.record_type, said, is_open=result.holds_back)
     logger.info("judged", run=str(run), verdict=result.verdict, cause=result.cause)
     return after_finish(result, _files().root, ended.page, ended.marker)

@@ -11,7 +11,7 @@ from services.ops.app import pipeline
 from services.ops.bronze import S3Bronze
 from services.ops.history.reader import History
 from services.ops.history.remembered import Remembered
-from services.ops.replay.copying import Copier
+from services.ops.replay.copying import COPY_SECONDS, Copier
 from services.ops.replay.planning import ReplayRequest
 from services.ops.replay.running import ByCopying, Done, Replay, replay_chunk
 from services.ops.workflow import (
@@ -40,13 +40,19 @@ def _ingest() -> IngestFunction:
 
 
 @cache
+def _copying() -> Any:
+    """A client that waits for S3 while it copies: some gigabytes take longer than other answers."""
+    return aws_client("s3", silence=COPY_SECONDS)
+
+
+@cache
 def _pipeline() -> Pipeline:
     settings = pipeline.settings()
     return Pipeline(settings.bronze_bucket, settings.silver_bucket, frozenset(load_contracts(settings.contracts_dir)))
 
 
 if pipeline.IN_LAMBDA:
-    _pipeline(), _ingest(), pipeline.ledger(), pipeline.s3()
+    _pipeline(), _ingest(), pipeline.ledger(), pipeline.s3(), _copying()
 
 
 @logger.inject_lambda_context
@@ -80,7 +86,7 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
 def _replayed(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = Request.from_json(state["request"])
     bronze = S3Bronze(pipeline.s3(), pipeline.settings().bronze_bucket)
-    way = ByCopying(Copier(pipeline.s3(), request.dest_prefix), bronze, _ingest().announce)
+    way = ByCopying(Copier(_copying(), request.dest_prefix), bronze, _ingest().announce)
     past = Remembered.of_window(History.of(pipeline.s3(), pipeline.settings().silver_bucket), request.start)
     chunk, place = replay_chunk(
         Replay(bronze, pipeline.ledger(), way, past=past),

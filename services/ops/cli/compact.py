@@ -169,7 +169,7 @@ def _run(plan: CompactionPlan, bucket: str, on: Place, job: str, region: str | N
     run_job(f"s3://{bucket}", plan.run.plan_key, "compact", on, job, region)
 
 
-def run_job(lake: str, plan_key: str, mode: str, on: Place, job: str, region: str | None) -> None:
+def run_job(lake: str, plan_key: str, work: str, on: Place, job: str, region: str | None) -> None:
     """Run the job for a plan, and wait until it has ended well.
 
     Raises:
@@ -177,12 +177,12 @@ def run_job(lake: str, plan_key: str, mode: str, on: Place, job: str, region: st
         ClientError, BotoCoreError: Glue refuses, or does not answer.
     """
     if on is Place.HERE:
-        run_here(lake, plan_key, mode)
+        run_here(lake, plan_key, work)
         return
     if not job:
         raise OperatorError("No job given: pass --job, or set GLUE_JOB_NAME. `make glue-job-start` does.")
     glue = aws_client("glue", region)
-    started = start_on_glue(glue, job, lake, plan_key, mode)
+    started = start_on_glue(glue, job, lake, plan_key, work)
     say(f"started: {job}, run {started}")
     wait_for_glue(glue, job, started, say)
 

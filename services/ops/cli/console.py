@@ -163,6 +163,7 @@ def execute(command: typer.Typer | Callable[..., None], arguments: Sequence[str]
 def explain(error: Exception) -> str | None:
     """The message about an error, with what to do next; None for a bug in smelt."""
     import botocore.exceptions as aws  # slow to import, and most commands never need it
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, SmeltError):
         return str(error)
@@ -185,6 +186,11 @@ def explain(error: Exception) -> str | None:
         return "No AWS region given: pass --region, or set AWS_DEFAULT_REGION."
     if isinstance(error, (aws.ConnectionError, aws.HTTPClientError)):
         return f"{error}. Check the region, the network and, if it is set, AWS_ENDPOINT_URL."
+    if isinstance(error, ResponseParserError):
+        return (
+            "The answer cannot be read: it is not AWS's, but perhaps the page of a proxy or of a network that wants a "
+            "sign-in. Check the network and, if it is set, AWS_ENDPOINT_URL."
+        )
     if isinstance(error, aws.ClientError):
         return _explain_answer(error.response, error.operation_name)
     if isinstance(error, aws.ParamValidationError) and (

@@ -24,6 +24,7 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LotFile
 
 DEFAULT_WINDOW = timedelta(days=14)
+FIRST_TIME = datetime.min.replace(tzinfo=UTC)
 MAX_RETENTION_DAYS = 3650
 Files = dict[LotId, tuple[LotFile, ...]]
 
@@ -74,7 +75,8 @@ def history(
         raise OperatorError(f"--limit is {limit}: pass 0 or more.")
     _require(table, silver_bucket)
     if since is None and not object_:
-        since = (until or datetime.now(UTC)) - DEFAULT_WINDOW
+        last = until or datetime.now(UTC)
+        since = last - min(DEFAULT_WINDOW, last - FIRST_TIME)
     choice = Choice(object_, dataset, prefix, since, until, frozenset(state or ()))
     try:
         ledger = Ledger(aws_client("dynamodb", region), table)

@@ -102,8 +102,11 @@ def _watch(table: str, status: Status, look: Callable[[], Status], every: float)
         time.sleep(every)
         try:
             status, problem = look(), ""
-        except (BotoCoreError, ClientError, Transient) as error:
-            problem = str(explain(error))
+        except Exception as error:
+            said = explain(error)
+            if said is None:  # a bug
+                raise
+            problem = said
 
 
 def as_document(table: str, status: Status) -> dict[str, object]:

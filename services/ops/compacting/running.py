@@ -19,13 +19,13 @@ _POLL_SECONDS = 10
 _STANDARD_ERROR = 2  # its file, whatever stands in for it in Python
 
 
-def run_here(lake: str, plan_key: str, mode: str = "compact") -> None:
+def run_here(lake: str, plan_key: str, work: str = "compact") -> None:
     """Run the job on this machine, with its output on standard error.
 
     Raises:
         OperatorError: Java, Spark or the job's code is missing, or the job failed.
     """
-    code = run_script("compact_silver", ["--lake", lake, "--plan", plan_key, "--mode", mode])
+    code = run_script("compact_silver", ["--lake", lake, "--plan", plan_key, "--work", work])
     if code:
         raise OperatorError(
             f"The job ended with exit code {code}; its words are above. Nothing was replaced: run it again."
@@ -69,13 +69,13 @@ def _python() -> str:
     )
 
 
-def start_on_glue(glue: Any, job: str, lake: str, plan_key: str, mode: str = "compact") -> str:
+def start_on_glue(glue: Any, job: str, lake: str, plan_key: str, work: str = "compact") -> str:
     """Start a run of the job; its id.
 
     Raises:
         ClientError, BotoCoreError: Glue refuses, or does not answer.
     """
-    arguments = {"--lake": lake, "--plan": plan_key, "--mode": mode}
+    arguments = {"--lake": lake, "--plan": plan_key, "--work": work}
     return str(glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"])
 
 

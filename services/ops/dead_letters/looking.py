@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from services.shared.errors import Transient
 from services.shared.sqs import BATCH_ENTRIES, in_tens
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ _EMPTY_ANSWERS = 2  # in a row, of long polls that ask all of SQS's servers
 WAIT_SECONDS = 1  # of a long poll
 _DELETE_TRIES = 3
 _RELEASERS = 8
+
+
+class NotOfAws(Transient):
+    """Somebody else answers in the place of SQS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,14 @@ def measure(sqs: SQSClient, queue_url: str) -> tuple[Depth, datetime]:
 
     Raises:
         ClientError, BotoCoreError: the queue does not answer.
+        NotOfAws: something else does, such as the page of a proxy.
     """
     names: Any = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
     answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
-    depth = Depth(*(int(answer["Attributes"].get(name, 0)) for name in names))
+    told = answer.get("Attributes")
+    if told is None:
+        raise NotOfAws(f"The answer about {queue_url} tells no number of messages: check the network, AWS_ENDPOINT_URL")
+    depth = Depth(*(int(told.get(name, 0)) for name in names))
     now = datetime.now(UTC)
     with suppress(KeyError, ValueError):
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])

@@ -33,7 +33,9 @@ from services.shared.ledger.marks import Mark
 from services.shared.ledger.records import Outbox
 
 SOURCE, DETAIL_TYPE = "smelt", "Silver partition written"
-MARGIN = timedelta(seconds=5)  # between the clocks of who commits and who announces: AWS keeps them within milliseconds
+# A mark has the time at which its commit was begun, and the call may get through a minute later, at its last try only
+# (`services.shared.aws`). And clocks differ: AWS keeps them within milliseconds.
+MARGIN = timedelta(minutes=2)
 _ENTRIES = 10  # PutEvents' limit
 _MARKS = 500  # that are looked at at once
 _SERVER_ERROR = 500  # HTTP: below it, the request was refused as a whole

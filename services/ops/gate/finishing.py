@@ -118,11 +118,11 @@ def _newest_result(files: GateFiles, run: GateRun) -> GateRun:
 
 
 def _mark(files: GateFiles, marker: str, result: GateResult) -> None:
-    """Say that a partition has not passed; once it has, that it did. Nobody has to know whether there was a marker."""
-    if result.verdict is Verdict.PASSED and not files.has(marker):
+    """Say that a partition has not passed; once it has, or is empty, that too. Nobody need know of a marker before."""
+    if not result.holds_back and not files.has(marker):
         return
     told = {
-        "quarantined": result.verdict is not Verdict.PASSED,
+        "quarantined": result.holds_back,
         "verdict": result.verdict,
         "cause": result.cause,
         "record_type": result.run.record_type,

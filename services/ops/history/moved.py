@@ -20,6 +20,7 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, Lot, ObjectState
 
 _BATCH = 500
+_LOTS = 500  # looked up in the history at once: it reads the same files for each lookup
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ def _is_in(load: Outcome, lots: set[LotId] | None) -> bool:
 def _shares(ledger: Ledger, history: History, loads: list[Outcome]) -> dict[tuple[LotId, ObjectId], _Share]:
     objects = {load.id for load in loads}
     shares: dict[tuple[LotId, ObjectId], _Share] = {}
-    for few in in_batches_of_lots({lot for load in loads for lot in load.tally.lots}):
+    for few in batched(sorted({lot for load in loads for lot in load.tally.lots}), _LOTS):
         for lot in _as_they_stand(ledger, history, few):
             for unit, counts in zip(lot.units, lot.unit_counts, strict=False):
                 if unit.object in objects:
@@ -96,9 +97,10 @@ def _shares(ledger: Ledger, history: History, loads: list[Outcome]) -> dict[tupl
 def _as_they_stand(ledger: Ledger, history: History, ids: list[LotId]) -> Iterator[Lot]:
     """These lots: in the ledger, or else in the history's latest generation."""
     gone = set(ids)
-    for lot in ledger.find_lots(ids):
-        gone.discard(lot.id)
-        yield lot
+    for few in in_batches_of_lots(ids):
+        for lot in ledger.find_lots(few):
+            gone.discard(lot.id)
+            yield lot
     yield from history.find_lots(gone)
 
 

@@ -76,7 +76,7 @@ class Remembered:
         if found is None:
             return False
         outcome, file = found
-        source = BronzeObject(id_.bucket, id_.key, outcome.size, id_.etag, None, outcome.created)
+        source = BronzeObject(id_.bucket, id_.key, outcome.size, id_.etag, outcome.version, outcome.created)
         by = (outcome.by, outcome.note) if outcome.state is ObjectState.RETRACTED else ("", "")
         ledger.archive.put_back_object(
             Plan(source, self._step(outcome)),

@@ -37,6 +37,7 @@ class Outcome:
     """One row of the objects' table: one outcome of one object."""
 
     id: ObjectId
+    version: str | None  # as it was read
     dataset: str
     state: ObjectState
     size: int  # bytes
@@ -99,6 +100,7 @@ def outcome_of_finished(finished: FinishedObject, tally: Tally) -> Outcome:
     known = finished.object
     return Outcome(
         id=known.id,
+        version=known.source.version_id,
         dataset=dataset_of(known.id.key),
         state=known.state,
         size=known.source.size,
@@ -141,6 +143,7 @@ def lot_row(finished: FinishedLot) -> Row:
 def outcome_from(row: Row) -> Outcome:
     return Outcome(
         id=ObjectId(row["bucket"], row["key"], row["etag"]),
+        version=row["version_id"],
         dataset=row["dataset"],
         state=ObjectState(row["state"]),
         size=row["bytes"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -72,7 +72,11 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One run, judged. `rows` were read; `cause` says in a sentence why it is not passed."""
+    """One run, judged. `rows` were read; `cause` says in a sentence why it is not passed.
+
+    `vacant`: no lot has committed a row in the partition, or all were retracted. It has not passed, but there is
+    nothing that anybody could hold back, or judge again.
+    """
 
     run: GateRun
     verdict: Verdict
@@ -84,6 +88,12 @@ class GateResult:
     ended: datetime
     rules: tuple[RuleResult, ...] = ()
     engine: str = ""
+    vacant: bool = False
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the partition has rows that have not passed, as far as anybody knows."""
+        return self.verdict is not Verdict.PASSED and not self.vacant
 
     def to_json(self) -> str:
         document = asdict(self) | {"format": FORMAT, "run": str(self.run), "ended": self.ended.isoformat()}
@@ -155,7 +165,8 @@ def not_judged(plan: GatePlan, why: str, ended: datetime, contract_version: str 
 
 def nothing_to_judge(plan: GatePlan, ended: datetime) -> GateResult:
     """The result for a partition without a committed file, or whose files are all missing."""
-    return not_judged(plan, _missed(plan) if plan.missing else _nothing(plan.run), ended)
+    result = not_judged(plan, _missed(plan) if plan.missing else _nothing(plan.run), ended)
+    return replace(result, vacant=not plan.missing)
 
 
 def _missed(plan: GatePlan) -> str:

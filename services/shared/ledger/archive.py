@@ -284,7 +284,7 @@ class Archive:
             "step": {"N": str(plan.step)},
             "archived": {"S": file},
         }
-        for name, text in (("reason", reason), ("advice", advice)):
+        for name, text in (("version_id", source.version_id), ("reason", reason), ("advice", advice)):
             if text:
                 item[name] = {"S": text}
         if state is ObjectState.RETRACTED:

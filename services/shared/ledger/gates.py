@@ -53,8 +53,11 @@ class Gates:
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
-    def note(self, dataset: str, said: Said, passed: bool) -> None:
+    def note(self, dataset: str, said: Said, is_open: bool) -> None:
         """Keep a verdict. An older run that ends later than a newer one of its partition changes nothing.
+
+        Args:
+            is_open: whether the partition is listed as not passed from now on.
 
         Raises:
             GateBusy: others are faster again and again.
@@ -69,7 +72,7 @@ class Gates:
             document["runs"][said.dt] = planned
             document["runs"] = dict(sorted(document["runs"].items(), key=lambda run: run[1])[-_MOST_OPEN:])
             document["not_passed"].pop(said.dt, None)
-            if not passed:
+            if is_open:
                 document["not_passed"][said.dt] = _to_json(said)
                 document["not_passed"] = dict(sorted(document["not_passed"].items())[-_MOST_OPEN:])
             if not found:

@@ -88,3 +88,12 @@ def test_a_page_names_no_command_that_does_not_exist(page: str) -> None:
     known = {EXAMPLE, *(name.split()[0] for name in commands(smelt))}
     named = re.findall(r"(?:\.venv/bin/|`|\n)smelt ([a-z]+(?:-[a-z]+)*)", code)
     assert [name for name in named if name not in known] == []
+
+
+def test_a_function_that_is_waited_for_is_waited_for_to_its_end() -> None:
+    """The AWS CLI gives up after a minute, and invokes it again while it works."""
+    pages = "\n".join((ROOT / page).read_text() for page in PAGES)
+    invoked = re.findall(r"^ *aws lambda invoke.*", pages, re.MULTILINE)
+    waited_for = [line for line in invoked if "--invocation-type Event" not in line]
+    assert waited_for
+    assert [line for line in waited_for if "--cli-read-timeout 0" not in line] == []

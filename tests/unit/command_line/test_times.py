@@ -24,7 +24,8 @@ def test_a_day_begins_at_midnight(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2026", "1769846400", "1712010112359", "yesterday", "", "2026-13-01", "9999-12-31T23:00:00-05:00"]
+    "text",
+    ["2026", "1769846400", "1712010112359", "yesterday", "", "2026-13-01", "9999-12-31T23:00:00-05:00"],
 )
 def test_what_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is not a time such as 2026-01-31"):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from services.ops.cli import status as command
 from services.ops.status.status import Status
@@ -45,3 +46,20 @@ def _answer() -> Status:
 
 def _no_answer() -> Status:
     raise EndpointConnectionError(endpoint_url="https://example.com")
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(ResponseParserError("invalid XML: <html>"), _CtrlC), (ZeroDivisionError(), ZeroDivisionError)]
+)
+def test_the_page_of_a_proxy_is_told_and_a_bug_ends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, ends: type[Exception]
+) -> None:
+    looks = [error, _CtrlC()]
+
+    def look() -> Status:
+        raise looks.pop(0)
+
+    monkeypatch.setattr(command.time, "sleep", lambda _seconds: None)
+    with pytest.raises(ends):
+        command._watch("a-ledger", _answer(), look, 1)
+    assert ("it is not AWS's" in capsys.readouterr().err) == (ends is _CtrlC)

@@ -14,7 +14,7 @@ from services.ops.gate.files import FolderFiles
 from services.ops.gate.finishing import Ended, finish
 from services.shared.gate.plan import GatePlan, PlannedFile
 from services.shared.gate.rules import rules_of
-from services.shared.gate.verdict import GateResult, Measured, Verdict, judge
+from services.shared.gate.verdict import GateResult, Measured, Verdict, judge, nothing_to_judge
 from services.shared.identities import GateRun
 from tests.support.gate import plan_of
 
@@ -73,6 +73,27 @@ def test_a_failure_leaves_a_marker_until_the_partition_passes(job: Job) -> None:
     job.wrote(job.judged())
     job.finish()
     assert (job.marker()["quarantined"], job.marker()["verdict"]) == (False, "passed")
+
+
+@pytest.mark.parametrize(("missing", "held_back"), [((), False), (["silver/parcels/dt=2026-01-31/a.parquet"], True)])
+def test_a_partition_whose_rows_were_all_retracted_is_no_pass_and_holds_nothing_back(
+    job: Job, missing: list[str], held_back: bool
+) -> None:
+    job.wrote(job.judged(no_parcel_twice=3))
+    job.finish("it was not passed")
+    plan = plan_of(Path(job.files.root), [], missing=missing)
+    later = replace(plan, run=plan.run._replace(planned="20260201T001500Z"))
+    job.files.write(later.run.plan, later.to_json().encode(), "")
+    job.files.write(later.run.result, nothing_to_judge(later, NOW).to_json().encode(), "")
+    result = finish(job.files, later.run, None, NOW, "ge/quarantine").result
+    assert (result.verdict, result.holds_back) == (Verdict.ERROR, held_back)
+    assert (job.marker()["quarantined"], job.marker()["verdict"]) == (held_back, "error")
+
+
+def test_a_partition_that_never_had_a_row_gets_no_marker(job: Job) -> None:
+    job.wrote(nothing_to_judge(replace(job.plan, files=()), NOW))
+    assert job.finish().result.verdict is Verdict.ERROR
+    assert not job.files.has(MARKER)
 
 
 @pytest.mark.parametrize(("newer", "older"), [("failed", "passed"), ("passed", "failed")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.ministack import ROOT
 from services.ops.committed import find_in
 from services.ops.compacting import running
 from services.ops.compacting.planning import Partition
@@ -190,12 +192,22 @@ class Glue:
         return {"JobRuns": [{"Id": "jr_2"}][:MaxResults] if self._states else []}
 
 
+GLUES_OWN = {"--conf", "--debug", "--endpoint", "--JOB_NAME", "--mode"}  # "never use them", says the Glue guide
+
+
+@pytest.mark.parametrize("script", ["compact_silver", "validate_silver"])
+def test_a_job_has_no_argument_that_glue_keeps_for_itself(script: str) -> None:
+    taken = set(re.findall(r'add_argument\("(--\w+)"', (ROOT / f"glue/{script}.py").read_text()))
+    assert {"--lake", "--plan", "--runtime"} <= taken
+    assert not taken & GLUES_OWN
+
+
 def test_a_run_on_glue_is_waited_for() -> None:
     glue, told = Glue("STARTING", "RUNNING", "SUCCEEDED"), list[str]()
     assert start_on_glue(glue, "job", "s3://silver", "plan") == "jr_1"
     assert glue.asked == {
         "JobName": "job",
-        "Arguments": {"--lake": "s3://silver", "--plan": "plan", "--mode": "compact"},
+        "Arguments": {"--lake": "s3://silver", "--plan": "plan", "--work": "compact"},
     }
     wait_for_glue(glue, "job", "jr_1", told.append, lambda _: None)
 

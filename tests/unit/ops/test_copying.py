@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from services.ops.app import pipeline
+from services.ops.app import replay as workflow
 from services.ops.bronze import Versions
-from services.ops.replay.copying import Copier, NotCopyable
+from services.ops.replay.copying import COPY_SECONDS, Copier, NotCopyable
 from services.ops.replay.planning import ReplayRequest, Verdict
 from services.ops.replay.running import ByCopying, Done, Replay
+from services.ops.workflow import Pipeline, begin, read_request
 from services.shared.units import BronzeObject
+from tests.support.ingest import Context
 
 RUN = "bronze/replay/run"
 SOURCES = [
@@ -101,3 +106,26 @@ def test_copies_with_other_etags_as_sse_kms_gives_are_known_by_their_time(second
     ]
     s3 = RefusingS3()
     assert replay(s3, Bronze(copies)).number(Done.COPIED) == len(s3.asked) == again
+
+
+def test_the_workflow_waits_as_long_as_a_command_for_s3_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five gigabytes take S3 longer than its other answers."""
+    clients: list[Any] = []
+
+    def copier(client: Any, prefix: str) -> Copier:
+        clients.append(client)
+        return Copier(client, prefix)
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(
+        pipeline, "settings", lambda: SimpleNamespace(bronze_bucket="bronze-bucket", silver_bucket="silver-bucket")
+    )
+    monkeypatch.setattr(pipeline, "ledger", lambda: None)
+    monkeypatch.setattr(workflow, "_ingest", lambda: SimpleNamespace(announce=None))
+    monkeypatch.setattr(workflow, "Copier", copier)
+    monkeypatch.setattr(workflow, "replay_chunk", lambda *_: ({"done": {}}, None))
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    asked = {"src_prefix": "bronze/shipments/", "record_type": "shipments", "window_hours": 24}
+    known = Pipeline("bronze-bucket", "silver-bucket", ["shipments"])
+    workflow.handler(begin(read_request(asked, known, started, "one")), Context())
+    assert [client.meta.config.read_timeout for client in clients] == [COPY_SECONDS]

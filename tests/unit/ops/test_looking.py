@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.ops.dead_letters import looking
-from services.ops.dead_letters.looking import Message, QueueLook, hidden_seconds, measure
+from services.ops.dead_letters.looking import Message, NotOfAws, QueueLook, hidden_seconds, measure
 from tests.support.faults import Crash
 from tests.support.sqs import DEAD, MemorySqs, Mortal
 
@@ -147,3 +147,10 @@ def test_the_time_is_the_queues_and_not_this_machines() -> None:
     depth, now = measure(sqs, DEAD)  # type: ignore[arg-type]
     assert depth.visible == 1
     assert 0 < now.timestamp() - sqs.clock.now <= 1
+
+
+def test_an_answer_without_numbers_is_not_taken_for_an_empty_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    sqs = filled(1)
+    monkeypatch.setattr(sqs, "get_queue_attributes", lambda **_: {"ResponseMetadata": {"HTTPHeaders": {}}})
+    with pytest.raises(NotOfAws, match="tells no number of messages"):
+        measure(sqs, DEAD)  # type: ignore[arg-type]

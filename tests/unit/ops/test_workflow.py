@@ -81,6 +81,7 @@ WRONG = [
     ({"window_hours": float("inf")}, "window_hours is inf; expected"),
     ({"start": "2026-01-01T00:00:00Z"}, "window_hours is 24; expected no start and end beside it"),
     ({"window_hours": None, "start": "yesterday"}, "start is 'yesterday'; expected a time with its offset"),
+    ({"window_hours": None, "start": "0001-01-01T00:00:00Z"}, "start is '0001-01-01T00:00:00Z'; expected a time with"),
     ({"window_hours": None, "start": "2026-01-01T00:00:00"}, "start is '2026-01-01T00:00:00'; expected a time with"),
     ({"window_hours": None, "start": "2026-01-01T00:00:00Z", "end": 5}, "end is 5; expected a time with its offset"),
     ({"window_hours": None, "end": "2026-01-01T00:00:00Z"}, "window_hours is missing"),

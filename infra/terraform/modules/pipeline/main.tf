@@ -21,7 +21,9 @@ locals {
   silver_bucket = coalesce(var.silver_bucket_name, "${var.project}-silver-${local.account}-${local.region}")
   ledger_table  = "${var.project}-ledger"
 
-  tags            = merge({ project = var.project }, var.tags)
+  # Given in another spelling, such as Project, it takes this one's place: IAM takes both for one key, and refuses the role.
+  own_tags        = { for key, value in { project = var.project } : key => value if !contains([for given in keys(var.tags) : lower(given)], key) }
+  tags            = merge(local.own_tags, var.tags)
   restricted_tags = var.tag_iam_and_sqs ? local.tags : {}
 
   role_arns = {

@@ -117,3 +117,13 @@ output "dashboard_url" {
   description = "The dashboard's page in the console; empty without observability_enabled."
   value       = var.observability_enabled ? module.observability[0].dashboard_url : ""
 }
+
+output "tags" {
+  description = "What every resource is tagged with, but IAM roles and SQS queues."
+  value       = local.tags
+}
+
+output "restricted_tags" {
+  description = "What IAM roles and SQS queues are tagged with; nothing without tag_iam_and_sqs."
+  value       = local.restricted_tags
+}

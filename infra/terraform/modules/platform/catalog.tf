@@ -4,8 +4,8 @@ module "catalog" {
   count  = var.catalog.enabled ? 1 : 0
 
   project                  = var.project
-  tags                     = merge({ project = var.project }, var.tags)
-  restricted_tags          = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  tags                     = module.pipeline.tags
+  restricted_tags          = module.pipeline.restricted_tags
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
 

@@ -16,8 +16,8 @@ module "compaction" {
   name                     = "compact"
   job_name                 = coalesce(var.compaction.job_name, "${var.project}-compact-silver")
   description              = "Compacts one partition of Silver as a plan says, or judges it again from Bronze."
-  tags                     = merge({ project = var.project }, var.tags)
-  restricted_tags          = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  tags                     = module.pipeline.tags
+  restricted_tags          = module.pipeline.restricted_tags
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
   kms_key_arn              = var.kms_key_arn

@@ -17,8 +17,8 @@ module "ge_job" {
   name                     = "validate"
   job_name                 = "${var.project}-validate-silver"
   description              = "Judges the committed files of one partition of Silver by its contract's quality rules."
-  tags                     = merge({ project = var.project }, var.tags)
-  restricted_tags          = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  tags                     = module.pipeline.tags
+  restricted_tags          = module.pipeline.restricted_tags
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
   kms_key_arn              = var.kms_key_arn
@@ -53,8 +53,8 @@ module "gate" {
   count  = local.has_gate ? 1 : 0
 
   project                  = var.project
-  tags                     = merge({ project = var.project }, var.tags)
-  restricted_tags          = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  tags                     = module.pipeline.tags
+  restricted_tags          = module.pipeline.restricted_tags
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
 

@@ -74,8 +74,8 @@ module "ops" {
 
   project                  = var.project
   workflow_id              = var.ops.workflow_id
-  tags                     = merge({ project = var.project }, var.tags)
-  restricted_tags          = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  tags                     = module.pipeline.tags
+  restricted_tags          = module.pipeline.restricted_tags
   iam_name_prefix          = var.iam_name_prefix
   permissions_boundary_arn = var.permissions_boundary_arn
 
@@ -124,7 +124,7 @@ module "artifacts" {
 
   name        = "${var.project}-artifacts-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.name}"
   kms_key_arn = var.kms_key_arn
-  tags        = merge({ project = var.project }, var.tags)
+  tags        = module.pipeline.tags
 }
 
 # For the roles of people; attached to nobody here.
@@ -138,5 +138,5 @@ module "operator_policies" {
   lake_table_arns     = try(module.lake[0].table_arns, [])
   ingest_function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.project}-ingest" # known before it exists
   kms_key_arns        = distinct([for arn in [var.kms_key_arn, var.pipeline.bronze_kms_key_arn] : arn if try(length(arn), 0) > 0])
-  tags                = coalesce(var.tag_iam_and_sqs, false) ? merge({ project = var.project }, var.tags) : {}
+  tags                = module.pipeline.restricted_tags
 }

@@ -157,6 +157,20 @@ run "refuses_a_topic_that_is_none" {
   expect_failures = [var.alarm_notification_topic_arn]
 }
 
+run "a_tag_for_the_project_in_another_spelling_takes_the_place_of_ours" {
+  command = plan
+
+  variables {
+    tag_iam_and_sqs = true
+    tags            = { Project = "billing" }
+  }
+
+  assert {
+    condition     = tomap(output.tags) == tomap({ Project = "billing" }) && tomap(output.restricted_tags) == tomap(output.tags)
+    error_message = "IAM takes project and Project for one key, and refuses both together."
+  }
+}
+
 run "refuses_tags_that_are_awss_own" {
   command = plan
 
