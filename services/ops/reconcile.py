@@ -109,9 +109,7 @@ class Scope:
 
     def has_listed(self, source: BronzeObject) -> bool:
         """Whether the ledger is asked about this content of Bronze."""
-        return self.has(source.key, source.created) and (
-            self.listed_from is None or source.created >= self.listed_from
-        )
+        return self.has(source.key, source.created) and (self.listed_from is None or source.created >= self.listed_from)
 
 
 @dataclass(frozen=True, slots=True)
