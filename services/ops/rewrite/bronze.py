@@ -19,7 +19,7 @@ import pyarrow as pa
 from services.shared.compression import HEAD_BYTES, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.judge.verdicts import JSON_BLANKS
-from services.shared.lake import ByteStream, Lake, ObjectGone
+from services.shared.lake import ByteStream, Lake, ObjectGone, open_pinned
 from services.shared.units import BronzeObject, Unit
 
 _STEP = 64 * 1024
@@ -146,9 +146,9 @@ def _codec(lake: Lake, source: BronzeObject, check: Callable[[], None]) -> str |
 
 
 def _open(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteStream:
-    """The version that was read at first or, where that was deleted, the current one, if it has the same content."""
+    """The version that was read at first; where that is gone, a replay's copy, or the current one with these bytes."""
     try:
-        return lake.open(source, start, end)
+        return open_pinned(lake, source, start, end)
     except ObjectGone:
         if source.version_id is None:
             raise
