@@ -100,6 +100,7 @@ _OF_ATHENA: set[type[exp.Expr]] = {
     exp.Length,
     exp.Levenshtein,
     exp.Lower,
+    exp.LowerHex,  # lower(to_hex(x))
     exp.MD5Digest,
     exp.Pad,
     exp.RegexpCount,

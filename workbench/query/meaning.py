@@ -25,6 +25,7 @@ _PARTS = {  # of a time, as EXTRACT names them
     "DAY_OF_YEAR": "DOY",
     "DAY_OF_MONTH": "DAY",
 }
+_DECIMAL = re.compile(r"[+-]?([0-9]*)\.?([0-9]*)")
 _IN_FORMAT = re.compile(r"%(?:%|[-#+ 0,(]*[0-9]*(?:\.[0-9]+)?[a-zA-Z])")
 _IN_REPLACEMENT = re.compile(r"\\(.)|\$(\d)|(\$\{?)|(\\)", re.DOTALL)
 
@@ -226,6 +227,12 @@ def _in_zone(time: exp.Expr, zone: exp.Expr) -> exp.Expr:
 def _cast(node: exp.Expr) -> exp.Expr:
     """Integers: of texts of digits alone, halves away from zero. Texts: of JSON without quotes, cut to n characters."""
     to, value = node.args["to"], node.this
+    for inner in to.find_all(exp.DataType):
+        if inner.this is exp.DType.DECIMAL and not inner.expressions:
+            inner.replace(_decimal(value))
+    to = node.args["to"]
+    if to.this is exp.DType.JSON:  # a text becomes a JSON text; DuckDB parses it
+        return _call("to_json", value)
     if to.this in _INTEGERS and not isinstance(value, exp.Literal | exp.Null):
         node.set("this", _call("athena_integer", value))
     elif to.this in _INTEGERS and value.is_string:
@@ -239,6 +246,13 @@ def _cast(node: exp.Expr) -> exp.Expr:
             node.set("to", exp.DataType.build("varchar"))
             return _call("left", node, to.expressions[0].this)
     return node
+
+
+def _decimal(value: exp.Expr) -> exp.Expr:
+    """What `decimal` alone is: of `DECIMAL '1.50'` its own digits, else (38, 0). DuckDB's is (18, 3)."""
+    digits = _DECIMAL.fullmatch(value.name) if value.is_string else None
+    precision, scale = (len(digits[1] + digits[2]), len(digits[2])) if digits else (38, 0)
+    return exp.DataType.build(f"decimal({max(precision, 1)}, {scale})")
 
 
 def _date(node: exp.Expr) -> exp.Expr:
@@ -324,6 +338,18 @@ def _trim(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _select(node: exp.Expr) -> exp.Expr:
+    """In ORDER BY, a name is one of the answer's first; DuckDB's only where it stands alone."""
+    order = node.args.get("order")
+    given = {one.alias.lower(): one.this for one in node.selects if isinstance(one, exp.Alias)}
+    for one in order.expressions if order is not None else ():
+        for column in list(one.this.find_all(exp.Column)):
+            is_ours = column.find_ancestor(exp.AggFunc, exp.Lambda, exp.Query) is node
+            if column is not one.this and is_ours and not column.table and column.name.lower() in given:
+                column.replace(exp.paren(given[column.name.lower()].copy()))
+    return node
+
+
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
     node.set("accuracy", None)
     return node
@@ -354,6 +380,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
     exp.SHA: _sha1,
+    exp.Select: _select,
     exp.Split: _split,
     exp.SplitPart: _split_part,
     exp.Sub: _subtract,

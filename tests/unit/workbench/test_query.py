@@ -489,3 +489,17 @@ def test_small_decimals_have_no_exponent(smelt: Smelt, lake: Path) -> None:
     sql = "SELECT CAST(0 AS decimal(12,8)) AS a, ARRAY[CAST('0.00000012' AS decimal(12,8))] AS b"
     assert asked(smelt, sql) == [{"a": "0.00000000", "b": ["0.00000012"]}]
     assert smelt("query", sql, "--format", "csv")[1].splitlines()[1] == '0.00000000,"[""0.00000012""]"'
+
+
+@pytest.mark.parametrize(
+    ("sql", "first"),
+    [
+        ("SELECT order_id, -total AS total FROM orders ORDER BY total + 0 LIMIT 1", "o2"),
+        ("SELECT order_id, -total AS total FROM orders o ORDER BY o.total + 0 LIMIT 1", "o0"),
+        ("SELECT order_id, sum(total) AS total FROM orders GROUP BY 1 ORDER BY coalesce(total, 0) DESC LIMIT 1", "o2"),
+        ("SELECT order_id, 1 AS x FROM orders ORDER BY transform(ARRAY[total], x -> -x) LIMIT 1", "o2"),
+    ],
+)
+def test_a_name_in_order_by_is_the_answers_first(smelt: Smelt, lake: Path, sql: str, first: str) -> None:
+    (row,) = asked(smelt, sql, "--silver", lake)
+    assert row["order_id"] == first
