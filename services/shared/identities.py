@@ -190,6 +190,8 @@ class BronzeKey(NamedTuple):
         suffix = found[0] if found else ""
         if name.startswith(_MARKERS) or (suffix and not name.endswith(_FORMATS)):
             remedy = next((what for suffixes, what in _REMEDIES.items() if suffix in suffixes), "if it holds JSON")
+            if name.startswith(_MARKERS):
+                remedy = "names that begin with _ or . are left out; if it holds JSON, give it another name"
             raise UnacceptableKey(
                 key,
                 "unsupported_format",

@@ -28,7 +28,7 @@ def load_contracts(directory: Path | str) -> dict[str, Contract]:
     folder = Path(directory)
     if not folder.is_dir():
         raise ContractError(f"{folder}: is not a folder; set CONTRACTS_DIR to the folder that holds the contracts")
-    if misnamed := sorted(folder.glob("*.yml")):
+    if misnamed := [file for file in sorted(folder.iterdir()) if _is_misnamed(file)]:
         raise ContractError(f"{misnamed[0]}: would be ignored; rename it to {misnamed[0].stem}.yaml")
     files = sorted(folder.glob("*.yaml"))
     if not files:
@@ -43,6 +43,10 @@ def load_contracts(directory: Path | str) -> dict[str, Contract]:
             )
         contracts[contract.dataset] = contract
     return contracts
+
+
+def _is_misnamed(file: Path) -> bool:
+    return file.suffix.lower() in {".yml", ".yaml"} and file.suffix != ".yaml"
 
 
 def load_contract(file: Path | str, ids_required: bool = True) -> Contract:

@@ -291,10 +291,11 @@ class TestAFolder:
         ):
             load_contracts(tmp_path)
 
-    def test_with_a_file_that_would_be_ignored_is_refused(self, write: Change, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("suffix", ["yml", "YAML", "Yml"])
+    def test_with_a_file_that_would_be_ignored_is_refused(self, suffix: str, write: Change, tmp_path: Path) -> None:
         write()
-        write(name="letters.yml")
-        with pytest.raises(ContractError, match=r"letters\.yml: would be ignored; rename it to letters\.yaml"):
+        write(name=f"letters.{suffix}")
+        with pytest.raises(ContractError, match=rf"letters\.{suffix}: would be ignored; rename it to letters\.yaml"):
             load_contracts(tmp_path)
 
     def test_without_a_contract_is_refused(self, tmp_path: Path) -> None:

@@ -73,6 +73,13 @@ def test_a_key_that_is_not_taken_says_why(key: str, reason: str) -> None:
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["_orders.jsonl", ".orders.json", "_SUCCESS"])
+def test_a_name_that_marks_something_else_is_told_to_be_changed(name: str) -> None:
+    with pytest.raises(UnacceptableKey, match="begin with _ or ") as caught:
+        BronzeKey.parse(f"bronze/shipments/{name}")
+    assert "give it another name" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "copy",
     [
