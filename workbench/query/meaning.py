@@ -341,7 +341,7 @@ def _trim(node: exp.Expr) -> exp.Expr:
 def _select(node: exp.Expr) -> exp.Expr:
     """In ORDER BY, a name is one of the answer's first; DuckDB's only where it stands alone."""
     order = node.args.get("order")
-    given = {one.alias.lower(): one.this for one in node.selects if isinstance(one, exp.Alias)}
+    given = {one.alias.lower(): one.this for one in node.args["expressions"] if isinstance(one, exp.Alias)}
     for one in order.expressions if order is not None else ():
         for column in list(one.this.find_all(exp.Column)):
             is_ours = column.find_ancestor(exp.AggFunc, exp.Lambda, exp.Query) is node
