@@ -98,6 +98,7 @@ class Scope:
     start: datetime | None = None
     end: datetime | None = None
     rejected: bool = False  # judge again what was rejected, where today's code takes it
+    listed_from: datetime | None = None  # a start for what Bronze lists only: open work is there, however old it is
 
     def has(self, key: str, created: datetime) -> bool:
         return (
@@ -105,6 +106,10 @@ class Scope:
             and (self.start is None or created >= self.start)
             and (self.end is None or created < self.end)
         )
+
+    def has_listed(self, source: BronzeObject) -> bool:
+        """Whether the ledger is asked about this content of Bronze."""
+        return self.has(source.key, source.created) and (self.listed_from is None or source.created >= self.listed_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +334,7 @@ class _Run:
         """Contents that may need a push, with what the ledger knows. The newest version of a content stands for it."""
         meant: dict[ObjectId, BronzeObject] = {}
         for source in page.contents:
-            old = source.created < self._cut and self._scope.has(source.key, source.created)
+            old = source.created < self._cut and self._scope.has_listed(source)
             if old and (self._scope.rejected or not CopyKey.is_copy(source.key)):
                 meant.setdefault(source.id, source)
         known: dict[ObjectId, LedgerObject] = {}

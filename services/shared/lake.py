@@ -92,7 +92,8 @@ _GONE = {
 }
 # S3's answer about a missing object, too, unless it takes us for somebody who may list the bucket (see `_lists_key`).
 _DENIED = {"AccessDenied", "403"}
-_FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "ExpiredToken", "InvalidAccessKeyId", "KMS.DisabledException"}
+_SIGNED_OUT = {"ExpiredToken", "InvalidAccessKeyId"}
+_FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "KMS.DisabledException"}
 
 # What botocore lets through when a response's body breaks off: its own errors, urllib3's, http.client's and sockets'.
 _BROKEN_BODY = (BotoCoreError, urllib3.exceptions.HTTPError, HTTPException, OSError)
@@ -287,6 +288,11 @@ def _lists_version(client: S3Client, bucket: str, key: str, version_id: str) -> 
 def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:
     """The error for an answer that may be another one later."""
     code = error.response["Error"]["Code"]
+    if code in _SIGNED_OUT:
+        return LakeForbidden(
+            f"{name} cannot be {done} ({code}): the credentials are wrong or have expired. Nothing is lost: sign in to "
+            "AWS again, then run this again"
+        )
     if code in _FORBIDDEN:
         return LakeForbidden(
             f"{name} cannot be {done} ({code}): {error}; check the function's role, the bucket's policy and the policy "

@@ -37,7 +37,7 @@ class FrameGuard:
     def feed(self, data: bytes) -> None:
         """
         Raises:
-            RefusedFrame: a frame asks for more than `MAX_WINDOW_BYTES`, or was made before zstd 0.8.
+            RefusedFrame: a frame asks for more than `MAX_WINDOW_BYTES` or for a dictionary, or is of zstd before 0.8.
         """
         at = 0
         while at < len(data) and self._next:
@@ -84,6 +84,12 @@ class FrameGuard:
 
     def _header(self) -> None:
         flags = self._head[0]
+        descriptor_bytes = 1 + (not flags & 0x20)
+        if any(self._head[descriptor_bytes : descriptor_bytes + _DICTIONARY_BYTES[flags & 3]]):
+            raise RefusedFrame(
+                "a zstd frame needs the dictionary that it was made with; compress the object again without one, and "
+                "upload it"
+            )
         if flags & 0x20:
             size = self._head[1 + _DICTIONARY_BYTES[flags & 3] :]
             window = int.from_bytes(size, "little") + (256 if len(size) == 2 else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -18,8 +19,10 @@ from services.shared.ledger.records import ObjectState
 from services.shared.planning.planner import Outcome
 from services.shared.units import BronzeObject, UnitMessage
 from tests.faults.rig import Rig, crash, shipment
+from tests.faults.test_retry import late
 from tests.support.faults import Crash, Interrupter
 from tests.support.replaying import RUN, Desk
+from tests.support.rewriting import retry
 
 ROWS = [shipment(number) for number in range(20)]  # three units of 1,024 bytes
 
@@ -139,6 +142,23 @@ def test_the_copy_is_read_where_the_origin_is_gone_and_the_other_way_round(desk:
         del desk.rig.lake.objects[str((source if gone == "origin" else copy).id)]
     desk.deliver()
     desk.check()  # every row's source is the origin
+
+
+def test_refused_rows_whose_origin_is_gone_are_retried_from_the_copy(
+    desk: Desk, contracts: dict[str, Contract]
+) -> None:
+    wider = replace(contracts["shipments"], max_ahead=timedelta(days=30), version="1.1.0")
+    source = desk.upload("shipments", [shipment(1), late(2)])
+    desk.ingest(source)
+    desk.queue = []
+    desk.replay_by_copy()
+    desk.ingest_copies()
+    del desk.rig.lake.objects[str(source.id)]
+    desk.deliver()
+    done = retry(desk.rig, {**contracts, "shipments": wider})
+    assert done is not None
+    assert (done.passed, done.unreadable) == ({"shipments": 1}, 0)
+    desk.check()
 
 
 def test_a_copy_of_a_multipart_upload_has_another_etag_and_finishes_its_origin(desk: Desk) -> None:

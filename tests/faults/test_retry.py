@@ -375,3 +375,21 @@ def test_rows_beside_a_lost_file_are_shown_and_retried(
     assert done is not None
     assert (done.passed.total(), done.before, done.after) == (left, Counts(60, 0, 60), Counts(60, left, lost.rows))
     assert len(rig.lake.rows("silver")) == left
+
+
+def test_a_compressed_object_is_read_once_however_many_parts_its_rows_are_in(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], fixed: dict[str, Contract]
+) -> None:
+    """Read from its start for each part, an object of gigabytes would take days."""
+    rig = slow_rig(clients, ledger_table, contracts)
+    content = b"\n".join(late(number) for number in range(60))
+    rig.plan(rig.lake.upload("bronze/shipments/large.jsonl.gz", gzip.compress(content)))
+    rig.drain(rig.units, lot_bytes=LOT_BYTES)
+    (lot,) = rig.look_up().lots.values()
+    assert len(lot.files) > 5
+    watch = Interrupter()
+    done = retry(rig, fixed, watch)
+    assert done is not None
+    assert done.passed.total() == len(rig.lake.rows("silver")) == 60
+    look, rewrite = 2, 2  # each for its first bytes, which tell how it is compressed, and from its start
+    assert watch.calls.count("open") == look + rewrite

@@ -9,12 +9,14 @@ from botocore.exceptions import EndpointConnectionError
 
 from local.stack import Clients
 from services.ops.app import reconcile as function
+from services.ops.reconcile import Found
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import ObjectId
 from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, shipment
+from tests.faults.test_forced_replay import retraction_of
 from tests.faults.test_lost_records import call_function
 from tests.support.history import MemoryHistory
 from tests.support.ingest import Context
@@ -83,3 +85,31 @@ def test_runs_that_end_before_they_have_looked_at_anything_do_not_move_the_windo
     desk.hours(1)
     run()
     assert desk.rig.state_of(lost) is ObjectState.PLANNED
+
+
+@pytest.mark.parametrize(
+    ("taken_out", "found"), [(False, Found.UNITS_LOST), (True, Found.TAKEN_OUT)], ids=["lost", "forced"]
+)
+def test_open_work_is_finished_however_old_its_object_is(
+    clients: Clients,
+    ledger_table: str,
+    contracts: dict[str, Contract],
+    monkeypatch: pytest.MonkeyPatch,
+    taken_out: bool,
+    found: Found,
+) -> None:
+    """Somebody has replayed a file of months ago. Then its messages were lost, or `--force` was stopped in between."""
+    desk = Desk(Rig(clients.dynamodb, ledger_table, contracts, unit_bytes=300))
+    desk.hours(24 * 60)
+    old = desk.upload("shipments", [shipment(1)])
+    desk.ingest(old)
+    if taken_out:
+        desk.deliver()
+        retraction_of(desk).run(old.id, Deadline.endless(), reload=True)
+    desk.queue = []
+    desk.hours(2)
+    call_function(monkeypatch, desk, MemoryHistory(), timedelta(days=60))
+    told = function.handler({"window_hours": WINDOW}, Context())  # type: ignore[arg-type]
+    assert told["objects"] == {found: 1}
+    desk.deliver()
+    desk.check()

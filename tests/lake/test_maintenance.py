@@ -50,6 +50,21 @@ def test_the_same_rows_before_and_after_in_the_table_and_in_silver(lake: LakeRig
     assert lake.rows().sort_by("shipment_id") == table
 
 
+def test_the_table_as_of_a_young_time_is_told_right(lake: LakeRig) -> None:
+    """When the time to keep began, the second snapshot was the current one: it is the answer until the third."""
+    for number in (1, 2, 3):
+        load(lake, number)
+        lake.publish()
+    _, second, third = sorted(lake.table().snapshots(), key=lambda one: one.timestamp_ms)
+    now = datetime.fromtimestamp(third.timestamp_ms / 1000, UTC)
+    keep = timedelta(milliseconds=(third.timestamp_ms - second.timestamp_ms) / 2)
+    done = Maintenance(*lake.parts(), ENDLESS, lambda: now).run("shipments", keep, timedelta(0))
+    assert done.snapshots == 1
+    assert lake.table().snapshot_as_of_timestamp(third.timestamp_ms - 1) == second.model_copy(
+        update={"parent_snapshot_id": None}
+    )
+
+
 def test_young_snapshots_stay_and_can_be_read(lake: LakeRig) -> None:
     published(lake)
     first = lake.table().current_snapshot()

@@ -114,6 +114,28 @@ def test_a_retracted_object_leaves_the_table_and_its_old_snapshots(lake: LakeRig
     assert lake.rows().num_rows == 3
 
 
+def test_the_table_as_it_was_is_never_told_wrong_after_a_retraction(lake: LakeRig) -> None:
+    """The snapshots since the retracted file are gone: for their time, the one before would lack S3."""
+    told = {}
+    for number in (1, 2, 3):
+        source = lake.rig.upload("shipments", [shipment(number, number)])
+        lake.rig.deliver(lake.rig.units[-1:])
+        lake.publish()
+        snapshot = lake.table().current_snapshot()
+        assert snapshot is not None
+        told[number] = source, snapshot.timestamp_ms
+    assert lake.table().snapshot_as_of_timestamp(told[3][1]) is not None
+    retract(lake.rig, told[2][0])
+    lake.publish()
+    lake.check()
+    assert lake.table().snapshot_as_of_timestamp(told[3][1]) is None
+    now = lake.table().current_snapshot()
+    assert now is not None
+    assert lake.table().snapshot_as_of_timestamp(now.timestamp_ms) == now
+    first = min(lake.table().snapshots(), key=lambda one: one.timestamp_ms)
+    assert lake.rows(snapshot=first.snapshot_id)["shipment_id"].to_pylist() == ["S1"]
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
 def test_a_swap_is_made_once_wherever_it_stops(make: Make, before: bool) -> None:
     def retracted() -> LakeRig:

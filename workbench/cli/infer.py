@@ -89,7 +89,7 @@ def _as_document(found: Inferred, out: Path | None) -> dict[str, object]:
         "rows_unusable": found.sample.unusable,
         "rows_of_other_record_types": found.sample.others,
         "event_time": contract.event_time,
-        "event_time_candidates": [findings.event_time.name, *(one.name for one in findings.event_time.others)],
+        "event_time_candidates": [findings.event_time.name, *(one.called for one in findings.event_time.others)],
         "rows_path": list(contract.rows_path),
         "key": contract.keys,
         "fields": {field.name: {"type": field.type, "required": field.required} for field in contract.fields},
@@ -118,6 +118,12 @@ def _tell(found: Inferred, files: list[str], out: Path | None) -> None:
         say(advice, style="yellow")
     if findings.event_time.field is None:
         say(f"Event time: when a file was created, since {findings.event_time.why}.", style="yellow")
+        if times := [plain(one.source) for one in findings.event_time.others[:_LISTED]]:
+            say(
+                f"Times inside of objects, in every row: {', '.join(times)}. If one is the row's: its comment in the "
+                "contract says how to name it.",
+                style="yellow",
+            )
         for one in findings.drafts.fields:
             if one.type == "string" and (formats := formats_of(one.evidence)):
                 written = " or ".join(pattern for _, pattern in formats)

@@ -15,6 +15,7 @@ from workbench.infer.written import formats_of
 
 MAX_ALLOWED = 20  # different strings that are listed as the allowed ones
 MAX_LEFT_OUT = 100  # keys that are listed
+MAX_TIMES = 5  # inside of objects, that are named
 _TIMES_EACH = 5  # that each was seen on average, at least
 
 
@@ -93,12 +94,17 @@ def _lines(found: Findings) -> Iterator[str]:
 def _event_time(when: EventTime) -> Iterator[str]:
     if when.field is None:
         yield f"      # When the row's object was created: {_comment(when.why)}."
+        for other in when.others[:MAX_TIMES]:
+            written = f" and format {other.fit.format}" if other.fit.format else ""
+            written += " and acceptStrings: true" * other.fit.takes_strings
+            what = f"required {other.type} with physicalName {quoted(other.source)}{written}"
+            yield f"      # could be it, as a {what}: {_days(other.evidence)}"
         yield "      - property: eventTime"
         yield f"        value: {when.name}"
         return
     yield f"      # {when.field.name}: {_days(when.field.evidence)}"
     for other in when.others:
-        yield f"      # could be it too: {other.name if not other.inside else other.source}, {_days(other.evidence)}"
+        yield f"      # could be it too: {other.called}, {_days(other.evidence)}"
     yield "      - property: eventTime"
     yield f"        value: {when.field.name}"
     yield "      - property: earliest"

@@ -79,6 +79,11 @@ class Draft:
         return path_text((self.key, *self.inside))
 
     @property
+    def called(self) -> str:
+        """Its name, or its path where it may yet become a column."""
+        return self.source if self.inside else self.name
+
+    @property
     def words(self) -> list[str]:
         """The words of its name; without the names of types, such as `$oid`."""
         steps = [step for step in (self.key, *self.inside) if not step.startswith("$")]
@@ -177,7 +182,8 @@ def _children(evidence: Evidence, fitting: Fit) -> Iterator[Draft]:
 class EventTime:
     """The field that says when a row happened, the others that could, and the window that accepts the sample.
 
-    Where no field says it (None), it is when the row's object was created, and `why` says why.
+    Where no field says it (None), it is when the row's object was created, and `why` says why; the others are then
+    inside of objects.
     """
 
     field: Draft | None
@@ -197,15 +203,21 @@ def choose_event_time(fields: Sequence[Draft], now: datetime, rows: int) -> Even
     Raises:
         OperatorError: no field can be it, though nearly all rows have one that could.
     """
-    times = [one for one in fields if one.required and _days_ahead(one, now) <= _MOST_DAYS_AHEAD]
+    times = by_likelihood(fields, now)
     if not times:
         return EventTime(None, why=_why_no_time(fields, rows))
-    best, *others = sorted(times, key=lambda one: -_time_score(one))
+    best, *others = times
     first = best.evidence.first or now
     earliest = min(
         datetime(2000, 1, 1, tzinfo=UTC), first.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
     )
     return EventTime(best, others, earliest, timedelta(days=max(1, _days_ahead(best, now))))
+
+
+def by_likelihood(fields: Iterable[Draft], now: datetime) -> list[Draft]:
+    """The fields that may be the event time, the likeliest first."""
+    times = [one for one in fields if one.required and _days_ahead(one, now) <= _MOST_DAYS_AHEAD]
+    return sorted(times, key=lambda one: -_time_score(one))
 
 
 def _days_ahead(one: Draft, now: datetime) -> int:

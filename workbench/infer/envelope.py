@@ -39,7 +39,11 @@ def arrays_of_objects(documents: Sequence[Mapping[str, Any]]) -> dict[tuple[str,
 
 
 def _holds(document: Mapping[str, Any], path: tuple[str, ...]) -> bool:
-    return any(one == path for one, _ in _arrays(document, ()))
+    """Whether an array of objects is there, perhaps an empty one, as on the last of several pages."""
+    value: Any = document
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _arrays(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

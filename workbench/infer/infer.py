@@ -28,6 +28,7 @@ from workbench.infer.draft import (
     KEY_TYPES,
     Draft,
     Drafts,
+    by_likelihood,
     choose_event_time,
     choose_key,
     column_name,
@@ -90,8 +91,9 @@ def infer(
     inside = draft_inside(evidence, drafts.fields, len(sample.rows))
     while True:
         event_time = choose_event_time(drafts.fields, now, len(sample.rows))
-        if event_time.field is None and (within := event_time_inside(inside, now, len(sample.rows))):
-            event_time = within
+        if event_time.field is None:
+            within = event_time_inside(inside, now, len(sample.rows))
+            event_time = within or replace(event_time, others=by_likelihood(inside, now))
         key = choose_key(drafts.fields, sample.rows, event_time.name, inside)
         if not drafts.fields or (event_time.field is None and not key.names and _are_documents(sample, drafts, files)):
             why = f"Nothing says when a row happened, or identifies it. The rows have {seen(drafts.fields)}."
@@ -136,10 +138,11 @@ def rows_elsewhere(sample: Sample) -> str:
             "seem to be data, and no path names all of them. Let the producer write each element as a row, with the "
             "key in it (docs/workbench.md#keys-that-are-data)."
         )
-    paths = [f"$.{'.'.join(path)} ({size:,})" for path, size in list(sample.arrays.items())[:_LISTED]]
+    largest = sorted(sample.arrays.items(), key=lambda one: -one[1])[:_LISTED]
+    paths = [f"$.{'.'.join(path)} ({size:,})" for path, size in largest]
     return (
         f"Each file is one document, with arrays of objects: {', '.join(paths)}. If those are the rows: "
-        f"--rows-path '$.{first}'."
+        f"--rows-path '$.{'.'.join(largest[0][0])}'."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -36,6 +36,19 @@ def local_object(file: Path, dataset: str, created: datetime) -> BronzeObject:
 def pattern(folder: Path, *parts: str) -> str:
     """A pattern, for glob and DuckDB, of what is in a folder; signs of patterns in the folder's own name are text."""
     return str(Path("".join(f"[{char}]" if char in "*?[" else char for char in str(folder)), *parts))
+
+
+def walk(folder: Path, *, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, which leaves out a folder that cannot be looked into, and what is in it, without a word.
+
+    Raises:
+        OSError: a folder cannot be looked into.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    return os.walk(folder, onerror=fail, followlinks=follow_links)
 
 
 def shown(file: Path) -> str:
@@ -73,11 +86,18 @@ class FolderLake:
         except OSError as error:
             self.failure = self.failure or error
             raise
-        if _etag(path, os.fstat(file.fileno())) != source.etag:
+
+        def check() -> None:
+            if _etag(path, os.fstat(file.fileno())) != source.etag:
+                raise ObjectGone(f"{path}: was changed while it was read. Run this again when nothing writes to it")
+
+        try:
+            check()
+        except ObjectGone:
             file.close()
-            raise ObjectGone(f"{path}: was changed while it was read. Run this again when nothing writes to it")
+            raise
         file.seek(start)
-        return _Range(file, end - start, self._on_bytes)
+        return _Range(file, end - start, self._on_bytes, check)
 
     def put(self, key: str, data: bytes) -> str:
         path = self._out / key
@@ -111,14 +131,16 @@ def _md5(data: bytes) -> str:
 
 
 class _Range:
-    """Some bytes of a file."""
+    """Some bytes of a file. At their end, `check` says whether the file is still the one that was opened."""
 
-    def __init__(self, file: BinaryIO, left: int, on_bytes: Callable[[int], None]) -> None:
-        self._file, self._left, self._on_bytes = file, left, on_bytes
+    def __init__(self, file: BinaryIO, left: int, on_bytes: Callable[[int], None], check: Callable[[], None]) -> None:
+        self._file, self._left, self._on_bytes, self._check = file, left, on_bytes, check
 
     def read(self, size: int) -> bytes:
         data = self._file.read(min(size, self._left))
         self._left -= len(data)
+        if not data or not self._left:
+            self._check()
         self._on_bytes(len(data))
         return data
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 from services.ops.errors import OperatorError
-from workbench.inprocess.folder import ACCOUNT
+from workbench.inprocess.folder import ACCOUNT, walk
 
 STATE = Path(".smelt")
 _SILVER, _QUARANTINE = "silver/*/dt=*/*.parquet", "quarantine/*/dt=*/*.parquet"
@@ -28,7 +29,16 @@ def find_lake(given: Path | None, state: Path = STATE) -> Path:
 
     Raises:
         OperatorError: there is none.
+        OSError: a folder in it cannot be looked into, so that its rows would be missing.
     """
+    lake = _lake(given, state)
+    for root in ("silver", "quarantine", "history"):
+        if (lake / root).exists():
+            deque(walk(lake / root), maxlen=0)
+    return lake
+
+
+def _lake(given: Path | None, state: Path) -> Path:
     if given is None:
         found = lakes(state)
         if not found:

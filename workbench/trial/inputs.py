@@ -13,6 +13,7 @@ from services.shared.contract.loader import load_contract, load_contracts
 from services.shared.contract.model import Contract
 from services.shared.judge.row_json import own_record_type, read_row
 from services.shared.judge.verdicts import RECORD_TYPE, Rejection
+from workbench.inprocess.folder import walk
 from workbench.inprocess.rows import NotTaken, first_rows
 
 _LOOKED_AT = 100  # rows of a file, to learn its dataset
@@ -34,6 +35,7 @@ def find_files(names: Sequence[str], out: Path | None = None) -> list[Path]:
 
     Raises:
         OperatorError: a name stands for no file at all, or for something that is no file.
+        OSError: a folder cannot be looked into.
     """
     written = None if out is None else Path(os.path.realpath(out))
     found: dict[str, Path] = {}
@@ -63,7 +65,7 @@ def _files_of(name: str, out: Path | None) -> Iterator[Path]:
 
 def _files_in(folder: Path, out: Path | None) -> Iterator[Path]:
     seen: set[str] = set()
-    for above, folders, names in os.walk(folder, followlinks=True):
+    for above, folders, names in walk(folder, follow_links=True):
         real = os.path.realpath(above)
         if real in seen or (out is not None and _is_of(Path(real), out)):
             folders.clear()

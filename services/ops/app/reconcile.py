@@ -32,8 +32,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Reconcile from where the run before stopped; the next run goes on where this one does.
 
     Args:
-        event: `window_hours`, if only objects are meant that came in so many hours, or since the walk before began;
-            without it all of Bronze.
+        event: `window_hours`, if of what Bronze lists only objects are meant that came in so many hours, or since the
+            walk before began; without it all of Bronze. Open work is looked at however old its objects are.
             `older_than_minutes`: younger work is left alone; without it, an hour.
 
     Raises:
@@ -45,8 +45,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     hours, minutes = event.get("window_hours"), event.get("older_than_minutes")
     now, place = datetime.now(UTC), ledger.cursors.load(WALK)
     before = _walk_before(ledger, now, begins=place is None)
-    scope = Scope(start=min(now - timedelta(hours=hours), before - OLDER_THAN - CLOCKS_DIFFER)) if hours else Scope()
-    past = Remembered.of_window(History.of(pipeline.s3(), settings.silver_bucket), scope.start)
+    since = min(now - timedelta(hours=hours), before - OLDER_THAN - CLOCKS_DIFFER) if hours else None
+    past = Remembered.of_window(History.of(pipeline.s3(), settings.silver_bucket), since)
     copies = S3Copies(pipeline.s3())
     planner = queue_planner(ledger, settings.bronze_bucket, pipeline.sqs(), settings.queue_url, copies, deadline)
     found = reconcile(
@@ -56,7 +56,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         OLDER_THAN if minutes is None else timedelta(minutes=minutes),
         place=place,
         deadline=deadline,
-        scope=scope,
+        scope=Scope(listed_from=since),
         waiting=waiting,
         keep=lambda place: ledger.cursors.save(WALK, place),
         past=past,

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-_RESERVE_SECONDS = 60.0  # S3 copies up to 5 GB in one request
+# S3 copies up to 5 GB in one request, and nobody promises how fast. A copy that has begun is waited for: were the
+# invocation over first, its chunk would be done again, and after six times the workflow would give up.
+_RESERVE_SECONDS = 225.0
 
 
 @cache

@@ -49,7 +49,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         event: beside these, `by` and `reason` for the ledger, and `place` from an answer before.
 
     Raises:
-        OperatorError: the event is not complete.
+        OperatorError: the event is not complete, or a retry of one lot takes longer than an invocation.
         Terminal, Transient, ClientError: as the command; what was done is kept.
     """
     by, note = _text(event, "by"), _text(event, "reason")
@@ -68,7 +68,14 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     elif event.get("action") == "retry":
         shelf = S3Shelf(pipeline.s3(), pipeline.settings().silver_bucket)
         retry = Retry(pipeline.ledger(), _lake(), shelf, _contracts(), by, note, archive)
-        done = retry.run(Selection(_text(event, "dataset")), deadline, place=str(event.get("place") or ""))
+        dataset, place = _text(event, "dataset"), str(event.get("place") or "")
+        done = retry.run(Selection(dataset), deadline, place=place)
+        if done.place == place:
+            raise OperatorError(
+                f"The first lot behind {place!r} has more refused rows than one invocation can judge: nothing of it "
+                f"has changed, and the next one comes no further. Run `smelt quarantine retry --dataset {dataset}`, "
+                "which has no such limit (docs/workflow.md#schedules)."
+            )
         told = {
             "judged": done.judged,
             "passed": done.passed.total(),

@@ -41,6 +41,7 @@ def recompute_partition(
     """Judge a partition's rows again from Bronze under today's contracts, and tell what would change.
 
     Nothing but the report is written. To apply it: `smelt replay --force` of the objects that it names.
+    Refused rows are those judged on DT, whatever day they are of. For all: `smelt quarantine retry --dry-run`.
 
     Example: smelt recompute shipments 2025-12-31
     """

@@ -5,6 +5,7 @@ catalog      where the tables are: Glue on AWS, SQLite here; makes and evolves t
 store        the bucket's files, as far as tables need them
 live         what a table has of some partitions now: files of lots, runs of compactions and what they stand for
 committer    the one way to change a table: files out, files in, one snapshot, all of it checked against `live`
+forgetting   snapshots that go, and the log that must not tell of their time
 publish      from the ledger's marks to commits; backfill    from a listing of Silver to commits
 compaction   the plan of a compaction, and its commit
 check        whether the tables have what the ledger says; changes nothing

@@ -32,9 +32,9 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 from services.ops.lake.catalog import LakeCatalog
+from services.ops.lake.forgetting import ForgetSnapshots
 from services.ops.lake.live import Live, LiveFile, day_of, day_text, read_live
 from services.ops.lake.schema import SchemaConflict, check_file, with_earlier
 from services.ops.lake.store import Store
@@ -157,7 +157,7 @@ class Committer:
             raise TableBusy(f"the table {self._contract.dataset}: this commit took too long; it is tried again later")
         if old:
             _check_no_tag(table, old)
-            ExpireSnapshots(transaction).by_ids(old).commit()
+            ForgetSnapshots(transaction).by_ids(old).commit()
         done = transaction.commit_transaction()
         current = done.current_snapshot()
         return Committed(current.snapshot_id if current else None, len(change.add), len(change.remove), len(old), races)

@@ -187,7 +187,10 @@ def run_of(key: str) -> CompactionRun:
     try:
         return CompactionRun.parse(key)
     except ValueError as error:
-        raise LakeDamaged(f"a table of the lake has the file {key}, which smelt has not put there: {error}") from error
+        raise LakeDamaged(
+            f"a table of the lake has the file {key}, which smelt has not put there: another program, such as a table "
+            "optimizer of AWS Glue, has rewritten the table. docs/lake.md, 'Nobody else', says what to do"
+        ) from error
 
 
 def key_of(address: str, root: str) -> str:

@@ -1,20 +1,25 @@
 """Single rows of an object read again: where they start is known, and so are their bytes, which must be there still.
 
 A plain object is read in ranges that hold the rows; a compressed one (its first bytes say so) is decompressed from its
-start, once for all of its rows. Memory holds one row at a time, and what is between two rows is never kept.
+start, once for all rows that come in their order. Memory holds one row at a time, and never what is between two rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from services.shared.compression import HEAD_BYTES, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.judge.verdicts import JSON_BLANKS
-from services.shared.lake import ByteStream, Lake, ObjectGone
+from services.shared.lake import ByteStream, Lake, ObjectGone, open_pinned
 from services.shared.units import BronzeObject, Unit
 
 _STEP = 64 * 1024
@@ -29,50 +34,110 @@ class Wanted(NamedTuple):
     text: bytes
 
 
+class WantedRows(Sequence[Wanted]):
+    """Rows of one object, made when they are asked for: memory holds their text only once."""
+
+    def __init__(self, rows: pa.Table, numbers: npt.NDArray[np.int64]) -> None:
+        self._offsets, self._raw, self._numbers = rows["_offset"], rows["raw"], numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Wanted: ...
+    @overload
+    def __getitem__(self, at: slice) -> WantedRows: ...
+    def __getitem__(self, at: int | slice) -> Wanted | WantedRows:
+        if isinstance(at, slice):
+            part = copy(self)
+            part._numbers = self._numbers[at]
+            return part
+        number = int(self._numbers[at])
+        return Wanted(self._offsets[number].as_py(), self._raw[number].as_py().encode())
+
+
 class Unreadable(Exception):  # not an error: the row stays where it is, and the operator reads why
     """The row cannot be read any more."""
 
 
-def read_again(
-    lake: Lake, source: BronzeObject, rows: Sequence[Wanted], check: Callable[[], None]
-) -> Iterator[bytes | Unreadable]:
-    """The rows of one object, in the order of their offsets, which is the order of `rows`.
+class Rereader:
+    """Reads rows of objects again.
 
-    Yields:
-        a row's bytes, the same as its text, or why it cannot be had.
-
-    Raises:
-        LakeUnavailable: S3 did not answer; try again.
+    Of a compressed object, the place that was reached is kept: a lot's files hold its rows one part after the other, so
+    the next part goes on there, and the object is decompressed once and not once for each of them.
     """
-    answered = 0
-    try:
-        for row in _read(lake, source, rows, check):
-            answered += 1
-            yield row
-    except (ObjectGone, UnreadableUnit) as error:
-        for _ in rows[answered:]:
-            yield Unreadable(str(error))
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._kept: _Kept | None = None
+
+    def read(
+        self, source: BronzeObject, rows: Sequence[Wanted], check: Callable[[], None]
+    ) -> Iterator[bytes | Unreadable]:
+        """The rows of one object, in the order of their offsets, which is the order of `rows`.
+
+        Yields:
+            a row's bytes, the same as its text, or why it cannot be had.
+
+        Raises:
+            LakeUnavailable: S3 did not answer; try again.
+        """
+        answered = 0
+        try:
+            for row in self._read(source, rows, check):
+                answered += 1
+                yield row
+        except (ObjectGone, UnreadableUnit) as error:
+            for _ in rows[answered:]:
+                yield Unreadable(str(error))
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.raw.close()
+            self._kept = None
+
+    def _read(
+        self, source: BronzeObject, rows: Sequence[Wanted], check: Callable[[], None]
+    ) -> Iterator[bytes | Unreadable]:
+        if not rows:
+            return
+        kept = self._kept
+        if kept is None or (kept.source, kept.check) != (source, check) or kept.content.at > rows[0].offset:
+            self.close()
+            codec = _codec(self._lake, source, check)
+            if codec is None:
+                yield from _plain(self._lake, source, rows, check)
+                return
+            raw = _open(self._lake, source, 0, source.size)
+            content = Decompressed(raw, codec, Unit(source, 0, source.size), check)
+            kept = self._kept = _Kept(source, check, raw, _Stream(content, 0, check))
+        try:
+            yield from _out_of(kept.content, rows)
+        except BaseException:  # nobody knows where it stopped
+            self.close()
+            raise
 
 
-def _read(
+class _Kept(NamedTuple):
+    """A compressed object that has been read up to some place."""
+
+    source: BronzeObject
+    check: Callable[[], None]
+    raw: ByteStream
+    content: _Stream
+
+
+def _plain(
     lake: Lake, source: BronzeObject, rows: Sequence[Wanted], check: Callable[[], None]
 ) -> Iterator[bytes | Unreadable]:
-    if not rows:
-        return
-    codec = _codec(lake, source, check)
-    if codec is None:
-        for first, last in _runs(rows):
-            run = rows[first:last]
-            end = min(run[-1].offset + len(run[-1].text) + _BLANKS, source.size)
-            if run[0].offset >= end:
-                yield from (Unreadable(f"{source.id} ends before byte {row.offset}") for row in run)
-                continue
-            with closing(_open(lake, source, run[0].offset, end)) as raw:
-                yield from _out_of(_Stream(raw, run[0].offset, check), run)
-    else:
-        with closing(_open(lake, source, 0, source.size)) as raw:
-            content = Decompressed(raw, codec, Unit(source, 0, source.size), check)
-            yield from _out_of(_Stream(content, 0, check), rows)
+    for first, last in _runs(rows):
+        run = rows[first:last]
+        end = min(run[-1].offset + len(run[-1].text) + _BLANKS, source.size)
+        if run[0].offset >= end:
+            yield from (Unreadable(f"{source.id} ends before byte {row.offset}") for row in run)
+            continue
+        with closing(_open(lake, source, run[0].offset, end)) as raw:
+            yield from _out_of(_Stream(raw, run[0].offset, check), run)
 
 
 def _codec(lake: Lake, source: BronzeObject, check: Callable[[], None]) -> str | None:
@@ -81,9 +146,9 @@ def _codec(lake: Lake, source: BronzeObject, check: Callable[[], None]) -> str |
 
 
 def _open(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteStream:
-    """The version that was read at first or, where that was deleted, the current one, if it has the same content."""
+    """The version that was read at first; where that is gone, a replay's copy, or the current one with these bytes."""
     try:
-        return lake.open(source, start, end)
+        return open_pinned(lake, source, start, end)
     except ObjectGone:
         if source.version_id is None:
             raise

@@ -26,9 +26,9 @@ def without_lost(file: LotFile, rows: int) -> LotFile:
 
 
 def files_of(lot: Lot, root: str, record_type: str | None = None) -> list[LotFile]:
-    """A lot's files under one root, of one record type if it is given."""
-    found = ((file, parsed_name(file.key)) for file in lot.files)
-    return [file for file, key in found if key.root == root and record_type in (None, key.record_type)]
+    """A lot's files under one root, of one record type if it is given; one part of the lot after the other."""
+    found = sorted(((parsed_name(file.key), file) for file in lot.files), key=lambda pair: pair[0].part)
+    return [file for key, file in found if key.root == root and record_type in (None, key.record_type)]
 
 
 def parsed_name(key: str) -> LakeKey:

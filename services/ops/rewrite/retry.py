@@ -12,17 +12,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from services.ops.rewrite.archive import Archive
-from services.ops.rewrite.bronze import Unreadable, Wanted, read_again
+from services.ops.rewrite.bronze import Rereader, Unreadable, Wanted, WantedRows
 from services.ops.rewrite.files import ConservationError, files_of
 from services.ops.rewrite.quarantine import Folder, Replaced, Selection, Shelf, files_as_they_are, folders, lots_of
 from services.ops.rewrite.rewriting import Changes, Rewriter, Rewriting
@@ -120,16 +119,24 @@ class Retry:
                 self.watch("lots with rows in quarantine", number)
                 deadline.check()
                 if lot is not None:
-                    self._folder(lot, folder, wanted, rewriter, result, dry_run)
+                    with closing(Rereader(self.lake)) as bronze:
+                        self._folder(lot, folder, bronze, wanted, rewriter, result, dry_run)
                 done = folder.last
         except OutOfTime:
             result.place = done
         return result
 
     def _folder(
-        self, lot: Lot, folder: Folder, wanted: Selection, rewriter: Rewriter, result: Retried, dry_run: bool
+        self,
+        lot: Lot,
+        folder: Folder,
+        bronze: Rereader,
+        wanted: Selection,
+        rewriter: Rewriter,
+        result: Retried,
+        dry_run: bool,
     ) -> None:
-        judging = _Judging(self.lake, self.ledger, RowJudge(self.contracts), self.contracts, wanted)
+        judging = _Judging(bronze, self.ledger, RowJudge(self.contracts), self.contracts, wanted)
         current: Lot | None = lot
         for _ in range(_TRIES):
             if current is None or not current.state.holds_rows:
@@ -179,13 +186,10 @@ class Retry:
         def change() -> None:
             nonlocal seen
             seen = Retried(before=lot.counts)
-            files: list[LotFile] = []
+            chosen = files_of(lot, QUARANTINE_ROOT, folder.record_type)
+            files = sorted(set(lot.files).difference(chosen), key=lambda file: file.key)
             moved: Counter[tuple[UnitId, str]] = Counter()
-            chosen = {file.key for file in files_of(lot, QUARANTINE_ROOT, folder.record_type)}
-            for file in lot.files:
-                if file.key not in chosen:
-                    files.append(file)
-                    continue
+            for file in chosen:
                 try:
                     data = rewriting.read(file)
                 except ObjectGone:  # quarantine expires, file by file; the others can still be retried
@@ -226,31 +230,9 @@ class _Column:
         return str(self.names[self.numbers[row]])
 
 
-class _Wanted(Sequence[Wanted]):
-    """Rows of one object, made when they are asked for: memory holds their text only once."""
-
-    def __init__(self, rows: pa.Table, numbers: npt.NDArray[np.int64]) -> None:
-        self._offsets, self._raw, self._numbers = rows["_offset"], rows["raw"], numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, at: int) -> Wanted: ...
-    @overload
-    def __getitem__(self, at: slice) -> _Wanted: ...
-    def __getitem__(self, at: int | slice) -> Wanted | _Wanted:
-        if isinstance(at, slice):
-            part = copy(self)
-            part._numbers = self._numbers[at]
-            return part
-        number = int(self._numbers[at])
-        return Wanted(self._offsets[number].as_py(), self._raw[number].as_py().encode())
-
-
 @dataclass(slots=True)
 class _Judging:
-    lake: Lake
+    bronze: Rereader
     ledger: Ledger
     judge_row: RowJudge
     contracts: Mapping[str, Contract]
@@ -294,7 +276,7 @@ class _Judging:
                     judged.tables.setdefault(dataset, []).append(table)
             accepted.clear()
 
-        verdicts = self._verdicts(known, source, _Wanted(rows, mine), check)
+        verdicts = self._verdicts(known, source, WantedRows(rows, mine), check)
         for number, verdict in zip(mine.tolist(), verdicts, strict=True):
             if isinstance(verdict, Accepted):
                 judged.passing[number] = True
@@ -329,7 +311,7 @@ class _Judging:
         if contract and contract.envelope_fields:
             yield from (Unreadable(_NEEDS_ENVELOPE) for _ in wanted)
             return
-        for row in read_again(self.lake, origin, wanted, check):
+        for row in self.bronze.read(origin, wanted, check):
             check()
             if isinstance(row, Unreadable):
                 yield row

@@ -239,6 +239,7 @@ def _nested(name: str, path: str, entry: dict[Any, Any], problems: Problems, par
     for key, advice in (
         ("quality", "quality rules are checked on whole columns only"),
         ("primaryKey", "a key is made of whole columns"),
+        ("primaryKeyPosition", "a key is made of whole columns"),
     ):
         if key in entry:
             problems.add(path, f"has {key} inside another field; {advice}")

@@ -58,6 +58,7 @@ def load_contract(file: Path | str, ids_required: bool = True) -> Contract:
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DURATION = re.compile(r"P(\d{1,4})D|PT(\d{1,5})H")
 _PATH = re.compile(r"\$((?:\.[^\s.\[\]'\"]+){1,20})")
+_NO_POSITION = -1  # of a key, in the standard
 _CUSTOM = ("eventTime", "earliest", "maxAhead", "rowsPath", "envelopeFields", FIELD_IDS)
 
 
@@ -173,6 +174,9 @@ class _Reading:
 
     def _keys(self, entries: list[dict[Any, Any]]) -> tuple[str, ...]:
         keys = [entry for entry in entries if self._problems.flag(entry, "primaryKey", str(entry.get("name")))]
+        for entry in entries:
+            if not entry.get("primaryKey") and entry.get("primaryKeyPosition", _NO_POSITION) != _NO_POSITION:
+                self._problems.add(str(entry.get("name")), "primaryKeyPosition means nothing without primaryKey: true")
         for entry in keys:
             if entry.get("required") is not True:
                 self._problems.add(str(entry.get("name")), "is part of the primary key, so it must be required")

@@ -111,6 +111,7 @@ class TestNestedFields:
             ("- name: city\n            logicalType: string", "- name: city", "sender.city: logicalType is missing"),
             ("decimal(8,2)\n      - name: s", "decimal(80,2)\n      - name: s", "element.price: decimal(80,2): prec"),
             ("- name: city\n", "- name: city\n            primaryKey: true\n", "sender.city: has primaryKey inside"),
+            ("- name: city\n", "- name: city\n            primaryKeyPosition: 1\n", "has primaryKeyPosition inside"),
             ("- name: city\n", "- name: city\n            quality: []\n", "sender.city: has quality inside another"),
             ("- name: sender\n        logicalType: object", "- name: sender\n        logicalType: string",
              "sender: has properties, which only the logicalType object has"),

@@ -160,6 +160,11 @@ REFUSED = {
     "an event time of another type": ("logicalType: timestamp", "logicalType: string", "a timestamp or a date"),
     "a dataset's name that is too long": ("- name: parcels", f"- name: {'p' * 201}", "has 201 characters; a name may"),
     "a field's name that is too long": ("name: tags", f"name: {'t' * 256}", "has 256 characters; a name may have 255"),
+    "a position of what is no key": (
+        "        primaryKey: true\n",
+        "        primaryKeyPosition: 1\n",
+        "primaryKeyPosition means nothing without primaryKey: true",
+    ),
     "a key that is a string": ("primaryKey: true", 'primaryKey: "true"', "primaryKey is 'true', not true or false"),
     "a key that may be null": (
         "required: true\n        primaryKey",

@@ -14,10 +14,11 @@ from botocore.exceptions import ClientError
 from services.ops.app import pipeline
 from services.ops.app import replay as workflow
 from services.ops.bronze import Versions
-from services.ops.replay.copying import COPY_SECONDS, Copier, NotCopyable
+from services.ops.replay.copying import COPY_SECONDS, SINGLE_BYTES, Copier, NotCopyable
 from services.ops.replay.planning import ReplayRequest, Verdict
 from services.ops.replay.running import ByCopying, Done, Replay
 from services.ops.workflow import Pipeline, begin, read_request
+from services.shared.deadline import Deadline
 from services.shared.units import BronzeObject
 from tests.support.ingest import Context
 
@@ -109,8 +110,13 @@ def test_copies_with_other_etags_as_sse_kms_gives_are_known_by_their_time(second
 
 
 def test_the_workflow_waits_as_long_as_a_command_for_s3_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five gigabytes take S3 longer than its other answers."""
+    """Five gigabytes take S3 longer than its other answers, also where their copy begins as the last one of a chunk."""
     clients: list[Any] = []
+    deadlines: list[Deadline] = []
+
+    def chunk(_replay: Any, _request: Any, _place: Any, deadline: Deadline) -> tuple[dict[str, Any], None]:
+        deadlines.append(deadline)
+        return {"done": {}}, None
 
     def copier(client: Any, prefix: str) -> Copier:
         clients.append(client)
@@ -123,9 +129,11 @@ def test_the_workflow_waits_as_long_as_a_command_for_s3_to_copy(monkeypatch: pyt
     monkeypatch.setattr(pipeline, "ledger", lambda: None)
     monkeypatch.setattr(workflow, "_ingest", lambda: SimpleNamespace(announce=None))
     monkeypatch.setattr(workflow, "Copier", copier)
-    monkeypatch.setattr(workflow, "replay_chunk", lambda *_: ({"done": {}}, None))
+    monkeypatch.setattr(workflow, "replay_chunk", chunk)
     started = datetime(2026, 1, 2, tzinfo=UTC)
     asked = {"src_prefix": "bronze/shipments/", "record_type": "shipments", "window_hours": 24}
     known = Pipeline("bronze-bucket", "silver-bucket", ["shipments"])
-    workflow.handler(begin(read_request(asked, known, started, "one")), Context())
+    workflow.handler(begin(read_request(asked, known, started, "one")), Context(milliseconds=900_000))
     assert [client.meta.config.read_timeout for client in clients] == [COPY_SECONDS]
+    slow = 25_000_000  # bytes a second
+    assert [deadline.reserve for deadline in deadlines] >= [SINGLE_BYTES / slow]

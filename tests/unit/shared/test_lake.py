@@ -81,6 +81,7 @@ def test_reading_pins_the_etag_and_the_version_if_there_is_one(s3: Any, source: 
         ("InvalidObjectState", 403, ObjectGone, "archived; restore it"),
         ("AccessDenied", 403, LakeForbidden, "check the function's role"),
         ("403", 403, LakeForbidden, "check the function's role"),
+        ("ExpiredToken", 400, LakeForbidden, "sign in to AWS again"),
         ("SlowDown", 503, LakeUnavailable, "now"),
         ("InternalError", 500, LakeUnavailable, "now"),
     ],

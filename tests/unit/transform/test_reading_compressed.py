@@ -176,6 +176,17 @@ def test_a_frame_of_a_zstd_version_before_0_8_is_refused_with_advice(before: byt
         rows_of("bronze/a/b.jsonl.zst", before + magic + b"x" * 100)
 
 
+@pytest.mark.parametrize("before", [b"", zstd(b'{"a": 0}\n'), SKIPPABLE])
+@pytest.mark.parametrize("size", [1, 2, 3], ids=["1 byte", "2 bytes", "4 bytes"])
+@pytest.mark.parametrize("is_single", [False, True])
+def test_a_zstd_frame_that_needs_a_dictionary_is_refused_with_advice(before: bytes, size: int, is_single: bool) -> None:
+    number = (77).to_bytes((0, 1, 2, 4)[size], "little")
+    header = bytes([size | is_single << 5]) + (b"" if is_single else b"\x50") + number + bytes([9] * is_single)
+    frame = b"\x28\xb5\x2f\xfd" + header + (9 << 3 | 1).to_bytes(3, "little") + b'{"a": 1}\n'
+    with pytest.raises(UnreadableUnit, match="needs the dictionary that it was made with; compress the object again"):
+        rows_of("bronze/a/b.jsonl.zst", before + frame)
+
+
 @pytest.mark.parametrize("level", [1, 3, 19])
 @pytest.mark.parametrize("size", [0, 100, 300, 70_000, 9_000_000])
 def test_the_usual_levels_of_zstd_are_read_whatever_the_size(level: int, size: int) -> None:

@@ -20,7 +20,7 @@ from services.shared.contract.quality import AllowedValues
 from tests.unit.workbench.conftest import Smelt, order, write_lines
 from workbench.infer.document import quoted
 from workbench.infer.draft import column_name
-from workbench.infer.infer import Inferred, infer
+from workbench.infer.infer import Inferred, infer, rows_elsewhere
 from workbench.trial.inputs import Input
 from workbench.trial.trial import run_trial
 
@@ -287,6 +287,33 @@ def test_seconds_with_a_fraction_are_a_time(tmp_path: Path) -> None:
     assert (found.contract.event_time, field_of(found, "ts").time.pattern) == ("ts", "epoch_seconds")
     assert "these numbers are read as seconds since 1970" in found.text
     assert "these numbers may be seconds since 1970" in found.text
+
+
+def test_times_inside_of_things_are_named_where_no_other_field_is_the_event_time(tmp_path: Path) -> None:
+    rows = [
+        {"n": at, "pull": {"created_at": "2026-01-01T00:00:00Z", "head": {"pushed_ms": (JANUARY + at) * 1000}}}
+        for at in range(9)
+    ]
+    found = inferred(tmp_path, rows)
+    assert found.contract.event_time == "_created"
+    assert [one.called for one in found.findings.event_time.others] == ["$.pull.created_at"]
+    assert '# could be it, as a required timestamp with physicalName "$.pull.created_at": timestamps' in found.text
+
+
+def test_a_page_without_rows_does_not_hide_the_array_of_the_others(tmp_path: Path) -> None:
+    pages = [[{"id": f"r{page}{at}"} for at in range(3)] for page in range(2)]
+    files = [tmp_path / f"{number}.json" for number in range(3)]
+    for file, rows in zip(files, [*pages, []], strict=True):
+        file.write_text(json.dumps({"done": not rows, "records": rows}))
+    assert infer(files, "things").contract.rows_path == ("records",)
+
+
+def test_the_longest_of_several_arrays_is_suggested_as_the_rows(tmp_path: Path) -> None:
+    made = {"id": "b", "at": "2026-01-01T00:00:00Z", "link": [{"url": "x"}], "entry": [{"id": "1"}, {"id": "2"}]}
+    file = tmp_path / "bundle.json"
+    file.write_text(json.dumps(made))
+    told = rows_elsewhere(infer([file], "bundles").sample)
+    assert told.endswith("arrays of objects: $.entry (2), $.link (1). If those are the rows: --rows-path '$.entry'.")
 
 
 def test_the_time_and_the_key_of_a_change_event_are_found_inside_of_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -470,3 +471,21 @@ def test_text_that_is_no_json_can_be_asked_in_quarantine(smelt: Smelt, tmp_path:
 def test_what_would_answer_something_else_is_refused(lake: Path, smelt: Smelt, sql: str) -> None:
     code, out, err = smelt("query", f"SELECT {sql} AS x FROM silver", "--silver", lake)  # noqa: S608
     assert (code, out, "than Athena" in err) == (2, "", True)
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT COUNT(*) FROM silver"), ("report",)])
+@pytest.mark.parametrize("folder", ["silver", "silver/orders/dt=2026-01-02"])
+def test_a_folder_of_silver_that_cannot_be_looked_into_is_named_not_left_out(
+    smelt: Smelt, tmp_path: Path, closed: Callable[[Path], None], command: tuple[str, ...], folder: str
+) -> None:
+    smelt("try", write_lines(tmp_path / "orders/a.jsonl", map(order, range(3))))
+    assert smelt(*command)[0] == 0
+    closed(tmp_path / ".smelt/try" / folder)
+    code, printed, told = smelt(*command)
+    assert (code, printed, f"{folder}: Permission denied" in told) == (2, "", True), told
+
+
+def test_small_decimals_have_no_exponent(smelt: Smelt, lake: Path) -> None:
+    sql = "SELECT CAST(0 AS decimal(12,8)) AS a, ARRAY[CAST('0.00000012' AS decimal(12,8))] AS b"
+    assert asked(smelt, sql) == [{"a": "0.00000000", "b": ["0.00000012"]}]
+    assert smelt("query", sql, "--format", "csv")[1].splitlines()[1] == '0.00000000,"[""0.00000012""]"'

@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.ministack import ROOT
+from services.shared.lake import ObjectGone
 from tests.support.running import await_true
 from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
-from workbench.inprocess.folder import ACCOUNT, FolderLake
+from workbench.inprocess.folder import ACCOUNT, FolderLake, local_object
 
 
 def tried(smelt: Smelt, *arguments: object) -> tuple[int, dict[str, Any]]:
@@ -162,6 +165,30 @@ def test_a_file_that_grows_is_refused_and_said_to(
     (refused,) = found["refused_files"]
     assert (refused["file"], "nothing writes to it" in refused["advice"]) == ("orders/a.jsonl", True)
     assert [example["file"] for one in found["refusals"] for example in one["examples"]] == ["orders/b.jsonl"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1}\n', b"{}\n" * 4], ids=["emptied", "cut short", "written anew"])
+def test_a_file_that_changes_between_two_reads_is_not_taken_for_whole(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"a": 12345}')
+    os.utime(file, (1, 1))
+    source = local_object(file, "orders", datetime.now(UTC))
+    stream = FolderLake({source.id: file}, tmp_path / "out").open(source, 0, source.size)
+    assert stream.read(4) == b'{"a"'
+    file.write_bytes(content)
+    with pytest.raises(ObjectGone, match="was changed while it was read"):
+        while stream.read(4):
+            pass
+
+
+@pytest.mark.parametrize("command", [("try", "orders"), ("infer", "orders", "--name", "orders")])
+def test_a_folder_that_cannot_be_looked_into_is_named_not_left_out(
+    smelt: Smelt, tmp_path: Path, closed: Callable[[Path], None], command: tuple[str, ...]
+) -> None:
+    write_lines(tmp_path / "orders/a.jsonl", [order(0)])
+    closed(write_lines(tmp_path / "orders/inner/b.jsonl", [order(1)]).parent)
+    code, _, told = smelt(*command)
+    assert (code, "orders/inner: Permission denied" in told) == (2, True), told
 
 
 def test_an_empty_file_has_no_rows_and_nothing_is_wrong(smelt: Smelt, tmp_path: Path) -> None:
