@@ -170,3 +170,9 @@ def test_without_the_catalog_it_says_what_is_missing(emulator: str, scratch: Pat
     variables = {**GIVEN, "lake_enabled": True, "ops_enabled": True}
     with pytest.raises(AssertionError, match="lake_enabled needs glue_enabled"):
         plan("envs/dev", "dev.tfvars", variables, emulator, scratch)
+
+
+@pytest.mark.parametrize("variable", ["lake_publish_schedule_expression", "lake_maintain_schedule_expression"])
+def test_what_is_no_schedule_is_refused_before_anything_is_created(variable: str, emulator: str, scratch: Path) -> None:
+    with pytest.raises(AssertionError, match=f"{variable} must be rate"):
+        plan("envs/dev", "dev.tfvars", {**GIVEN, **TOGGLES, variable: "rate(0 minutes)"}, emulator, scratch)

@@ -11,6 +11,8 @@ locals {
   arn     = "arn:${data.aws_partition.current.partition}"
   name    = "${var.project}-lake"
 
+  schedule = jsondecode(file("${path.module}/../../names.json")).texts["aws_scheduler_schedule.schedule_expression"]
+
   timeout_seconds = 900 # Lambda's limit; each function stops in time and goes on in its next run
 
   glue = "${local.arn}:glue:${local.region}:${local.account}"

@@ -148,6 +148,11 @@ variable "publish_schedule_expression" {
   type        = string
   default     = "rate(1 minute)"
   nullable    = false
+
+  validation {
+    condition     = var.publish_schedule_expression == "" || can(regex(local.schedule.pattern, var.publish_schedule_expression))
+    error_message = "lake_publish_schedule_expression must be rate(N minutes, hours or days), cron(six fields) or at(yyyy-mm-ddThh:mm:ss), such as rate(1 minute); or empty for never."
+  }
 }
 
 variable "maintain_schedule_expression" {
@@ -155,6 +160,11 @@ variable "maintain_schedule_expression" {
   type        = string
   default     = "rate(1 hour)"
   nullable    = false
+
+  validation {
+    condition     = var.maintain_schedule_expression == "" || can(regex(local.schedule.pattern, var.maintain_schedule_expression))
+    error_message = "lake_maintain_schedule_expression must be rate(N minutes, hours or days), cron(six fields) or at(yyyy-mm-ddThh:mm:ss), such as rate(1 hour); or empty for never."
+  }
 }
 
 variable "alarms_enabled" {

@@ -40,6 +40,11 @@ variable "tags" {
     condition     = !anytrue([for key in keys(var.tags) : startswith(lower(key), "aws:")])
     error_message = "tags may not begin with aws:, which AWS keeps for itself."
   }
+
+  validation {
+    condition     = !contains(keys(var.tags), "")
+    error_message = "A tag needs a name: AWS refuses an empty key."
+  }
 }
 
 variable "tag_iam_and_sqs" {

@@ -6,7 +6,9 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  limits  = jsondecode(file("${path.module}/../../names.json"))
+  limits   = jsondecode(file("${path.module}/../../names.json"))
+  schedule = local.limits.texts["aws_scheduler_schedule.schedule_expression"]
+
   account = data.aws_caller_identity.current.account_id
   region  = data.aws_region.current.name
   arn     = "arn:${data.aws_partition.current.partition}"

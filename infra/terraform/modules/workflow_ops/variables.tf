@@ -176,8 +176,8 @@ variable "schedule_expression" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^(rate|cron|at)\\(.+\\)$", var.schedule_expression))
-    error_message = "ops_schedule_expression must be rate(...), cron(...) or at(...), such as rate(1 day)."
+    condition     = can(regex(local.schedule.pattern, var.schedule_expression))
+    error_message = "ops_schedule_expression must be rate(N minutes, hours or days), cron(six fields) or at(yyyy-mm-ddThh:mm:ss), such as rate(1 day)."
   }
 }
 
@@ -202,8 +202,8 @@ variable "sweep_schedule_expression" {
   nullable    = false
 
   validation {
-    condition     = var.sweep_schedule_expression == "" || can(regex("^(rate|cron|at)\\(.+\\)$", var.sweep_schedule_expression))
-    error_message = "ops_sweep_schedule_expression must be rate(...), cron(...) or at(...), such as rate(5 minutes); or empty for never."
+    condition     = var.sweep_schedule_expression == "" || can(regex(local.schedule.pattern, var.sweep_schedule_expression))
+    error_message = "ops_sweep_schedule_expression must be rate(N minutes, hours or days), cron(six fields) or at(yyyy-mm-ddThh:mm:ss), such as rate(5 minutes); or empty for never."
   }
 }
 
@@ -214,8 +214,8 @@ variable "archive_schedule_expression" {
   nullable    = false
 
   validation {
-    condition     = var.archive_schedule_expression == "" || can(regex("^(rate|cron|at)\\(.+\\)$", var.archive_schedule_expression))
-    error_message = "ops_archive_schedule_expression must be rate(...), cron(...) or at(...), such as rate(1 hour); or empty for never."
+    condition     = var.archive_schedule_expression == "" || can(regex(local.schedule.pattern, var.archive_schedule_expression))
+    error_message = "ops_archive_schedule_expression must be rate(N minutes, hours or days), cron(six fields) or at(yyyy-mm-ddThh:mm:ss), such as rate(1 hour); or empty for never."
   }
 }
 
@@ -226,8 +226,8 @@ variable "reconcile_schedule_expression" {
   nullable    = false
 
   validation {
-    condition     = var.reconcile_schedule_expression == "" || can(regex("^(rate|cron|at)\\(.+\\)$", var.reconcile_schedule_expression))
-    error_message = "ops_reconcile_schedule_expression must be rate(...), cron(...) or at(...), such as rate(1 hour); or empty for never."
+    condition     = var.reconcile_schedule_expression == "" || can(regex(local.schedule.pattern, var.reconcile_schedule_expression))
+    error_message = "ops_reconcile_schedule_expression must be rate(N minutes, hours or days), cron(six fields) or at(yyyy-mm-ddThh:mm:ss), such as rate(1 hour); or empty for never."
   }
 }
 

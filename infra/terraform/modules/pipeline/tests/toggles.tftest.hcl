@@ -181,6 +181,16 @@ run "refuses_tags_that_are_awss_own" {
   expect_failures = [var.tags]
 }
 
+run "refuses_a_tag_without_a_name" {
+  command = plan
+
+  variables {
+    tags = { "" = "data" }
+  }
+
+  expect_failures = [var.tags]
+}
+
 run "refuses_more_concurrency_than_is_reserved" {
   command = plan
 

@@ -121,6 +121,39 @@ run "refuses_what_is_no_schedule" {
   expect_failures = [var.schedule_expression]
 }
 
+run "refuses_schedules_that_only_look_like_some" {
+  command = plan
+
+  variables {
+    schedule_expression           = "at(2026-01-31)"
+    sweep_schedule_expression     = "rate(0 minutes)"
+    archive_schedule_expression   = "rate(5 seconds)"
+    reconcile_schedule_expression = "cron(0 3 * * *)" # five fields, as crontab has them
+  }
+
+  expect_failures = [
+    var.schedule_expression,
+    var.sweep_schedule_expression,
+    var.archive_schedule_expression,
+    var.reconcile_schedule_expression,
+  ]
+}
+
+run "takes_what_event_bridge_scheduler_takes" {
+  command = plan
+
+  variables {
+    sweep_schedule_expression     = "rate(1 minute)"
+    archive_schedule_expression   = "cron(15 10 ? * 6L 2026-2030)"
+    reconcile_schedule_expression = "at(2026-01-31T03:00:00)"
+  }
+
+  assert {
+    condition     = length(aws_scheduler_schedule.this) == 3
+    error_message = "Each is a schedule."
+  }
+}
+
 run "refuses_a_name_that_step_functions_does_not_take" {
   command = plan
 
