@@ -240,7 +240,9 @@ def _cast(node: exp.Expr) -> exp.Expr:
     elif to.this in _TIMES and not isinstance(value, exp.Literal | exp.Null):
         node.set("this", _written(value, _TIMES[to.this], tries=isinstance(node, exp.TryCast)))
     elif to.this is exp.DType.VARCHAR:
-        if isinstance(value, exp.JSONExtract | exp.ParseJSON):
+        if isinstance(value, exp.JSONExtract | exp.ParseJSON) or (
+            isinstance(value, exp.Anonymous) and value.name == "to_json"
+        ):
             node.set("this", _call("json_extract_string", value, exp.Literal.string("$")))
         if to.expressions:
             node.set("to", exp.DataType.build("varchar"))

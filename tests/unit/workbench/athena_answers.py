@@ -272,6 +272,7 @@ ANSWERS: list[tuple[str, object]] = [
     ("CAST(json_parse('{\"a\": 1}') AS map(varchar, bigint))", {"a": 1}),
     ("json_format(CAST(ARRAY[1, 2] AS json))", "[1,2]"),
     ("json_format(CAST('a' AS json))", '"a"'),
+    ("CAST(CAST('a' AS json) AS varchar)", "a"),
     ("json_extract_scalar(CAST('{\"a\": 1}' AS json), '$.a')", None),  # a text, as json_parse makes none
     ("json_extract_scalar(JSON '{\"a\": 1}', '$.a')", "1"),
     ("CAST(json_extract('{\"a\": 5}', '$.a') AS bigint)", 5),
