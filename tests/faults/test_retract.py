@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+
 import pytest
 
 from local.stack import Clients
@@ -99,6 +102,21 @@ def test_one_object_of_a_lot_of_many_leaves(rig: Rig) -> None:
     rig.deliver(rig.units)
     assert retract(rig, sources[17]) is not None
     check_gone(rig, sources[17], Counts(2, 1, 1))
+
+
+def test_a_lot_of_many_more_files_than_a_process_may_open_is_rewritten(rig: Rig) -> None:
+    wrong, _ = (rig.upload("shipments", [shipment(n, 1 + n) for n in range(31)]) for _ in range(2))
+    rig.deliver(rig.units)
+    assert len(rig.lake.files) == 31
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unused = os.open(os.devnull, os.O_RDONLY)  # the lowest number that is free
+    os.close(unused)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (unused + 10, most))
+    try:
+        assert retract(rig, wrong) is not None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+    check_gone(rig, wrong, Counts(31, 31, 0))
 
 
 def test_the_objects_of_a_lot_can_leave_one_after_the_other_until_nothing_is_left(rig: Rig) -> None:

@@ -13,7 +13,6 @@ retraction goes on forward; a retry, which needs contracts, is undone and may be
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,11 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import IO
 
 import pyarrow.compute as pc
 
 from services.ops.rewrite.files import ConservationError, parsed_name, without_lost
+from services.ops.rewrite.waiting import WaitingFiles
 from services.shared.aws import FAILURES
 from services.shared.deadline import LEASE_SLACK_SECONDS, Deadline
 from services.shared.errors import Terminal
@@ -202,7 +201,7 @@ class Rewriting:
 
     def __init__(self, rewriter: Rewriter, lot: Lot) -> None:
         self._rewriter = rewriter
-        self._made: dict[str, IO[bytes]] = {}
+        self._made = WaitingFiles()
         self._put_keys: list[str] = []  # of those, what was put, or was to be
         self.lot = lot
 
@@ -290,8 +289,6 @@ class Rewriting:
                 self._rewriter.ledger.rewrites.give_back(self.lot)
             raise
         finally:
-            for made in self._made.values():
-                made.close()
             self._made.clear()
         if self.lot.obsolete:
             self._rewriter.delete_unless_behind(self.lot)
@@ -329,8 +326,7 @@ class Rewriting:
         self.check()
         variant = hashlib.blake2b(data, digest_size=4).hexdigest()
         key = str(LakeKey(root, record_type, dt, self.lot.id, variant, part, self.lot.generation))
-        made = self._made[key] = tempfile.TemporaryFile(prefix="smelt-rewrite-")  # noqa: SIM115 (closed by `run`)
-        made.write(data)
+        self._made.add(key, data)
         return LotFile(key, rows, len(data), "")
 
     def _write(self, files: Sequence[LotFile]) -> list[LotFile]:
@@ -347,9 +343,7 @@ class Rewriting:
         return [replace(file, etag=etags[file.key]) if file.key in etags else file for file in files]
 
     def _put(self, key: str) -> str:
-        rewriter, made = self._rewriter, self._made[key]
-        made.seek(0)
-        data = made.read()
+        rewriter, data = self._rewriter, self._made.read(key)
         if rewriter.clock() * 1000 >= self.lot.lease_until:
             raise LeaseLost(f"lot {self.lot.id}: the lease ended before {key} was written")
         self._put_keys.append(key)
