@@ -33,6 +33,10 @@ class LakeForbidden(LakeUnavailable):
     """S3 refused us. A policy can be corrected, so nothing is given up for it."""
 
 
+class LakeSignedOut(LakeForbidden):
+    """It is not about one object: nobody knows who we are."""
+
+
 class ByteStream(Protocol):
     """Bytes in order. `read` returns at most `size` bytes, and `b""` only at the end."""
 
@@ -93,7 +97,8 @@ _GONE = {
 # S3's answer about a missing object, too, unless it takes us for somebody who may list the bucket (see `_lists_key`).
 _DENIED = {"AccessDenied", "403"}
 _SIGNED_OUT = {"ExpiredToken", "InvalidAccessKeyId"}
-_FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", "KMS.DisabledException"}
+_KEY_UNUSABLE = {"KMS.DisabledException", "KMS.KMSInvalidStateException", "KMS.NotFoundException"}  # or to be deleted
+_FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403", *_KEY_UNUSABLE}
 
 # What botocore lets through when a response's body breaks off: its own errors, urllib3's, http.client's and sockets'.
 _BROKEN_BODY = (BotoCoreError, urllib3.exceptions.HTTPError, HTTPException, OSError)
@@ -289,7 +294,7 @@ def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:
     """The error for an answer that may be another one later."""
     code = error.response["Error"]["Code"]
     if code in _SIGNED_OUT:
-        return LakeForbidden(
+        return LakeSignedOut(
             f"{name} cannot be {done} ({code}): the credentials are wrong or have expired. Nothing is lost: sign in to "
             "AWS again, then run this again"
         )

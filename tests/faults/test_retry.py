@@ -15,6 +15,7 @@ from local.stack import Clients
 from services.ops.rewrite.quarantine import Selection, show
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey
+from services.shared.lake import ByteStream, LakeForbidden, LakeSignedOut
 from services.shared.ledger.records import RETRY, Counts, LotState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
@@ -393,3 +394,44 @@ def test_a_compressed_object_is_read_once_however_many_parts_its_rows_are_in(
     assert done.passed.total() == len(rig.lake.rows("silver")) == 60
     look, rewrite = 2, 2  # each for its first bytes, which tell how it is compressed, and from its start
     assert watch.calls.count("open") == look + rewrite
+
+
+def test_an_object_that_s3_refuses_keeps_nobody_else_waiting(
+    rig: Rig, fixed: dict[str, Contract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = []
+    for number in range(3):
+        sources.append(rig.upload("shipments", [shipment(number), late(number)]))
+        rig.clock.advance(1)
+        rig.deliver(rig.units[-1:])
+    opened = rig.lake.open
+
+    def refuse(source: BronzeObject, start: int, end: int) -> ByteStream:
+        if source.id == sources[1].id:
+            raise LakeForbidden(f"{source.id} cannot be read (AccessDenied)")
+        return opened(source, start, end)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.lake, "open", refuse)
+        done = retry(rig, fixed)
+    assert done is not None
+    assert (done.passed.total(), done.unreadable, done.stayed) == (2, 1, {"out_of_window": 1})
+    assert [(source, "AccessDenied" in why) for source, _, why in done.listed] == [(str(sources[1].id), True)]
+    again = retry(rig, fixed)
+    assert again is not None
+    assert (again.passed.total(), again.unreadable) == (1, 0)
+    rig.check_exactly_once()
+
+
+def test_without_credentials_a_retry_stops(
+    rig: Rig, fixed: dict[str, Contract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.upload("shipments", [late(1)])
+    rig.deliver(rig.units)
+
+    def refuse(source: BronzeObject, start: int, end: int) -> ByteStream:
+        raise LakeSignedOut(f"{source.id} cannot be read (ExpiredToken)")
+
+    monkeypatch.setattr(rig.lake, "open", refuse)
+    with pytest.raises(LakeSignedOut):
+        retry(rig, fixed)

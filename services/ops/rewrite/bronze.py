@@ -19,7 +19,7 @@ import pyarrow as pa
 from services.shared.compression import HEAD_BYTES, codec_to_read
 from services.shared.decompress import Decompressed, UnreadableUnit
 from services.shared.judge.verdicts import JSON_BLANKS
-from services.shared.lake import ByteStream, Lake, ObjectGone, open_pinned
+from services.shared.lake import ByteStream, Lake, LakeForbidden, LakeSignedOut, ObjectGone, open_pinned
 from services.shared.units import BronzeObject, Unit
 
 _STEP = 64 * 1024
@@ -80,14 +80,16 @@ class Rereader:
             a row's bytes, the same as its text, or why it cannot be had.
 
         Raises:
-            LakeUnavailable: S3 did not answer; try again.
+            LakeUnavailable: S3 did not answer; try again. Where it refuses us this object, others may be readable.
         """
         answered = 0
         try:
             for row in self._read(source, rows, check):
                 answered += 1
                 yield row
-        except (ObjectGone, UnreadableUnit) as error:
+        except LakeSignedOut:
+            raise
+        except (ObjectGone, UnreadableUnit, LakeForbidden) as error:
             for _ in rows[answered:]:
                 yield Unreadable(str(error))
 

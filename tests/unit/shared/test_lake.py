@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from services.shared.lake import LakeForbidden, LakeUnavailable, ObjectGone, S3Lake, find_file
+from services.shared.lake import LakeForbidden, LakeSignedOut, LakeUnavailable, ObjectGone, S3Lake, find_file
 from services.shared.units import BronzeObject
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,7 +81,8 @@ def test_reading_pins_the_etag_and_the_version_if_there_is_one(s3: Any, source: 
         ("InvalidObjectState", 403, ObjectGone, "archived; restore it"),
         ("AccessDenied", 403, LakeForbidden, "check the function's role"),
         ("403", 403, LakeForbidden, "check the function's role"),
-        ("ExpiredToken", 400, LakeForbidden, "sign in to AWS again"),
+        ("ExpiredToken", 400, LakeSignedOut, "sign in to AWS again"),
+        ("KMS.KMSInvalidStateException", 400, LakeForbidden, "the policy of its KMS key"),
         ("SlowDown", 503, LakeUnavailable, "now"),
         ("InternalError", 500, LakeUnavailable, "now"),
     ],
