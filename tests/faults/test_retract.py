@@ -10,6 +10,7 @@ import pytest
 from local.stack import Clients
 from services.ops.rewrite.files import ConservationError
 from services.ops.rewrite.retraction import Retraction
+from services.ops.rewrite.rewriting import LEASE_SECONDS
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.identities import LakeKey
@@ -117,6 +118,40 @@ def test_a_lot_of_many_more_files_than_a_process_may_open_is_rewritten(rig: Rig)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
     check_gone(rig, wrong, Counts(31, 31, 0))
+
+
+def test_files_may_be_written_for_longer_than_a_lease_lasts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong, _ = (rig.upload("shipments", [shipment(n, 1 + n) for n in range(31)]) for _ in range(2))
+    rig.deliver(rig.units)
+    put, keys = rig.lake.put, list[str]()
+
+    def put_slowly(key: str, data: bytes) -> str:
+        assert len(keys) < 31, "it began again"
+        keys.append(key)
+        rig.clock.advance(LEASE_SECONDS / 20)
+        return put(key, data)
+
+    monkeypatch.setattr(rig.lake, "put", put_slowly)
+    assert retract(rig, wrong) is not None
+    check_gone(rig, wrong, Counts(31, 31, 0))
+
+
+def test_a_file_that_is_written_for_longer_than_a_lease_lasts_counts_while_nobody_takes_over(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong, _ = two_files(rig)
+    rig.deliver(rig.units)
+    put, keys = rig.lake.put, list[str]()
+
+    def put_slowly(key: str, data: bytes) -> str:
+        assert key not in keys, "it began again"
+        keys.append(key)
+        rig.clock.advance(LEASE_SECONDS * 2)
+        return put(key, data)
+
+    monkeypatch.setattr(rig.lake, "put", put_slowly)
+    assert retract(rig, wrong) is not None
+    check_gone(rig, wrong, Counts(11, 9, 2))
 
 
 def test_the_objects_of_a_lot_can_leave_one_after_the_other_until_nothing_is_left(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from threading import Lock
 
 import pyarrow.compute as pc
 
@@ -203,6 +204,7 @@ class Rewriting:
         self._rewriter = rewriter
         self._made = WaitingFiles()
         self._put_keys: list[str] = []  # of those, what was put, or was to be
+        self._renewing = Lock()  # by one of the threads that write
         self.lot = lot
 
     def retract(self, id_: ObjectId) -> Counts:
@@ -307,10 +309,14 @@ class Rewriting:
             OutOfTime: only the deadline's reserve is left.
             LeaseLost: the lot is not ours any more.
         """
+        self._rewriter.deadline.check()
+        self._keep_lease()
+
+    def _keep_lease(self) -> None:
         rewriter = self._rewriter
-        rewriter.deadline.check()
-        if self.lot.lease_until - rewriter.clock() * 1000 < LEASE_SECONDS * 500:
-            self.lot = rewriter.ledger.rewrites.renew(self.lot, rewriter._lease())
+        with self._renewing:
+            if self.lot.lease_until - rewriter.clock() * 1000 < LEASE_SECONDS * 500:
+                self.lot = rewriter.ledger.rewrites.renew(self.lot, rewriter._lease())
 
     def read(self, file: LotFile) -> bytes:
         self.check()
@@ -343,13 +349,11 @@ class Rewriting:
         return [replace(file, etag=etags[file.key]) if file.key in etags else file for file in files]
 
     def _put(self, key: str) -> str:
-        rewriter, data = self._rewriter, self._made.read(key)
-        if rewriter.clock() * 1000 >= self.lot.lease_until:
-            raise LeaseLost(f"lot {self.lot.id}: the lease ended before {key} was written")
+        data = self._made.read(key)
+        self.check()  # a lot may have thousands of files, and a line may be slow
         self._put_keys.append(key)
-        etag = rewriter.lake.put(key, data)
-        if rewriter.clock() * 1000 >= self.lot.lease_until:
-            raise LeaseLost(f"lot {self.lot.id}: the lease ended while {key} was written")
+        etag = self._rewriter.lake.put(key, data)
+        self._keep_lease()
         return etag
 
     def _delete_late(self, keys: Collection[str]) -> None:
