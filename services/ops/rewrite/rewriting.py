@@ -350,7 +350,7 @@ class Rewriting:
 
     def _put(self, key: str) -> str:
         data = self._made.read(key)
-        self.check()  # a lot may have thousands of files, and a line may be slow
+        self._keep_lease()  # a lot may have thousands of files, and a line may be slow
         self._put_keys.append(key)
         etag = self._rewriter.lake.put(key, data)
         self._keep_lease()
