@@ -16,7 +16,7 @@ from services.ops.rewrite.quarantine import Selection, show
 from services.shared.contract.model import Contract
 from services.shared.identities import LakeKey
 from services.shared.lake import ByteStream, LakeForbidden, LakeSignedOut
-from services.shared.ledger.records import RETRY, Counts, LotState
+from services.shared.ledger.records import RETRY, Counts, Lot, LotState
 from services.shared.units import BronzeObject
 from tests.faults.rig import Rig, crash, shipment
 from tests.faults.test_large_units import LOT_BYTES, slow_rig
@@ -358,14 +358,20 @@ def test_rows_whose_quarantine_expires_meanwhile_stay_as_they_were(rig: Rig, fix
     assert not after.leftovers
 
 
-def test_rows_beside_a_lost_file_are_shown_and_retried(
-    clients: Clients, ledger_table: str, contracts: dict[str, Contract], fixed: dict[str, Contract]
-) -> None:
-    rig = slow_rig(clients, ledger_table, contracts)
+def sixty_late_rows_in_parts(clients: Clients, table: str, contracts: dict[str, Contract]) -> tuple[Rig, Lot]:
+    """One compressed object, all of it in quarantine, in a lot of several files."""
+    rig = slow_rig(clients, table, contracts)
     content = b"\n".join(late(number) for number in range(60))
     rig.plan(rig.lake.upload("bronze/shipments/large.jsonl.gz", gzip.compress(content)))
     rig.drain(rig.units, lot_bytes=LOT_BYTES)
     (lot,) = rig.look_up().lots.values()
+    return rig, lot
+
+
+def test_rows_beside_a_lost_file_are_shown_and_retried(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract], fixed: dict[str, Contract]
+) -> None:
+    rig, lot = sixty_late_rows_in_parts(clients, ledger_table, contracts)
     lost, *others = lot.files
     assert len(others) >= 2
     rig.lake.delete([lost.key])
@@ -382,11 +388,7 @@ def test_a_compressed_object_is_read_once_however_many_parts_its_rows_are_in(
     clients: Clients, ledger_table: str, contracts: dict[str, Contract], fixed: dict[str, Contract]
 ) -> None:
     """Read from its start for each part, an object of gigabytes would take days."""
-    rig = slow_rig(clients, ledger_table, contracts)
-    content = b"\n".join(late(number) for number in range(60))
-    rig.plan(rig.lake.upload("bronze/shipments/large.jsonl.gz", gzip.compress(content)))
-    rig.drain(rig.units, lot_bytes=LOT_BYTES)
-    (lot,) = rig.look_up().lots.values()
+    rig, lot = sixty_late_rows_in_parts(clients, ledger_table, contracts)
     assert len(lot.files) > 5
     watch = Interrupter()
     done = retry(rig, fixed, watch)
