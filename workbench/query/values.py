@@ -37,7 +37,7 @@ def as_json(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
         return int(value)
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)  # without an exponent
 
 
 def _interval(value: pa.MonthDayNano) -> str:
@@ -58,8 +58,6 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, bool | dict | list | tuple) and not isinstance(value, pa.MonthDayNano):
         return json.dumps(as_json(value), ensure_ascii=False)
-    if isinstance(value, Decimal):
-        return f"{value:f}"  # without an exponent
     if isinstance(value, float):
         return str(value)
     return str(as_json(value))
