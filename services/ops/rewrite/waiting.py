@@ -36,7 +36,7 @@ class WaitingFiles:
         """
         try:
             if self._disk is None:
-                self._disk = tempfile.TemporaryFile(prefix="smelt-rewrite-", buffering=0)  # closed by `clear`
+                self._disk = tempfile.TemporaryFile(prefix="smelt-rewrite-", buffering=0)  # noqa: SIM115 (closed by `clear`)
             at = self._disk.seek(0, os.SEEK_END)
             if self._disk.write(data) < len(data):  # what a full disk had room for
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
