@@ -245,6 +245,13 @@ def _explained(error: Exception) -> str:
             "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
             "subquery, then UNNEST that."
         )
+    if "inside the TRY expression" in text or "TRY can not be used" in text:
+        return (
+            "DuckDB, which runs queries here, tries no aggregate and no subquery: calculate it in a subquery first; for "
+            "a division, write a / nullif(b, 0)."
+        )
+    if "added to a date" in text:
+        return "No hours, minutes and seconds are added to a date: write CAST(day AS timestamp)."
     if "STRUCT to STRUCT cast must" in text:
         return (
             "Rows are cast by their fields' names here; name them where they are made: CAST(ROW(1) AS ROW(a bigint))."

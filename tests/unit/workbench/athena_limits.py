@@ -100,6 +100,10 @@ LIMITS: list[tuple[str, object]] = [
         "array(row(q bigint, r bigint)))) AS t(q, r))",
         5,
     ),
+    # what is tried
+    ("try(date_add('day', 1, date '2026-01-01'))", "2026-01-02"),
+    ("try(date '2026-01-01' + interval '1' month)", "2026-02-01"),
+    ("(SELECT try(date_add('day', 1, CAST(x AS date))) FROM (VALUES 'x') AS t(x))", None),
     # several arrays
     ("(SELECT array_agg(y ORDER BY x) FROM UNNEST(ARRAY[1, 2], ARRAY['a']) AS t(x, y))", ["a", None]),
     (
