@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from local.stack import Clients
+from services.ops.history.loads import Choice, loads
 from services.ops.history.reader import History, HistoryDamaged
 from services.ops.history.writer import archive
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
-from services.shared.identities import LotId
+from services.shared.identities import LotId, ObjectId
 from services.shared.ledger.ledger import Ledger
-from services.shared.ledger.records import LotState, ObjectState
+from services.shared.ledger.records import Counts, LotState, ObjectState
 from tests.faults.rig import Rig, crash, shipment, shipments_and_nonsense
 from tests.support.faults import LEDGER_CALLS, Crash, Interrupted, Interrupter
 from tests.support.history import (
@@ -78,6 +79,27 @@ def test_a_crash_at_every_step_is_made_good_by_the_next_run(
             assert run_archive(rig, history).complete
             check_each_once(rig, history)
             assert len(rig.units) + 1 <= let_expire(rig)
+
+
+def test_a_run_that_died_at_any_step_lets_no_load_be_told_twice_or_left_out(
+    clients: Clients, ledger_table: str, contracts: dict[str, Contract]
+) -> None:
+    def told(rig: Rig, history: MemoryHistory) -> tuple[list[ObjectId], Counts]:
+        found = loads(rig.ledger, History(history), Choice(), 100)
+        return sorted(load.id for load in found.kept if rig.name in load.id.key), found.counts
+
+    calls = Interrupter()
+    run_archive(loaded(clients, ledger_table, contracts, MemoryHistory()), MemoryHistory(), calls)
+    for at in range(1, len(calls.calls) + 1):
+        for before in (True, False):
+            history = MemoryHistory()
+            rig = loaded(clients, ledger_table, contracts, history)
+            expected = told(rig, history)
+            with pytest.raises(Crash):
+                run_archive(rig, history, Interrupter(at, before, crash))
+            assert told(rig, history) == expected, calls.calls[:at]
+            rig.clock.advance(1000)
+            run_archive(rig, history)
 
 
 def test_a_run_that_was_paused_at_any_step_while_another_did_the_work_changes_nothing(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
+import tempfile
 
 import pytest
 
@@ -118,6 +120,22 @@ def test_a_lot_of_many_more_files_than_a_process_may_open_is_rewritten(rig: Rig)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
     check_gone(rig, wrong, Counts(31, 31, 0))
+
+
+def test_a_full_disk_is_named_and_keeps_the_lot_from_nobody(rig: Rig) -> None:
+    wrong, _ = two_files(rig)
+    rig.deliver(rig.units)
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most))
+    try:
+        with pytest.raises(OSError, match=re.escape(tempfile.gettempdir())):
+            retract(rig, wrong)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    waits = list[float]()
+    assert retract(rig, wrong, sleep=waits.append) is not None
+    assert not waits, "for the lease of whoever had no room"
+    check_gone(rig, wrong, Counts(11, 9, 2))
 
 
 def test_files_may_be_written_for_longer_than_a_lease_lasts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ def _show_retried(done: Retried, dry_run: bool) -> None:
         show(f"{number:,} rows {would} to silver/{dataset}/")
     for reason, number in done.reasons.most_common():
         show(f"  {number:,} that were refused as {reason}")
-    if not done.passed:
+    if not done.passed and not done.busy:
         show("no row passes now")
     stayed = ", ".join(f"{number:,} {reason}" for reason, number in done.stayed.most_common())
     show(f"{done.stayed.total():,} rows stay in quarantine" + (f": {stayed}" if stayed else ""))

@@ -50,6 +50,7 @@ def check(path: Path, against: str | None = None) -> Report:
         except ContractError as error:
             findings.append(Finding(str(path), Level.PROBLEM, str(error)))
         findings += shared_names(contracts)
+        findings += _in_subfolders(path)
     if against is not None:
         folder = path if path.is_dir() else path.parent
         findings += _compare_with(folder, against, contracts, {file.name for file in files})
@@ -57,6 +58,14 @@ def check(path: Path, against: str | None = None) -> Report:
         what = "not checked against the official schema of ODCS: jsonschema is not installed; run `make setup`"
         findings.append(Finding(str(path), Level.NOTICE, what))
     return Report(tuple(contracts), tuple(findings))
+
+
+def _in_subfolders(folder: Path) -> Iterator[Finding]:
+    """The contracts that nothing reads, because they do not lie in the folder itself."""
+    for file in sorted(folder.glob("*/*.yaml")):
+        if "DataContract" in file.read_text("utf-8", errors="replace"):
+            what = f"is not read: contracts are the files of {folder} itself. To use it, move it there"
+            yield Finding(str(file.relative_to(folder)), Level.NOTICE, what, str(file))
 
 
 def _check_file(file: Path) -> tuple[Contract | None, list[Finding]]:

@@ -2,7 +2,8 @@
 Rows that were moved since the history wrote them down are told as they are (`moved`).
 
 The history is listed before the index is read, and again after it: what was archived in between is in the second
-listing alone, and what was told from the index already is left out there.
+listing alone, and what was told from the index already is left out there. An archive task puts a file before it takes
+what is in it out of the index, and may die in between: the batch that it leaves open names what is in both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from services.ops.history.reader import History
 from services.ops.history.rows import Outcome, outcome_of_finished
 from services.ops.history.tally import Tallies
 from services.shared.identities import HISTORY_OBJECTS, HistoryKey, LotId, ObjectId, milliseconds
-from services.shared.ledger.archive import FinishedObject
+from services.shared.ledger.archive import Entry, FinishedObject
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, LedgerObject, LotFile, ObjectState
 
@@ -147,10 +148,11 @@ def _all(ledger: Ledger, history: History, choice: Choice) -> Iterator[Outcome]:
     rewritten = rewritten_lots(ledger, history, today, choice.since)
     read = set[HistoryKey]()
     yield from as_they_are(ledger, history, _from_history(history, choice, read), rewritten)
+    in_both = _read_and_in_the_index(ledger, read)
     told = set[int]()  # of days that may be archived meanwhile
     until = milliseconds(choice.until) if choice.until else 1 << 62
     for batch in batched(ledger.finished_entries("done", until), _BATCH):
-        entries = [(entry.pk, entry.since) for entry in batch]
+        entries = [(entry.pk, entry.since) for entry in batch if (entry.pk, entry.since) not in in_both]
         for load in _finished(ledger, ledger.archive.finished_objects(entries)):
             told |= {hash((load.id, load.since))} if load.since < today else set()
             yield load
@@ -175,6 +177,12 @@ def _from_history(
     for key in keys:
         if key.first_ms < before_ms:
             yield from history.objects_of_file(str(key), choice.dataset, choice.key_prefix, states)
+
+
+def _read_and_in_the_index(ledger: Ledger, read: Collection[HistoryKey]) -> set[Entry]:
+    """Of files that were read, what the index may still have. Only the open batch's file is not taken out of it yet."""
+    batch = ledger.archive.open_batch()
+    return set(batch.entries) if batch and HistoryKey.parse(batch.file) in read else set()
 
 
 _FINISHED = frozenset(LoadState) - {LoadState.IN_PROGRESS}

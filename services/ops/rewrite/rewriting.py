@@ -286,7 +286,7 @@ class Rewriting:
         except Terminal:  # it would fail again
             self.undo()
             raise
-        except (*FAILURES, KeyboardInterrupt):
+        except (*FAILURES, OSError, KeyboardInterrupt):  # OSError: no room for the files that wait
             with suppress(*FAILURES):  # the lease ends by itself
                 self._rewriter.ledger.rewrites.give_back(self.lot)
             raise

@@ -6,6 +6,7 @@ on most machines with Linux, and 256 on macOS.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -29,11 +30,19 @@ class WaitingFiles:
         return len(self._places)
 
     def add(self, key: str, data: bytes) -> None:
-        if self._disk is None:
-            self._disk = tempfile.TemporaryFile(prefix="smelt-rewrite-")  # noqa: SIM115 (closed by `clear`)
-        self._places[key] = self._disk.tell(), len(data)
-        self._disk.write(data)
-        self._disk.flush()
+        """
+        Raises:
+            OSError: there is no room; it names the folder.
+        """
+        try:
+            if self._disk is None:
+                self._disk = tempfile.TemporaryFile(prefix="smelt-rewrite-", buffering=0)  # noqa: SIM115 (closed by `clear`)
+            at = self._disk.seek(0, os.SEEK_END)
+            if self._disk.write(data) < len(data):  # what a full disk had room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{tempfile.gettempdir()} (TMPDIR)") from error
+        self._places[key] = at, len(data)
 
     def read(self, key: str) -> bytes:
         at, size = self._places[key]

@@ -381,6 +381,16 @@ def test_without_jsonschema_a_notice_says_so(write: Change, monkeypatch: pytest.
     assert "jsonschema is not installed" in report.findings[0].what
 
 
+def test_a_contract_in_a_subfolder_is_said_not_to_be_read(write: Change, tmp_path: Path) -> None:
+    write()
+    (tmp_path / "finance").mkdir()
+    (tmp_path / "parcels.yaml").rename(tmp_path / "finance" / "parcels.yaml")
+    write()
+    (finding,) = check(tmp_path).findings
+    assert (finding.where, finding.level) == ("finance/parcels.yaml", Level.NOTICE)
+    assert finding.what == f"is not read: contracts are the files of {tmp_path} itself. To use it, move it there"
+
+
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="no such file or folder"):
         check(tmp_path / "nowhere")
