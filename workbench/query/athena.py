@@ -234,12 +234,20 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
 def _explained(error: Exception) -> str:
     """DuckDB's message, without tables of its own, and with what to write instead."""
     text = _OWN_TABLE.sub("", _first_lines(error))
+    if "Macro athena_" in text and "multiple overloads" in text:
+        return "DuckDB, which runs queries here, cannot tell the type: calculate it in a subquery, then use its name."
+    if "Macro athena_floor" in text or "Macro athena_ceil" in text:
+        return "floor and ceil take a number: write CAST(x AS double)."
     if "Macro athena_" in text:
         return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
     if "unordered_map" in text:
         return (
             "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
             "subquery, then UNNEST that."
+        )
+    if "STRUCT to STRUCT cast must" in text:
+        return (
+            "Rows are cast by their fields' names here; name them where they are made: CAST(ROW(1) AS ROW(a bigint))."
         )
     if "field format: \"'" in text:
         text += (

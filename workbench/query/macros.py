@@ -18,6 +18,16 @@ CREATE MACRO athena_integer(value) AS CASE typeof(value)
     WHEN 'BOOLEAN' THEN CASE CAST(value AS VARCHAR) WHEN 'true' THEN '1' WHEN 'false' THEN '0' END
     WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$')
     ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_text(value) AS CASE typeof(value)
+    WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$') ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_member(object, field) AS json_extract(object, '/' || replace(replace(
+    list_filter(json_keys(object), lambda one: lower(one) = field)[1], '~', '~0'), '/', '~1'));
+CREATE MACRO athena_part
+    (text, first) AS CASE WHEN first = 0 OR first < -length(text) THEN left(text, 0) ELSE substring(text, first) END,
+    (text, first, number) AS CASE WHEN first = 0 OR first < -length(text) OR number < 0 THEN left(text, 0)
+                                  ELSE substring(text, first, number) END;
+CREATE MACRO athena_floor(typed HUGEINT, value) AS value, (typed DOUBLE, value) AS floor(value);
+CREATE MACRO athena_ceil(typed HUGEINT, value) AS value, (typed DOUBLE, value) AS ceil(value);
 CREATE MACRO athena_is_date(value) AS typeof(value) <> 'VARCHAR' OR value IS NULL
     OR regexp_full_match(CAST(value AS VARCHAR), '\s*[+-]?\d{4,}-\d{1,2}-\d{1,2}\s*');
 CREATE MACRO athena_is_time(value) AS typeof(value) <> 'VARCHAR' OR value IS NULL
@@ -38,9 +48,12 @@ CREATE MACRO athena_start
     (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
     (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
     (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
+CREATE MACRO athena_steps(first, last, step) AS list_filter(
+    list_transform(generate_series(0, len(generate_series(first, last, step))), lambda n: first + step * n),
+    lambda one: CASE WHEN first + step > first THEN one <= last ELSE one >= last END);
 CREATE MACRO athena_series
     (typed DATE, first, last, step)
-        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
-    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
-    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
+        AS CAST(athena_steps(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS athena_steps(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS athena_steps(first, CAST(last AS TIMESTAMPTZ), step);
 """

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import errors, exp
 
-_INTEGERS = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
-_TIMES = {exp.DType.DATE: "date", exp.DType.TIMESTAMP: "time"}
-_TYPED_AS_FIRST = {"arg_max_null", "arg_min_null", "athena_later", "athena_start"}
+from workbench.query.calls import by_type, call
+from workbench.query.casts import cast, date
+from workbench.query.java_format import format_text
+
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
 _PARTS = {  # of a time, as EXTRACT names them
@@ -25,8 +26,7 @@ _PARTS = {  # of a time, as EXTRACT names them
     "DAY_OF_YEAR": "DOY",
     "DAY_OF_MONTH": "DAY",
 }
-_DECIMAL = re.compile(r"[+-]?([0-9]*)\.?([0-9]*)")
-_IN_FORMAT = re.compile(r"%(?:%|[-#+ 0,(]*[0-9]*(?:\.[0-9]+)?[a-zA-Z])")
+_IN_TIME = re.compile("%.", re.DOTALL)
 _IN_REPLACEMENT = re.compile(r"\\(.)|\$(\d)|(\$\{?)|(\\)", re.DOTALL)
 
 
@@ -45,52 +45,29 @@ def with_athenas_meaning(statement: exp.Expr) -> exp.Expr:
     return statement
 
 
-def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
-    return exp.Anonymous(this=name, expressions=[one.copy() for one in arguments if one is not None])
-
-
-def _by_type(name: str, value: exp.Expr, *arguments: exp.Expr) -> exp.Expr:
-    """A call of a macro that has a body for each type of `value`.
-
-    DuckDB chooses one before it can tell the type of an aggregate. So it is given the value without aggregates, too.
-    """
-    return _call(name, value.copy().transform(_without_aggregate), value, *arguments)
-
-
-def _without_aggregate(node: exp.Expr) -> exp.Expr:
-    """What has the type of a node, such as `x` of `max(x) OVER (...)`."""
-    if isinstance(node, exp.Count | exp.CountIf):
-        return exp.Literal.number(1)
-    if isinstance(node, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.AggFunc):
-        return _without_aggregate(node.this)
-    if isinstance(node, exp.Distinct) or (isinstance(node, exp.Anonymous) and node.name in _TYPED_AS_FIRST):
-        return _without_aggregate(node.expressions[0])
-    return node
-
-
 def _date_diff(node: exp.Expr) -> exp.Expr:
     """Whole units that have passed; DuckDB's date_diff counts the bounds of days, months ... between."""
-    return _call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
+    return call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
 
 
 def _date_add(node: exp.Expr) -> exp.Expr:
     """A date stays a date; DuckDB makes a timestamp of it, whose text is never equal to a `dt`."""
     step = exp.Interval(this=exp.paren(node.expression), unit=node.args["unit"])
-    return _by_type("athena_later", node.this, step)
+    return by_type("athena_later", node.this, step)
 
 
 def _add(node: exp.Expr) -> exp.Expr:
     left, right = node.this, node.expression
     if _is_interval(left) == _is_interval(right):
         return node
-    return _by_type("athena_later", left, right) if _is_interval(right) else _by_type("athena_later", right, left)
+    return by_type("athena_later", left, right) if _is_interval(right) else by_type("athena_later", right, left)
 
 
 def _subtract(node: exp.Expr) -> exp.Expr:
     left, right = node.this, node.expression
     if _is_interval(left) or not _is_interval(right):
         return node
-    return _by_type("athena_later", left, exp.Neg(this=exp.paren(right)))
+    return by_type("athena_later", left, exp.Neg(this=exp.paren(right)))
 
 
 def _is_interval(node: exp.Expr) -> bool:
@@ -102,39 +79,45 @@ def _is_interval(node: exp.Expr) -> bool:
 
 
 def _date_trunc(node: exp.Expr) -> exp.Expr:
-    return _by_type("athena_start", node.this, exp.Literal.string(node.text("unit").lower()))
+    return by_type("athena_start", node.this, exp.Literal.string(node.text("unit").lower()))
 
 
 def _sequence(node: exp.Expr) -> exp.Expr:
-    step = node.args.get("step")
+    """Each month counts from the first date, so that ends of months stay; DuckDB goes on from the 28th."""
+    start, end, step = node.args["start"], node.args["end"], node.args.get("step")
     if step is None:  # down, if the end is less
-        is_down = exp.LT(this=exp.paren(node.args["end"].copy()), expression=exp.paren(node.args["start"].copy()))
-        node.set("step", exp.Case().when(is_down, exp.Literal.number(-1)).else_(exp.Literal.number(1)))
-    if step is None or not _is_interval(step):
-        return node
-    return _by_type("athena_series", node.args["start"], node.args["end"], step)
+        is_down = exp.LT(this=exp.paren(end.copy()), expression=exp.paren(start.copy()))
+        step = exp.Case().when(is_down, exp.Literal.number(-1)).else_(exp.Literal.number(1))
+        if _is_date(start) or _is_date(end):
+            step = exp.Interval(this=exp.paren(step), unit=exp.var("DAY"))
+        node.set("step", step)
+    return by_type("athena_series", start, end, step) if _is_interval(step) else node
+
+
+def _is_date(node: exp.Expr) -> bool:
+    return isinstance(node, exp.CurrentDate) or (isinstance(node, exp.Cast) and node.to.this is exp.DType.DATE)
 
 
 def _max_by(node: exp.Expr) -> exp.Expr:
     """The value beside the greatest, also if it is NULL; DuckDB looks for one that is not."""
     if node.args.get("count") is not None:
         raise errors.UnsupportedError("max_by and min_by take no number of values")
-    return _call("arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null", node.this, node.expression)
+    return call("arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null", node.this, node.expression)
 
 
 def _regexp_extract(node: exp.Expr) -> exp.Expr:
     """NULL where nothing matches; DuckDB gives an empty text."""
     group = node.args.get("group") or exp.Literal.number(0)
-    return _first_of(_call("regexp_extract_all", node.this, node.expression, group), exp.Literal.number(1))
+    return _first_of(call("regexp_extract_all", node.this, node.expression, group), exp.Literal.number(1))
 
 
 def _split_part(node: exp.Expr) -> exp.Expr:
     """NULL where there are not so many parts; DuckDB gives an empty text."""
-    return _first_of(_call("str_split", node.this, node.args["delimiter"]), node.args["part_index"])
+    return _first_of(call("str_split", node.this, node.args["delimiter"]), node.args["part_index"])
 
 
 def _first_of(found: exp.Expr, at: exp.Expr) -> exp.Expr:
-    return _call("list_extract", found, at)
+    return call("list_extract", found, at)
 
 
 def _regexp_replace(node: exp.Expr) -> exp.Expr:
@@ -161,15 +144,15 @@ def _json_extract(node: exp.Expr) -> exp.Expr:
     if node.args.get("json_query"):
         return _no_sql_json(node)
     _check_path(node)
-    node.set("this", _call("athena_json", node.this))
+    node.set("this", call("athena_json", node.this))
     return node
 
 
 def _json_scalar(node: exp.Expr) -> exp.Expr:
     """NULL where an object or an array is found; DuckDB gives its text."""
     _check_path(node)
-    found = exp.JSONExtract(this=_call("athena_json", node.this), expression=node.expression.copy())
-    return _call("athena_scalar", found)
+    found = exp.JSONExtract(this=call("athena_json", node.this), expression=node.expression.copy())
+    return call("athena_scalar", found)
 
 
 def _check_path(node: exp.Expr) -> None:
@@ -185,12 +168,12 @@ def _no_sql_json(_: exp.Expr) -> exp.Expr:
 
 def _slice(node: exp.Expr) -> exp.Expr:
     """The third argument is how many; DuckDB takes it for where to end."""
-    return _call("athena_slice", node.this, node.args["start"], node.args["end"])
+    return call("athena_slice", node.this, node.args["start"], node.args["end"])
 
 
 def _position(node: exp.Expr) -> exp.Expr:
     """0 where it is not there; DuckDB gives NULL."""
-    return _call("athena_position", node.this, node.expression)
+    return call("athena_position", node.this, node.expression)
 
 
 def _extract(node: exp.Expr) -> exp.Expr:
@@ -203,6 +186,8 @@ def _extract(node: exp.Expr) -> exp.Expr:
 
 def _from_unixtime(node: exp.Expr) -> exp.Expr:
     """Of two arguments, the second is a zone, which sqlglot leaves out."""
+    if node.args.get("hours") is not None:
+        raise errors.UnsupportedError("from_unixtime takes a zone by its name, such as 'Asia/Tokyo'")
     zone = node.args.get("zone")
     if zone is None:
         return node
@@ -224,53 +209,9 @@ def _in_zone(time: exp.Expr, zone: exp.Expr) -> exp.Expr:
     return exp.AtTimeZone(this=exp.cast(time.copy(), "timestamptz"), zone=zone.copy())
 
 
-def _cast(node: exp.Expr) -> exp.Expr:
-    """Integers: of texts of digits alone, halves away from zero. Texts: of JSON without quotes, cut to n characters."""
-    to, value = node.args["to"], node.this
-    for inner in to.find_all(exp.DataType):
-        if inner.this is exp.DType.DECIMAL and not inner.expressions:
-            inner.replace(_decimal(value))
-    to = node.args["to"]
-    if to.this is exp.DType.JSON:  # a text becomes a JSON text; DuckDB parses it
-        return _call("to_json", value)
-    if to.this in _INTEGERS and not isinstance(value, exp.Literal | exp.Null):
-        node.set("this", _call("athena_integer", value))
-    elif to.this in _INTEGERS and value.is_string:
-        node.set("this", _call("athena_integer", exp.cast(value.copy(), "varchar")))
-    elif to.this in _TIMES and not isinstance(value, exp.Literal | exp.Null):
-        node.set("this", _written(value, _TIMES[to.this], tries=isinstance(node, exp.TryCast)))
-    elif to.this is exp.DType.VARCHAR:
-        if isinstance(value, exp.JSONExtract | exp.ParseJSON) or (
-            isinstance(value, exp.Anonymous) and value.name == "to_json"
-        ):
-            node.set("this", _call("json_extract_string", value, exp.Literal.string("$")))
-        if to.expressions:
-            node.set("to", exp.DataType.build("varchar"))
-            return _call("left", node, to.expressions[0].this)
-    return node
-
-
-def _decimal(value: exp.Expr) -> exp.Expr:
-    """What `decimal` alone is: of `DECIMAL '1.50'` its own digits, else (38, 0). DuckDB's is (18, 3)."""
-    digits = _DECIMAL.fullmatch(value.name) if value.is_string else None
-    precision, scale = (len(digits[1] + digits[2]), len(digits[2])) if digits else (38, 0)
-    return exp.DataType.build(f"decimal({max(precision, 1)}, {scale})")
-
-
-def _date(node: exp.Expr) -> exp.Expr:
-    return _cast(exp.cast(node.this.copy(), "date")) if node.this is not None and not node.expressions else node
-
-
-def _written(value: exp.Expr, to: str, *, tries: bool) -> exp.Expr:
-    """Not as `2026-01-01T10:00:00Z`, and a date without a time; DuckDB reads both."""
-    if tries:
-        return exp.Case().when(_call(f"athena_is_{to}", value), value.copy())
-    return _call(f"athena_{to}", value)
-
-
 def _sha1(node: exp.Expr) -> exp.Expr:
     """Binary, as of md5 and sha256; DuckDB gives hexadecimal digits."""
-    return _call("unhex", _call("sha1", node.this))
+    return call("unhex", call("sha1", node.this))
 
 
 def _fetch(node: exp.Expr) -> exp.Expr:
@@ -281,27 +222,29 @@ def _fetch(node: exp.Expr) -> exp.Expr:
 
 
 def _unnest(node: exp.Expr) -> exp.Expr:
-    """Each field of a row is a column; DuckDB makes one of the whole row."""
-    alias = node.args.get("alias")
-    if alias is None or len(alias.columns) <= len(node.expressions):
+    """Each field of a row is a column, and several arrays stand beside each other; DuckDB takes one, whole."""
+    alias, arrays, place = node.args.get("alias"), node.expressions, node.args.get("offset")
+    names = [*(alias.columns if alias is not None else ()), *([place] if isinstance(place, exp.Identifier) else ())]
+    if len(arrays) > 1:
+        lengths = [call("len", array) for array in arrays]
+        longest = exp.Greatest(this=lengths[0], expressions=lengths[1:])
+        numbers = [call("generate_series", exp.Literal.number(1), longest)] if place else []
+        if len(names) != len(arrays) + len(numbers):
+            raise errors.UnsupportedError(
+                "UNNEST of several arrays takes a name for each column, and no arrays of rows"
+            )
+        columns = [call("unnest", array) for array in (*arrays, *numbers)]
+    elif alias is None or len(alias.columns) <= 1:
         return node
-    if len(node.expressions) > 1 or node.args.get("offset"):
+    elif place:
         raise errors.UnsupportedError("UNNEST of rows takes one array, without ORDINALITY")
-    depth = exp.PropertyEQ(this=exp.to_identifier("max_depth"), expression=exp.Literal.number(2))
-    return exp.Lateral(this=exp.select(_call("unnest", *node.expressions, depth)).subquery(), alias=alias.copy())
-
-
-def _format(node: exp.Expr) -> exp.Expr:
-    """Of Java's signs (`%.2f`); DuckDB's format has Python's."""
-    pattern = node.this
-    if not isinstance(pattern, exp.Literal):
-        raise errors.UnsupportedError("format takes only a format in quotes")
-    signs = [sign for sign in _IN_FORMAT.findall(pattern.name) if sign != "%%"]
-    values = [
-        exp.cast(value.copy(), "varchar") if sign[-1] in "sS" else value.copy()
-        for sign, value in zip(signs, node.expressions, strict=False)
-    ]
-    return _call("printf", pattern, *values)
+    else:
+        depth = exp.PropertyEQ(this=exp.to_identifier("max_depth"), expression=exp.Literal.number(2))
+        columns = [call("unnest", arrays[0], depth)]
+    named = exp.TableAlias(
+        this=alias.this.copy() if alias is not None else None, columns=[name.copy() for name in names]
+    )
+    return exp.Lateral(this=exp.select(*columns).subquery(), alias=named)
 
 
 def _anonymous(node: exp.Expr) -> exp.Expr:
@@ -310,14 +253,14 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
         time, zone = arguments
         return _in_zone(time, zone)
     if name == "JSON_ARRAY_LENGTH" and len(arguments) == 1:  # NULL where there is none
-        return _call("athena_array_length", *arguments)
+        return call("athena_array_length", *arguments)
     if name == "TO_BASE":  # its digits are small letters
-        return _call("lower", node.copy())
+        return call("lower", node.copy())
     if name == "URL_DECODE" and len(arguments) == 1:  # a plus sign is a blank
         plus, blank = exp.Literal.string("+"), exp.Literal.string(" ")
-        return _call("url_decode", _call("replace", *arguments, plus, blank))
+        return call("url_decode", call("replace", *arguments, plus, blank))
     if name == "MILLISECOND" and len(arguments) == 1:  # DuckDB counts those of the seconds in, too
-        return exp.paren(exp.Mod(this=_call("millisecond", *arguments), expression=exp.Literal.number(1000)))
+        return exp.paren(exp.Mod(this=call("millisecond", *arguments), expression=exp.Literal.number(1000)))
     return node
 
 
@@ -352,6 +295,48 @@ def _select(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _count_if(node: exp.Expr) -> exp.Expr:
+    """0 of no rows; DuckDB gives NULL."""
+    return exp.Count(this=exp.Case().when(node.this.copy(), exp.Literal.number(1)))
+
+
+def _finite(node: exp.Expr) -> exp.Expr:
+    """NULL of one row, or where nothing differs; DuckDB gives NaN."""
+    whole = node
+    while isinstance(whole.parent, exp.Filter | exp.Window) and whole.parent.this is whole:
+        whole = whole.parent
+    finite = exp.Nullif(this=exp.null(), expression=exp.cast(exp.Literal.string("NaN"), "double"))
+    whole.replace(finite)
+    finite.set("this", whole)
+    return node
+
+
+def _floor(node: exp.Expr) -> exp.Expr:
+    """An integer stays one; DuckDB makes a double of it."""
+    return by_type("athena_ceil" if isinstance(node, exp.Ceil) else "athena_floor", node.this)
+
+
+def _listagg(node: exp.Expr) -> exp.Expr:
+    """Without a separator, nothing is between; sqlglot writes a comma."""
+    if node.args.get("separator") is None:
+        node.set("separator", exp.Literal.string(""))
+    return node
+
+
+def _substring(node: exp.Expr) -> exp.Expr:
+    """Empty where it starts before the text or its length is less than 0; DuckDB counts on, or backwards."""
+    return call("athena_part", node.this, node.args["start"], node.args.get("length"))
+
+
+def _time_format(node: exp.Expr) -> exp.Expr:
+    """sqlglot translates what is in quotes alone; DuckDB takes `%M` for minutes, and `%V` is its week."""
+    given = node.args["format"]
+    if not isinstance(given, exp.Literal):
+        raise errors.UnsupportedError("date_format and date_parse take only a format in quotes")
+    node.set("format", exp.Literal.string(_IN_TIME.sub(lambda sign: sign[0].replace("v", "V"), given.name)))
+    return node
+
+
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
     node.set("accuracy", None)
     return node
@@ -367,28 +352,38 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
     exp.AtTimeZone: _at_time_zone,
-    exp.Cast: _cast,
-    exp.Date: _date,
+    exp.Cast: cast,
+    exp.Ceil: _floor,
+    exp.Corr: _finite,
+    exp.CountIf: _count_if,
+    exp.Date: date,
     exp.DateAdd: _date_add,
     exp.DateDiff: _date_diff,
     exp.DateTrunc: _date_trunc,
     exp.Extract: _extract,
     exp.Fetch: _fetch,
-    exp.Format: _format,
+    exp.Floor: _floor,
+    exp.Format: format_text,
     exp.GenerateSeries: _sequence,
+    exp.GroupConcat: _listagg,
     exp.JSONExtract: _json_extract,
     exp.JSONExtractScalar: _json_scalar,
     exp.JSONValue: _no_sql_json,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
+    exp.RegrIntercept: _finite,
+    exp.RegrSlope: _finite,
     exp.SHA: _sha1,
     exp.Select: _select,
     exp.Split: _split,
     exp.SplitPart: _split_part,
+    exp.StrToTime: _time_format,
     exp.Sub: _subtract,
+    exp.Substring: _substring,
+    exp.TimeToStr: _time_format,
     exp.TimestampTrunc: _date_trunc,
     exp.Trim: _trim,
-    exp.TryCast: _cast,
+    exp.TryCast: cast,
     exp.UnixToTime: _from_unixtime,
     exp.Unnest: _unnest,
 }

@@ -6,6 +6,7 @@ import pytest
 from sqlglot import exp
 
 from tests.unit.workbench.athena_answers import ANSWERS, FOUR
+from tests.unit.workbench.athena_limits import LIMITS
 from workbench.query.athena import LocalAthena, QueryError, statements_of
 from workbench.query.functions import COMPARED, key_of
 from workbench.query.values import as_json
@@ -16,10 +17,12 @@ def athena(tmp_path_factory: pytest.TempPathFactory) -> LocalAthena:
     return LocalAthena(tmp_path_factory.mktemp("lake"))
 
 
-@pytest.mark.parametrize(("sql", "answer"), ANSWERS)
+@pytest.mark.parametrize(("sql", "answer"), [*ANSWERS, *LIMITS])
 def test_the_answer_is_athenas(athena: LocalAthena, sql: str, answer: object) -> None:
     ((found,),) = athena.query(f"WITH {FOUR} SELECT {sql} AS x").rows
-    assert as_json(found) == (pytest.approx(answer) if isinstance(answer, float) else answer)
+    found = as_json(found)
+    assert type(found) is type(answer)  # 1 is not 1.0
+    assert found == (pytest.approx(answer) if isinstance(answer, float) else answer)
 
 
 def test_every_function_that_passes_has_an_answer() -> None:
@@ -37,5 +40,30 @@ def test_every_function_that_passes_has_an_answer() -> None:
     ],
 )
 def test_no_other_function_passes(athena: LocalAthena, sql: str, told: str) -> None:
+    with pytest.raises(QueryError, match=told):
+        athena.query(f"SELECT {sql}")
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("CAST('a' AS char(2))", "use varchar"),
+        ("from_unixtime(0, 9, 0)", "takes a zone by its name"),
+        ("date_format(now(), concat('%H', ':%i'))", "only a format in quotes"),
+        ("date_parse('10', concat('%', 'H'))", "only a format in quotes"),
+        ("format('%tY', now())", "write %% for a per cent sign"),
+        ("format('%2$s', 'a', 'b')", "a value for each"),
+        ("format('%s and %s', 'a')", "a value for each"),
+        ("(SELECT count(*) FROM UNNEST(ARRAY[1], ARRAY[2]))", "a name for each column"),
+        ("floor('a')", "floor and ceil take a number"),
+        (
+            "(SELECT floor(element_at(map_values(histogram(x)), 1)) FROM (VALUES 1) AS t(x))",
+            "calculate it in a subquery",
+        ),
+        ("(SELECT CAST(x AS row(a bigint)).a FROM (SELECT ROW(1) AS x))", "name them where they are made"),
+        ("CAST(JSON '5' AS row(a bigint))", "Expected OBJECT"),
+    ],
+)
+def test_what_cannot_be_answered_says_what_to_write(athena: LocalAthena, sql: str, told: str) -> None:
     with pytest.raises(QueryError, match=told):
         athena.query(f"SELECT {sql}")

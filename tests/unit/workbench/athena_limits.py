@@ -1,0 +1,106 @@
+"""What Athena answers at the limits, by the same documentation: of nothing, of one, of halves, of months, of JSON.
+
+Written as in `athena_answers.py`.
+"""
+
+from __future__ import annotations
+
+LIMITS: list[tuple[str, object]] = [
+    # of no rows, of one, and where nothing differs
+    ("(SELECT count_if(b) FROM four WHERE n > 5)", 0),
+    (
+        "(SELECT min(c) FROM (SELECT count_if(b) OVER (ORDER BY d ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING) AS c "
+        "FROM four))",
+        0,
+    ),
+    ("(SELECT count_if(b) FILTER (WHERE n > 5) FROM four)", 0),
+    ("(SELECT corr(n, d) FROM four WHERE n = 1)", None),
+    ("(SELECT corr(n, d) FROM four WHERE n = 2)", None),
+    ("(SELECT corr(n, d) FILTER (WHERE n = 1) OVER () FROM four LIMIT 1)", None),
+    ("(SELECT count(*) FROM (SELECT n FROM four GROUP BY n HAVING corr(n, d) > 0.5))", 0),
+    ("(SELECT regr_slope(n, d) FROM four WHERE n = 1)", None),
+    ("(SELECT regr_intercept(n, d) FROM four WHERE n = 1)", None),
+    # an integer stays one
+    ("CAST(floor(19 / 10) * 10 AS varchar)", "10"),
+    ("CAST(ceil(19 / 10) AS varchar)", "1"),
+    ("floor(517 / 100) / 2", 2),
+    ("floor(DECIMAL '-2.5')", -3),
+    ("transform(ARRAY[5], x -> floor(x / 2))", [2]),
+    ("(SELECT floor(avg(n)) FROM four)", 1.0),
+    ("(SELECT ceil(stddev(d)) FROM four)", 2.0),
+    ("(SELECT floor(sum(n) / 2) / 2 FROM four)", 1),
+    ("(SELECT floor(count(*) / 3) FROM four)", 1),
+    ("(SELECT floor(count_if(b)) FROM four)", 2),
+    ("(SELECT floor(cardinality(array_agg(n ORDER BY n)) / 3) FROM four)", 1),
+    ("(SELECT max(floor(r / 3)) FROM (SELECT row_number() OVER (ORDER BY d) AS r FROM four))", 1),
+    ("(SELECT max(r) FROM (SELECT floor(row_number() OVER (ORDER BY d) / 3) AS r FROM four))", 1),
+    ("(SELECT floor(geometric_mean(d) * 1.2e0) FROM four)", 2.0),
+    # listagg and substr at their bounds
+    ("(SELECT listagg(s) WITHIN GROUP (ORDER BY d) FROM four)", "abb"),
+    ("substr('hello', 0)", ""),
+    ("substr('hello', 0, 2)", ""),
+    ("substr('hello', -9, 3)", ""),
+    ("substr('hello', 3, strpos('hello', '-') - 2)", ""),
+    ("substr('hello', -5)", "hello"),
+    # as Java formats
+    ("format('%.1f', 0.25e0)", "0.3"),
+    ("format('%.2f', 1.255e0)", "1.26"),
+    ("format('%.2f', DECIMAL '1.255')", "1.26"),
+    ("format('%.0f|%,.2f|%d%%', -2.5e0, 1234.565e0, 7)", "-3|1,234.57|7%"),
+    ("format('%s-%s', 'UA', NULL)", "UA-null"),
+    ("format('%5d|%-6s|', CAST(NULL AS bigint), CAST(NULL AS varchar))", " null|null  |"),
+    ("format('%b', true)", "true"),
+    ("format('%.2f', 1e40)", "10000000000000000303786028427003666890752.00"),
+    ("date_format(date '2024-12-30', '%x-W%v %%v')", "2025-W01 %v"),
+    # months count from the first date
+    (
+        "sequence(date '2026-01-31', date '2026-04-30', interval '1' month)",
+        ["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30"],
+    ),
+    (
+        "sequence(date '2026-04-30', date '2026-01-31', interval '-1' month)",
+        ["2026-04-30", "2026-03-30", "2026-02-28"],
+    ),
+    ("sequence(date '2026-01-01', date '2026-01-02')", ["2026-01-01", "2026-01-02"]),
+    ("sequence(date '2026-01-02', date '2026-01-01')", ["2026-01-02", "2026-01-01"]),
+    # JSON that comes from a subquery, an array or a map
+    ("(SELECT CAST(x AS varchar) FROM (SELECT json_extract('{\"a\": \"q\"}', '$.a') AS x))", "q"),
+    ("(SELECT CAST(x AS varchar(1)) FROM (SELECT json_parse('\"qr\"') AS x))", "q"),
+    ("(SELECT CAST(x AS varchar) FROM UNNEST(CAST(json_parse('[\"q\"]') AS array(json))) AS t(x))", "q"),
+    ("transform(CAST(json_parse('[\"q\", 1]') AS array(json)), x -> CAST(x AS varchar))", ["q", "1"]),
+    ("CAST(CAST(json_parse('{\"a\": \"q\"}') AS map(varchar, json))['a'] AS varchar)", "q"),
+    # rows from JSON: by name in any case, or by place; what has no name is left out
+    (
+        'CAST(JSON \'{"v1": 123, "V2": "abc", "v3": true, "more": 0}\' AS row(v1 bigint, v2 varchar, v3 boolean))',
+        {"v1": 123, "v2": "abc", "v3": True},
+    ),
+    ("CAST(JSON '[123, \"abc\"]' AS row(v1 bigint, v2 varchar))", {"v1": 123, "v2": "abc"}),
+    (
+        'CAST(JSON \'{"a": {"b": [{"c": 1.5, "x": 1}, null]}}\' AS row(a row(b array(row(c double))), m bigint))',
+        {"a": {"b": [{"c": 1.5}, None]}, "m": None},
+    ),
+    ("CAST(JSON 'null' AS row(a bigint))", None),
+    ('TRY_CAST(JSON \'{"a": "x"}\' AS row(a bigint))', None),
+    ('(SELECT CAST(x AS row(a bigint)).a FROM (SELECT json_parse(\'{"a": 1, "b": 2}\') AS x))', 1),
+    ('CAST(JSON \'{"k": {"b": 1}}\' AS map(varchar, row(b bigint)))', {"k": {"b": 1}}),
+    (
+        '(SELECT sum(q) FROM UNNEST(CAST(json_parse(\'[{"q": 2, "r": 0, "more": 1}, {"q": 3}]\') AS '
+        "array(row(q bigint, r bigint)))) AS t(q, r))",
+        5,
+    ),
+    # several arrays
+    ("(SELECT array_agg(y ORDER BY x) FROM UNNEST(ARRAY[1, 2], ARRAY['a']) AS t(x, y))", ["a", None]),
+    (
+        "(SELECT array_agg(n ORDER BY y) FROM UNNEST(ARRAY['a'], ARRAY['c', 'b']) WITH ORDINALITY AS t(x, y, n))",
+        [2, 1],
+    ),
+    (
+        "(SELECT array_agg(y ORDER BY x) FROM (VALUES ('a,b', 'c,d')) AS v(p, q) "
+        "CROSS JOIN UNNEST(split(p, ','), split(q, ',')) AS t(x, y))",
+        ["c", "d"],
+    ),
+    (
+        "(SELECT count(*) FROM (VALUES CAST(NULL AS array(bigint))) AS v(p) LEFT JOIN UNNEST(p, p) AS t(x, y) ON true)",
+        1,
+    ),
+]
