@@ -33,7 +33,7 @@ OF_NO_CONTRACT = frozenset(
         Reason.NO_ROWS,
     }
 )
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
 
 
 _NEEDS_ENVELOPE = (

@@ -65,6 +65,20 @@ def test_the_table_as_of_a_young_time_is_told_right(lake: LakeRig) -> None:
     )
 
 
+def test_the_table_as_of_the_first_of_the_days_to_keep_is_told(lake: LakeRig) -> None:
+    """When these days began, the first snapshot was the current one, however old it is by now."""
+    for number in (1, 2, 3):
+        load(lake, number)
+        lake.publish()
+    first, second, third = sorted(lake.table().snapshots(), key=lambda one: one.timestamp_ms)
+    now = datetime.fromtimestamp(third.timestamp_ms / 1000, UTC) + timedelta(milliseconds=1)
+    days = timedelta(milliseconds=1 + third.timestamp_ms - (first.timestamp_ms + second.timestamp_ms) / 2)
+    Maintenance(*lake.parts(), ENDLESS, lambda: now).run("shipments", timedelta(0), days)
+    then = lake.table().snapshot_as_of_timestamp(second.timestamp_ms - 1)
+    assert then is not None
+    assert then.snapshot_id == first.snapshot_id
+
+
 def test_young_snapshots_stay_and_can_be_read(lake: LakeRig) -> None:
     published(lake)
     first = lake.table().current_snapshot()

@@ -163,8 +163,9 @@ def switch_off(table: TableOption = "", region: RegionOption = None) -> None:
     """Forget what waits to be published: nobody keeps the lake's tables any more.
 
     First deploy without the lake, so that transform leaves no more marks. From here on, retractions delete files that
-    the tables still name: drop the tables before the lake is enabled again. Run it again after 15 minutes: functions of
-    before may have left marks until then. Example: smelt publish off
+    the tables still name: drop the tables before the lake is enabled again, by `aws glue delete-table`, never by DROP
+    TABLE in Athena, which removes rows too. Run it again after 15 minutes: functions of before may have left marks
+    until then. Example: smelt publish off
     """
     if not table:
         raise OperatorError("No pipeline given: pass --table, or set LEDGER_TABLE.")

@@ -2,8 +2,8 @@
 
 It deletes under `lake/` and `silver_compacted/` alone, and never under `silver/`: those files are the ledger's.
 
-- Snapshots: all of the last day stay, the one that was current when it began, the last one of each day of the last
-  month, and what has a tag or a branch.
+- Snapshots: all of the last day stay, the last one of each day of the last month, those that were current when this day
+  and this month began, and what has a tag or a branch.
 - Metadata: what the table's current metadata and its snapshots name stays.
 - Runs: what a snapshot names stays; so does a run that was made without a table, which belongs to who made it.
 What is younger than the longest commit, or than a run may take, stays too: it may be about to be named. Ages are those
@@ -187,13 +187,12 @@ def _expirable(table: Table, now: datetime, keep_all: timedelta, keep_daily: tim
     """Snapshots that need not be kept. The current one always is, and what somebody has given a name."""
     current, named = table.current_snapshot(), names_of_snapshots(table)
     last_of_day: dict[str, Snapshot] = {}
-    before: Snapshot | None = None  # as of a time of the last day, the table may be as it was before
+    before: dict[timedelta, Snapshot] = {}  # as of a time that is kept, the table may be as it was before
     for snapshot in sorted(table.snapshots(), key=lambda one: one.timestamp_ms):
         last_of_day[_time(snapshot).date().isoformat()] = snapshot
-        before = snapshot if now - _time(snapshot) > keep_all else before
+        before |= {kept: snapshot for kept in (keep_all, keep_daily) if now - _time(snapshot) > kept}
     daily = {snapshot.snapshot_id for snapshot in last_of_day.values()}
-    if before is not None:
-        named = {**named, before.snapshot_id: []}
+    named |= {snapshot.snapshot_id: [] for snapshot in before.values()}
     for snapshot in table.snapshots():
         age = now - _time(snapshot)
         stays = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +37,16 @@ RUN = CompactionRun(COMPACTED_ROOT, *PARTITION, "1")
 )
 def test_a_row_is_found_by_the_byte_at_which_it_starts(content: bytes, offset: int, row: bytes | None) -> None:
     assert row_at(content, offset) == row
+
+
+def test_a_long_text_takes_no_memory_beside_itself() -> None:
+    row = b'{"a":"' + b"x" * (1 << 20) + b'"}'
+    tracemalloc.start()
+    try:
+        assert row_at(row, 0) == row
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(row)
+    finally:
+        tracemalloc.stop()
 
 
 def _row(**values: Any) -> bytes:
