@@ -242,13 +242,13 @@ def _explained(error: Exception) -> str:
         return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
     if "unordered_map" in text:
         return (
-            "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
-            "subquery, then UNNEST that."
+            "DuckDB, which runs queries here, cannot calculate with a row's columns inside UNNEST: give them a "
+            "name in a subquery, then UNNEST that."
         )
     if "inside the TRY expression" in text or "TRY can not be used" in text:
         return (
-            "DuckDB, which runs queries here, tries no aggregate and no subquery: calculate it in a subquery first; for "
-            "a division, write a / nullif(b, 0)."
+            "DuckDB, which runs queries here, tries no aggregate and no subquery. Calculate it in a subquery "
+            "first; for a division, write a / nullif(b, 0)."
         )
     if "added to a date" in text:
         return "No hours, minutes and seconds are added to a date: write CAST(day AS timestamp)."
