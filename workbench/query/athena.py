@@ -259,7 +259,7 @@ def _explained(error: Exception) -> str:
         text += " DuckDB's regular expressions have no (?=...), (?<name>...) and \\1; Athena's have."
     if "added to a date" in text:
         return "No hours, minutes and seconds are added to a date: write CAST(day AS timestamp)."
-    if "STRUCT to STRUCT cast must" in text:
+    if "STRUCT to STRUCT cast must" in text or "rows are cast by name" in text:
         return (
             "Rows are cast by their fields' names here; name them where they are made: CAST(ROW(1) AS ROW(a bigint))."
         )

@@ -92,6 +92,8 @@ LIMITS: list[tuple[str, object]] = [
         {"a": {"b": [{"c": 1.5}, None]}, "m": None},
     ),
     ("CAST(JSON 'null' AS row(a bigint))", None),
+    ("CAST(NULL AS row(a bigint))", None),
+    ("(SELECT CAST(x AS row(a varchar)).a FROM (SELECT CAST(ROW(1) AS row(A bigint)) AS x))", "1"),
     ('TRY_CAST(JSON \'{"a": "x"}\' AS row(a bigint))', None),
     ('(SELECT CAST(x AS row(a bigint)).a FROM (SELECT json_parse(\'{"a": 1, "b": 2}\') AS x))', 1),
     ('CAST(JSON \'{"k": {"b": 1}}\' AS map(varchar, row(b bigint)))', {"k": {"b": 1}}),

@@ -65,6 +65,10 @@ def test_no_other_function_passes(athena: LocalAthena, sql: str, told: str) -> N
             "calculate it in a subquery",
         ),
         ("(SELECT CAST(x AS row(a bigint)).a FROM (SELECT ROW(1) AS x))", "name them where they are made"),
+        (
+            "(SELECT CAST(x AS row(a bigint, c bigint)) FROM (SELECT CAST(ROW(1, 2) AS row(a bigint, b bigint)) AS x))",
+            "name them where they are made",
+        ),
         ("CAST(JSON '5' AS row(a bigint))", "Expected OBJECT"),
     ],
 )
