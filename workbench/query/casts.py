@@ -27,6 +27,8 @@ def cast(node: exp.Expr) -> exp.Expr:
         return call("to_json", value)
     if to.find(exp.ColumnDef) and not isinstance(value, exp.Struct | exp.Tuple):
         return _row(node)
+    if to.this is exp.DType.DECIMAL and not value.is_string and not isinstance(value, exp.Null):
+        return _by_its_digits(node)
     if to.this in _INTEGERS and not isinstance(value, exp.Literal | exp.Null):
         node.set("this", call("athena_integer", value))
     elif to.this in _INTEGERS and value.is_string:
@@ -40,6 +42,14 @@ def cast(node: exp.Expr) -> exp.Expr:
             node.set("to", exp.DataType.build("varchar"))
             return call("left", node, to.expressions[0].this)
     return node
+
+
+def _by_its_digits(node: exp.Expr) -> exp.Expr:
+    """1.005e0 is 1.01, as it is written; DuckDB multiplies it by 100 first, which is less than 100.5."""
+    value, digits = node.this, node.copy()
+    digits.set("this", call("athena_text", value))
+    texts = [exp.Literal.string(name) for name in ("DOUBLE", "FLOAT", "JSON")]
+    return exp.Case().when(exp.In(this=call("typeof", value), expressions=texts), digits).else_(node.copy())
 
 
 def _row(node: exp.Expr) -> exp.Expr:
