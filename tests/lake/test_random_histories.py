@@ -24,7 +24,7 @@ from tests.support.rewriting import retract
 
 ACTS = ["load", "retract", "publish", "compact", "maintain", "backfill"]
 LATER = timedelta(days=40)
-PAUSE = timedelta(seconds=2000)  # of whoever is interrupted: longer than any lease, shorter than what nobody names stays
+PAUSE = timedelta(seconds=2000)  # of who is interrupted: longer than a lease, shorter than what nobody names stays
 
 
 @dataclass(frozen=True)
