@@ -25,7 +25,7 @@ def cast(node: exp.Expr) -> exp.Expr:
     to = node.args["to"]
     if to.this is exp.DType.JSON:  # a text becomes a JSON text; DuckDB parses it
         return call("to_json", value)
-    if to.find(exp.ColumnDef) and not isinstance(value, exp.Struct | exp.Tuple):
+    if to.find(exp.ColumnDef) and not isinstance(value, exp.Tuple) and value.name != "row":
         return _row(node)
     if to.this is exp.DType.DECIMAL and not value.is_string and not isinstance(value, exp.Null):
         return _by_its_digits(node)

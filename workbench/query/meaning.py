@@ -323,6 +323,12 @@ def _listagg(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _struct(node: exp.Expr) -> exp.Expr:
+    """A row without names is compared and cast by place; sqlglot gives its fields names."""
+    named = any(isinstance(one, exp.PropertyEQ) for one in node.expressions)
+    return node if named or isinstance(node.parent, exp.Bracket) else call("row", *node.expressions)
+
+
 def _substring(node: exp.Expr) -> exp.Expr:
     """Empty where it starts before the text or its length is less than 0; DuckDB counts on, or backwards."""
     return call("athena_part", node.this, node.args["start"], node.args.get("length"))
@@ -378,6 +384,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Split: _split,
     exp.SplitPart: _split_part,
     exp.StrToTime: _time_format,
+    exp.Struct: _struct,
     exp.Sub: _subtract,
     exp.Substring: _substring,
     exp.TimeToStr: _time_format,

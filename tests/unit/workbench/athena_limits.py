@@ -106,6 +106,14 @@ LIMITS: list[tuple[str, object]] = [
     ("try(date_add('day', 1, date '2026-01-01'))", "2026-01-02"),
     ("try(date '2026-01-01' + interval '1' month)", "2026-02-01"),
     ("(SELECT try(date_add('day', 1, CAST(x AS date))) FROM (VALUES 'x') AS t(x))", None),
+    # rows without names, by place
+    ("(SELECT x = ROW(1, 'q') FROM (SELECT CAST(ROW(1, 'q') AS row(a bigint, b varchar)) AS x))", True),
+    ("(SELECT CAST(x AS row(a bigint, b varchar)).b FROM (SELECT ROW(1, 'q') AS x))", "q"),
+    ("(SELECT max(y) FROM UNNEST(ARRAY[ROW(1, 'p'), ROW(2, 'q')]) AS t(x, y))", "q"),
+    ('CAST(json_parse(\'{"1": {"a": 5, "b": 6}}\') AS map(bigint, map(varchar, bigint)))[1][\'a\']', 5),
+    ('CAST(json_parse(\'{"1": {"a": 5}, "2": {"a": 6}}\') AS map(bigint, row(a bigint)))[1].a', 5),
+    ('CAST(json_parse(\'[{"a": 5, "b": 6}, {"a": 7}]\') AS array(row(a bigint)))[1].a', 5),
+    ('TRY_CAST(json_parse(\'[{"a": 5, "b": 6}, {"a": 7}]\') AS array(row(a bigint)))[2].a', 7),
     # several arrays
     ("(SELECT array_agg(y ORDER BY x) FROM UNNEST(ARRAY[1, 2], ARRAY['a']) AS t(x, y))", ["a", None]),
     (

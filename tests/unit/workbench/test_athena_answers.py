@@ -64,7 +64,6 @@ def test_no_other_function_passes(athena: LocalAthena, sql: str, told: str) -> N
             "(SELECT floor(element_at(map_values(histogram(x)), 1)) FROM (VALUES 1) AS t(x))",
             "calculate it in a subquery",
         ),
-        ("(SELECT CAST(x AS row(a bigint)).a FROM (SELECT ROW(1) AS x))", "name them where they are made"),
         (
             "(SELECT CAST(x AS row(a bigint, c bigint)) FROM (SELECT CAST(ROW(1, 2) AS row(a bigint, b bigint)) AS x))",
             "name them where they are made",
