@@ -269,9 +269,10 @@ $(VENV)-iam/.ready: requirements/iam-simulate/package-lock.json
 	@touch $@
 
 ##@ Checks
+# Files are not split between the two workers: what a file plans, deploys or measures once is made once.
 .PHONY: test
 test: setup ## Set up and run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not terraform and not spark"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e and not terraform and not spark"
 	@echo "Not run here: 'make e2e' and 'make tf-test', the images under docker compose and as Terraform deploys them. They need Docker."
 	@echo "Nor 'make test-spark', the jobs on Spark. They need Java 17$(if $(shell command -v java 2>/dev/null),, which is not installed: apt-get install openjdk-17-jre-headless)."
 

@@ -1,7 +1,8 @@
 """The pipeline that most fault tests break.
 
-Its ledger is in memory, which makes these tests five times as fast. With `SMELT_FAULTS_ON=ministack`, as in CI, they
-run on MiniStack's DynamoDB; tests/unit/workbench/test_memory_ledger.py holds the two against each other.
+Its ledger is in memory, which makes these tests three times as fast. With `SMELT_FAULTS_ON=ministack` they run on
+MiniStack's DynamoDB, as those that break the protocol do in .ci/run; tests/unit/workbench/test_memory_ledger.py holds
+the two against each other.
 """
 
 from __future__ import annotations

@@ -342,6 +342,16 @@ class TestTime:
         check_gone(rig, wrong, Counts(11, 9, 2))
 
 
+def test_near_the_end_of_its_time_a_worker_does_not_ask_for_the_same_lease_again(rig: Rig) -> None:
+    """A lot of many files is an item of hundreds of kilobytes: DynamoDB writes three of those in a second."""
+    wrong, _ = (rig.upload("shipments", [shipment(n, 1 + n) for n in range(31)]) for _ in range(2))
+    rig.deliver(rig.units)
+    watch = Interrupter()
+    assert retract(rig, wrong, watch, Deadline(lambda: 20.0, 15.0)) is not None
+    assert watch.calls.count("update_item") < 10 < watch.calls.count("put")
+    check_gone(rig, wrong, Counts(31, 31, 0))
+
+
 def test_an_object_that_was_let_in_again_is_loaded_again(rig: Rig) -> None:
     wrong, _ = two_files(rig)
     rig.deliver(rig.units)

@@ -24,6 +24,7 @@ from tests.support.rewriting import retract
 
 ACTS = ["load", "retract", "publish", "compact", "maintain", "backfill"]
 LATER = timedelta(days=40)
+PAUSE = timedelta(seconds=2000)  # of who is interrupted: longer than a lease, shorter than what nobody names stays
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Story:
         for _ in range(3):
             self.act("load", None, 0)
 
-    def act(self, what: str, interrupter: Interrupter | None, pick: int) -> None:
+    def act(self, what: str, interrupter: Interrupter | None, pick: int, later: timedelta = LATER) -> None:
         lake, on = self.lake, 1 + pick % 2
         if what == "load":
             pair = [
@@ -77,7 +78,7 @@ class Story:
                 compact(lake, day(on), interrupter)
         elif what == "maintain":
             with suppress(LeaseHeld, TableBusy):
-                lake.maintain(LATER, interrupter)
+                lake.maintain(later, interrupter)
         else:
             lake.backfill(interrupter, again=bool(pick % 2))
 
@@ -93,8 +94,8 @@ class Story:
 
     def play(self, step: Step) -> None:
         def other() -> None:
-            self.lake.rig.clock.advance(2000)
-            self.act(step.meanwhile, None, step.pick + 1)
+            self.lake.rig.clock.advance(PAUSE.total_seconds())
+            self.act(step.meanwhile, None, step.pick + 1, PAUSE)
 
         interrupter = Interrupter(step.at, step.before, other if step.meanwhile else crash)
         self.act(step.act, interrupter, step.pick)

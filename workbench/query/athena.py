@@ -141,6 +141,11 @@ class LocalAthena:
             raise QueryError(
                 f"DuckDB, which runs queries here, may answer something else than Athena: {_first_lines(error)}"
             ) from error
+        except OverflowError as error:  # Python's dates end before DuckDB's
+            raise QueryError(
+                "A date or a time in the answer is not in the years 1 to 9999, which are shown here. "
+                "from_unixtime takes seconds: divide milliseconds by 1000."
+            ) from error
         except duckdb.Error as error:
             raise QueryError(f"{_explained(error)} Tables: {', '.join(self._names())}.") from error
 
@@ -242,10 +247,19 @@ def _explained(error: Exception) -> str:
         return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
     if "unordered_map" in text:
         return (
-            "DuckDB, which runs queries here, cannot calculate with a row's dates inside UNNEST: give them a name in a "
-            "subquery, then UNNEST that."
+            "DuckDB, which runs queries here, cannot calculate with a row's columns inside UNNEST: give them a "
+            "name in a subquery, then UNNEST that."
         )
-    if "STRUCT to STRUCT cast must" in text:
+    if "inside the TRY expression" in text or "TRY can not be used" in text:
+        return (
+            "DuckDB, which runs queries here, tries no aggregate and no subquery. Calculate it in a subquery "
+            "first; for a division, write a / nullif(b, 0)."
+        )
+    if "perl operator" in text or "invalid escape sequence" in text:
+        text += " DuckDB's regular expressions have no (?=...), (?<name>...) and \\1; Athena's have."
+    if "added to a date" in text:
+        return "No hours, minutes and seconds are added to a date: write CAST(day AS timestamp)."
+    if "STRUCT to STRUCT cast must" in text or "rows are cast by name" in text:
         return (
             "Rows are cast by their fields' names here; name them where they are made: CAST(ROW(1) AS ROW(a bigint))."
         )

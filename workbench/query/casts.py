@@ -27,6 +27,8 @@ def cast(node: exp.Expr) -> exp.Expr:
         return call("to_json", value)
     if to.find(exp.ColumnDef) and not isinstance(value, exp.Struct | exp.Tuple):
         return _row(node)
+    if to.this is exp.DType.DECIMAL and not value.is_string and not isinstance(value, exp.Null):
+        return _by_its_digits(node)
     if to.this in _INTEGERS and not isinstance(value, exp.Literal | exp.Null):
         node.set("this", call("athena_integer", value))
     elif to.this in _INTEGERS and value.is_string:
@@ -42,12 +44,35 @@ def cast(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _by_its_digits(node: exp.Expr) -> exp.Expr:
+    """1.005e0 is 1.01, as it is written; DuckDB multiplies it by 100 first, which is less than 100.5."""
+    value, digits = node.this, node.copy()
+    digits.set("this", call("athena_text", value))
+    texts = [exp.Literal.string(name) for name in ("DOUBLE", "FLOAT", "JSON")]
+    return exp.Case().when(exp.In(this=call("typeof", value), expressions=texts), digits).else_(node.copy())
+
+
 def _row(node: exp.Expr) -> exp.Expr:
-    """JSON as rows: only the fields that are named, in any case. DuckDB wants all, as they are written."""
+    """JSON as rows: only the fields that are named, in any case. DuckDB wants all, as they are written.
+
+    Of rows, DuckDB takes the fields by name, Athena by place: an error where a name is new, which would give NULL.
+    """
     to, value = node.args["to"], node.this
-    row = _from_json(call("to_json", value), to)
-    is_json = exp.EQ(this=call("typeof", value), expression=exp.Literal.string("JSON"))
-    return exp.Case().when(is_json, exp.Try(this=row) if isinstance(node, exp.TryCast) else row).else_(node.copy())
+    if isinstance(value, exp.Null):
+        return node
+    kind, row = call("typeof", value), _from_json(call("to_json", value), to)
+    is_json = exp.EQ(this=kind, expression=exp.Literal.string("JSON"))
+    names = [f'(?i)[( "]{re.escape(field.name)}[ "]' for field in to.find_all(exp.ColumnDef)]
+    is_new = exp.or_(*(exp.not_(call("regexp_matches", kind, exp.Literal.string(name))) for name in names))
+    is_row = call("contains", kind, exp.Literal.string("STRUCT"))
+    refused = node.copy()
+    refused.set("this", exp.DPipe(this=exp.Literal.string("rows are cast by name: "), expression=kind.copy()))
+    return (
+        exp.Case()
+        .when(is_json, exp.Try(this=row) if isinstance(node, exp.TryCast) else row)
+        .when(exp.and_(is_row, is_new), exp.Cast(this=refused.this, to=to.copy()))
+        .else_(node.copy())
+    )
 
 
 def _from_json(value: exp.Expr, to: exp.Expr) -> exp.Expr:

@@ -39,7 +39,7 @@ CREATE MACRO athena_time(value) AS CASE
     ELSE CAST('''' || CAST(value AS VARCHAR) || '''' AS TIMESTAMP) END;
 CREATE MACRO athena_later
     (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
-                                      THEN CAST(error('no hours, minutes and seconds are added to a date') AS DATE)
+                                      THEN CAST('no hours, minutes and seconds are added to a date: ' || step AS DATE)
                                       ELSE CAST(value + step AS DATE) END,
     (typed TIMESTAMP, value, step) AS value + step,
     (typed TIMESTAMPTZ, value, step) AS value + step,

@@ -2,7 +2,7 @@
 
 Readers leave out files whose bounds say that no row can be wanted. Parquet has no bounds of a row group whose least or
 greatest text is longer than 4 KiB; PyIceberg then takes those of the file's other row groups for the file's. And it
-cannot shorten a text at U+D7FF, behind which there is no character. Of such columns nothing is noted but how many values they have.
+cannot shorten a text at U+D7FF, behind which there is no character. Of such columns only the number of values is noted.
 """
 
 from __future__ import annotations

@@ -315,8 +315,9 @@ class Rewriting:
     def _keep_lease(self) -> None:
         rewriter = self._rewriter
         with self._renewing:
-            if self.lot.lease_until - rewriter.clock() * 1000 < LEASE_SECONDS * 500:
-                self.lot = rewriter.ledger.rewrites.renew(self.lot, rewriter._lease())
+            left, lease = self.lot.lease_until / 1000 - rewriter.clock(), rewriter._lease()
+            if left < min(LEASE_SECONDS / 2, lease - 1):  # near its end, a worker has all that it can have
+                self.lot = rewriter.ledger.rewrites.renew(self.lot, lease)
 
     def read(self, file: LotFile) -> bytes:
         self.check()

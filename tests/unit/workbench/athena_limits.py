@@ -52,6 +52,18 @@ LIMITS: list[tuple[str, object]] = [
     ("format('%b', true)", "true"),
     ("format('%.2f', 1e40)", "10000000000000000303786028427003666890752.00"),
     ("date_format(date '2024-12-30', '%x-W%v %%v')", "2025-W01 %v"),
+    # a double becomes the decimal that it is written as
+    ("CAST(1.005e0 AS decimal(10,2))", "1.01"),
+    (
+        "(SELECT array_agg(CAST(x AS decimal(5,2)) ORDER BY x) FROM (VALUES 1.005e0, -4.35e0) AS t(x))",
+        ["-4.35", "1.01"],
+    ),
+    ("TRY_CAST(1.005e0 * 1000 AS decimal(5,2))", None),
+    ("CAST(json_parse('1.005') AS decimal(10,2))", "1.01"),
+    ("CAST(CAST(1.005 AS real) AS decimal(10,2))", "1.01"),
+    ("(SELECT CAST(avg(x) AS decimal(10,2)) FROM (VALUES 1.005e0) AS t(x))", "1.01"),
+    ("(SELECT CAST(sum(n) AS decimal(10,2)) FROM four)", "5.00"),
+    ("CAST(true AS decimal(5,2))", "1.00"),
     # months count from the first date
     (
         "sequence(date '2026-01-31', date '2026-04-30', interval '1' month)",
@@ -80,6 +92,8 @@ LIMITS: list[tuple[str, object]] = [
         {"a": {"b": [{"c": 1.5}, None]}, "m": None},
     ),
     ("CAST(JSON 'null' AS row(a bigint))", None),
+    ("CAST(NULL AS row(a bigint))", None),
+    ("(SELECT CAST(x AS row(a varchar)).a FROM (SELECT CAST(ROW(1) AS row(A bigint)) AS x))", "1"),
     ('TRY_CAST(JSON \'{"a": "x"}\' AS row(a bigint))', None),
     ('(SELECT CAST(x AS row(a bigint)).a FROM (SELECT json_parse(\'{"a": 1, "b": 2}\') AS x))', 1),
     ('CAST(JSON \'{"k": {"b": 1}}\' AS map(varchar, row(b bigint)))', {"k": {"b": 1}}),
@@ -88,6 +102,10 @@ LIMITS: list[tuple[str, object]] = [
         "array(row(q bigint, r bigint)))) AS t(q, r))",
         5,
     ),
+    # what is tried
+    ("try(date_add('day', 1, date '2026-01-01'))", "2026-01-02"),
+    ("try(date '2026-01-01' + interval '1' month)", "2026-02-01"),
+    ("(SELECT try(date_add('day', 1, CAST(x AS date))) FROM (VALUES 'x') AS t(x))", None),
     # several arrays
     ("(SELECT array_agg(y ORDER BY x) FROM UNNEST(ARRAY[1, 2], ARRAY['a']) AS t(x, y))", ["a", None]),
     (

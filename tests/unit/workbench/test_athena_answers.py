@@ -55,12 +55,20 @@ def test_no_other_function_passes(athena: LocalAthena, sql: str, told: str) -> N
         ("format('%2$s', 'a', 'b')", "a value for each"),
         ("format('%s and %s', 'a')", "a value for each"),
         ("(SELECT count(*) FROM UNNEST(ARRAY[1], ARRAY[2]))", "a name for each column"),
+        ("(SELECT try(sum(x) / 0) FROM (VALUES 1) AS t(x))", "write a / nullif"),
+        ("from_unixtime(1750000000123)", "divide milliseconds by 1000"),
+        ("ARRAY[date_add('year', 9000, date '2026-01-01')]", "not in the years 1 to 9999"),
+        ("regexp_replace('ab', 'a(?=b)', '')", "have no"),
         ("floor('a')", "floor and ceil take a number"),
         (
             "(SELECT floor(element_at(map_values(histogram(x)), 1)) FROM (VALUES 1) AS t(x))",
             "calculate it in a subquery",
         ),
         ("(SELECT CAST(x AS row(a bigint)).a FROM (SELECT ROW(1) AS x))", "name them where they are made"),
+        (
+            "(SELECT CAST(x AS row(a bigint, c bigint)) FROM (SELECT CAST(ROW(1, 2) AS row(a bigint, b bigint)) AS x))",
+            "name them where they are made",
+        ),
         ("CAST(JSON '5' AS row(a bigint))", "Expected OBJECT"),
     ],
 )
