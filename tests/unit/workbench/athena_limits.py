@@ -64,6 +64,14 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT CAST(avg(x) AS decimal(10,2)) FROM (VALUES 1.005e0) AS t(x))", "1.01"),
     ("(SELECT CAST(sum(n) AS decimal(10,2)) FROM four)", "5.00"),
     ("CAST(true AS decimal(5,2))", "1.00"),
+    # without a year
+    ("to_unixtime(date_parse('10:11:01', '%H:%i:%s'))", 36661.0),
+    ("date_parse('12:30 AM', '%h:%i %p')", "1970-01-01 00:30:00"),
+    ("date_parse('3:04', '%k:%i')", "1970-01-01 03:04:00"),
+    ("date_parse('03:04:05', '%T')", "1970-01-01 03:04:05"),
+    ("date_parse('29 Feb', '%d %b')", "2000-02-29 00:00:00"),
+    ("try(date_parse('x', '%H:%i'))", None),
+    ("date_parse(NULL, '%H:%i')", None),
     # months count from the first date
     (
         "sequence(date '2026-01-31', date '2026-04-30', interval '1' month)",
