@@ -35,6 +35,17 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT max(floor(r / 3)) FROM (SELECT row_number() OVER (ORDER BY d) AS r FROM four))", 1),
     ("(SELECT max(r) FROM (SELECT floor(row_number() OVER (ORDER BY d) / 3) AS r FROM four))", 1),
     ("(SELECT floor(geometric_mean(d) * 1.2e0) FROM four)", 2.0),
+    # a function's value is one, whatever stands beside it
+    ("bitwise_and(5, 3) + 1", 2),
+    ("2 * bitwise_and(6, 3)", 4),
+    ("10 - bitwise_or(1, 2)", 7),
+    ("bitwise_and(12, 10) % 3", 2),
+    ("-bitwise_and(4, 6)", -4),
+    ("bitwise_not(5) + 1", -5),
+    ("bitwise_not(5 - 2)", -4),
+    ("bitwise_and(bitwise_not(bitwise_or(1, 2)), 7)", 4),
+    ("element_at(ARRAY[1] || ARRAY[2], 2)", 2),
+    ("element_at(concat(ARRAY['a'], ARRAY['b']), -1)", "b"),
     # listagg and substr at their bounds
     ("(SELECT listagg(s) WITHIN GROUP (ORDER BY d) FROM four)", "abb"),
     ("substr('hello', 0)", ""),
