@@ -231,8 +231,9 @@ def _with_names(statement: exp.Expr) -> exp.Expr:
     if isinstance(first, exp.Select):
         for at, column in enumerate(first.selects):
             alias = None if isinstance(column, exp.Window) else column.alias  # a window's is the name that it refers to
-            if not isinstance(column, exp.Column | exp.Dot | exp.Star) and not alias:
-                column.replace(exp.alias_(column.copy(), f"_col{at}"))
+            if not isinstance(column, exp.Column | exp.Star) and not alias:
+                is_field = isinstance(column, exp.Dot) and not isinstance(column.expression, exp.Star)
+                column.replace(exp.alias_(column.copy(), column.name if is_field else f"_col{at}", quoted=True))
     return statement
 
 
@@ -255,6 +256,8 @@ def _explained(error: Exception) -> str:
             "DuckDB, which runs queries here, tries no aggregate and no subquery. Calculate it in a subquery "
             "first; for a division, write a / nullif(b, 0)."
         )
+    if "generate_series(DATE" in text:
+        return "sequence of dates takes a step here: write sequence(first, last, INTERVAL '1' DAY)."
     if "perl operator" in text or "invalid escape sequence" in text:
         text += " DuckDB's regular expressions have no (?=...), (?<name>...) and \\1; Athena's have."
     if "added to a date" in text:

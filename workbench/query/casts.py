@@ -45,10 +45,13 @@ def cast(node: exp.Expr) -> exp.Expr:
 
 
 def _by_its_digits(node: exp.Expr) -> exp.Expr:
-    """1.005e0 is 1.01, as it is written; DuckDB multiplies it by 100 first, which is less than 100.5."""
+    """1.005e0 is 1.01, as it is written; DuckDB multiplies it by 100 first, which is less than 100.5.
+
+    A text with blanks or `_` is no number; DuckDB leaves them out.
+    """
     value, digits = node.this, node.copy()
-    digits.set("this", call("athena_text", value))
-    texts = [exp.Literal.string(name) for name in ("DOUBLE", "FLOAT", "JSON")]
+    digits.set("this", call("athena_digits", value))
+    texts = [exp.Literal.string(name) for name in ("DOUBLE", "FLOAT", "JSON", "VARCHAR")]
     return exp.Case().when(exp.In(this=call("typeof", value), expressions=texts), digits).else_(node.copy())
 
 

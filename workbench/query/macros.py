@@ -20,6 +20,11 @@ CREATE MACRO athena_integer(value) AS CASE typeof(value)
     ELSE CAST(value AS VARCHAR) END;
 CREATE MACRO athena_text(value) AS CASE typeof(value)
     WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$') ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_digits(value) AS CASE
+    WHEN typeof(value) = 'VARCHAR' AND NOT regexp_full_match(
+        CAST(value AS VARCHAR), '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
+    THEN '''' || CAST(value AS VARCHAR) || ''''
+    ELSE athena_text(value) END;
 CREATE MACRO athena_member(object, field) AS json_extract(object, '/' || replace(replace(
     list_filter(json_keys(object), lambda one: lower(one) = field)[1], '~', '~0'), '/', '~1'));
 CREATE MACRO athena_part
@@ -48,12 +53,20 @@ CREATE MACRO athena_start
     (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
     (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
     (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
-CREATE MACRO athena_steps(first, last, step) AS list_filter(
-    list_transform(generate_series(0, len(generate_series(first, last, step))), lambda n: first + step * n),
-    lambda one: CASE WHEN first + step > first THEN one <= last ELSE one >= last END);
 CREATE MACRO athena_series
     (typed DATE, first, last, step)
-        AS CAST(athena_steps(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
-    (typed TIMESTAMP, first, last, step) AS athena_steps(first, CAST(last AS TIMESTAMP), step),
-    (typed TIMESTAMPTZ, first, last, step) AS athena_steps(first, CAST(last AS TIMESTAMPTZ), step);
+        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
+CREATE MACRO athena_months_between(first, last, step) AS list_transform(
+    [{'first': first, 'last': last, 'step': step}], lambda given: list_filter(
+        list_transform(generate_series(0, len(generate_series(given.first, given.last, given.step))),
+                       lambda n: given.first + given.step * n),
+        lambda one: CASE WHEN given.first + given.step > given.first THEN one <= given.last ELSE one >= given.last END)
+    )[1];
+CREATE MACRO athena_months
+    (typed DATE, first, last, step)
+        AS CAST(athena_months_between(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS athena_months_between(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS athena_months_between(first, CAST(last AS TIMESTAMPTZ), step);
 """

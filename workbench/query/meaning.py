@@ -131,7 +131,7 @@ def _unnest(node: exp.Expr) -> exp.Expr:
     alias, arrays, place = node.args.get("alias"), node.expressions, node.args.get("offset")
     names = [*(alias.columns if alias is not None else ()), *([place] if isinstance(place, exp.Identifier) else ())]
     if len(arrays) > 1:
-        lengths = [call("len", array) for array in arrays]
+        lengths = [exp.Coalesce(this=call("len", one), expressions=[exp.Literal.number(0)]) for one in arrays]
         longest = exp.Greatest(this=lengths[0], expressions=lengths[1:])
         numbers = [call("generate_series", exp.Literal.number(1), longest)] if place else []
         if len(names) != len(arrays) + len(numbers):

@@ -67,10 +67,15 @@ def sequence(node: exp.Expr) -> exp.Expr:
         if _is_date(start) or _is_date(end):
             step = exp.Interval(this=exp.paren(step), unit=exp.var("DAY"))
         node.set("step", step)
-    return by_type("athena_series", start, end, step) if _is_interval(step) else node
+    if not _is_interval(step):
+        return node
+    has_months = any(one.text("unit").upper() in {"MONTH", "YEAR"} for one in step.find_all(exp.Interval))
+    return by_type("athena_months" if has_months else "athena_series", start, end, step)
 
 
 def _is_date(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Min | exp.Max):
+        return _is_date(node.this)
     return isinstance(node, exp.CurrentDate) or (isinstance(node, exp.Cast) and node.to.this is exp.DType.DATE)
 
 

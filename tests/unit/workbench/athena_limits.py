@@ -64,6 +64,10 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT CAST(avg(x) AS decimal(10,2)) FROM (VALUES 1.005e0) AS t(x))", "1.01"),
     ("(SELECT CAST(sum(n) AS decimal(10,2)) FROM four)", "5.00"),
     ("CAST(true AS decimal(5,2))", "1.00"),
+    (
+        "(SELECT array_agg(TRY_CAST(x AS decimal(5,2))) FROM (VALUES '1e2', '+.5', '-5.', ' 1', '1_0', '') AS t(x))",
+        ["100.00", "0.50", "-5.00", None, None, None],
+    ),
     # without a year
     ("to_unixtime(date_parse('10:11:01', '%H:%i:%s'))", 36661.0),
     ("date_parse('12:30 AM', '%h:%i %p')", "1970-01-01 00:30:00"),
@@ -83,6 +87,18 @@ LIMITS: list[tuple[str, object]] = [
     ),
     ("sequence(date '2026-01-01', date '2026-01-02')", ["2026-01-01", "2026-01-02"]),
     ("sequence(date '2026-01-02', date '2026-01-01')", ["2026-01-02", "2026-01-01"]),
+    # of a day's bounds in subqueries and aggregates
+    (
+        "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-01'), (SELECT date '2026-01-03'), "
+        "interval '1' day)) AS t(d))",
+        3,
+    ),
+    ("sequence((SELECT date '2026-01-31'), date '2026-03-01', interval '1' month)", ["2026-01-31", "2026-02-28"]),
+    (
+        "(SELECT sequence(min(CAST(x AS date)), max(CAST(x AS date))) "
+        "FROM (VALUES '2026-01-01', '2026-01-02') AS t(x))",
+        ["2026-01-01", "2026-01-02"],
+    ),
     # JSON that comes from a subquery, an array or a map
     ("(SELECT CAST(x AS varchar) FROM (SELECT json_extract('{\"a\": \"q\"}', '$.a') AS x))", "q"),
     ("(SELECT CAST(x AS varchar(1)) FROM (SELECT json_parse('\"qr\"') AS x))", "q"),
@@ -132,6 +148,11 @@ LIMITS: list[tuple[str, object]] = [
         "(SELECT array_agg(y ORDER BY x) FROM (VALUES ('a,b', 'c,d')) AS v(p, q) "
         "CROSS JOIN UNNEST(split(p, ','), split(q, ',')) AS t(x, y))",
         ["c", "d"],
+    ),
+    (
+        "(SELECT sum(n) FROM (VALUES CAST(NULL AS array(bigint))) AS v(p) "
+        "CROSS JOIN UNNEST(p, ARRAY['a', 'b']) WITH ORDINALITY AS t(x, y, n))",
+        3,
     ),
     (
         "(SELECT count(*) FROM (VALUES CAST(NULL AS array(bigint))) AS v(p) LEFT JOIN UNNEST(p, p) AS t(x, y) ON true)",
