@@ -35,6 +35,7 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT max(floor(r / 3)) FROM (SELECT row_number() OVER (ORDER BY d) AS r FROM four))", 1),
     ("(SELECT max(r) FROM (SELECT floor(row_number() OVER (ORDER BY d) / 3) AS r FROM four))", 1),
     ("(SELECT floor(geometric_mean(d) * 1.2e0) FROM four)", 2.0),
+    ("json_array_length('[]') - json_array_length('[1]')", -1),
     # a function's value is one, whatever stands beside it
     ("bitwise_and(5, 3) + 1", 2),
     ("2 * bitwise_and(6, 3)", 4),
@@ -102,6 +103,12 @@ LIMITS: list[tuple[str, object]] = [
     (
         "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-01'), (SELECT date '2026-01-03'), "
         "interval '1' day)) AS t(d))",
+        3,
+    ),
+    ("(SELECT count(*) FROM UNNEST(sequence(date '2026-01-31', date '2026-03-31', interval '1' month)) AS t(d))", 3),
+    (
+        "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-31'), date '2026-03-31', interval '1' month)) "
+        "AS t(d))",
         3,
     ),
     ("sequence((SELECT date '2026-01-31'), date '2026-03-01', interval '1' month)", ["2026-01-31", "2026-02-28"]),
