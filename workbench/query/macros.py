@@ -5,7 +5,7 @@ CREATE MACRO athena_json(text) AS CASE WHEN json_valid(text) THEN text END;
 CREATE MACRO athena_scalar(found) AS
     CASE WHEN json_type(found) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(found, '$') END;
 CREATE MACRO athena_array_length(text) AS
-    CASE WHEN json_type(athena_json(text)) = 'ARRAY' THEN json_array_length(text) END;
+    CASE WHEN json_type(athena_json(text)) = 'ARRAY' THEN CAST(json_array_length(text) AS BIGINT) END;
 CREATE MACRO athena_slice(list, first, number) AS
     list_slice(list_slice(list, first, CASE WHEN first < 0 THEN -1 ELSE len(list) END), 1, number);
 CREATE MACRO athena_position(list, value) AS
@@ -58,12 +58,9 @@ CREATE MACRO athena_series
         AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
     (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
     (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
-CREATE MACRO athena_months_between(first, last, step) AS list_transform(
-    [{'first': first, 'last': last, 'step': step}], lambda given: list_filter(
-        list_transform(generate_series(0, len(generate_series(given.first, given.last, given.step))),
-                       lambda n: given.first + given.step * n),
-        lambda one: CASE WHEN given.first + given.step > given.first THEN one <= given.last ELSE one >= given.last END)
-    )[1];
+CREATE MACRO athena_months_between(first, last, step) AS list_filter(
+    list_transform(generate_series(0, len(generate_series(first, last, step))), lambda n: first + step * n),
+    lambda one: CASE WHEN first + step > first THEN one <= last ELSE one >= last END);
 CREATE MACRO athena_months
     (typed DATE, first, last, step)
         AS CAST(athena_months_between(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),

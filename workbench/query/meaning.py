@@ -239,6 +239,20 @@ def _substring(node: exp.Expr) -> exp.Expr:
     return call("athena_part", node.this, node.args["start"], node.args.get("length"))
 
 
+def _bitwise(node: exp.Expr) -> exp.Expr:
+    """The signs of DuckDB bind less than `+`, as functions do not: `bitwise_and(5, 3) + 1` is 2."""
+    if isinstance(node, exp.BitwiseNot):
+        node.set("this", exp.paren(node.this.copy()))
+    return exp.paren(node.copy())
+
+
+def _bracket(node: exp.Expr) -> exp.Expr:
+    """An element of what stands together, `a || b`, which sqlglot writes without brackets."""
+    if isinstance(node.this, exp.Binary | exp.Concat) and not isinstance(node.this, exp.Dot):
+        node.set("this", exp.paren(node.this.copy()))
+    return node
+
+
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
     node.set("accuracy", None)
     return node
@@ -254,6 +268,10 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
     exp.AtTimeZone: times.at_time_zone,
+    exp.BitwiseAnd: _bitwise,
+    exp.BitwiseNot: _bitwise,
+    exp.BitwiseOr: _bitwise,
+    exp.Bracket: _bracket,
     exp.Cast: cast,
     exp.Ceil: _floor,
     exp.Corr: _finite,

@@ -69,8 +69,13 @@ def sequence(node: exp.Expr) -> exp.Expr:
         node.set("step", step)
     if not _is_interval(step):
         return node
-    has_months = any(one.text("unit").upper() in {"MONTH", "YEAR"} for one in step.find_all(exp.Interval))
-    return by_type("athena_months" if has_months else "athena_series", start, end, step)
+    if not any(one.text("unit").upper() in {"MONTH", "YEAR"} for one in step.find_all(exp.Interval)):
+        return by_type("athena_series", start, end, step)
+    if not start.find(exp.Query) and not end.find(exp.Query):
+        return by_type("athena_months", start, end, step)
+    given = exp.select(exp.alias_(start.copy(), "_start"), exp.alias_(end.copy(), "_end")).subquery("_given")
+    months = by_type("athena_months", exp.column("_start"), exp.column("_end"), step)  # calculates each month from both
+    return exp.select(months).from_(given).subquery()
 
 
 def _is_date(node: exp.Expr) -> bool:

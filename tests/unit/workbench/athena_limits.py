@@ -35,6 +35,18 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT max(floor(r / 3)) FROM (SELECT row_number() OVER (ORDER BY d) AS r FROM four))", 1),
     ("(SELECT max(r) FROM (SELECT floor(row_number() OVER (ORDER BY d) / 3) AS r FROM four))", 1),
     ("(SELECT floor(geometric_mean(d) * 1.2e0) FROM four)", 2.0),
+    ("json_array_length('[]') - json_array_length('[1]')", -1),
+    # a function's value is one, whatever stands beside it
+    ("bitwise_and(5, 3) + 1", 2),
+    ("2 * bitwise_and(6, 3)", 4),
+    ("10 - bitwise_or(1, 2)", 7),
+    ("bitwise_and(12, 10) % 3", 2),
+    ("-bitwise_and(4, 6)", -4),
+    ("bitwise_not(5) + 1", -5),
+    ("bitwise_not(5 - 2)", -4),
+    ("bitwise_and(bitwise_not(bitwise_or(1, 2)), 7)", 4),
+    ("element_at(ARRAY[1] || ARRAY[2], 2)", 2),
+    ("element_at(concat(ARRAY['a'], ARRAY['b']), -1)", "b"),
     # listagg and substr at their bounds
     ("(SELECT listagg(s) WITHIN GROUP (ORDER BY d) FROM four)", "abb"),
     ("substr('hello', 0)", ""),
@@ -91,6 +103,12 @@ LIMITS: list[tuple[str, object]] = [
     (
         "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-01'), (SELECT date '2026-01-03'), "
         "interval '1' day)) AS t(d))",
+        3,
+    ),
+    ("(SELECT count(*) FROM UNNEST(sequence(date '2026-01-31', date '2026-03-31', interval '1' month)) AS t(d))", 3),
+    (
+        "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-31'), date '2026-03-31', interval '1' month)) "
+        "AS t(d))",
         3,
     ),
     ("sequence((SELECT date '2026-01-31'), date '2026-03-01', interval '1' month)", ["2026-01-31", "2026-02-28"]),
