@@ -120,7 +120,11 @@ def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others(message: str
     s3 = RefusingS3({key: ("AccessDenied", message)}, unreadable=frozenset({key}))
     summary = replay(s3)
     assert summary.objects == {(Verdict.NOT_LOOKED_UP, Done.NOT_COPYABLE): 1, (Verdict.NOT_LOOKED_UP, Done.COPIED): 2}
-    assert [message in result.why for result in summary.listed] == [True, False, False]  # who is told which one, and why
+    assert [message in result.why for result in summary.listed] == [
+        True,
+        False,
+        False,
+    ]  # who is told which one, and why
     with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied: S3 does not let us read it"):
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
 
