@@ -256,6 +256,11 @@ def _explained(error: Exception) -> str:
             "DuckDB, which runs queries here, tries no aggregate and no subquery. Calculate it in a subquery "
             "first; for a division, write a / nullif(b, 0)."
         )
+    if "types 'reverse(" in text:
+        return (
+            "reverse takes texts here, and arrays where they are made: write reverse(filter(x, one -> true)), or "
+            "element_at(x, -1) for the last."
+        )
     if "generate_series(DATE" in text:
         return "sequence of dates takes a step here: write sequence(first, last, INTERVAL '1' DAY)."
     if "perl operator" in text or "invalid escape sequence" in text:
