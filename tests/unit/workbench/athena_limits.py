@@ -92,6 +92,9 @@ LIMITS: list[tuple[str, object]] = [
         "(SELECT array_agg(TRY_CAST(x AS decimal(5,2))) FROM (VALUES '1e2', '+.5', '-5.', ' 1', '1_0', '') AS t(x))",
         ["100.00", "0.50", "-5.00", None, None, None],
     ),
+    ("CAST(from_unixtime(36661.5e0) AS time)", "10:11:01.500000"),
+    ("CAST(timestamp '2026-01-01 10:11:00' AS time) = time '10:11:00'", True),
+    ("TRY_CAST(concat('x', '') AS time)", None),
     # without a year
     ("to_unixtime(date_parse('10:11:01', '%H:%i:%s'))", 36661.0),
     ("date_parse('12:30 AM', '%h:%i %p')", "1970-01-01 00:30:00"),
