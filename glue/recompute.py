@@ -172,12 +172,13 @@ class _Judging:
         id_ = ObjectId.parse(row[SOURCE])
         source = BronzeObject(id_.bucket, id_.key, 0, id_.etag, None, row[CREATED])
         try:
-            data = bronze_at(self._bronze, id_.bucket).read(id_.key, id_.etag)
+            bronze = bronze_at(self._bronze, id_.bucket)
+            if bronze.size(id_.key) > LARGEST_BYTES:  # it may have more bytes than all workers have memory
+                raise _TooLarge
+            data = bronze.read(id_.key, id_.etag)
             codec = codec_to_read(data[:HEAD_BYTES], source.bronze_key.codec)
             if codec is not None:
                 data = _whole(Decompressed(io.BytesIO(data), codec, Unit(source, 0, len(data)), lambda: None))
-            if len(data) > LARGEST_BYTES:
-                raise _TooLarge
         except (ObjectGone, UnreadableUnit) as error:
             return _Content(row[SOURCE], None, str(error), "")
         except _TooLarge:

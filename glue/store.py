@@ -13,11 +13,14 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.shared.aws import aws_client
-from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake, find_file
+from services.shared.lake import LakeUnavailable, ObjectGone, S3Lake, find_file, is_missing
 
 
 class Store(Protocol):
     """What the jobs ask of their files' place."""
+
+    def size(self, key: str) -> int:
+        """The bytes of a file, whatever its content. Raises ObjectGone, LakeUnavailable."""
 
     def read(self, key: str, etag: str) -> bytes:
         """A whole file with exactly this content. Raises ObjectGone, LakeUnavailable."""
@@ -49,6 +52,16 @@ class S3Store(S3Lake):
         super().__init__(client, bucket)
         self._finder = client
 
+    def size(self, key: str) -> int:
+        try:
+            return int(self._finder.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
+        except ClientError as error:
+            if is_missing(self._finder, self._bucket, key, error):
+                raise ObjectGone(f"s3://{self._bucket}/{key} is not there any more") from error
+            raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be looked at: {error}") from error
+        except BotoCoreError as error:
+            raise LakeUnavailable(f"s3://{self._bucket}/{key} cannot be looked at now: {error}") from error
+
     def find(self, key: str) -> bytes | None:
         try:
             return find_file(self._finder, self._bucket, key)
@@ -63,6 +76,12 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def size(self, key: str) -> int:
+        path = self._root / key
+        if not path.is_file():
+            raise ObjectGone(f"{path} is not there any more")
+        return path.stat().st_size
 
     def read(self, key: str, etag: str) -> bytes:
         data = self.find(key)

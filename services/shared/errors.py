@@ -19,3 +19,7 @@ class Terminal(SmeltError):
 
 class Transient(SmeltError):
     """Trying again may help."""
+
+
+class UnreadableItem(Exception):
+    """An item of the ledger is not as smelt writes it: somebody has changed it, or this is a bug in smelt."""

@@ -222,6 +222,24 @@ def test_a_dead_unit_stops_its_object(pipeline: Pipeline, smelt: Command) -> Non
         assert "it was deleted" in told.out
 
 
+def test_an_item_of_the_ledger_that_somebody_changed_is_named(pipeline: Pipeline, smelt: Command) -> None:
+    pipeline.upload([shipment(1)])
+    (unit,) = pipeline.rig.units
+    pipeline.rig.deliver([unit])
+    (bound,) = pipeline.rig.ledger.find_units([unit.id])
+    key = f"lot#{bound.lot}"
+    pipeline.clients.dynamodb.update_item(
+        TableName=pipeline.rig.table,
+        Key={"pk": {"S": key}},
+        UpdateExpression="SET units = :twice",
+        ExpressionAttributeValues={":twice": {"B": b"eJyNz"}},  # packed, and then encoded once more
+    )
+    told = smelt("audit")
+    assert told.code == 2
+    assert f"the ledger's item {key} cannot be read" in told.err
+    assert "Traceback" not in told.err
+
+
 def test_unfinished_needs_the_table_alone(pipeline: Pipeline, smelt: Command) -> None:
     pipeline.upload([shipment(1)])
     told = smelt("audit", "--unfinished", "--json", BRONZE_BUCKET="", SILVER_BUCKET="")

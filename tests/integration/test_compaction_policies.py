@@ -43,6 +43,7 @@ NEEDS: list[Need] = [
     ("s3:PutObject", f"{SILVER}/mine/shipments/dt=2026-01-01/run=1/_manifest.json", {}),
     ("s3:GetObject", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
     ("s3:GetObjectVersion", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
+    ("s3:ListBucket", BRONZE, {"s3:prefix": "bronze/shipments/a.jsonl"}),  # is it gone, or forbidden?
     ("s3:GetObject", f"{ARTIFACTS}/glue/abc/core.zip", {}),
     ("s3:GetObject", f"{ARTIFACTS}/glue/wheels/abc.gluewheels.zip", {}),
     ("s3:ListBucket", ARTIFACTS, {"s3:prefix": "glue/wheels/a"}),
@@ -60,6 +61,7 @@ MAY_NOT: list[Need] = [
     ("s3:DeleteObject", f"{SILVER}/silver_compacted/shipments/dt=2026-01-01/run=1/part-0.parquet", {}),
     ("s3:GetObject", f"{SILVER}/history/objects/a.parquet", {}),
     ("s3:PutObject", f"{BRONZE}/bronze/shipments/a.jsonl", {}),
+    ("s3:ListBucket", BRONZE, {"s3:prefix": "private/"}),
     ("s3:PutObject", f"{ARTIFACTS}/glue/abc/core.zip", {}),
     ("s3:PutObject", f"{ARTIFACTS}/glue/tmp/another/a", {}),
     ("dynamodb:GetItem", f"arn:aws:dynamodb:{HERE}:table/jobs-ledger", {}),

@@ -34,7 +34,7 @@ from services.shared.compaction import CompactionPlan
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.gate.plan import GatePlan
-from services.shared.identities import ObjectId
+from services.shared.identities import GateRun, ObjectId
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Outbox
 from services.shared.recompute import RecomputePlan
@@ -95,6 +95,7 @@ COMMANDS = [
     ("validate", "shipments", "2026-01-01"),
     ("recompute", "shipments", "2026-01-01"),
 ]
+JUDGED_BEFORE = GateRun("ge/results", "shipments", "2026-01-01", "20260102T000000Z", "0123456789abcdef")
 MAY_NOT = {
     "publish": [*NOBODY, Need("s3:DeleteObject", f"{SILVER}/silver_compacted/shipments/dt=2026-01-01/run=1/a.parquet")],
     "maintain": [
@@ -171,6 +172,7 @@ def asked(
         publish_all()
         (wrong,) = pipeline.load(("wrong.jsonl", [shipment(50)]))
         publish_all()
+        clients.s3.put_object(Bucket=names[1], Key=JUDGED_BEFORE.plan, Body=b"a plan of the gate on AWS")
         forget()
         for command in COMMANDS:
             given = {"validate": ["--out", str(tmp_path / "gate")], "recompute": []}
@@ -223,7 +225,8 @@ def _recomputed(lake: str, plan_key: str, *_where: Any) -> None:
     objects = {ObjectId.parse(row["_source"]) for row in rows}
     assert objects
     for one in objects:
-        assert bronze_at("", one.bucket).read(one.key, one.etag)
+        bronze = bronze_at("", one.bucket)
+        assert bronze.size(one.key) == len(bronze.read(one.key, one.etag))
     report = {"run": str(plan.run), "rows": {"same": len(rows)}, "objects": [], "differences": []}
     store.put(plan.report_key, json.dumps(report).encode())
 
@@ -331,8 +334,11 @@ def documented() -> Policy:
 
 def test_the_documented_policy_lets_a_person_type_the_commands_and_no_more(asked: dict[str, set[Need]]) -> None:
     policy = documented()
-    refused_rows = Need("s3:GetObject", f"{SILVER}/quarantine/shipments/dt=2026-01-01/a.parquet")  # as recompute reads
-    needs = sorted(asked["commands"] | asked["publish"] | asked["maintain"] | {refused_rows})
+    recompute = {
+        Need("s3:GetObject", f"{SILVER}/quarantine/shipments/dt=2026-01-01/a.parquet"),
+        Need("s3:ListBucket", BRONZE, (("s3:prefix", "bronze/shipments/a.jsonl"),)),  # is an object gone, or forbidden?
+    }
+    needs = sorted(asked["commands"] | asked["publish"] | asked["maintain"] | recompute)
     written = {
         need.resource.removeprefix(f"{SILVER}/").split("/")[0] for need in needs if need.action == "s3:PutObject"
     }

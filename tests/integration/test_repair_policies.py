@@ -93,6 +93,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "quarantine retry": (("quarantine", "retry", *WHY), ("retract",), "s3:GetObjectVersion"),
     "retract": (("retract", "OBJECT", *WHY), ("retract",), "s3:DeleteObject"),
     "sweep": (("sweep",), ("retract",), "dynamodb:Query"),
+    "history archive": (("history", "archive"), ("retract",), "s3:PutObject"),
     "reconcile": (("reconcile", "--older-than-minutes", "0"), ("replay",), "s3:ListBucketVersions"),
     "replay": (("replay", "--prefix", "bronze/shipments/"), ("replay",), "s3:ListBucket"),
     "replay --force": (
@@ -106,9 +107,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_asks_for_nothing_but_what_its_policies_allow(
-    name: str, loaded: Loaded, policies: dict[str, Policy], clients: Clients
+    name: str, loaded: Loaded, policies: dict[str, Policy], clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command, kinds, needed = COMMANDS[name]
+    monkeypatch.setattr("services.ops.history.writer.DAY_MS", 1)  # what is finished is of yesterday
     if name == "reload":
         clients.s3.delete_object(Bucket=LAKE, Key=loaded.file)
     done, asked = loaded.asks_for(*command)

@@ -69,6 +69,12 @@ def test_every_page_makes_the_shells_region_that_of_the_deployment(page: Path) -
     assert 'export AWS_DEFAULT_REGION="$AWS_REGION"' in before  # which version 1 of the CLI reads
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_setting_of_the_aws_cli_is_made_for_the_profile_that_is_in_use(page: Path) -> None:
+    """`default.` names the profile `default`, whatever AWS_PROFILE says: then nothing changes, without a word."""
+    assert "aws configure set default." not in page.read_text()
+
+
 @pytest.fixture(scope="module")
 def pipeline(emulator: str) -> Running:
     return deployed(emulator)

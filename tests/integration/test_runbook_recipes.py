@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shlex
@@ -141,6 +142,18 @@ def test_bytes_that_are_gone(on_call: OnCall, data: bytes) -> None:
     said = on_call.follow("gone")
     assert "committed: its rows were committed" in said
     on_call.check(source)
+
+
+def test_damaged_bytes(on_call: OnCall, data: bytes) -> None:
+    key, whole = f"bronze/shipments/{uuid.uuid4().hex}.jsonl.gz", gzip.compress(data)
+    damaged = on_call.pipeline.upload(key, whole[:-20])
+    on_call.await_letters(on_call.dead)
+    right = on_call.pipeline.upload(key, whole)
+    await_true(lambda: bool(on_call.pipeline.lots_of(right)))
+    said = on_call.follow("damaged", OBJECT=str(damaged.id))
+    assert f"{damaged.id}@0-{damaged.size}" in said
+    assert on_call.pipeline.rows_of(damaged) == []
+    on_call.check(right)
 
 
 def test_a_cause_that_has_passed(on_call: OnCall, data: bytes) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.stack import create_ledger
+from local.stack import CREDENTIALS, create_ledger
 from services.ops.audit.audit import Limits, audit
 from services.ops.audit.findings import Code
 from services.ops.audit.listings import S3Listings
@@ -16,7 +20,8 @@ from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.integration.test_audit_runbook import found
-from tests.integration.test_runbook_recipes import ROWS, OnCall, data, failures, lose, on_call, pipeline  # noqa: F401
+from tests.integration.test_runbook import blocks
+from tests.integration.test_runbook_recipes import PAGE, OnCall, data, failures, lose, on_call, pipeline  # noqa: F401
 from tests.integration.test_runbook_repairs import nobody_is_notified, some_key, state_of, transform_is_paused
 from tests.support.running import Running, await_true
 
@@ -87,6 +92,28 @@ def test_items_of_an_object_that_somebody_deleted_from_the_ledger(on_call: OnCal
     delete_item(pipe, f"object#{source.id}")
     assert codes(pipe) == {Code.NEVER_ANNOUNCED, Code.UNKNOWN_OBJECT}
     on_call.follow("lost record")
+    on_call.check(source)
+
+
+def test_the_item_of_a_lot_that_is_copied_back_from_a_restored_table(on_call: OnCall, data: bytes) -> None:  # noqa: F811
+    pipe = on_call.pipeline
+    (source,) = loaded(pipe, data)
+    (lot,) = pipe.lots_of(source)
+    before = f"before-{uuid.uuid4().hex[:12]}"
+    create_ledger(pipe.clients.dynamodb, before)
+    table, key = pipe.names.ledger_table, {"pk": {"S": f"lot#{lot.id}"}}
+    item = pipe.clients.dynamodb.get_item(TableName=table, Key=key)["Item"]
+    pipe.clients.dynamodb.put_item(TableName=before, Item=item)  # type: ignore[arg-type]  # as it was read
+    delete_item(pipe, f"lot#{lot.id}")
+    assert Code.UNIT_OF_MISSING_LOT in codes(pipe)
+
+    (block,) = (block for block in blocks(PAGE) if "lot#<id>" in block)
+    copying = block.split("aws dynamodb wait")[1].partition("\n")[2]  # the restore itself is AWS's
+    for told, meant in (("<id>", str(lot.id)), ("ledger-before", before), ("smelt-dev-ledger", table)):
+        copying = copying.replace(told, meant)
+    copying = copying.replace(".venv/bin/python", shlex.quote(sys.executable))
+    environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": on_call.endpoint}
+    subprocess.run(["sh", "-ec", copying], env=environment, cwd=on_call.folder, check=True, timeout=60)
     on_call.check(source)
 
 

@@ -25,7 +25,7 @@ def compaction_of(lake: LakeRig, interrupter: Interrupter | None = None) -> Comp
     return Compaction(*lake.parts(interrupter), lake.contracts["shipments"], ENDLESS)
 
 
-def run_job(lake: LakeRig, plan: CompactionPlan) -> CompactionResult:
+def run_job(lake: LakeRig, plan: CompactionPlan, group_rows: int | None = None) -> CompactionResult:
     """Read the inputs, keep the latest row of each key, write one output and the manifest."""
     rows = []
     for file in plan.inputs:
@@ -39,7 +39,7 @@ def run_job(lake: LakeRig, plan: CompactionPlan) -> CompactionResult:
     arrays = [pa.array([one[3].get(column.name) for one in kept], arrow_type(column)) for column in plan.columns]
     table = described(pa.Table.from_arrays(arrays, names=[column.name for column in plan.columns]), plan.columns)
     sink = io.BytesIO()
-    pq.write_table(table, sink, store_schema=False)
+    pq.write_table(table, sink, row_group_size=group_rows, store_schema=False)
     key = f"{plan.run}part-0.parquet"
     lake.store.put(key, sink.getvalue())
     etag = hashlib.md5(sink.getvalue(), usedforsecurity=False).hexdigest()

@@ -155,7 +155,9 @@ class TestContractsThatGrow:
         with pytest.raises(SchemaConflict, match="A column keeps its type"):
             evolved(narrow, with_price(8, 3))
 
-    def test_both_read_decimals_of_files_from_before_and_after_they_were_widened(self, lake: LakeRig) -> None:
+    def test_both_read_decimals_of_files_from_before_and_after_they_were_widened(
+        self, lake: LakeRig, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         shipments = lake.contracts["shipments"]
         prices = {1: (8, "-123456.78"), 2: (24, "1234567890123456789012.34"), 3: (38, "-0.01"), 4: (8, "0.05")}
 
@@ -181,7 +183,8 @@ class TestContractsThatGrow:
                 newer, lake.contracts = lake.contracts, older
                 done = lake.publish()
                 assert done is not None
-                assert "does not fit the table" in done.problems[0]
+                assert "its column price has 24 digits, and the table's 8. The contract that" in done.problems[0]
+                assert not capsys.readouterr().out  # which is the answer of `smelt publish --json`
                 lake.contracts = newer
             done = lake.publish()
             assert done is not None

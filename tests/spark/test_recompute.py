@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,6 +125,18 @@ def test_each_row_is_told_by_its_fate_and_nothing_else_changes(
     after = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
     assert {path: seen for path, seen in after.items() if path in before} == before
     assert [str(path.relative_to(root)) for path in after if path not in before] == [plan.report_key]
+
+
+def test_an_object_that_no_worker_could_hold_is_told_unread(
+    spark: Spark, tmp_path: Path, contracts: dict[str, Contract]
+) -> None:
+    large, silver, _ = loaded(tmp_path, contracts, "a.jsonl", [shipment(1)], 1)
+    os.truncate(tmp_path / "bronze/shipments/a.jsonl", (1 << 30) + 1)  # who reads it tells of another content
+    plan = RecomputePlan(RUN, todays(), tuple(silver), ())
+    report = spark.ask("recompute", lake=str(tmp_path), bronze=str(tmp_path), plan=plan.to_json())
+    (told,) = report["differences"]
+    assert (told["source"], told["fate"]) == (large, "unreadable")
+    assert told["now"] == "the object has more than 1,073,741,824 bytes"
 
 
 def test_under_the_same_contracts_everything_stays(

@@ -25,7 +25,7 @@ def cast(node: exp.Expr) -> exp.Expr:
     to = node.args["to"]
     if to.this is exp.DType.JSON:  # a text becomes a JSON text; DuckDB parses it
         return call("to_json", value)
-    if to.find(exp.ColumnDef) and not isinstance(value, exp.Struct | exp.Tuple):
+    if to.find(exp.ColumnDef) and not isinstance(value, exp.Tuple) and value.name != "row":
         return _row(node)
     if to.this is exp.DType.DECIMAL and not value.is_string and not isinstance(value, exp.Null):
         return _by_its_digits(node)
@@ -35,6 +35,8 @@ def cast(node: exp.Expr) -> exp.Expr:
         node.set("this", call("athena_integer", exp.cast(value.copy(), "varchar")))
     elif to.this in _TIMES and not isinstance(value, exp.Literal | exp.Null):
         node.set("this", _written(value, _TIMES[to.this], tries=isinstance(node, exp.TryCast)))
+    elif to.this is exp.DType.TIME and not isinstance(value, exp.Literal | exp.Null):
+        node.set("this", call("athena_clock", value))
     elif to.this is exp.DType.VARCHAR:
         if not isinstance(value, exp.Literal | exp.Null):
             node.set("this", call("athena_text", value))
@@ -45,19 +47,37 @@ def cast(node: exp.Expr) -> exp.Expr:
 
 
 def _by_its_digits(node: exp.Expr) -> exp.Expr:
-    """1.005e0 is 1.01, as it is written; DuckDB multiplies it by 100 first, which is less than 100.5."""
+    """1.005e0 is 1.01, as it is written; DuckDB multiplies it by 100 first, which is less than 100.5.
+
+    A text with blanks or `_` is no number; DuckDB leaves them out.
+    """
     value, digits = node.this, node.copy()
-    digits.set("this", call("athena_text", value))
-    texts = [exp.Literal.string(name) for name in ("DOUBLE", "FLOAT", "JSON")]
+    digits.set("this", call("athena_digits", value))
+    texts = [exp.Literal.string(name) for name in ("DOUBLE", "FLOAT", "JSON", "VARCHAR")]
     return exp.Case().when(exp.In(this=call("typeof", value), expressions=texts), digits).else_(node.copy())
 
 
 def _row(node: exp.Expr) -> exp.Expr:
-    """JSON as rows: only the fields that are named, in any case. DuckDB wants all, as they are written."""
+    """JSON as rows: only the fields that are named, in any case. DuckDB wants all, as they are written.
+
+    Of rows, DuckDB takes the fields by name, Athena by place: an error where a name is new, which would give NULL.
+    """
     to, value = node.args["to"], node.this
-    row = _from_json(call("to_json", value), to)
-    is_json = exp.EQ(this=call("typeof", value), expression=exp.Literal.string("JSON"))
-    return exp.Case().when(is_json, exp.Try(this=row) if isinstance(node, exp.TryCast) else row).else_(node.copy())
+    if isinstance(value, exp.Null):
+        return node
+    kind, row = call("typeof", value), _from_json(call("to_json", value), to)
+    is_json = exp.EQ(this=kind, expression=exp.Literal.string("JSON"))
+    names = [f'(?i)[( "]{re.escape(field.name)}[ "]' for field in to.find_all(exp.ColumnDef)]
+    is_new = exp.or_(*(exp.not_(call("regexp_matches", kind, exp.Literal.string(name))) for name in names))
+    is_row = call("contains", kind, exp.Literal.string("STRUCT"))
+    refused = node.copy()
+    refused.set("this", exp.DPipe(this=exp.Literal.string("rows are cast by name: "), expression=kind.copy()))
+    return (
+        exp.Case()
+        .when(is_json, exp.Try(this=row) if isinstance(node, exp.TryCast) else row)
+        .when(exp.and_(is_row, is_new), exp.Cast(this=refused.this, to=to.copy()))
+        .else_(node.copy())
+    )
 
 
 def _from_json(value: exp.Expr, to: exp.Expr) -> exp.Expr:

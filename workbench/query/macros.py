@@ -5,7 +5,7 @@ CREATE MACRO athena_json(text) AS CASE WHEN json_valid(text) THEN text END;
 CREATE MACRO athena_scalar(found) AS
     CASE WHEN json_type(found) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(found, '$') END;
 CREATE MACRO athena_array_length(text) AS
-    CASE WHEN json_type(athena_json(text)) = 'ARRAY' THEN json_array_length(text) END;
+    CASE WHEN json_type(athena_json(text)) = 'ARRAY' THEN CAST(json_array_length(text) AS BIGINT) END;
 CREATE MACRO athena_slice(list, first, number) AS
     list_slice(list_slice(list, first, CASE WHEN first < 0 THEN -1 ELSE len(list) END), 1, number);
 CREATE MACRO athena_position(list, value) AS
@@ -20,6 +20,11 @@ CREATE MACRO athena_integer(value) AS CASE typeof(value)
     ELSE CAST(value AS VARCHAR) END;
 CREATE MACRO athena_text(value) AS CASE typeof(value)
     WHEN 'JSON' THEN json_extract_string(CAST(value AS VARCHAR), '$') ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_digits(value) AS CASE
+    WHEN typeof(value) = 'VARCHAR' AND NOT regexp_full_match(
+        CAST(value AS VARCHAR), '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
+    THEN '''' || CAST(value AS VARCHAR) || ''''
+    ELSE athena_text(value) END;
 CREATE MACRO athena_member(object, field) AS json_extract(object, '/' || replace(replace(
     list_filter(json_keys(object), lambda one: lower(one) = field)[1], '~', '~0'), '/', '~1'));
 CREATE MACRO athena_part
@@ -37,6 +42,8 @@ CREATE MACRO athena_date(value) AS CASE
 CREATE MACRO athena_time(value) AS CASE
     WHEN athena_is_time(value) THEN CAST(value AS TIMESTAMP)
     ELSE CAST('''' || CAST(value AS VARCHAR) || '''' AS TIMESTAMP) END;
+CREATE MACRO athena_clock(value) AS CASE WHEN starts_with(typeof(value), 'TIMESTAMP')
+    THEN regexp_replace(CAST(value AS VARCHAR), '^.* ([0-9:.]+)([+]00)?$', '\1') ELSE CAST(value AS VARCHAR) END;
 CREATE MACRO athena_later
     (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
                                       THEN CAST('no hours, minutes and seconds are added to a date: ' || step AS DATE)
@@ -48,12 +55,17 @@ CREATE MACRO athena_start
     (typed DATE, value, unit) AS CAST(date_trunc(unit, value) AS DATE),
     (typed TIMESTAMP, value, unit) AS date_trunc(unit, value),
     (typed TIMESTAMPTZ, value, unit) AS date_trunc(unit, value);
-CREATE MACRO athena_steps(first, last, step) AS list_filter(
-    list_transform(generate_series(0, len(generate_series(first, last, step))), lambda n: first + step * n),
-    lambda one: CASE WHEN first + step > first THEN one <= last ELSE one >= last END);
 CREATE MACRO athena_series
     (typed DATE, first, last, step)
-        AS CAST(athena_steps(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
-    (typed TIMESTAMP, first, last, step) AS athena_steps(first, CAST(last AS TIMESTAMP), step),
-    (typed TIMESTAMPTZ, first, last, step) AS athena_steps(first, CAST(last AS TIMESTAMPTZ), step);
+        AS CAST(generate_series(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS generate_series(first, CAST(last AS TIMESTAMPTZ), step);
+CREATE MACRO athena_months_between(first, last, step) AS list_filter(
+    list_transform(generate_series(0, len(generate_series(first, last, step))), lambda n: first + step * n),
+    lambda one: CASE WHEN first + step > first THEN one <= last ELSE one >= last END);
+CREATE MACRO athena_months
+    (typed DATE, first, last, step)
+        AS CAST(athena_months_between(CAST(first AS TIMESTAMP), CAST(last AS TIMESTAMP), step) AS DATE[]),
+    (typed TIMESTAMP, first, last, step) AS athena_months_between(first, CAST(last AS TIMESTAMP), step),
+    (typed TIMESTAMPTZ, first, last, step) AS athena_months_between(first, CAST(last AS TIMESTAMPTZ), step);
 """

@@ -11,22 +11,23 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import errors, exp
 
+from workbench.query import times
 from workbench.query.calls import by_type, call
 from workbench.query.casts import cast, date
 from workbench.query.java_format import format_text
 
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
-_PARTS = {  # of a time, as EXTRACT names them
-    "DAYOFWEEK": "ISODOW",
-    "DOW": "ISODOW",
-    "DAY_OF_WEEK": "ISODOW",
-    "YOW": "ISOYEAR",
-    "YEAR_OF_WEEK": "ISOYEAR",
-    "DAY_OF_YEAR": "DOY",
-    "DAY_OF_MONTH": "DAY",
-}
-_IN_TIME = re.compile("%.", re.DOTALL)
+_ARRAYS = (
+    exp.Array,
+    exp.ArrayAgg,
+    exp.ArrayDistinct,
+    exp.ArrayFilter,
+    exp.ArraySort,
+    exp.GenerateSeries,
+    exp.Split,
+    exp.Transform,
+)
 _IN_REPLACEMENT = re.compile(r"\\(.)|\$(\d)|(\$\{?)|(\\)", re.DOTALL)
 
 
@@ -43,59 +44,6 @@ def with_athenas_meaning(statement: exp.Expr) -> exp.Expr:
             if changed is not node:
                 node.replace(changed)
     return statement
-
-
-def _date_diff(node: exp.Expr) -> exp.Expr:
-    """Whole units that have passed; DuckDB's date_diff counts the bounds of days, months ... between."""
-    return call("date_sub", exp.Literal.string(node.text("unit").lower() or "day"), node.expression, node.this)
-
-
-def _date_add(node: exp.Expr) -> exp.Expr:
-    """A date stays a date; DuckDB makes a timestamp of it, whose text is never equal to a `dt`."""
-    step = exp.Interval(this=exp.paren(node.expression), unit=node.args["unit"])
-    return by_type("athena_later", node.this, step)
-
-
-def _add(node: exp.Expr) -> exp.Expr:
-    left, right = node.this, node.expression
-    if _is_interval(left) == _is_interval(right):
-        return node
-    return by_type("athena_later", left, right) if _is_interval(right) else by_type("athena_later", right, left)
-
-
-def _subtract(node: exp.Expr) -> exp.Expr:
-    left, right = node.this, node.expression
-    if _is_interval(left) or not _is_interval(right):
-        return node
-    return by_type("athena_later", left, exp.Neg(this=exp.paren(right)))
-
-
-def _is_interval(node: exp.Expr) -> bool:
-    if isinstance(node, exp.Paren | exp.Neg):
-        return _is_interval(node.this)
-    if isinstance(node, exp.Mul | exp.Div | exp.Add | exp.Sub):
-        return _is_interval(node.this) or (isinstance(node, exp.Mul) and _is_interval(node.expression))
-    return isinstance(node, exp.Interval)
-
-
-def _date_trunc(node: exp.Expr) -> exp.Expr:
-    return by_type("athena_start", node.this, exp.Literal.string(node.text("unit").lower()))
-
-
-def _sequence(node: exp.Expr) -> exp.Expr:
-    """Each month counts from the first date, so that ends of months stay; DuckDB goes on from the 28th."""
-    start, end, step = node.args["start"], node.args["end"], node.args.get("step")
-    if step is None:  # down, if the end is less
-        is_down = exp.LT(this=exp.paren(end.copy()), expression=exp.paren(start.copy()))
-        step = exp.Case().when(is_down, exp.Literal.number(-1)).else_(exp.Literal.number(1))
-        if _is_date(start) or _is_date(end):
-            step = exp.Interval(this=exp.paren(step), unit=exp.var("DAY"))
-        node.set("step", step)
-    return by_type("athena_series", start, end, step) if _is_interval(step) else node
-
-
-def _is_date(node: exp.Expr) -> bool:
-    return isinstance(node, exp.CurrentDate) or (isinstance(node, exp.Cast) and node.to.this is exp.DType.DATE)
 
 
 def _max_by(node: exp.Expr) -> exp.Expr:
@@ -176,39 +124,6 @@ def _position(node: exp.Expr) -> exp.Expr:
     return call("athena_position", node.this, node.expression)
 
 
-def _extract(node: exp.Expr) -> exp.Expr:
-    """Monday is 1 and Sunday 7; DuckDB has 0 for Sunday."""
-    part = _PARTS.get(node.name.upper())
-    if part is not None:
-        node.set("this", exp.var(part))
-    return node
-
-
-def _from_unixtime(node: exp.Expr) -> exp.Expr:
-    """Of two arguments, the second is a zone, which sqlglot leaves out."""
-    if node.args.get("hours") is not None:
-        raise errors.UnsupportedError("from_unixtime takes a zone by its name, such as 'Asia/Tokyo'")
-    zone = node.args.get("zone")
-    if zone is None:
-        return node
-    node.set("zone", None)
-    return _in_zone(node, zone)
-
-
-def _at_time_zone(node: exp.Expr) -> exp.Expr:
-    return _in_zone(node.this, node.args["zone"])
-
-
-def _in_zone(time: exp.Expr, zone: exp.Expr) -> exp.Expr:
-    """The clock's time there. A time without a zone is UTC's; DuckDB takes it for the clock's there."""
-    time = time.unnest()
-    if isinstance(time, exp.AtTimeZone):  # the same moment, whatever its zone was
-        time = time.this
-    elif not isinstance(time, exp.Cast) and time.find(exp.AtTimeZone):
-        raise errors.UnsupportedError("AT TIME ZONE takes nothing that is calculated from another AT TIME ZONE")
-    return exp.AtTimeZone(this=exp.cast(time.copy(), "timestamptz"), zone=zone.copy())
-
-
 def _sha1(node: exp.Expr) -> exp.Expr:
     """Binary, as of md5 and sha256; DuckDB gives hexadecimal digits."""
     return call("unhex", call("sha1", node.this))
@@ -226,7 +141,7 @@ def _unnest(node: exp.Expr) -> exp.Expr:
     alias, arrays, place = node.args.get("alias"), node.expressions, node.args.get("offset")
     names = [*(alias.columns if alias is not None else ()), *([place] if isinstance(place, exp.Identifier) else ())]
     if len(arrays) > 1:
-        lengths = [call("len", array) for array in arrays]
+        lengths = [exp.Coalesce(this=call("len", one), expressions=[exp.Literal.number(0)]) for one in arrays]
         longest = exp.Greatest(this=lengths[0], expressions=lengths[1:])
         numbers = [call("generate_series", exp.Literal.number(1), longest)] if place else []
         if len(names) != len(arrays) + len(numbers):
@@ -251,7 +166,7 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
     name, arguments = node.name.upper(), node.expressions
     if name == "AT_TIMEZONE" and len(arguments) == 2:  # `x AT TIME ZONE zone` as sqlglot has written it for Athena
         time, zone = arguments
-        return _in_zone(time, zone)
+        return times.in_zone(time, zone)
     if name == "JSON_ARRAY_LENGTH" and len(arguments) == 1:  # NULL where there is none
         return call("athena_array_length", *arguments)
     if name == "TO_BASE":  # its digits are small letters
@@ -271,9 +186,10 @@ def _split(node: exp.Expr) -> exp.Expr:
 
 
 def _percentile(node: exp.Expr) -> exp.Expr:
+    """Several at once are an array; where an element of it is taken, sqlglot makes a double of the whole."""
     if node.args.get("weight") is not None:
         raise errors.UnsupportedError("approx_percentile takes two arguments")
-    return node
+    return call("approx_quantile", node.this, node.args["quantile"])
 
 
 def _trim(node: exp.Expr) -> exp.Expr:
@@ -323,18 +239,41 @@ def _listagg(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _struct(node: exp.Expr) -> exp.Expr:
+    """A row without names is compared and cast by place; sqlglot gives its fields names."""
+    named = any(isinstance(one, exp.PropertyEQ) for one in node.expressions)
+    return node if named or isinstance(node.parent, exp.Bracket) else call("row", *node.expressions)
+
+
 def _substring(node: exp.Expr) -> exp.Expr:
     """Empty where it starts before the text or its length is less than 0; DuckDB counts on, or backwards."""
     return call("athena_part", node.this, node.args["start"], node.args.get("length"))
 
 
-def _time_format(node: exp.Expr) -> exp.Expr:
-    """sqlglot translates what is in quotes alone; DuckDB takes `%M` for minutes, and `%V` is its week."""
-    given = node.args["format"]
-    if not isinstance(given, exp.Literal):
-        raise errors.UnsupportedError("date_format and date_parse take only a format in quotes")
-    node.set("format", exp.Literal.string(_IN_TIME.sub(lambda sign: sign[0].replace("v", "V"), given.name)))
+def _bitwise(node: exp.Expr) -> exp.Expr:
+    """The signs of DuckDB bind less than `+`, as functions do not: `bitwise_and(5, 3) + 1` is 2."""
+    if isinstance(node, exp.BitwiseNot):
+        node.set("this", exp.paren(node.this.copy()))
+    return exp.paren(node.copy())
+
+
+def _bracket(node: exp.Expr) -> exp.Expr:
+    """An element of what stands together, `a || b`, which sqlglot writes without brackets."""
+    of = node.this
+    if isinstance(of, exp.Binary | exp.Concat) and not isinstance(of, exp.Dot):
+        node.set("this", exp.paren(of.copy()))
+    while isinstance(of, exp.Filter | exp.Window):
+        of = of.this
+    if isinstance(of, exp.Anonymous) and of.name == "approx_quantile":  # not counted from 0, as no array for sqlglot
+        node.set("offset", 1)
     return node
+
+
+def _reverse(node: exp.Expr) -> exp.Expr:
+    """Of an array, too; DuckDB has another function for it."""
+    of = node.this
+    is_array = isinstance(of, _ARRAYS) or (isinstance(of, exp.Cast) and of.to.this is exp.DType.ARRAY)
+    return call("list_reverse", of) if is_array else node
 
 
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
@@ -343,7 +282,7 @@ def _any_accuracy(node: exp.Expr) -> exp.Expr:
 
 
 _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
-    exp.Add: _add,
+    exp.Add: times.add,
     exp.Anonymous: _anonymous,
     exp.ApproxDistinct: _any_accuracy,
     exp.ApproxQuantile: _percentile,
@@ -351,20 +290,24 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArgMin: _max_by,
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
-    exp.AtTimeZone: _at_time_zone,
+    exp.AtTimeZone: times.at_time_zone,
+    exp.BitwiseAnd: _bitwise,
+    exp.BitwiseNot: _bitwise,
+    exp.BitwiseOr: _bitwise,
+    exp.Bracket: _bracket,
     exp.Cast: cast,
     exp.Ceil: _floor,
     exp.Corr: _finite,
     exp.CountIf: _count_if,
     exp.Date: date,
-    exp.DateAdd: _date_add,
-    exp.DateDiff: _date_diff,
-    exp.DateTrunc: _date_trunc,
-    exp.Extract: _extract,
+    exp.DateAdd: times.date_add,
+    exp.DateDiff: times.date_diff,
+    exp.DateTrunc: times.date_trunc,
+    exp.Extract: times.extract,
     exp.Fetch: _fetch,
     exp.Floor: _floor,
     exp.Format: format_text,
-    exp.GenerateSeries: _sequence,
+    exp.GenerateSeries: times.sequence,
     exp.GroupConcat: _listagg,
     exp.JSONExtract: _json_extract,
     exp.JSONExtractScalar: _json_scalar,
@@ -373,17 +316,19 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.RegexpReplace: _regexp_replace,
     exp.RegrIntercept: _finite,
     exp.RegrSlope: _finite,
+    exp.Reverse: _reverse,
     exp.SHA: _sha1,
     exp.Select: _select,
     exp.Split: _split,
     exp.SplitPart: _split_part,
-    exp.StrToTime: _time_format,
-    exp.Sub: _subtract,
+    exp.StrToTime: times.date_parse,
+    exp.Struct: _struct,
+    exp.Sub: times.subtract,
     exp.Substring: _substring,
-    exp.TimeToStr: _time_format,
-    exp.TimestampTrunc: _date_trunc,
+    exp.TimeToStr: times.date_format,
+    exp.TimestampTrunc: times.date_trunc,
     exp.Trim: _trim,
     exp.TryCast: cast,
-    exp.UnixToTime: _from_unixtime,
+    exp.UnixToTime: times.from_unixtime,
     exp.Unnest: _unnest,
 }

@@ -28,7 +28,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.shared.errors import SmeltError
+from services.shared.errors import SmeltError, UnreadableItem
 
 
 class ExitCode(IntEnum):
@@ -165,7 +165,7 @@ def explain(error: Exception) -> str | None:
     import botocore.exceptions as aws  # slow to import, and most commands never need it
     from botocore.parsers import ResponseParserError
 
-    if isinstance(error, SmeltError):
+    if isinstance(error, SmeltError | UnreadableItem):
         return str(error)
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
         return (

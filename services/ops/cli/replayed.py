@@ -38,7 +38,7 @@ _WOULD = {
 _ADVICE = {
     Done.NOT_ANNOUNCED: "ingest has never seen these: pass --ingest <function>, or run `smelt reconcile`",
     Done.KEY_TOO_LONG: "no room for the key of a copy: send these to the queue with scripts/replay_from_s3.py",
-    Done.NOT_COPYABLE: "archived, or encrypted with a key that may not be used here: restore them, or get access",
+    Done.NOT_COPYABLE: "archived, forbidden, or under a key that may not be used here: restore them, or get access",
     Done.UNREADABLE: "their bytes cannot be read now, so their rows were left in Silver and quarantine",
     Done.LEFT: "somebody else is at work on these, or was stopped a moment ago: run the same command again in a minute",
     Done.COPIED_BEFORE: "copied by an earlier run: to copy them once more, use another --dest-prefix",

@@ -27,12 +27,12 @@ from typing import Protocol
 
 import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 
+from services.ops.lake.bounds import data_file
 from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.forgetting import ForgetSnapshots
 from services.ops.lake.live import Live, LiveFile, day_of, day_text, read_live
@@ -149,8 +149,8 @@ class Committer:
         transaction = table.transaction()
         update = transaction.update_snapshot(snapshot_properties=dict(about))
         with update.overwrite() if change.remove else update.merge_append() as snapshot:
-            for data_file in coming:
-                snapshot.append_data_file(data_file)
+            for coming_file in coming:
+                snapshot.append_data_file(coming_file)
             for live in change.remove.values():
                 snapshot.delete_data_file(live.data_file)
         if time.time() - began > LONGEST_COMMIT:  # maintenance may have deleted what we have written
@@ -220,8 +220,9 @@ def _data_file(table: Table, store: Store, file: NewFile) -> DataFile:
     address = f"{store.root}{file.key}"
     try:
         with table.io.new_input(address).open() as opened:
-            check_file(table.schema(), pq.read_schema(opened), file.key)
-        found = parquet_file_to_data_file(table.io, table.metadata, address)
+            parquet = pq.ParquetFile(opened)
+            check_file(table.schema(), parquet.schema_arrow, file.key)
+            found = data_file(table, parquet.metadata, address)
     except (FileNotFoundError, PermissionError) as error:
         # S3 answers 403 for a missing file, too, unless it takes us for somebody who may list the bucket: our role may
         # list below a prefix only, and a request for a file has none.

@@ -25,6 +25,7 @@ _LEAST_PART_BYTES = 256 * 1024**2
 _MOST_PARTS = 10_000
 _PART_COPIERS = 8
 _CHANGED = {"PreconditionFailed", "412", "NoSuchKey", "404", "NoSuchVersion"}
+_FORBIDDEN = {"403", "AccessDenied", "Forbidden"}  # the answer to HeadObject has no code but the status
 _NOT_THIS_ONE = {
     "InvalidObjectState": "it is archived; restore it first",
     "ObjectNotInActiveTierError": "it is archived; restore it first",
@@ -79,7 +80,7 @@ class Copier:
         Raises:
             SourceChanged: it is not there any more as it was listed.
             KeyTooLong: the copy's key would be longer than S3 allows.
-            NotCopyable: it is archived, or encrypted with a key that we may not use.
+            NotCopyable: it is archived, forbidden, or encrypted with a key that we may not use.
             ClientError, BotoCoreError: S3 refuses, or does not answer.
         """
         key = self.checked_key_of(origin)
@@ -104,9 +105,20 @@ class Copier:
         except ClientError as error:
             if error.response["Error"]["Code"] in _CHANGED:
                 raise SourceChanged(f"{source.id} was overwritten or deleted after it was listed") from error
-            if why := _only_this_one(error):
+            if why := _only_this_one(error) or self._forbidden(source, error):
                 raise NotCopyable(f"{source.id} cannot be copied: {why}") from error
             raise
+
+    def _forbidden(self, source: BronzeObject, error: ClientError) -> str:
+        """Why it cannot be read, where S3 forbids us the object itself, and not only to write copies; else empty."""
+        if error.response["Error"]["Code"] != "AccessDenied":
+            return ""
+        try:
+            self._client.head_object(Bucket=source.bucket, Key=source.key)
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] in _FORBIDDEN:
+                return f"S3 does not let us read it ({error}); check the bucket's policy and who owns the object"
+        return ""
 
     def _copy_in_parts(self, source: BronzeObject, key: str, metadata: Any, pinned: Any) -> None:
         upload = self._client.create_multipart_upload(Bucket=source.bucket, Key=key, Metadata=metadata)["UploadId"]

@@ -52,7 +52,7 @@ class Done(StrEnum):
     LEFT = "left"  # somebody else is at work on it
     CHANGED = "changed"  # overwritten or deleted after it was listed: what is there now has an event of its own
     KEY_TOO_LONG = "key too long"  # for a copy: send it to the queue instead
-    NOT_COPYABLE = "not copyable"  # archived, or encrypted with a key that we may not use
+    NOT_COPYABLE = "not copyable"  # archived, forbidden, or encrypted with a key that we may not use
     UNREADABLE = "unreadable"  # and so nothing was taken out of Silver (`--force`)
     NOT_ANNOUNCED = "not announced"  # nobody who could announce it was named
 

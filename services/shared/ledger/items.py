@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
+from services.shared.errors import UnreadableItem
 from services.shared.identities import LotId, ObjectId, UnitId
 from services.shared.ledger.records import (
     Counts,
@@ -30,6 +32,7 @@ from services.shared.ledger.records import (
 from services.shared.units import BronzeObject, Copy, Plan
 
 Item = dict[str, Any]
+Record = TypeVar("Record")
 
 # A pending lot has its keys and, in parts, its files; a committed one its files. What else is in it needs less than
 # 100 KB, and DynamoDB's limit is 400 KB.
@@ -127,6 +130,24 @@ def state_of(item: Item) -> str:
     return _text(item, "state")
 
 
+def _naming_the_item(read: Callable[[Item], Record]) -> Callable[[Item], Record]:
+    """Whatever is wrong in an item, the error says in which one."""
+
+    @wraps(read)
+    def reader(item: Item) -> Record:
+        try:
+            return read(item)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
+            raise UnreadableItem(
+                f"the ledger's item {item['pk']['S']} cannot be read ({type(error).__name__}: {error}): somebody has "
+                "changed it, or this is a bug in smelt. The table has point-in-time recovery: docs/runbook.md, "
+                '"Records of the ledger are missing", copies an item back, once you have kept and deleted this one'
+            ) from error
+
+    return reader
+
+
+@_naming_the_item
 def object_from(item: Item) -> LedgerObject:
     id_ = ObjectId.parse(item["pk"]["S"].removeprefix("object#"))
     created = datetime.fromisoformat(item["created"]["S"])
@@ -151,6 +172,7 @@ def object_from(item: Item) -> LedgerObject:
     )
 
 
+@_naming_the_item
 def unit_from(item: Item) -> UnitRecord:
     lot = _text(item, "lot")
     notes = UnitNotes(
@@ -171,6 +193,7 @@ def unit_from(item: Item) -> UnitRecord:
     )
 
 
+@_naming_the_item
 def lot_from(item: Item) -> Lot:
     def listed(name: str) -> list[Any]:
         return list(unpack(item[name])) if name in item else []

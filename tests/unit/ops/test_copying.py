@@ -37,6 +37,11 @@ class RefusingS3:
 
     refused: dict[str, tuple[str, str]] = field(default_factory=dict)  # key -> code and message
     asked: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: frozenset[str] = frozenset()  # keys; to copy is to read, and to write
+
+    def head_object(self, Bucket: str, Key: str) -> None:  # noqa: N803 (as boto3 calls them)
+        if Key in self.unreadable:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
 
     def copy_object(self, **request: Any) -> None:
         self.asked.append(request)
@@ -91,6 +96,17 @@ def test_an_object_that_s3_does_not_copy_does_not_stop_the_others(code: str, mes
     assert summary.objects == {(Verdict.NOT_LOOKED_UP, Done.NOT_COPYABLE): 1, (Verdict.NOT_LOOKED_UP, Done.COPIED): 2}
     assert not summary.all_right
     with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied"):
+        Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
+
+
+def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others() -> None:
+    """Such as one of another account, or below a prefix that the bucket's policy denies. Transform cannot read it
+    either, so it stays unfinished, and every replay comes to it."""
+    key = SOURCES[0].key
+    s3 = RefusingS3({key: ("AccessDenied", "Access Denied")}, unreadable=frozenset({key}))
+    summary = replay(s3)
+    assert summary.objects == {(Verdict.NOT_LOOKED_UP, Done.NOT_COPYABLE): 1, (Verdict.NOT_LOOKED_UP, Done.COPIED): 2}
+    with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied: S3 does not let us read it"):
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
 
 

@@ -35,6 +35,30 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT max(floor(r / 3)) FROM (SELECT row_number() OVER (ORDER BY d) AS r FROM four))", 1),
     ("(SELECT max(r) FROM (SELECT floor(row_number() OVER (ORDER BY d) / 3) AS r FROM four))", 1),
     ("(SELECT floor(geometric_mean(d) * 1.2e0) FROM four)", 2.0),
+    ("json_array_length('[]') - json_array_length('[1]')", -1),
+    # a function's value is one, whatever stands beside it
+    ("bitwise_and(5, 3) + 1", 2),
+    ("2 * bitwise_and(6, 3)", 4),
+    ("10 - bitwise_or(1, 2)", 7),
+    ("bitwise_and(12, 10) % 3", 2),
+    ("-bitwise_and(4, 6)", -4),
+    ("bitwise_not(5) + 1", -5),
+    ("bitwise_not(5 - 2)", -4),
+    ("bitwise_and(bitwise_not(bitwise_or(1, 2)), 7)", 4),
+    ("element_at(ARRAY[1] || ARRAY[2], 2)", 2),
+    ("element_at(concat(ARRAY['a'], ARRAY['b']), -1)", "b"),
+    ("(SELECT approx_percentile(d, ARRAY[0.5, 1.0])[2] FROM four)", 4.0),
+    ("(SELECT approx_percentile(n, ARRAY[0.5, 1.0])[2] FROM four)", 2),
+    ("(SELECT approx_percentile(n, ARRAY[0.0, 1.0]) FILTER (WHERE n > 0)[1] FROM four)", 1),
+    ("(SELECT element_at(approx_percentile(n, ARRAY[0.0, 1.0]), 1) FROM four)", 1),
+    ("(SELECT floor(approx_percentile(d, ARRAY[0.5, 1.0])[2] / 3) FROM four)", 1.0),
+    ("(SELECT floor(approx_percentile(n, 0.5) / 2) FROM four)", 1),
+    ("reverse(ARRAY[1, 2])", [2, 1]),
+    ("reverse(split('a.b', '.'))[1]", "b"),
+    ("reverse(sequence(1, 3))[1]", 3),
+    ("reverse(CAST(json_parse('[1, 2]') AS array(bigint)))[1]", 2),
+    ("(SELECT reverse(array_agg(n ORDER BY n)) FROM four WHERE n > 0)", [2, 2, 1]),
+    ("(SELECT reverse(filter(x, one -> true)) FROM (VALUES ARRAY[1, 2]) AS t(x))", [2, 1]),
     # listagg and substr at their bounds
     ("(SELECT listagg(s) WITHIN GROUP (ORDER BY d) FROM four)", "abb"),
     ("substr('hello', 0)", ""),
@@ -64,6 +88,21 @@ LIMITS: list[tuple[str, object]] = [
     ("(SELECT CAST(avg(x) AS decimal(10,2)) FROM (VALUES 1.005e0) AS t(x))", "1.01"),
     ("(SELECT CAST(sum(n) AS decimal(10,2)) FROM four)", "5.00"),
     ("CAST(true AS decimal(5,2))", "1.00"),
+    (
+        "(SELECT array_agg(TRY_CAST(x AS decimal(5,2))) FROM (VALUES '1e2', '+.5', '-5.', ' 1', '1_0', '') AS t(x))",
+        ["100.00", "0.50", "-5.00", None, None, None],
+    ),
+    ("CAST(from_unixtime(36661.5e0) AS time)", "10:11:01.500000"),
+    ("CAST(timestamp '2026-01-01 10:11:00' AS time) = time '10:11:00'", True),
+    ("TRY_CAST(concat('x', '') AS time)", None),
+    # without a year
+    ("to_unixtime(date_parse('10:11:01', '%H:%i:%s'))", 36661.0),
+    ("date_parse('12:30 AM', '%h:%i %p')", "1970-01-01 00:30:00"),
+    ("date_parse('3:04', '%k:%i')", "1970-01-01 03:04:00"),
+    ("date_parse('03:04:05', '%T')", "1970-01-01 03:04:05"),
+    ("date_parse('29 Feb', '%d %b')", "2000-02-29 00:00:00"),
+    ("try(date_parse('x', '%H:%i'))", None),
+    ("date_parse(NULL, '%H:%i')", None),
     # months count from the first date
     (
         "sequence(date '2026-01-31', date '2026-04-30', interval '1' month)",
@@ -75,6 +114,24 @@ LIMITS: list[tuple[str, object]] = [
     ),
     ("sequence(date '2026-01-01', date '2026-01-02')", ["2026-01-01", "2026-01-02"]),
     ("sequence(date '2026-01-02', date '2026-01-01')", ["2026-01-02", "2026-01-01"]),
+    # of a day's bounds in subqueries and aggregates
+    (
+        "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-01'), (SELECT date '2026-01-03'), "
+        "interval '1' day)) AS t(d))",
+        3,
+    ),
+    ("(SELECT count(*) FROM UNNEST(sequence(date '2026-01-31', date '2026-03-31', interval '1' month)) AS t(d))", 3),
+    (
+        "(SELECT count(*) FROM UNNEST(sequence((SELECT date '2026-01-31'), date '2026-03-31', interval '1' month)) "
+        "AS t(d))",
+        3,
+    ),
+    ("sequence((SELECT date '2026-01-31'), date '2026-03-01', interval '1' month)", ["2026-01-31", "2026-02-28"]),
+    (
+        "(SELECT sequence(min(CAST(x AS date)), max(CAST(x AS date))) "
+        "FROM (VALUES '2026-01-01', '2026-01-02') AS t(x))",
+        ["2026-01-01", "2026-01-02"],
+    ),
     # JSON that comes from a subquery, an array or a map
     ("(SELECT CAST(x AS varchar) FROM (SELECT json_extract('{\"a\": \"q\"}', '$.a') AS x))", "q"),
     ("(SELECT CAST(x AS varchar(1)) FROM (SELECT json_parse('\"qr\"') AS x))", "q"),
@@ -92,6 +149,8 @@ LIMITS: list[tuple[str, object]] = [
         {"a": {"b": [{"c": 1.5}, None]}, "m": None},
     ),
     ("CAST(JSON 'null' AS row(a bigint))", None),
+    ("CAST(NULL AS row(a bigint))", None),
+    ("(SELECT CAST(x AS row(a varchar)).a FROM (SELECT CAST(ROW(1) AS row(A bigint)) AS x))", "1"),
     ('TRY_CAST(JSON \'{"a": "x"}\' AS row(a bigint))', None),
     ('(SELECT CAST(x AS row(a bigint)).a FROM (SELECT json_parse(\'{"a": 1, "b": 2}\') AS x))', 1),
     ('CAST(JSON \'{"k": {"b": 1}}\' AS map(varchar, row(b bigint)))', {"k": {"b": 1}}),
@@ -104,6 +163,14 @@ LIMITS: list[tuple[str, object]] = [
     ("try(date_add('day', 1, date '2026-01-01'))", "2026-01-02"),
     ("try(date '2026-01-01' + interval '1' month)", "2026-02-01"),
     ("(SELECT try(date_add('day', 1, CAST(x AS date))) FROM (VALUES 'x') AS t(x))", None),
+    # rows without names, by place
+    ("(SELECT x = ROW(1, 'q') FROM (SELECT CAST(ROW(1, 'q') AS row(a bigint, b varchar)) AS x))", True),
+    ("(SELECT CAST(x AS row(a bigint, b varchar)).b FROM (SELECT ROW(1, 'q') AS x))", "q"),
+    ("(SELECT max(y) FROM UNNEST(ARRAY[ROW(1, 'p'), ROW(2, 'q')]) AS t(x, y))", "q"),
+    ('CAST(json_parse(\'{"1": {"a": 5, "b": 6}}\') AS map(bigint, map(varchar, bigint)))[1][\'a\']', 5),
+    ('CAST(json_parse(\'{"1": {"a": 5}, "2": {"a": 6}}\') AS map(bigint, row(a bigint)))[1].a', 5),
+    ('CAST(json_parse(\'[{"a": 5, "b": 6}, {"a": 7}]\') AS array(row(a bigint)))[1].a', 5),
+    ('TRY_CAST(json_parse(\'[{"a": 5, "b": 6}, {"a": 7}]\') AS array(row(a bigint)))[2].a', 7),
     # several arrays
     ("(SELECT array_agg(y ORDER BY x) FROM UNNEST(ARRAY[1, 2], ARRAY['a']) AS t(x, y))", ["a", None]),
     (
@@ -114,6 +181,11 @@ LIMITS: list[tuple[str, object]] = [
         "(SELECT array_agg(y ORDER BY x) FROM (VALUES ('a,b', 'c,d')) AS v(p, q) "
         "CROSS JOIN UNNEST(split(p, ','), split(q, ',')) AS t(x, y))",
         ["c", "d"],
+    ),
+    (
+        "(SELECT sum(n) FROM (VALUES CAST(NULL AS array(bigint))) AS v(p) "
+        "CROSS JOIN UNNEST(p, ARRAY['a', 'b']) WITH ORDINALITY AS t(x, y, n))",
+        3,
     ),
     (
         "(SELECT count(*) FROM (VALUES CAST(NULL AS array(bigint))) AS v(p) LEFT JOIN UNNEST(p, p) AS t(x, y) ON true)",

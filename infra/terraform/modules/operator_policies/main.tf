@@ -87,6 +87,10 @@ locals {
         actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
         resources = [for root in ["quarantine", "silver"] : "${var.arns.silver_bucket}/${root}/*"]
       }
+      WriteHistory = {
+        actions   = ["s3:PutObject"]
+        resources = ["${var.arns.silver_bucket}/history/*"]
+      }
     }
   }
 

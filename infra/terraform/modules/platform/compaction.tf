@@ -49,6 +49,12 @@ module "compaction" {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${module.pipeline.arns.bronze_bucket}/bronze/*"]
     }
+    # S3 calls an object that is gone forbidden, unless a listing shows that it is: else one such object ends a recompute.
+    ListBronze = {
+      actions   = ["s3:ListBucket"]
+      resources = [module.pipeline.arns.bronze_bucket]
+      condition = { StringLike = { "s3:prefix" = ["bronze/*"] } }
+    }
   }, module.compaction_key_use.statements)
 }
 
