@@ -119,7 +119,7 @@ class Copier:
             self._client.get_object(Bucket=source.bucket, Key=source.key, Range="bytes=0-0")["Body"].close()
         except ClientError as refusal:
             if refusal.response["Error"]["Code"] == "AccessDenied":
-                return f"S3 does not let us read it ({refusal}); check the bucket's policy, the object's KMS key and its owner"
+                return f"S3 does not let us read it ({refusal}): see its bucket's policy, its KMS key and its owner"
         return ""
 
     def _copy_in_parts(self, source: BronzeObject, key: str, metadata: Any, pinned: Any) -> None:
