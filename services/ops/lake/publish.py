@@ -148,10 +148,10 @@ class Publisher:
             LeaseHeld: somebody else works on the table.
             Terminal, Transient: as `Committer.commit`.
         """
-        contract, ever = self._contracts[dataset], frozenset(days)
+        contract, ever = self._contracts.get(dataset), frozenset(days)
         with table_lease(self._ledger, dataset, self._deadline):
             about = {"smelt.lots": ",".join(map(str, sorted(lots))), "smelt.by": "publish"}
-            committer = Committer(self._catalog, self._store, contract)
+            committer = Committer(self._catalog, self._store, dataset, contract)
 
             def decide(live: Live) -> Change:
                 change = change_for(live, self._as_now(dataset, lots, ever))
@@ -280,9 +280,6 @@ class Publisher:
     def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
         """Publish these lots to one table. Gives those that it does not have afterwards."""
         left = {waiting.lot.id for waiting in mine}
-        if dataset not in self._contracts:
-            self._problem(f"{dataset}: no contract describes it. Bring its contract back, or retract its objects")
-            return left
         lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
         days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
         days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
@@ -292,6 +289,14 @@ class Publisher:
 
         def publish() -> None:
             nonlocal left
+            if dataset not in self._contracts and self._catalog.find(dataset) is None:
+                left = {id_ for id_, wanted in lots.items() if wanted}
+                self._incomplete |= left  # no table names a file that a rewrite has replaced
+                if left:
+                    self._problem(
+                        f"{dataset}: no contract describes it. Bring its contract back, or retract its objects"
+                    )
+                return
             left = self.publish_each(dataset, lots, days, is_rewritten)
 
         self.attempt(dataset, publish)
