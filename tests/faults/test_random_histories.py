@@ -19,7 +19,7 @@ from tests.faults.rig import INVOCATION_SECONDS, Rig, crash, shipment
 from tests.support.faults import Interrupter
 from tests.support.readers import SlowReader
 
-# Thousands in CI, where `.ci/run` asks for them; a quick look elsewhere.
+# More in CI, which asks for them; a quick look elsewhere.
 CASES = int(os.environ.get("SMELT_FAULT_CASES", "150"))
 
 LINES = st.one_of(

@@ -216,10 +216,18 @@ def _is_query(text: str) -> bool:
 
 def _without_databases(statement: exp.Expr, tables: Sequence[str]) -> exp.Expr:
     """The statement with our tables by their names alone: `"lake".silver` is `silver`, whatever the database's name."""
+    left_out = set()
     for table in statement.find_all(exp.Table):
         if table.db and table.name in tables and table.db != "information_schema":
+            left_out.add((table.db, table.name))
             table.set("db", None)
             table.set("catalog", None)
+    for column in statement.find_all(exp.Column):
+        if (column.text("db"), column.table) in left_out:
+            column.set("db", None)
+            column.set("catalog", None)
+        elif (column.text("catalog"), column.text("db")) in left_out:  # a field of a row: "lake".silver.customer.city
+            column.set("catalog", None)
     return statement
 
 
@@ -246,15 +254,20 @@ def _explained(error: Exception) -> str:
         return "floor and ceil take a number: write CAST(x AS double)."
     if "Macro athena_" in text:
         return "A date or a time is expected where something else is, such as text: write CAST(dt AS date)."
-    if "unordered_map" in text:
+    if "unordered_map" in text or "table index mismatch" in text:
         return (
-            "DuckDB, which runs queries here, cannot calculate with a row's columns inside UNNEST: give them a "
-            "name in a subquery, then UNNEST that."
+            "DuckDB, which runs queries here, cannot calculate with a row's columns inside UNNEST and LATERAL: "
+            "calculate in a subquery, give that a name, then UNNEST the name, or use it in LATERAL."
         )
     if "inside the TRY expression" in text or "TRY can not be used" in text:
         return (
             "DuckDB, which runs queries here, tries no aggregate and no subquery. Calculate it in a subquery "
             "first; for a division, write a / nullif(b, 0)."
+        )
+    if "types 'reverse(" in text:
+        return (
+            "reverse takes texts here, and arrays where they are made: write reverse(filter(x, one -> true)), or "
+            "element_at(x, -1) for the last."
         )
     if "generate_series(DATE" in text:
         return "sequence of dates takes a step here: write sequence(first, last, INTERVAL '1' DAY)."

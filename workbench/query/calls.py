@@ -8,7 +8,6 @@ _TYPED_AS_FIRST = {"arg_max_null", "arg_min_null", "athena_later", "athena_start
 _WHOLE = (exp.ApproxDistinct, exp.Count, exp.CountIf, exp.DenseRank, exp.Ntile, exp.Rank, exp.RowNumber)
 _AS_ARGUMENT = (
     exp.AnyValue,
-    exp.ApproxQuantile,
     exp.BitwiseAndAgg,
     exp.BitwiseOrAgg,
     exp.FirstValue,
@@ -40,6 +39,9 @@ def _without_aggregate(node: exp.Expr) -> exp.Expr:
         return exp.Literal.number(1)
     if isinstance(node, exp.ArrayAgg):
         return exp.Array(expressions=[_without_aggregate(node.this)])
+    if isinstance(node, exp.Anonymous) and node.name == "approx_quantile":
+        value, share = node.expressions
+        return exp.Array(expressions=[value]) if isinstance(share, exp.Array) else _without_aggregate(value)
     is_other = isinstance(node, exp.AggFunc) and not isinstance(node, _AS_ARGUMENT)
     if is_other or (isinstance(node, exp.Anonymous) and node.name.upper() == "GEOMETRIC_MEAN"):
         return exp.cast(exp.Literal.number(1), "double")

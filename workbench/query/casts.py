@@ -35,6 +35,8 @@ def cast(node: exp.Expr) -> exp.Expr:
         node.set("this", call("athena_integer", exp.cast(value.copy(), "varchar")))
     elif to.this in _TIMES and not isinstance(value, exp.Literal | exp.Null):
         node.set("this", _written(value, _TIMES[to.this], tries=isinstance(node, exp.TryCast)))
+    elif to.this is exp.DType.TIME and not isinstance(value, exp.Literal | exp.Null):
+        node.set("this", call("athena_clock", value))
     elif to.this is exp.DType.VARCHAR:
         if not isinstance(value, exp.Literal | exp.Null):
             node.set("this", call("athena_text", value))

@@ -42,6 +42,8 @@ CREATE MACRO athena_date(value) AS CASE
 CREATE MACRO athena_time(value) AS CASE
     WHEN athena_is_time(value) THEN CAST(value AS TIMESTAMP)
     ELSE CAST('''' || CAST(value AS VARCHAR) || '''' AS TIMESTAMP) END;
+CREATE MACRO athena_clock(value) AS CASE WHEN starts_with(typeof(value), 'TIMESTAMP')
+    THEN regexp_replace(CAST(value AS VARCHAR), '^.* ([0-9:.]+)([+]00)?$', '\1') ELSE CAST(value AS VARCHAR) END;
 CREATE MACRO athena_later
     (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
                                       THEN CAST('no hours, minutes and seconds are added to a date: ' || step AS DATE)

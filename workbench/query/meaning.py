@@ -18,6 +18,16 @@ from workbench.query.java_format import format_text
 
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
+_ARRAYS = (
+    exp.Array,
+    exp.ArrayAgg,
+    exp.ArrayDistinct,
+    exp.ArrayFilter,
+    exp.ArraySort,
+    exp.GenerateSeries,
+    exp.Split,
+    exp.Transform,
+)
 _IN_REPLACEMENT = re.compile(r"\\(.)|\$(\d)|(\$\{?)|(\\)", re.DOTALL)
 
 
@@ -176,9 +186,10 @@ def _split(node: exp.Expr) -> exp.Expr:
 
 
 def _percentile(node: exp.Expr) -> exp.Expr:
+    """Several at once are an array; where an element of it is taken, sqlglot makes a double of the whole."""
     if node.args.get("weight") is not None:
         raise errors.UnsupportedError("approx_percentile takes two arguments")
-    return node
+    return call("approx_quantile", node.this, node.args["quantile"])
 
 
 def _trim(node: exp.Expr) -> exp.Expr:
@@ -248,9 +259,21 @@ def _bitwise(node: exp.Expr) -> exp.Expr:
 
 def _bracket(node: exp.Expr) -> exp.Expr:
     """An element of what stands together, `a || b`, which sqlglot writes without brackets."""
-    if isinstance(node.this, exp.Binary | exp.Concat) and not isinstance(node.this, exp.Dot):
-        node.set("this", exp.paren(node.this.copy()))
+    of = node.this
+    if isinstance(of, exp.Binary | exp.Concat) and not isinstance(of, exp.Dot):
+        node.set("this", exp.paren(of.copy()))
+    while isinstance(of, exp.Filter | exp.Window):
+        of = of.this
+    if isinstance(of, exp.Anonymous) and of.name == "approx_quantile":  # not counted from 0, as no array for sqlglot
+        node.set("offset", 1)
     return node
+
+
+def _reverse(node: exp.Expr) -> exp.Expr:
+    """Of an array, too; DuckDB has another function for it."""
+    of = node.this
+    is_array = isinstance(of, _ARRAYS) or (isinstance(of, exp.Cast) and of.to.this is exp.DType.ARRAY)
+    return call("list_reverse", of) if is_array else node
 
 
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
@@ -293,6 +316,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.RegexpReplace: _regexp_replace,
     exp.RegrIntercept: _finite,
     exp.RegrSlope: _finite,
+    exp.Reverse: _reverse,
     exp.SHA: _sha1,
     exp.Select: _select,
     exp.Split: _split,

@@ -153,8 +153,8 @@ def check_file(table: Schema, file: pa.Schema, key: str) -> None:
         if was.is_primitive != is_.is_primitive or (was.is_primitive and _stored(was) != _stored(is_)):
             path = read.find_column_name(id_)
             raise SchemaConflict(
-                f"{key}: its column {path} is {was}, and the table's {is_}. A column keeps its type: give the new field "
-                "another name, drop the table from the catalog (docs/lake.md), and publish again with --backfill"
+                f"{key}: its column {path} is {was}, and the table's {is_}. A column keeps its type: give the new "
+                "field another name, drop the table from the catalog (docs/lake.md), and publish again with --backfill"
             )
 
 

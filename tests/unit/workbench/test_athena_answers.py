@@ -60,6 +60,11 @@ def test_no_other_function_passes(athena: LocalAthena, sql: str, told: str) -> N
         ("ARRAY[date_add('year', 9000, date '2026-01-01')]", "not in the years 1 to 9999"),
         ("regexp_replace('ab', 'a(?=b)', '')", "have no"),
         ("(SELECT sequence(min(x), max(x)) FROM (VALUES date '2026-01-01') AS t(x))", "INTERVAL '1' DAY"),
+        ("(SELECT reverse(x) FROM (VALUES ARRAY[1, 2]) AS t(x))", "write reverse\\(filter"),
+        (
+            "(SELECT count(*) FROM (VALUES 1, 2) AS t(x) CROSS JOIN LATERAL (SELECT floor(x / 2) AS y))",
+            "use it in LATERAL",
+        ),
         ("floor('a')", "floor and ceil take a number"),
         (
             "(SELECT floor(element_at(map_values(histogram(x)), 1)) FROM (VALUES 1) AS t(x))",

@@ -35,6 +35,10 @@ def asked(smelt: Smelt, *arguments: object) -> list[dict[str, object]]:
     [
         ("SELECT COUNT(*) AS n FROM silver", [{"n": 3}]),
         ("SELECT 'a' AS x, COUNT(*), MAX(total) + 1 FROM silver", [{"x": "a", "_col1": 3, "_col2": 1.5}]),
+        (
+            'SELECT "lake".orders.order_id FROM "lake".orders WHERE lake.orders.dt = \'2026-01-02\'',
+            [{"order_id": "o1"}],
+        ),
         ("SELECT CAST(ROW(COUNT(*)) AS ROW(a BIGINT)).a FROM silver", [{"a": 3}]),
         ("SELECT record_type, dt FROM silver ORDER BY dt LIMIT 1", [{"record_type": "orders", "dt": "2026-01-01"}]),
         ("SELECT order_id FROM orders WHERE dt = '2026-01-02'", [{"order_id": "o1"}]),
@@ -419,7 +423,7 @@ def test_dates_of_aggregates_are_dates(lake: Path, smelt: Smelt, sql: str, answe
         (
             "SELECT d FROM orders "
             "CROSS JOIN UNNEST(sequence(CAST(at AS date), date '2026-01-09', interval '1' day)) AS u(d)",
-            "a name in a subquery",
+            "give that a name",
         ),
     ],
 )
