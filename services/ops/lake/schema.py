@@ -151,9 +151,9 @@ def check_file(table: Schema, file: pa.Schema, key: str) -> None:
     for id_ in read.field_ids:
         was, is_ = read.find_type(id_), table.find_type(id_)
         if was.is_primitive != is_.is_primitive or (was.is_primitive and _stored(was) != _stored(is_)):
-            path = read.find_column_name(id_)
+            name = read.find_column_name(id_)
             raise SchemaConflict(
-                f"{key}: its column {path} is {was}, and the table's {is_}. A column keeps its type: give the new "
+                f"{key}: its column {name} is {was}, and the table's {is_}. A column keeps its type: give the new "
                 "field another name, drop the table from the catalog (docs/lake.md), and publish again with --backfill"
             )
 
