@@ -22,6 +22,7 @@ def as_document(dry_run: bool, destination: str, resumed: str, summary: Summary)
                 "done": result.done,
                 "units_missing": result.candidate.missing,
                 "units_sent": result.units,
+                "why": result.why,
             }
             for result in summary.listed
         ],
@@ -80,4 +81,5 @@ def _line(result: Result, dry_run: bool) -> str:
     what = _WOULD.get(candidate.verdict, "skipped") if dry_run else str(result.done)
     missing = f", {candidate.missing:,} units missing" if candidate.missing else ""
     reason = f" ({candidate.known.reason})" if candidate.known and candidate.known.reason else ""
-    return f"{candidate.source.id}: {candidate.verdict}{reason}{missing}: {what}"
+    why = f"\n  {result.why}" if result.why else ""
+    return f"{candidate.source.id}: {candidate.verdict}{reason}{missing}: {what}{why}"

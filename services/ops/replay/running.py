@@ -71,6 +71,7 @@ class Result:
     candidate: Candidate
     done: Done
     units: int = 0  # that were sent
+    why: str = ""  # S3 does not copy it
 
 
 @dataclass(slots=True)
@@ -156,8 +157,8 @@ class ByCopying:
             return Result(candidate, Done.UNREADABLE)
         except (NotReopened, LostRace):
             return Result(candidate, Done.LEFT)
-        except NotCopyable:
-            return Result(candidate, Done.NOT_COPYABLE)
+        except NotCopyable as error:
+            return Result(candidate, Done.NOT_COPYABLE, why=str(error))
         except SourceChanged:
             return Result(candidate, Done.CHANGED)
         except KeyTooLong:

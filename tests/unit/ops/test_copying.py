@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,8 +41,13 @@ class RefusingS3:
     unreadable: frozenset[str] = frozenset()  # keys; to copy is to read, and to write
 
     def head_object(self, Bucket: str, Key: str) -> None:  # noqa: N803 (as boto3 calls them)
+        """What S3 says of an object needs no key."""
+
+    def get_object(self, Bucket: str, Key: str, Range: str) -> dict[str, Any]:  # noqa: N803
         if Key in self.unreadable:
-            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+            code, message = self.refused[Key]
+            raise ClientError({"Error": {"Code": code, "Message": message}}, "GetObject")
+        return {"Body": io.BytesIO(b"{")}
 
     def copy_object(self, **request: Any) -> None:
         self.asked.append(request)
@@ -99,13 +105,26 @@ def test_an_object_that_s3_does_not_copy_does_not_stop_the_others(code: str, mes
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
 
 
-def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others() -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Access Denied",
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are "
+        "not allowed to access.",  # a KMS key of another account
+    ],
+)
+def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others(message: str) -> None:
     """Such as one of another account, or below a prefix that the bucket's policy denies. Transform cannot read it
     either, so it stays unfinished, and every replay comes to it."""
     key = SOURCES[0].key
-    s3 = RefusingS3({key: ("AccessDenied", "Access Denied")}, unreadable=frozenset({key}))
+    s3 = RefusingS3({key: ("AccessDenied", message)}, unreadable=frozenset({key}))
     summary = replay(s3)
     assert summary.objects == {(Verdict.NOT_LOOKED_UP, Done.NOT_COPYABLE): 1, (Verdict.NOT_LOOKED_UP, Done.COPIED): 2}
+    assert [message in result.why for result in summary.listed] == [
+        True,
+        False,
+        False,
+    ]  # who is told which one, and why
     with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied: S3 does not let us read it"):
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
 
