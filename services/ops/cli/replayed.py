@@ -51,6 +51,8 @@ def show_summary(
 ) -> None:
     for result in summary.listed[:_SHOWN]:
         show(_line(result, dry_run))
+        if result.why:
+            show(f"  {result.why}")
     if len(summary.listed) > _SHOWN:
         show(f"and more; --json lists up to {len(summary.listed):,}")
     table = make_table("", "objects", "found", "done", right={"objects"})
@@ -81,5 +83,4 @@ def _line(result: Result, dry_run: bool) -> str:
     what = _WOULD.get(candidate.verdict, "skipped") if dry_run else str(result.done)
     missing = f", {candidate.missing:,} units missing" if candidate.missing else ""
     reason = f" ({candidate.known.reason})" if candidate.known and candidate.known.reason else ""
-    why = f"\n  {result.why}" if result.why else ""
-    return f"{candidate.source.id}: {candidate.verdict}{reason}{missing}: {what}{why}"
+    return f"{candidate.source.id}: {candidate.verdict}{reason}{missing}: {what}"

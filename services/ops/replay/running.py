@@ -158,6 +158,13 @@ class ByCopying:
         except (NotReopened, LostRace):
             return Result(candidate, Done.LEFT)
         except NotCopyable as error:
+            if (
+                candidate.verdict is Verdict.FORCED
+            ):  # it could be read: what S3 refuses is to write a copy, of any object
+                raise OperatorError(
+                    f"{error}. Its rows, and perhaps those of a few objects beside it, have left Silver and are "
+                    "not loaded again yet: `smelt reconcile --older-than-minutes 0` loads them. No others were taken out."
+                ) from error
             return Result(candidate, Done.NOT_COPYABLE, why=str(error))
         except SourceChanged:
             return Result(candidate, Done.CHANGED)

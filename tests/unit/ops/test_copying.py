@@ -15,8 +15,9 @@ from botocore.exceptions import ClientError
 from services.ops.app import pipeline
 from services.ops.app import replay as workflow
 from services.ops.bronze import Versions
+from services.ops.errors import OperatorError
 from services.ops.replay.copying import COPY_SECONDS, SINGLE_BYTES, Copier, NotCopyable
-from services.ops.replay.planning import ReplayRequest, Verdict
+from services.ops.replay.planning import Candidate, ReplayRequest, Verdict
 from services.ops.replay.running import ByCopying, Done, Replay
 from services.ops.workflow import Pipeline, begin, read_request
 from services.shared.deadline import Deadline
@@ -127,6 +128,18 @@ def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others(message: str
     ]  # who is told which one, and why
     with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied: S3 does not let us read it"):
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
+
+
+def test_a_forced_replay_takes_no_more_rows_out_once_a_copy_is_refused() -> None:
+    """The object was readable, so it is the copy that has no key, as all others would have none."""
+    message = "User: operator is not authorized to perform: kms:GenerateDataKey on resource: key"
+    taken: list[Candidate] = []
+    s3 = RefusingS3({one.key: ("AccessDenied", message) for one in SOURCES})
+    way = ByCopying(Copier(s3, RUN), Bronze(), force=taken.append)  # type: ignore[arg-type]
+    with pytest.raises(OperatorError, match=r"a\.jsonl.*kms:GenerateDataKey.*`smelt reconcile"):
+        for one in SOURCES:
+            way.handle(Candidate(one, one.id, Verdict.FORCED), Deadline.endless())
+    assert [one.source for one in taken] == SOURCES[:1]
 
 
 def test_a_refusal_that_every_object_would_meet_stops_the_replay() -> None:
