@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +20,7 @@ from services.ops.compacting.running import latest_on_glue, run_here, start_on_g
 from services.ops.errors import OperatorError
 from services.shared.compaction import CompactionPlan, CompactionResult, OutputFile
 from services.shared.contract.model import Contract
-from services.shared.identities import SILVER_ROOT, LakeKey, LotId
+from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
 from services.shared.ledger.records import LotFile, LotState
 from services.shared.manifest_json import ManifestError
 
@@ -143,6 +143,27 @@ def test_the_same_files_are_not_compacted_twice(
     assert third.plan.run != plan.run
     newer = replace(contract, version="1.1.0")
     assert partition.plan(newer, inputs, NOW).plan is not None, "another contract gives other files"
+
+
+def test_a_run_of_the_lakes_table_is_nobody_elses(
+    bucket: S3, partition: Partition, contracts: dict[str, Contract]
+) -> None:
+    """Maintenance deletes it when no snapshot of the table names it any more."""
+    shipments = contracts["shipments"]
+    listed(bucket, 1, 2)
+    inputs = partition.inputs(finder(lot(1), lot(2)))
+    own = partition.plan(shipments, inputs, NOW).plan
+    assert own is not None
+    partition.write(own)
+    later = CompactionRun.new("silver_compacted", "shipments", DT, NOW + timedelta(days=1))
+    partition.write(replace(own, run=later, base_snapshot=1))
+    again = partition.plan(shipments, inputs, NOW).plan
+    assert again is not None
+    assert again.run == own.run
+    bucket.objects.pop(own.run.plan_key)
+    other = partition.plan(shipments, inputs, NOW).plan
+    assert other is not None
+    assert other.base_snapshot is None
 
 
 def test_a_manifest_that_was_changed_is_not_believed(
