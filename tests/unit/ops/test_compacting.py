@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError
 
 from local.ministack import ROOT
+from services.ops.cli.compact import show_job
 from services.ops.committed import find_in
 from services.ops.compacting import running
 from services.ops.compacting.planning import Partition
@@ -239,6 +241,22 @@ def test_a_run_on_glue_is_waited_for() -> None:
 def test_a_run_on_glue_that_ends_in_any_other_way_is_an_error_with_its_reason(state: str) -> None:
     with pytest.raises(OperatorError, match=f"{state}: ObjectGone"):
         wait_for_glue(Glue("RUNNING", state, message="ObjectGone"), "job", "jr_1", lambda _: None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("RUNNING", 0), ("SUCCEEDED", 0), ("FAILED", 1), ("STOPPED", 1), ("EXPIRED", 1), ("TIMEOUT", 1)]
+)
+def test_the_exit_code_says_whether_the_latest_run_can_still_be_right(
+    monkeypatch: pytest.MonkeyPatch, state: str, code: int
+) -> None:
+    glue = SimpleNamespace(get_job_runs=lambda **_: {"JobRuns": [{"Id": "jr_1", "JobRunState": state}]})
+    monkeypatch.setattr("services.ops.cli.compact.aws_client", lambda *_: glue)
+    try:
+        show_job("job")
+        found = 0
+    except typer.Exit as ended:
+        found = ended.exit_code
+    assert found == code
 
 
 def test_the_latest_run_is_told() -> None:
