@@ -163,7 +163,7 @@ class ByCopying:
             ):  # it could be read: what S3 refuses is to write a copy, of any object
                 raise OperatorError(
                     f"{error}. Its rows, and perhaps those of a few objects beside it, have left Silver and are "
-                    "not loaded again yet: `smelt reconcile --older-than-minutes 0` loads them. No others were taken out."
+                    "not loaded again: `smelt reconcile --older-than-minutes 0` loads them. No others were taken out."
                 ) from error
             return Result(candidate, Done.NOT_COPYABLE, why=str(error))
         except SourceChanged:
