@@ -37,6 +37,7 @@ from pyiceberg.table.update import (
     SetPropertiesUpdate,
 )
 
+from services.ops.lake.clocks import InOrder
 from services.ops.lake.schema import evolved, partition_spec, table_schema
 from services.shared.contract.model import Contract
 from services.shared.errors import Terminal
@@ -56,6 +57,10 @@ class NotOurTable(Terminal):
     """A table of this name that smelt did not make."""
 
 
+class _Glue(InOrder, GlueCatalog):
+    """AWS Glue's catalog, as smelt changes tables."""
+
+
 def glue_catalog(region: str | None = None) -> Catalog:
     """AWS Glue's catalog, at AWS_ENDPOINT_URL if that is set.
 
@@ -63,7 +68,7 @@ def glue_catalog(region: str | None = None) -> Catalog:
     PyIceberg deletes the manifests of what has landed.
     """
     client: Any = boto3.client("glue", region_name=region, config=Config(retries={"total_max_attempts": 1}))
-    return GlueCatalog("smelt", client=client, **file_settings(client.meta.region_name))
+    return _Glue("smelt", client=client, **file_settings(client.meta.region_name))
 
 
 def file_settings(region: str = "") -> dict[str, str]:
@@ -78,7 +83,10 @@ def sqlite_catalog(file: Path, **settings: str) -> Catalog:
     """A catalog in a file on this machine. The folder must exist."""
     from pyiceberg.catalog.sql import SqlCatalog  # functions have no SQLAlchemy
 
-    return SqlCatalog("smelt", uri=f"sqlite:///{file.resolve()}", **{**file_settings(), **settings})
+    class _Sql(InOrder, SqlCatalog):
+        """A catalog in a file, as smelt changes tables."""
+
+    return _Sql("smelt", uri=f"sqlite:///{file.resolve()}", **{**file_settings(), **settings})
 
 
 class LakeCatalog:
