@@ -82,7 +82,7 @@ def open_pinned(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteS
             raise ObjectGone(f"{gone}. Nor can its copy be read: {second}") from second
 
 
-_UPLOAD_AGAIN = "upload it again, or put it out of the way with its message in the dead-letter queue"
+_UPLOAD_AGAIN = "upload the same bytes again or, where they are lost, give it up with `smelt retract`"
 _GONE = {
     "NoSuchKey": f"it was deleted; {_UPLOAD_AGAIN}",
     "404": f"it was deleted; {_UPLOAD_AGAIN}",

@@ -13,6 +13,7 @@ from pyiceberg.types import ListType, NestedField, StructType
 from services.ops.history.reader import History
 from services.ops.lake.catalog import LakeCatalog, sqlite_catalog
 from services.ops.lake.maintenance import Maintenance
+from services.ops.lake.publish import Publisher
 from services.ops.lake.run import publish
 from services.ops.lake.schema import table_schema
 from services.shared.contract.model import Contract, Field, FieldType
@@ -20,6 +21,9 @@ from tests.faults.rig import shipment
 from tests.lake.rig import ENDLESS, LakeRig, day
 
 FIRST = "invoice_lines"  # by name, so that the others come behind it
+INVOICE_LINE = (
+    b'{"event_time":"2026-01-01T00:00:00Z","invoice_id":"I1","sku":"a","quantity":1,"unit_price":1,"line_total":1}'
+)
 ANSWERS = [
     NoSuchPropertyException("Property table_type missing, could not determine type"),  # a table that is no Iceberg
     ClientError({"Error": {"Code": "AccessDeniedException", "Message": "Insufficient Lake Formation"}}, "GetTable"),
@@ -79,6 +83,18 @@ def test_a_table_that_cannot_be_opened_keeps_no_other_from_maintenance(lake: Lak
     assert str(error) in done.problems[0]
     assert done.finished
     assert not done.busy
+
+
+def test_where_we_may_not_look_at_a_table_without_a_contract_it_is_said_who_may(lake: LakeRig) -> None:
+    """As the publisher on AWS, whose role is made for the tables of contracts."""
+    catalog = sqlite_catalog(lake.folder / "catalog.db")
+    catalog.create_namespace("lake")
+    lake.rig.upload(FIRST, [INVOICE_LINE])
+    lake.rig.deliver(lake.rig.units)
+    contracts = {name: one for name, one in lake.contracts.items() if name != FIRST}
+    publisher = Publisher(lake.rig.ledger, _refusing(lake, ANSWERS[1]), lake.store, contracts, ENDLESS, removers=1)
+    told = f"{FIRST}: no contract describes it. Bring its contract back, or run `smelt publish` as somebody who may"
+    assert [problem[: len(told)] for problem in publisher.run().problems] == [told]
 
 
 def _docs(fields: tuple[NestedField, ...]) -> list[str]:

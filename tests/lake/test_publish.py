@@ -360,3 +360,36 @@ def test_a_file_without_the_event_time_of_the_table_keeps_its_lot_and_no_other(l
     assert done.lots == 1
     assert "has no event_time, by whose days the table is partitioned" in done.problems[0]
     assert sorted(lake.rows()["shipment_id"].to_pylist()) == ["S1", "S3"]
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+def test_rows_of_a_dataset_without_a_contract_can_be_retracted(lake: LakeRig, has_table: bool) -> None:
+    sources = [lake.rig.upload("shipments", [shipment(n)]) for n in range(2)]
+    lake.rig.deliver(lake.rig.units)
+    if has_table:
+        lake.publish()
+    lake.contracts = {name: one for name, one in lake.contracts.items() if name != "shipments"}
+    for left in (1, 0):
+        retract(lake.rig, sources[left])
+        done = lake.publish()
+        assert done is not None
+        told = ["shipments: no contract describes it. Bring its contract back, or retract its objects"]
+        assert done.problems == (told if left and not has_table else [])
+        lake.rig.tidy()
+        assert len(list(lake.folder.glob("silver/shipments/*/*"))) == left
+        if has_table:
+            lake.check()
+    assert not list(lake.rig.ledger.open_entries("publish"))
+
+
+def test_a_table_without_a_contract_gets_what_was_committed_before(lake: LakeRig) -> None:
+    lake.rig.upload("shipments", [shipment(1)])
+    lake.rig.deliver(lake.rig.units)
+    lake.publish()
+    lake.rig.upload("shipments", [shipment(2)])
+    lake.rig.deliver(lake.rig.units[-1:])
+    lake.contracts = {name: one for name, one in lake.contracts.items() if name != "shipments"}
+    done = lake.publish()
+    assert done is not None
+    assert done.all_right, done.problems
+    lake.check()

@@ -195,6 +195,39 @@ class TestContractsThatGrow:
         assert compact(lake, day(1)) is not None
         check()
 
+    @pytest.mark.parametrize(
+        ("was", "value", "now"),
+        [
+            (Field("x", FieldType.TIMESTAMP, id=11), "2026-01-01T00:00:00Z", Field("x", FieldType.INTEGER, id=11)),
+            (Field("x", FieldType.INTEGER, id=11), 1767225600000000, Field("x", FieldType.TIMESTAMP, id=11)),
+            (
+                Field("x", FieldType.DECIMAL, precision=8, scale=2, id=11),
+                12.5,
+                Field("x", FieldType.DECIMAL, precision=8, scale=3, id=11),
+            ),
+            (Field("x", FieldType.INTEGER, id=11), 1, Field("x", FieldType.NUMBER, id=11)),
+        ],
+        ids=["time", "number", "scale", "double"],
+    )
+    def test_a_file_of_before_the_lake_whose_column_had_another_type_is_refused(
+        self, lake: LakeRig, was: Field, value: object, now: Field
+    ) -> None:
+        shipments = lake.contracts["shipments"]
+
+        def become(field: Field, version: str) -> None:
+            grown = replace(shipments, fields=(*shipments.fields, field), version=version)
+            lake.contracts = lake.rig.contracts = {**lake.contracts, "shipments": grown}
+
+        become(was, "1.1.0")
+        lake.rig.upload("shipments", [json.dumps(json.loads(shipment(1)) | {"x": value}).encode()])
+        lake.rig.deliver(lake.rig.units[-1:])
+        become(now, "2.0.0")
+        done = lake.publish()
+        assert done is not None
+        assert done.added == 0
+        assert "its column x is " in done.problems[0]
+        assert "A column keeps its type" in done.problems[0]
+
     def test_a_field_that_is_gone_keeps_its_column(self, contracts: dict[str, Contract]) -> None:
         shipments = contracts["shipments"]
         table = table_schema(shipments)

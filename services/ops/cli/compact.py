@@ -15,7 +15,7 @@ from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, sa
 from services.ops.cli.options import CatalogOption, DatabaseOption, SilverOption, TableOption
 from services.ops.committed import find_in
 from services.ops.compacting.planning import Partition, Planned
-from services.ops.compacting.running import latest_on_glue, run_here, start_on_glue, wait_for_glue
+from services.ops.compacting.running import RUNNING, latest_on_glue, run_here, start_on_glue, wait_for_glue
 from services.ops.errors import OperatorError
 from services.ops.history.reader import History
 from services.shared.aws import aws_client
@@ -111,7 +111,7 @@ def compact_partition(
 
 
 def show_job(job: JobOption = "", region: RegionOption = None, as_json: JsonFlag = False) -> None:
-    """Show the latest run of the Glue job, or why it failed. Exits with 1 if it failed.
+    """Show the latest run of the Glue job, or why it failed. Exits with 1 if it failed, or was stopped.
 
     Example: smelt glue-job --job smelt-dev-compact-silver
     """
@@ -133,7 +133,7 @@ def show_job(job: JobOption = "", region: RegionOption = None, as_json: JsonFlag
         show(plan)
         if why:
             show(why, style="red")
-    finish(all_right=found["JobRunState"] not in {"FAILED", "ERROR", "TIMEOUT"})
+    finish(all_right=found["JobRunState"] in {*RUNNING, "SUCCEEDED"})
 
 
 def _of_table(

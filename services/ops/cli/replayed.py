@@ -22,6 +22,7 @@ def as_document(dry_run: bool, destination: str, resumed: str, summary: Summary)
                 "done": result.done,
                 "units_missing": result.candidate.missing,
                 "units_sent": result.units,
+                "why": result.why,
             }
             for result in summary.listed
         ],
@@ -50,6 +51,8 @@ def show_summary(
 ) -> None:
     for result in summary.listed[:_SHOWN]:
         show(_line(result, dry_run))
+        if result.why:
+            show(f"  {result.why}")
     if len(summary.listed) > _SHOWN:
         show(f"and more; --json lists up to {len(summary.listed):,}")
     table = make_table("", "objects", "found", "done", right={"objects"})

@@ -98,11 +98,15 @@ class Partition:
         return plan
 
     def last_plan(self) -> CompactionPlan | None:
-        """The plan of the latest run."""
+        """The plan of the latest run without a table. Those of the lake's table are for its maintenance to delete."""
         folder = f"{self.output}/{self.record_type}/dt={self.dt}/"
         plans = [key for key in self._keys(folder) if key.endswith("/_plan.json")]
-        text = self.read(max(plans)) if plans else None
-        return CompactionPlan.from_json(text) if text is not None else None
+        for key in sorted(plans, reverse=True):
+            text = self.read(key)
+            plan = CompactionPlan.from_json(text) if text is not None else None
+            if plan is not None and plan.base_snapshot is None:
+                return plan
+        return None
 
     def write(self, plan: CompactionPlan) -> None:
         self._client.put_object(Bucket=self._bucket, Key=plan.run.plan_key, Body=plan.to_json().encode())

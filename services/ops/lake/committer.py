@@ -107,10 +107,13 @@ class Committed:
 
 
 class Committer:
-    """Commits to one table. Whoever uses it holds the table's lease."""
+    """Commits to one table. Whoever uses it holds the table's lease.
 
-    def __init__(self, catalog: LakeCatalog, store: Store, contract: Contract) -> None:
-        self._catalog, self._store, self._contract = catalog, store, contract
+    A table whose dataset has no contract any more stays as it is, and gets and loses files like every other.
+    """
+
+    def __init__(self, catalog: LakeCatalog, store: Store, dataset: str, contract: Contract | None) -> None:
+        self._catalog, self._store, self._dataset, self._contract = catalog, store, dataset, contract
 
     def commit(self, days: Iterable[str], decide: Callable[[Live], Change], about: Mapping[str, str]) -> Committed:
         """Make the change that `decide` finds in what the table has now of these days.
@@ -129,13 +132,15 @@ class Committer:
                 return self._try(looked_at, decide, about, races)
             except CommitFailedException:
                 continue
-        raise TableBusy(f"the table {self._contract.dataset}: somebody else commits to it; it is tried again later")
+        raise TableBusy(f"the table {self._dataset}: somebody else commits to it; it is tried again later")
 
     def _try(
         self, days: frozenset[str], decide: Callable[[Live], Change], about: Mapping[str, str], races: int
     ) -> Committed:
         began = time.time()
-        table = self._catalog.ensure(self._contract)
+        table = self._catalog.ensure(self._contract) if self._contract else self._catalog.find(self._dataset)
+        if table is None:
+            raise CommitFailedException("somebody has just dropped the table")
         change = decide(read_live(table, self._store, days))
         if not change:
             return Committed(races=races)
@@ -154,7 +159,7 @@ class Committer:
             for live in change.remove.values():
                 snapshot.delete_data_file(live.data_file)
         if time.time() - began > LONGEST_COMMIT:  # maintenance may have deleted what we have written
-            raise TableBusy(f"the table {self._contract.dataset}: this commit took too long; it is tried again later")
+            raise TableBusy(f"the table {self._dataset}: this commit took too long; it is tried again later")
         if old:
             _check_no_tag(table, old)
             ForgetSnapshots(transaction).by_ids(old).commit()
@@ -164,6 +169,8 @@ class Committer:
 
     def _grow(self, table: Table, keys: Iterable[str]) -> bool:
         """Whether the table has got columns that these files have from earlier contracts, and that it had not."""
+        if self._contract is None:
+            return False
         schema = table.schema()
         for key in keys:
             with suppress(OSError, ValueError), table.io.new_input(f"{self._store.root}{key}").open() as opened:

@@ -185,7 +185,7 @@ class Compaction:
 
         about = {"smelt.run": plan.run.run, "smelt.by": "compact", "smelt.superseded": str(result.superseded_rows)}
         with table_lease(self._ledger, self._contract.dataset, self._deadline):
-            committer = Committer(self._catalog, self._store, self._contract)
+            committer = Committer(self._catalog, self._store, self._contract.dataset, self._contract)
             done = committer.commit([plan.run.dt], decide, about)
         return Swap(plan.run, was_committed, done, plan.rows, result.rows)
 

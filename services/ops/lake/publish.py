@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from botocore.exceptions import ClientError
+
 from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.committer import Change, Committed, Committer, HeldByTag, WrongFile
 from services.ops.lake.live import Live
@@ -40,6 +42,7 @@ LOTS_PER_COMMIT = 500  # each is named in the snapshot's summary
 FILES_PER_COMMIT = 4_000  # of which memory holds what Iceberg notes of them
 _REMOVERS = 16
 _LONGEST_LEASE = 900.0  # seconds
+_NO_CONTRACT = "no contract describes it. Bring its contract back"
 
 
 @dataclass(slots=True)
@@ -148,10 +151,10 @@ class Publisher:
             LeaseHeld: somebody else works on the table.
             Terminal, Transient: as `Committer.commit`.
         """
-        contract, ever = self._contracts[dataset], frozenset(days)
+        contract, ever = self._contracts.get(dataset), frozenset(days)
         with table_lease(self._ledger, dataset, self._deadline):
             about = {"smelt.lots": ",".join(map(str, sorted(lots))), "smelt.by": "publish"}
-            committer = Committer(self._catalog, self._store, contract)
+            committer = Committer(self._catalog, self._store, dataset, contract)
 
             def decide(live: Live) -> Change:
                 change = change_for(live, self._as_now(dataset, lots, ever))
@@ -280,9 +283,6 @@ class Publisher:
     def _publish_dataset(self, dataset: str, mine: Sequence[Waiting]) -> set[LotId]:
         """Publish these lots to one table. Gives those that it does not have afterwards."""
         left = {waiting.lot.id for waiting in mine}
-        if dataset not in self._contracts:
-            self._problem(f"{dataset}: no contract describes it. Bring its contract back, or retract its objects")
-            return left
         lots = {waiting.lot.id: wanted_files(waiting.lot.files, dataset) for waiting in mine}
         days = {day for waiting in mine for day in waiting.mark.partitions[dataset]}
         days |= {LakeKey.parse(key).dt for wanted in lots.values() for key in wanted}
@@ -292,10 +292,29 @@ class Publisher:
 
         def publish() -> None:
             nonlocal left
+            if dataset not in self._contracts and not self._has_table(dataset):
+                left = {id_ for id_, wanted in lots.items() if wanted}
+                self._incomplete |= left  # no table names a file that a rewrite has replaced
+                if left:
+                    self._problem(f"{dataset}: {_NO_CONTRACT}, or retract its objects")
+                return
             left = self.publish_each(dataset, lots, days, is_rewritten)
 
         self.attempt(dataset, publish)
         return left
+
+    def _has_table(self, dataset: str) -> bool:
+        """Whether a dataset that no contract describes has a table of before.
+
+        Raises:
+            Terminal: our role may not look. That of the function is made for the tables of contracts.
+        """
+        try:
+            return self._catalog.find(dataset) is not None
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            raise Terminal(f"{_NO_CONTRACT}, or run `smelt publish` as somebody who may change its table") from error
 
     def _remove(self, dealt_with: Sequence[Waiting]) -> None:
         def remove(waiting: Waiting) -> bool:

@@ -147,6 +147,20 @@ def check_file(table: Schema, file: pa.Schema, key: str) -> None:
             raise SchemaConflict(
                 f"{key}: its column {path} has {kind.precision} digits, and the table's {has.precision}. {_NEWER}"
             )
+    read = pyarrow_to_schema(file)
+    for id_ in read.field_ids:
+        was, is_ = read.find_type(id_), table.find_type(id_)
+        if was.is_primitive != is_.is_primitive or (was.is_primitive and _stored(was) != _stored(is_)):
+            name = read.find_column_name(id_)
+            raise SchemaConflict(
+                f"{key}: its column {name} is {was}, and the table's {is_}. A column keeps its type: give the new "
+                "field another name, drop the table from the catalog (docs/lake.md), and publish again with --backfill"
+            )
+
+
+def _stored(type_: IcebergType) -> IcebergType | int:
+    """What of a type must be the same in all files: of a decimal only the digits behind the point."""
+    return type_.scale if isinstance(type_, DecimalType) else type_
 
 
 def _field(column: Column) -> NestedField:

@@ -25,7 +25,6 @@ _LEAST_PART_BYTES = 256 * 1024**2
 _MOST_PARTS = 10_000
 _PART_COPIERS = 8
 _CHANGED = {"PreconditionFailed", "412", "NoSuchKey", "404", "NoSuchVersion"}
-_FORBIDDEN = {"403", "AccessDenied", "Forbidden"}  # the answer to HeadObject has no code but the status
 _NOT_THIS_ONE = {
     "InvalidObjectState": "it is archived; restore it first",
     "ObjectNotInActiveTierError": "it is archived; restore it first",
@@ -110,14 +109,17 @@ class Copier:
             raise
 
     def _forbidden(self, source: BronzeObject, error: ClientError) -> str:
-        """Why it cannot be read, where S3 forbids us the object itself, and not only to write copies; else empty."""
+        """Why it cannot be read, where S3 forbids us the object itself, and not only to write copies; else empty.
+
+        A byte of it is asked for: what S3 says of an object, without its bytes, needs no KMS key.
+        """
         if error.response["Error"]["Code"] != "AccessDenied":
             return ""
         try:
-            self._client.head_object(Bucket=source.bucket, Key=source.key)
+            self._client.get_object(Bucket=source.bucket, Key=source.key, Range="bytes=0-0")["Body"].close()
         except ClientError as refusal:
-            if refusal.response["Error"]["Code"] in _FORBIDDEN:
-                return f"S3 does not let us read it ({error}); check the bucket's policy and who owns the object"
+            if refusal.response["Error"]["Code"] == "AccessDenied":
+                return f"S3 does not let us read it ({refusal}): see its bucket's policy, its KMS key and its owner"
         return ""
 
     def _copy_in_parts(self, source: BronzeObject, key: str, metadata: Any, pinned: Any) -> None:

@@ -71,6 +71,7 @@ class Result:
     candidate: Candidate
     done: Done
     units: int = 0  # that were sent
+    why: str = ""  # S3 does not copy it
 
 
 @dataclass(slots=True)
@@ -156,8 +157,15 @@ class ByCopying:
             return Result(candidate, Done.UNREADABLE)
         except (NotReopened, LostRace):
             return Result(candidate, Done.LEFT)
-        except NotCopyable:
-            return Result(candidate, Done.NOT_COPYABLE)
+        except NotCopyable as error:
+            if (
+                candidate.verdict is Verdict.FORCED
+            ):  # it could be read: what S3 refuses is to write a copy, of any object
+                raise OperatorError(
+                    f"{error}. Its rows, and perhaps those of a few objects beside it, have left Silver and are "
+                    "not loaded again: `smelt reconcile --older-than-minutes 0` loads them. No others were taken out."
+                ) from error
+            return Result(candidate, Done.NOT_COPYABLE, why=str(error))
         except SourceChanged:
             return Result(candidate, Done.CHANGED)
         except KeyTooLong:

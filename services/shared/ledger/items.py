@@ -141,7 +141,7 @@ def _naming_the_item(read: Callable[[Item], Record]) -> Callable[[Item], Record]
             raise UnreadableItem(
                 f"the ledger's item {item['pk']['S']} cannot be read ({type(error).__name__}: {error}): somebody has "
                 "changed it, or this is a bug in smelt. The table has point-in-time recovery: docs/runbook.md, "
-                '"Records of the ledger are missing", copies an item back, once you have kept and deleted this one'
+                '"Records of the ledger are missing", restores it and copies an item back. Delete this one only then'
             ) from error
 
     return reader

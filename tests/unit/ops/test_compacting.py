@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError
 
 from local.ministack import ROOT
+from services.ops.cli.compact import show_job
 from services.ops.committed import find_in
 from services.ops.compacting import running
 from services.ops.compacting.planning import Partition
@@ -20,7 +22,7 @@ from services.ops.compacting.running import latest_on_glue, run_here, start_on_g
 from services.ops.errors import OperatorError
 from services.shared.compaction import CompactionPlan, CompactionResult, OutputFile
 from services.shared.contract.model import Contract
-from services.shared.identities import SILVER_ROOT, LakeKey, LotId
+from services.shared.identities import SILVER_ROOT, CompactionRun, LakeKey, LotId
 from services.shared.ledger.records import LotFile, LotState
 from services.shared.manifest_json import ManifestError
 
@@ -145,6 +147,27 @@ def test_the_same_files_are_not_compacted_twice(
     assert partition.plan(newer, inputs, NOW).plan is not None, "another contract gives other files"
 
 
+def test_a_run_of_the_lakes_table_is_nobody_elses(
+    bucket: S3, partition: Partition, contracts: dict[str, Contract]
+) -> None:
+    """Maintenance deletes it when no snapshot of the table names it any more."""
+    shipments = contracts["shipments"]
+    listed(bucket, 1, 2)
+    inputs = partition.inputs(finder(lot(1), lot(2)))
+    own = partition.plan(shipments, inputs, NOW).plan
+    assert own is not None
+    partition.write(own)
+    later = CompactionRun.new("silver_compacted", "shipments", DT, NOW + timedelta(days=1))
+    partition.write(replace(own, run=later, base_snapshot=1))
+    again = partition.plan(shipments, inputs, NOW).plan
+    assert again is not None
+    assert again.run == own.run
+    bucket.objects.pop(own.run.plan_key)
+    other = partition.plan(shipments, inputs, NOW).plan
+    assert other is not None
+    assert other.base_snapshot is None
+
+
 def test_a_manifest_that_was_changed_is_not_believed(
     bucket: S3, partition: Partition, contracts: dict[str, Contract]
 ) -> None:
@@ -218,6 +241,22 @@ def test_a_run_on_glue_is_waited_for() -> None:
 def test_a_run_on_glue_that_ends_in_any_other_way_is_an_error_with_its_reason(state: str) -> None:
     with pytest.raises(OperatorError, match=f"{state}: ObjectGone"):
         wait_for_glue(Glue("RUNNING", state, message="ObjectGone"), "job", "jr_1", lambda _: None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("RUNNING", 0), ("SUCCEEDED", 0), ("FAILED", 1), ("STOPPED", 1), ("EXPIRED", 1), ("TIMEOUT", 1)]
+)
+def test_the_exit_code_says_whether_the_latest_run_can_still_be_right(
+    monkeypatch: pytest.MonkeyPatch, state: str, code: int
+) -> None:
+    glue = SimpleNamespace(get_job_runs=lambda **_: {"JobRuns": [{"Id": "jr_1", "JobRunState": state}]})
+    monkeypatch.setattr("services.ops.cli.compact.aws_client", lambda *_: glue)
+    try:
+        show_job("job")
+        found = 0
+    except typer.Exit as ended:
+        found = ended.exit_code
+    assert found == code
 
 
 def test_the_latest_run_is_told() -> None:

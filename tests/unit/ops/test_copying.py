@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,9 @@ from botocore.exceptions import ClientError
 from services.ops.app import pipeline
 from services.ops.app import replay as workflow
 from services.ops.bronze import Versions
+from services.ops.errors import OperatorError
 from services.ops.replay.copying import COPY_SECONDS, SINGLE_BYTES, Copier, NotCopyable
-from services.ops.replay.planning import ReplayRequest, Verdict
+from services.ops.replay.planning import Candidate, ReplayRequest, Verdict
 from services.ops.replay.running import ByCopying, Done, Replay
 from services.ops.workflow import Pipeline, begin, read_request
 from services.shared.deadline import Deadline
@@ -40,8 +42,13 @@ class RefusingS3:
     unreadable: frozenset[str] = frozenset()  # keys; to copy is to read, and to write
 
     def head_object(self, Bucket: str, Key: str) -> None:  # noqa: N803 (as boto3 calls them)
+        """What S3 says of an object needs no key."""
+
+    def get_object(self, Bucket: str, Key: str, Range: str) -> dict[str, Any]:  # noqa: N803
         if Key in self.unreadable:
-            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+            code, message = self.refused[Key]
+            raise ClientError({"Error": {"Code": code, "Message": message}}, "GetObject")
+        return {"Body": io.BytesIO(b"{")}
 
     def copy_object(self, **request: Any) -> None:
         self.asked.append(request)
@@ -99,15 +106,40 @@ def test_an_object_that_s3_does_not_copy_does_not_stop_the_others(code: str, mes
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
 
 
-def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others() -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Access Denied",
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are "
+        "not allowed to access.",  # a KMS key of another account
+    ],
+)
+def test_an_object_that_s3_forbids_to_read_does_not_stop_the_others(message: str) -> None:
     """Such as one of another account, or below a prefix that the bucket's policy denies. Transform cannot read it
     either, so it stays unfinished, and every replay comes to it."""
     key = SOURCES[0].key
-    s3 = RefusingS3({key: ("AccessDenied", "Access Denied")}, unreadable=frozenset({key}))
+    s3 = RefusingS3({key: ("AccessDenied", message)}, unreadable=frozenset({key}))
     summary = replay(s3)
     assert summary.objects == {(Verdict.NOT_LOOKED_UP, Done.NOT_COPYABLE): 1, (Verdict.NOT_LOOKED_UP, Done.COPIED): 2}
+    assert [message in result.why for result in summary.listed] == [
+        True,
+        False,
+        False,
+    ]  # who is told which one, and why
     with pytest.raises(NotCopyable, match=r"a\.jsonl#e+ cannot be copied: S3 does not let us read it"):
         Copier(s3, RUN).copy(SOURCES[0], SOURCES[0].id)  # type: ignore[arg-type]
+
+
+def test_a_forced_replay_takes_no_more_rows_out_once_a_copy_is_refused() -> None:
+    """The object was readable, so it is the copy that has no key, as all others would have none."""
+    message = "User: operator is not authorized to perform: kms:GenerateDataKey on resource: key"
+    taken: list[Candidate] = []
+    s3 = RefusingS3({one.key: ("AccessDenied", message) for one in SOURCES})
+    way = ByCopying(Copier(s3, RUN), Bronze(), force=taken.append)  # type: ignore[arg-type]
+    with pytest.raises(OperatorError, match=r"a\.jsonl.*kms:GenerateDataKey.*`smelt reconcile"):
+        for one in SOURCES:
+            way.handle(Candidate(one, one.id, Verdict.FORCED), Deadline.endless())
+    assert [one.source for one in taken] == SOURCES[:1]
 
 
 def test_a_refusal_that_every_object_would_meet_stops_the_replay() -> None:
