@@ -144,7 +144,7 @@ def test_loads_are_chosen_by_dataset_state_time_and_name(loaded: Loaded, smelt: 
     assert len(chosen("--limit", "2")) == 2
 
 
-@pytest.mark.parametrize("name", ["a#b.jsonl", "a#b#c.jsonl"])
+@pytest.mark.parametrize("name", ["a#b.jsonl", "a#b#c.jsonl", "export#20260131"])
 def test_a_key_that_has_a_number_sign_is_found_without_its_etag(loaded: Loaded, smelt: Command, name: str) -> None:
     source = loaded.rig.plan(replace(loaded.small, key=f"bronze/shipments/{loaded.rig.name}/{name}"))
     told = smelt("history", "--json", "--object", f"s3://{BRONZE}/{source.key}")

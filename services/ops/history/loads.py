@@ -141,7 +141,7 @@ def files_of(ledger: Ledger, history: History, lots: Iterable[LotId]) -> dict[Lo
 
 def _all(ledger: Ledger, history: History, choice: Choice) -> Iterator[Outcome]:
     identity = _whole_identity(choice.object)
-    if identity:
+    if identity and any(ledger.find_objects([identity])):  # or it is a key with a `#` of its own
         yield from _one(ledger, history, identity)
         return
     today = ledger.archive.now_ms() // _DAY_MS * _DAY_MS
