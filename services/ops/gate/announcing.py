@@ -34,8 +34,8 @@ from services.shared.ledger.records import Outbox
 
 SOURCE, DETAIL_TYPE = "smelt", "Silver partition written"
 # A mark has the time at which its commit was begun, and the call may get through a minute later, at its last try only
-# (`services.shared.aws`). And clocks differ: AWS keeps its own within milliseconds, and takes requests from a machine of
-# somebody who retracts or retries whose clock is up to five minutes off.
+# (`services.shared.aws`). And clocks differ: AWS keeps its own within milliseconds, and takes requests from machines of
+# people who retract or retry, whose clocks are up to five minutes off.
 MARGIN = timedelta(minutes=7)
 _ENTRIES = 10  # PutEvents' limit
 _MARKS = 500  # that are looked at at once

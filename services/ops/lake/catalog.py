@@ -25,6 +25,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
+from pyiceberg.io import S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, FileIO
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.update import (
@@ -36,6 +37,7 @@ from pyiceberg.table.update import (
     SetDefaultSpecUpdate,
     SetPropertiesUpdate,
 )
+from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from services.ops.lake.clocks import InOrder
 from services.ops.lake.schema import evolved, partition_spec, table_schema
@@ -57,8 +59,23 @@ class NotOurTable(Terminal):
     """A table of this name that smelt did not make."""
 
 
+# How Arrow, by which PyIceberg reads and writes files, finds and renews credentials by itself, in botocore's words.
+_ARROW_FINDS = {
+    "env",
+    "shared-credentials-file",
+    "config-file",
+    "custom-process",
+    "assume-role-with-web-identity",
+    "container-role",
+    "iam-role",
+}
+
+
 class _Glue(InOrder, GlueCatalog):
-    """AWS Glue's catalog, as smelt changes tables."""
+    """AWS Glue's catalog. boto3's credentials are those of its files, too."""
+
+    def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
+        return super()._load_file_io({**_credentials(), **properties}, location)
 
 
 def glue_catalog(region: str | None = None) -> Catalog:
@@ -79,12 +96,25 @@ def file_settings(region: str = "") -> dict[str, str]:
     return found | ({"s3.region": known} if known else {})
 
 
+def _credentials() -> dict[str, str]:
+    """Those that Arrow would not find, as of now: of a profile that takes on a role, or signs in.
+
+    Without them, it would ask as nobody.
+    """
+    found = boto3.DEFAULT_SESSION.get_credentials() if boto3.DEFAULT_SESSION else None
+    if found is None or found.method in _ARROW_FINDS:
+        return {}
+    now = found.get_frozen_credentials()
+    names = (S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN)
+    return {name: value for name, value in zip(names, now, strict=False) if value}
+
+
 def sqlite_catalog(file: Path, **settings: str) -> Catalog:
     """A catalog in a file on this machine. The folder must exist."""
     from pyiceberg.catalog.sql import SqlCatalog  # functions have no SQLAlchemy
 
     class _Sql(InOrder, SqlCatalog):
-        """A catalog in a file, as smelt changes tables."""
+        """A catalog in a file."""
 
     return _Sql("smelt", uri=f"sqlite:///{file.resolve()}", **{**file_settings(), **settings})
 
