@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.utils import get_environ_proxies
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import (
@@ -90,10 +91,13 @@ def glue_catalog(region: str | None = None) -> Catalog:
 
 def file_settings(region: str = "") -> dict[str, str]:
     """How PyIceberg reaches S3: as boto3 does. Without a region it asks for that of each bucket."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    found = {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
     known = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return found | ({"s3.region": known} if known else {})
+    of_region = {"s3.region": known} if known else {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        return {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false", **of_region}
+    proxy = get_environ_proxies(f"https://s3.{known or 'us-east-1'}.amazonaws.com").get("https")
+    return of_region | ({"s3.proxy-uri": proxy if "://" in proxy else f"http://{proxy}"} if proxy else {})
 
 
 def _credentials() -> dict[str, str]:

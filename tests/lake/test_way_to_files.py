@@ -1,4 +1,4 @@
-"""Whose requests for files are: PyIceberg reads and writes them by Arrow, which does not sign in as boto3 does."""
+"""Whose requests for files are, and by which way: PyIceberg reads and writes them by Arrow, which is not boto3."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import boto3
 import pytest
+from pyiceberg.io import load_file_io
 from pyiceberg.schema import Schema
 
-from services.ops.lake.catalog import glue_catalog
+from services.ops.lake.catalog import file_settings, glue_catalog
 
 CONFIG = """
 [profile of-role]
@@ -79,3 +80,32 @@ def test_files_are_asked_for_by_whoever_the_profile_says(
     with suppress(OSError):  # nothing is kept
         catalog.create_table(("lake", "shipments"), Schema(), location="s3://bucket/lake/shipments")
     assert set(asked) == {key}
+
+
+@pytest.mark.parametrize(("direct", "by_proxy"), [("", True), (".amazonaws.com", False)])
+def test_files_are_asked_for_by_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, direct: str, by_proxy: bool
+) -> None:
+    seen: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            seen.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "HTTPS_PROXY", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", f"127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", direct)
+        settings = file_settings("eu-central-1")
+        assert ("s3.proxy-uri" in settings) is by_proxy
+        if by_proxy:
+            with pytest.raises(OSError, match="CONNECT"):
+                load_file_io(settings, "s3://bucket/x").new_input("s3://bucket/x").exists()
+            assert set(seen) == {"bucket.s3.eu-central-1.amazonaws.com:443"}
+        server.shutdown()
