@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,10 +133,11 @@ class LocalAthena:
                 raise QueryError(
                     "This is no query: only what asks is run here, such as SELECT, SHOW TABLES and DESCRIBE."
                 )
-            result = self._connection.sql(text)
-            reader = result.to_arrow_reader(rows_at_once)  # DuckDB's own rows need pytz for timestamps
+            reader = self._waited_for(  # Arrow's, as DuckDB's own rows need pytz for timestamps
+                lambda: self._connection.sql(text).to_arrow_reader(rows_at_once)
+            )
             yield reader.schema.names
-            for batch in reader:
+            while (batch := self._waited_for(lambda: next(reader, None))) is not None:
                 yield list(zip(*(column.to_pylist(maps_as_pydicts="strict") for column in batch.columns), strict=True))
         except errors.UnsupportedError as error:
             raise QueryError(
@@ -148,6 +150,22 @@ class LocalAthena:
             ) from error
         except duckdb.Error as error:
             raise QueryError(f"{_explained(error)} Tables: {', '.join(self._names())}.") from error
+        finally:
+            self._connection.interrupt()  # what nobody reads any more
+
+    def _waited_for(self, step: Callable[[], Any]) -> Any:
+        """What DuckDB does, in a thread beside this one: it sees Ctrl-C late or never, and takes it for an error."""
+        thread = ThreadPoolExecutor(1)
+        try:
+            return thread.submit(step).result()
+        except KeyboardInterrupt:
+            after = thread.submit(int)
+            while not after.done():  # again, for the step may not have begun
+                self._connection.interrupt()
+                wait([after], timeout=0.1)
+            raise
+        finally:
+            thread.shutdown(wait=False)
 
     def _names(self) -> list[str]:
         return [row[0] for row in self._connection.execute("SHOW TABLES").fetchall()]

@@ -6,11 +6,16 @@ import csv
 import io
 import json
 import os
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from local.ministack import ROOT
 from services.ops.cli.console import results
 from tests.unit.workbench.conftest import CONTRACT, Smelt, order, write_lines
 
@@ -508,3 +513,23 @@ def test_small_decimals_have_no_exponent(smelt: Smelt, lake: Path) -> None:
 def test_a_name_in_order_by_is_the_answers_first(smelt: Smelt, lake: Path, sql: str, first: str) -> None:
     (row,) = asked(smelt, sql, "--silver", lake)
     assert row["order_id"] == first
+
+
+def test_ctrl_c_ends_a_query_that_has_no_end(lake: Path) -> None:
+    """Its first rows are there at once, and then none comes any more."""
+    endless = (
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) "
+        "SELECT n FROM UNNEST(sequence(1, 30000)) AS first(n) UNION ALL SELECT n FROM t WHERE n < 0"
+    )
+    command = [sys.executable, "-m", "workbench.cli", "query", endless, "--silver", lake, "--format", "csv"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        try:
+            assert running.stdout is not None
+            running.stdout.readline()
+            while select.select([running.stdout], [], [], 1)[0]:  # until nothing comes any more
+                os.read(running.stdout.fileno(), 1 << 16)
+            running.send_signal(signal.SIGINT)
+            _, told = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    assert (running.returncode, told) == (130, b"Interrupted.\n")
