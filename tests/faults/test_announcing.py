@@ -287,6 +287,23 @@ def test_a_rewrite_that_ends_after_its_partition_was_announced_is_announced_late
     assert _waiting(rig) == 0
 
 
+def test_a_rewrite_by_a_machine_whose_clock_is_minutes_behind_is_announced(rig: Rig, bus: Bus) -> None:
+    wrong = rig.upload("shipments", [shipment(1, 1)])
+    rig.drain(rig.units)
+    rig.clock.advance(EVERY.total_seconds())
+    _write(rig, 1)
+    _announce(rig, bus)
+    behind = 4 * 60  # seconds; AWS takes requests with such a time
+    rig.clock.advance(60 - behind)
+    assert retract(rig, wrong) is not None
+    rig.clock.advance(behind)
+    for _ in range(3):
+        _announce(rig, bus)
+        rig.clock.advance(A_WHILE)
+    assert len(bus.times(JANUARY_1)) == 2
+    assert _waiting(rig) == 0
+
+
 def test_a_commit_that_reaches_the_ledger_only_at_its_last_try_is_announced_after_it(rig: Rig, bus: Bus) -> None:
     rig.ledger.marks.open(Outbox.EVENTS)
     _write(rig, 1)

@@ -34,8 +34,9 @@ from services.shared.ledger.records import Outbox
 
 SOURCE, DETAIL_TYPE = "smelt", "Silver partition written"
 # A mark has the time at which its commit was begun, and the call may get through a minute later, at its last try only
-# (`services.shared.aws`). And clocks differ: AWS keeps them within milliseconds.
-MARGIN = timedelta(minutes=2)
+# (`services.shared.aws`). And clocks differ: AWS keeps its own within milliseconds, and takes requests from machines of
+# people who retract or retry, whose clocks are up to five minutes off.
+MARGIN = timedelta(minutes=7)
 _ENTRIES = 10  # PutEvents' limit
 _MARKS = 500  # that are looked at at once
 _SERVER_ERROR = 500  # HTTP: below it, the request was refused as a whole

@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.utils import get_environ_proxies
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import (
@@ -25,6 +26,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
+from pyiceberg.io import S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, FileIO
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.update import (
@@ -36,6 +38,7 @@ from pyiceberg.table.update import (
     SetDefaultSpecUpdate,
     SetPropertiesUpdate,
 )
+from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from services.ops.lake.clocks import InOrder
 from services.ops.lake.schema import evolved, partition_spec, table_schema
@@ -57,8 +60,23 @@ class NotOurTable(Terminal):
     """A table of this name that smelt did not make."""
 
 
+# How Arrow, by which PyIceberg reads and writes files, finds and renews credentials by itself, in botocore's words.
+_ARROW_FINDS = {
+    "env",
+    "shared-credentials-file",
+    "config-file",
+    "custom-process",
+    "assume-role-with-web-identity",
+    "container-role",
+    "iam-role",
+}
+
+
 class _Glue(InOrder, GlueCatalog):
-    """AWS Glue's catalog, as smelt changes tables."""
+    """AWS Glue's catalog. boto3's credentials are those of its files, too."""
+
+    def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
+        return super()._load_file_io({**_credentials(), **properties}, location)
 
 
 def glue_catalog(region: str | None = None) -> Catalog:
@@ -73,10 +91,26 @@ def glue_catalog(region: str | None = None) -> Catalog:
 
 def file_settings(region: str = "") -> dict[str, str]:
     """How PyIceberg reaches S3: as boto3 does. Without a region it asks for that of each bucket."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    found = {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false"} if endpoint else {}
     known = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return found | ({"s3.region": known} if known else {})
+    of_region = {"s3.region": known} if known else {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        return {"s3.endpoint": endpoint, "s3.force-virtual-addressing": "false", **of_region}
+    proxy = get_environ_proxies(f"https://s3.{known or 'us-east-1'}.amazonaws.com").get("https")
+    return of_region | ({"s3.proxy-uri": proxy if "://" in proxy else f"http://{proxy}"} if proxy else {})
+
+
+def _credentials() -> dict[str, str]:
+    """Those that Arrow would not find, as of now: of a profile that takes on a role, or signs in.
+
+    Without them, it would ask as nobody.
+    """
+    found = boto3.DEFAULT_SESSION.get_credentials() if boto3.DEFAULT_SESSION else None
+    if found is None or found.method in _ARROW_FINDS:
+        return {}
+    now = found.get_frozen_credentials()
+    names = (S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN)
+    return {name: value for name, value in zip(names, now, strict=False) if value}
 
 
 def sqlite_catalog(file: Path, **settings: str) -> Catalog:
@@ -84,7 +118,7 @@ def sqlite_catalog(file: Path, **settings: str) -> Catalog:
     from pyiceberg.catalog.sql import SqlCatalog  # functions have no SQLAlchemy
 
     class _Sql(InOrder, SqlCatalog):
-        """A catalog in a file, as smelt changes tables."""
+        """A catalog in a file."""
 
     return _Sql("smelt", uri=f"sqlite:///{file.resolve()}", **{**file_settings(), **settings})
 
