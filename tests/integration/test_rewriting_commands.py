@@ -26,6 +26,8 @@ from services.shared.deadline import Deadline
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import ObjectState
+from services.shared.ledger.table import Throttled
+from services.shared.sqs import SendFailed
 from services.shared.units import BronzeObject
 from services.transform.protocol.dead_letters import DeadLetterQueue
 from services.transform.protocol.delivery import DeliveryProcessor
@@ -43,13 +45,16 @@ def late(number: int) -> bytes:
     return json.dumps(row | {"event_time": (datetime.now(UTC) + AHEAD).isoformat()}).encode()
 
 
-def refusing_puts(call: Any) -> Any:
-    """AWS's calls, of somebody who may not write to S3."""
+def denied(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+
+
+def refusing(refused: str, refusal: Exception, call: Any) -> Any:
+    """AWS's calls, of which one kind is refused."""
 
     def make(client: Any, operation: str, request: Any) -> Any:
-        if operation == "PutObject":
-            denied: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
-            raise ClientError(denied, operation)
+        if operation == refused:
+            raise refusal
         return call(client, operation, request)
 
     return make
@@ -197,9 +202,17 @@ class TestRetract:
         assert pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")[0] == 0
         pipeline.check([wrong])
 
-    @pytest.mark.parametrize("forced", [False, True])
-    def test_says_to_run_it_again_where_it_may_not_write(
-        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, forced: bool
+    @pytest.mark.parametrize(
+        ("forced", "operation", "refusal"),
+        [
+            (False, "PutObject", denied("PutObject")),
+            (True, "PutObject", denied("PutObject")),
+            (True, "SendMessageBatch", SendFailed("SQS refused 1 of 1 messages")),
+            (True, "BatchGetItem", Throttled("DynamoDB reads none of 1 items")),
+        ],
+    )
+    def test_says_to_run_it_again_where_aws_refuses(
+        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, forced: bool, operation: str, refusal: Exception
     ) -> None:
         wrong, _ = pipeline.load(("wrong.jsonl", [shipment(1)]), ("right.jsonl", [shipment(2)]))
         queue = pipeline.clients.sqs.create_queue(QueueName=f"units-{uuid.uuid4().hex[:8]}")["QueueUrl"]
@@ -207,12 +220,12 @@ class TestRetract:
         if forced:
             names = ["--bucket", pipeline.bronze, "--prefix", wrong.key, "--queue-url", queue]
             command = ["replay", *names, "--force", "--reason", "x", "--yes"]
-        with monkeypatch.context() as refusing:
-            refusing.setattr(BaseClient, "_make_api_call", refusing_puts(BaseClient._make_api_call))
+        with monkeypatch.context() as patch:
+            patch.setattr(BaseClient, "_make_api_call", refusing(operation, refusal, BaseClient._make_api_call))
             code, _, err = pipeline.run(*command)
         told = " ".join(err.split())
         assert code == 2
-        assert "(AccessDenied)" in told
+        assert ("(AccessDenied)" if operation == "PutObject" else str(refusal)) in told
         assert "What was done is kept; " in told
         assert "tried again" not in told  # nobody does
         assert ("readers may miss rows: `smelt audit --unfinished`" in told) is forced

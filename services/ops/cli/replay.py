@@ -46,8 +46,10 @@ from services.shared.aws import aws_client
 from services.shared.identities import CopyKey
 from services.shared.lake import LakeUnavailable, S3Lake
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.table import Throttled
 from services.shared.planning.copies import S3Copies
 from services.shared.settings import unit_bytes_of
+from services.shared.sqs import SendFailed
 
 MAX_JOBS = 256
 _PLACE_HOLDS = timedelta(days=1)  # what lies before an older run's place may have changed
@@ -240,7 +242,7 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         # Copies are found again by listing them. What was sent to the queue is known by its place only.
         walk = "" if destination or asked.dry_run else _walk(asked, str(queue_url))
         summary, resumed = _run(replay, request, ledger, walk)
-    except (BotoCoreError, ClientError, LakeUnavailable) as error:
+    except (BotoCoreError, ClientError, LakeUnavailable, SendFailed, Throttled) as error:
         missing = " Until then readers may miss rows: `smelt audit --unfinished` names the objects."
         raise OperatorError(
             f"The replay of s3://{asked.bucket}/{asked.prefix} stopped: {sentence(error)} "
