@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients, create_bucket
@@ -39,6 +41,18 @@ def late(number: int) -> bytes:
     """A row whose time is a few days ahead: the contract that ships refuses it."""
     row = json.loads(shipment(number))
     return json.dumps(row | {"event_time": (datetime.now(UTC) + AHEAD).isoformat()}).encode()
+
+
+def refusing_puts(call: Any) -> Any:
+    """AWS's calls, of somebody who may not write to S3."""
+
+    def make(client: Any, operation: str, request: Any) -> Any:
+        if operation == "PutObject":
+            denied: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+            raise ClientError(denied, operation)
+        return call(client, operation, request)
+
+    return make
 
 
 @dataclass
@@ -182,6 +196,27 @@ class TestRetract:
         pipeline.silver = right
         assert pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")[0] == 0
         pipeline.check([wrong])
+
+    @pytest.mark.parametrize("forced", [False, True])
+    def test_says_to_run_it_again_where_it_may_not_write(
+        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, forced: bool
+    ) -> None:
+        wrong, _ = pipeline.load(("wrong.jsonl", [shipment(1)]), ("right.jsonl", [shipment(2)]))
+        queue = pipeline.clients.sqs.create_queue(QueueName=f"units-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+        command = ["retract", str(wrong.id), "--reason", "x", "--yes"]
+        if forced:
+            names = ["--bucket", pipeline.bronze, "--prefix", wrong.key, "--queue-url", queue]
+            command = ["replay", *names, "--force", "--reason", "x", "--yes"]
+        with monkeypatch.context() as refusing:
+            refusing.setattr(BaseClient, "_make_api_call", refusing_puts(BaseClient._make_api_call))
+            code, _, err = pipeline.run(*command)
+        told = " ".join(err.split())
+        assert code == 2
+        assert "(AccessDenied)" in told
+        assert "What was done is kept; " in told
+        assert "tried again" not in told  # nobody does
+        assert ("readers may miss rows: `smelt audit --unfinished`" in told) is forced
+        assert pipeline.run(*command)[0] == 0
 
     def test_wants_a_reason(self, pipeline: Pipeline) -> None:
         code, _, err = pipeline.run("retract", "s3://bucket/bronze/x.jsonl", "--yes")

@@ -148,7 +148,7 @@ class LocalAthena:
                 "A date or a time in the answer is not in the years 1 to 9999, which are shown here. "
                 "from_unixtime takes seconds: divide milliseconds by 1000."
             ) from error
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:  # what DuckDB finds in later rows, Arrow's reader raises as OSError
             raise QueryError(f"{_explained(error)} Tables: {', '.join(self._names())}.") from error
         finally:
             self._connection.interrupt()  # what nobody reads any more

@@ -108,6 +108,14 @@ def test_a_query_that_cannot_be_run_ends_with_2_and_says_why(lake: Path, smelt: 
     assert "Traceback" not in err
 
 
+def test_a_value_that_is_wrong_in_a_later_row_is_an_error_of_the_user(lake: Path, smelt: Smelt) -> None:
+    sql = "SELECT date_parse(IF(n = 400000, 'never', '2026'), '%Y') AS year FROM UNNEST(sequence(1, 400000)) AS t(n)"
+    code, out, err = smelt("query", sql, "--format", "csv")
+    assert (code, "2026-01-01" in out) == (2, True)
+    assert 'error: Invalid Input Error: Could not parse string "never"' in err
+    assert "Tables: " in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
