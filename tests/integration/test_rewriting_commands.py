@@ -231,6 +231,17 @@ class TestRetract:
         assert ("readers may miss rows: `smelt audit --unfinished`" in told) is forced
         assert pipeline.run(*command)[0] == 0
 
+    def test_a_forced_replay_says_that_what_was_retracted_comes_back(self, pipeline: Pipeline) -> None:
+        wrong, _ = pipeline.load(("wrong.jsonl", [shipment(1)]), ("right.jsonl", [shipment(2)]))
+        assert pipeline.run("retract", str(wrong.id), "--reason", "wrong", "--yes")[0] == 0
+        queue = pipeline.clients.sqs.create_queue(QueueName=f"units-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+        names = ["--bucket", pipeline.bronze, "--prefix", "bronze/shipments/", "--queue-url", queue]
+        command = ["replay", *names, "--force", "--reason", "x", "--yes"]
+        assert "1 of these had been retracted: their rows would come back" in pipeline.run(*command, "--dry-run")[1]
+        assert pipeline.run_json(*command, "--dry-run")[1]["retracted_before"] == 1
+        assert "1 of these had been retracted: their rows come back" in pipeline.run(*command)[1]
+        assert "had been retracted" not in pipeline.run(*command)[1]
+
     def test_wants_a_reason(self, pipeline: Pipeline) -> None:
         code, _, err = pipeline.run("retract", "s3://bucket/bronze/x.jsonl", "--yes")
         assert code == 2

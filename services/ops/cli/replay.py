@@ -282,7 +282,8 @@ def _check_force(asked: _Asked, table: str) -> None:
         raise OperatorError("No reason given: pass --reason; the ledger keeps it for whoever asks later.")
     if not asked.dry_run:
         where = f"s3://{asked.bucket}/{asked.prefix}"
-        confirm(f"Take the rows of all objects below {where} out of Silver, and load them again?", asked.force.yes)
+        what = f"Take the rows of all objects below {where} out of Silver, and load them again"
+        confirm(f"{what}, also those that were retracted?", asked.force.yes)
 
 
 def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:
