@@ -301,7 +301,7 @@ def _refused(name: str, done: str, error: ClientError) -> LakeUnavailable:
     if code in _FORBIDDEN:
         return LakeForbidden(
             f"{name} cannot be {done} ({code}): {error}; check the function's role, the bucket's policy and the policy "
-            "of its KMS key. Nothing is lost: it is tried again"
+            "of its KMS key. Nothing is lost"
         )
     return LakeUnavailable(f"{name} cannot be {done} now ({code}): {error}")
 

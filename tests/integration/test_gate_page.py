@@ -57,3 +57,9 @@ def test_hostile_values_stay_text(page: str) -> None:
     assert "&lt;script&gt;pwned=1" in page
     assert "<script" not in page
     assert page.index("failed</span>") < page.index("What is wrong") < page.index("<h2>Rules</h2>") < page.index("<svg")
+
+
+def test_the_picture_of_the_last_runs_draws_what_passed_in_green_and_names_the_year_where_it_changes() -> None:
+    page = gate_page(_result(), [replace(_result(), ended=NOW - timedelta(days=400))])
+    assert '<span class="swatch color-2"></span>passed' in page
+    assert "2024-12-28" in page

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from local.ministack import ROOT
 from local.stack import CREDENTIALS, Clients, create_bucket
@@ -24,6 +26,8 @@ from services.shared.deadline import Deadline
 from services.shared.lake import S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import ObjectState
+from services.shared.ledger.table import Throttled
+from services.shared.sqs import SendFailed
 from services.shared.units import BronzeObject
 from services.transform.protocol.dead_letters import DeadLetterQueue
 from services.transform.protocol.delivery import DeliveryProcessor
@@ -39,6 +43,21 @@ def late(number: int) -> bytes:
     """A row whose time is a few days ahead: the contract that ships refuses it."""
     row = json.loads(shipment(number))
     return json.dumps(row | {"event_time": (datetime.now(UTC) + AHEAD).isoformat()}).encode()
+
+
+def denied(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+
+
+def refusing(refused: str, refusal: Exception, call: Any) -> Any:
+    """AWS's calls, of which one kind is refused."""
+
+    def make(client: Any, operation: str, request: Any) -> Any:
+        if operation == refused:
+            raise refusal
+        return call(client, operation, request)
+
+    return make
 
 
 @dataclass
@@ -182,6 +201,35 @@ class TestRetract:
         pipeline.silver = right
         assert pipeline.run("retract", str(wrong.id), "--reason", "x", "--yes")[0] == 0
         pipeline.check([wrong])
+
+    @pytest.mark.parametrize(
+        ("forced", "operation", "refusal"),
+        [
+            (False, "PutObject", denied("PutObject")),
+            (True, "PutObject", denied("PutObject")),
+            (True, "SendMessageBatch", SendFailed("SQS refused 1 of 1 messages")),
+            (True, "BatchGetItem", Throttled("DynamoDB reads none of 1 items")),
+        ],
+    )
+    def test_says_to_run_it_again_where_aws_refuses(
+        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, forced: bool, operation: str, refusal: Exception
+    ) -> None:
+        wrong, _ = pipeline.load(("wrong.jsonl", [shipment(1)]), ("right.jsonl", [shipment(2)]))
+        queue = pipeline.clients.sqs.create_queue(QueueName=f"units-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+        command = ["retract", str(wrong.id), "--reason", "x", "--yes"]
+        if forced:
+            names = ["--bucket", pipeline.bronze, "--prefix", wrong.key, "--queue-url", queue]
+            command = ["replay", *names, "--force", "--reason", "x", "--yes"]
+        with monkeypatch.context() as patch:
+            patch.setattr(BaseClient, "_make_api_call", refusing(operation, refusal, BaseClient._make_api_call))
+            code, _, err = pipeline.run(*command)
+        told = " ".join(err.split())
+        assert code == 2
+        assert ("(AccessDenied)" if operation == "PutObject" else str(refusal)) in told
+        assert "What was done is kept; " in told
+        assert "tried again" not in told  # nobody does
+        assert ("readers may miss rows: `smelt audit --unfinished`" in told) is forced
+        assert pipeline.run(*command)[0] == 0
 
     def test_wants_a_reason(self, pipeline: Pipeline) -> None:
         code, _, err = pipeline.run("retract", "s3://bucket/bronze/x.jsonl", "--yes")

@@ -208,6 +208,11 @@ def explain(error: Exception) -> str | None:
     return None
 
 
+def sentence(error: Exception) -> str:
+    """The same as a whole sentence, where something follows it."""
+    return f"{str(explain(error) or error).rstrip('.')}."
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

@@ -16,12 +16,12 @@ from services.ops.cli.asking import ByOption, DryRunFlag, ReasonOption, YesFlag,
 from services.ops.cli.console import (
     JsonFlag,
     RegionOption,
-    explain,
     finish,
     make_app,
     make_table,
     one_line,
     say,
+    sentence,
     show,
     show_json,
 )
@@ -36,7 +36,7 @@ from services.ops.writing import whole
 from services.shared.aws import aws_client
 from services.shared.contract.loader import load_contracts
 from services.shared.deadline import Deadline
-from services.shared.lake import S3Lake
+from services.shared.lake import LakeUnavailable, S3Lake
 from services.shared.ledger.ledger import Ledger
 
 app = make_app("Rows that their contracts refuse: look at them, take them out as JSON lines, judge them again.")
@@ -160,9 +160,9 @@ def _pipeline(table: str, silver_bucket: str, region: str | None) -> Iterator[tu
         ledger = Ledger(aws_client("dynamodb", region), table)
         ledger.home.check_bucket(silver_bucket)
         yield ledger, S3Lake(s3, silver_bucket), S3Shelf(s3, silver_bucket), History.of(s3, silver_bucket)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, LakeUnavailable) as error:
         raise OperatorError(
-            f"The ledger {table} or the bucket {silver_bucket} did not do it: {explain(error)} "
+            f"The ledger {table} or the bucket {silver_bucket} did not do it: {sentence(error)} "
             "What was done is kept; run the same command again."
         ) from error
 

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from services.ops.belonging import check_bronze
 from services.ops.bronze import S3Bronze
 from services.ops.cli.asking import ByOption, DryRunFlag, ReasonOption, YesFlag, confirm, operator
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
+from services.ops.cli.console import JsonFlag, RegionOption, finish, say, sentence, show, show_json
 from services.ops.cli.options import BronzeOption, QueueOption, SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
@@ -19,7 +19,7 @@ from services.ops.queue_planner import queue_planner
 from services.ops.reload import Done, Reload, Reloaded, lots_of_files, objects_of_lots
 from services.ops.rewrite.retraction import Retraction
 from services.shared.aws import aws_client
-from services.shared.lake import S3Lake
+from services.shared.lake import LakeUnavailable, S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import LedgerObject
 from services.shared.planning.copies import S3Copies
@@ -71,9 +71,9 @@ def reload_files(
         planner = queue_planner(ledger, bronze_bucket, aws_client("sqs", region), queue_url, S3Copies(s3))
         with watching() as watch:
             done = list(Reload(S3Bronze(s3, bronze_bucket), lake, retraction, planner).run(objects, watch))
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, LakeUnavailable) as error:
         raise OperatorError(
-            f"Reloading files of the ledger {table} and the bucket {silver_bucket} stopped: {explain(error)} "
+            f"Reloading files of the ledger {table} and the bucket {silver_bucket} stopped: {sentence(error)} "
             "What was done is kept; run the same command again, and it goes on."
         ) from error
     if as_json:

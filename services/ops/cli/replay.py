@@ -17,7 +17,7 @@ from services.ops.announcing import IngestFunction
 from services.ops.belonging import check_bronze
 from services.ops.bronze import S3Bronze
 from services.ops.cli.asking import ByOption, ReasonOption, YesFlag, confirm, operator
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show_json
+from services.ops.cli.console import JsonFlag, RegionOption, finish, say, sentence, show_json
 from services.ops.cli.options import IngestOption, QueueOption, SilverOption, TableOption
 from services.ops.cli.replayed import as_document, show_summary
 from services.ops.cli.times import parse_time
@@ -44,10 +44,12 @@ from services.ops.replay.running import (
 from services.ops.rewrite.retraction import Retraction
 from services.shared.aws import aws_client
 from services.shared.identities import CopyKey
-from services.shared.lake import S3Lake
+from services.shared.lake import LakeUnavailable, S3Lake
 from services.shared.ledger.ledger import Ledger
+from services.shared.ledger.table import Throttled
 from services.shared.planning.copies import S3Copies
 from services.shared.settings import unit_bytes_of
+from services.shared.sqs import SendFailed
 
 MAX_JOBS = 256
 _PLACE_HOLDS = timedelta(days=1)  # what lies before an older run's place may have changed
@@ -240,10 +242,12 @@ def _replay(asked: _Asked, dest_prefix: str | None = None, queue_url: str | None
         # Copies are found again by listing them. What was sent to the queue is known by its place only.
         walk = "" if destination or asked.dry_run else _walk(asked, str(queue_url))
         summary, resumed = _run(replay, request, ledger, walk)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, LakeUnavailable, SendFailed, Throttled) as error:
+        missing = " Until then readers may miss rows: `smelt audit --unfinished` names the objects."
         raise OperatorError(
-            f"The replay of s3://{asked.bucket}/{asked.prefix} stopped: {explain(error)} "
+            f"The replay of s3://{asked.bucket}/{asked.prefix} stopped: {sentence(error)} "
             "What was done is kept; the same command goes on from there."
+            + (missing if asked.force and not asked.dry_run else "")
         ) from error
     if asked.as_json:
         show_json(as_document(asked.dry_run, destination, resumed, summary))

@@ -8,7 +8,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.ops.cli.asking import ByOption, DryRunFlag, ReasonOption, YesFlag, confirm, operator
-from services.ops.cli.console import JsonFlag, RegionOption, explain, finish, say, show, show_json
+from services.ops.cli.console import JsonFlag, RegionOption, finish, say, sentence, show, show_json
 from services.ops.cli.options import SilverOption, TableOption
 from services.ops.cli.watching import watching
 from services.ops.errors import OperatorError
@@ -17,7 +17,7 @@ from services.ops.rewrite.naming import object_named
 from services.ops.rewrite.retraction import Preview, Retracted, Retraction, preview
 from services.shared.aws import aws_client
 from services.shared.deadline import Deadline
-from services.shared.lake import S3Lake
+from services.shared.lake import LakeUnavailable, S3Lake
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import Counts, ObjectState
 
@@ -73,9 +73,9 @@ def retract_objects(
                 results.append(retraction.run(seen.known.id, Deadline.endless()))
                 if not as_json:
                     _show_done(results[-1])
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, LakeUnavailable) as error:
         raise OperatorError(
-            f"Retracting from the ledger {table} and the bucket {silver_bucket} stopped: {explain(error)} "
+            f"Retracting from the ledger {table} and the bucket {silver_bucket} stopped: {sentence(error)} "
             "What was done is kept; run the same command again, and it goes on from there."
         ) from error
     if as_json:

@@ -34,11 +34,12 @@ def _trend(result: GateResult, before: Sequence[GateResult]) -> list[Picture]:
     runs = [*before, result][-RUNS:]
     if len(runs) < 2:
         return []
-    same_day = len({run.ended.date() for run in runs}) == 1
-    labels = [run.ended.strftime("%H:%M" if same_day else "%m-%d") for run in runs]
+    same_day, same_year = len({run.ended.date() for run in runs}) == 1, len({run.ended.year for run in runs}) == 1
+    label = "%H:%M" if same_day else "%m-%d" if same_year else "%Y-%m-%d"
+    labels = [run.ended.strftime(label) for run in runs]
     kinds = [
         (verdict.value, [sum(rule.verdict is verdict for rule in run.rules) for run in runs])
-        for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.ERROR)
+        for verdict in _ORDER  # the third colour is green
     ]
     return [
         bars("Rules of each run over this partition, by verdict", labels, kinds),

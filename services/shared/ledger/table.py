@@ -130,7 +130,7 @@ class LedgerTable:
                 if pause > _LONGEST_PAUSE:
                     raise Throttled(
                         f"table {self._name}: DynamoDB reads none of {len(asked[self._name]['Keys'])} items. "
-                        "It is throttled; this is tried again later"
+                        "It is throttled: try again later"
                     )
                 time.sleep(pause)
         return items
