@@ -103,7 +103,7 @@ LIMITS: list[tuple[str, object]] = [
     ("date_format(from_iso8601_timestamp('2025-10-26T00:30:00+05:30'), '%Y-%m-%d %H:%i')", "2025-10-26 00:30"),
     ("date(date_trunc('month', from_iso8601_timestamp('2025-11-01T00:30:00+02:00')))", "2025-11-01"),
     (
-        "date_trunc('month', from_iso8601_timestamp('2025-11-01T00:30:00+02:00')) = timestamp '2025-10-31 22:00:00 UTC'",
+        "date_trunc('day', from_iso8601_timestamp('2025-11-01T00:30:00+02:00')) = timestamp '2025-10-31 22:00 UTC'",
         True,
     ),
     ("to_unixtime(date_trunc('hour', from_iso8601_timestamp('1970-01-01T02:30:00+02:00')))", 0.0),
