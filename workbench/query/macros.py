@@ -44,6 +44,9 @@ CREATE MACRO athena_time(value) AS CASE
     ELSE CAST('''' || CAST(value AS VARCHAR) || '''' AS TIMESTAMP) END;
 CREATE MACRO athena_clock(value) AS CASE WHEN starts_with(typeof(value), 'TIMESTAMP')
     THEN regexp_replace(CAST(value AS VARCHAR), '^.* ([0-9:.]+)([+]00)?$', '\1') ELSE CAST(value AS VARCHAR) END;
+CREATE MACRO athena_iso_clock(text) AS CAST(regexp_replace(text, '([T ].*)[+-]\d\d(:?\d\d)?$', '\1') AS TIMESTAMP);
+CREATE MACRO athena_iso_start(text, unit) AS
+    CAST(text AS TIMESTAMPTZ) - (athena_iso_clock(text) - date_trunc(unit, athena_iso_clock(text)));
 CREATE MACRO athena_later
     (typed DATE, value, step) AS CASE WHEN hour(step) % 24 <> 0 OR minute(step) <> 0 OR microsecond(step) <> 0
                                       THEN CAST('no hours, minutes and seconds are added to a date: ' || step AS DATE)

@@ -307,6 +307,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Fetch: _fetch,
     exp.Floor: _floor,
     exp.Format: format_text,
+    exp.FromISO8601Timestamp: times.from_iso,
     exp.GenerateSeries: times.sequence,
     exp.GroupConcat: _listagg,
     exp.JSONExtract: _json_extract,

@@ -17,6 +17,24 @@ _PARTS = {  # of a time, as EXTRACT names them
     "DAY_OF_YEAR": "DOY",
     "DAY_OF_MONTH": "DAY",
 }
+_OF_ITS_ZONE = (  # what asks a time for its clock
+    exp.Cast,
+    exp.Date,
+    exp.Day,
+    exp.DayOfMonth,
+    exp.DayOfWeekIso,
+    exp.DayOfYear,
+    exp.Extract,
+    exp.Hour,
+    exp.LastDay,
+    exp.Minute,
+    exp.Month,
+    exp.Quarter,
+    exp.TimeToStr,
+    exp.WeekOfYear,
+    exp.Year,
+    exp.YearOfWeek,
+)
 _IN_TIME = re.compile("%-?.", re.DOTALL)
 _OF_CLOCK = {"%H", "%-H", "%I", "%-I", "%M", "%-M", "%S", "%-S", "%f", "%p", "%T", "%%"}
 
@@ -55,7 +73,13 @@ def _is_interval(node: exp.Expr) -> bool:
 
 
 def date_trunc(node: exp.Expr) -> exp.Expr:
-    return by_type("athena_start", node.this, exp.Literal.string(node.text("unit").lower()))
+    unit, of = exp.Literal.string(node.text("unit").lower()), node.this
+    while isinstance(of, exp.Paren | exp.Try):
+        of = of.this
+    if not isinstance(of, exp.FromISO8601Timestamp):
+        return by_type("athena_start", node.this, unit)
+    start = call("athena_iso_start", of.this, unit)  # a moment
+    return exp.Try(this=start) if node.this.find(exp.Try) else start
 
 
 def sequence(node: exp.Expr) -> exp.Expr:
@@ -115,6 +139,15 @@ def in_zone(time: exp.Expr, zone: exp.Expr) -> exp.Expr:
     elif not isinstance(time, exp.Cast) and time.find(exp.AtTimeZone):
         raise errors.UnsupportedError("AT TIME ZONE takes nothing that is calculated from another AT TIME ZONE")
     return exp.AtTimeZone(this=exp.cast(time.copy(), "timestamptz"), zone=zone.copy())
+
+
+def from_iso(node: exp.Expr) -> exp.Expr:
+    """A text's own zone is kept: its day is the day there. DuckDB has UTC for all."""
+    asks = node.parent
+    while isinstance(asks, exp.Paren | exp.Try | exp.DateTrunc | exp.TimestampTrunc):
+        asks = asks.parent
+    is_moment = isinstance(asks, exp.Cast) and asks.to.this is exp.DType.TIMESTAMPTZ
+    return call("athena_iso_clock", node.this) if isinstance(asks, _OF_ITS_ZONE) and not is_moment else node
 
 
 def date_format(node: exp.Expr) -> exp.Expr:
