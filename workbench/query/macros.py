@@ -27,6 +27,17 @@ CREATE MACRO athena_digits(value) AS CASE
     ELSE athena_text(value) END;
 CREATE MACRO athena_member(object, field) AS json_extract(object, '/' || replace(replace(
     list_filter(json_keys(object), lambda one: lower(one) = field)[1], '~', '~0'), '/', '~1'));
+CREATE MACRO athena_join_with(separator, value) AS
+    CASE WHEN value IS NOT NULL OR NOT ends_with(typeof(value), '[]') THEN concat_ws(separator, value) END;
+CREATE MACRO athena_bytes(text, letters) AS CASE WHEN length(letters) > 127
+    THEN error('levenshtein_distance takes no more than 127 different letters here.')
+    ELSE translate(text, letters,
+        array_to_string(list_transform(range(1, 128), lambda n: chr(CAST(n AS INT))), '')) END;
+CREATE MACRO athena_letters(text) AS array_to_string(list_distinct(string_split(text, '')), '');
+CREATE MACRO athena_distance(one, other) AS CASE
+    WHEN strlen(one) = length(one) AND strlen(other) = length(other) THEN levenshtein(one, other)
+    ELSE levenshtein(athena_bytes(one, athena_letters(one || other)),
+                     athena_bytes(other, athena_letters(one || other))) END;
 CREATE MACRO athena_part
     (text, first) AS CASE WHEN first = 0 OR first < -length(text) THEN left(text, 0) ELSE substring(text, first) END,
     (text, first, number) AS CASE WHEN first = 0 OR first < -length(text) OR number < 0 THEN left(text, 0)

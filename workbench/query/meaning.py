@@ -169,6 +169,8 @@ def _anonymous(node: exp.Expr) -> exp.Expr:
         return times.in_zone(time, zone)
     if name == "JSON_ARRAY_LENGTH" and len(arguments) == 1:  # NULL where there is none
         return call("athena_array_length", *arguments)
+    if name == "MAP_CONCAT":
+        return _null_of_null(node)
     if name == "TO_BASE":  # its digits are small letters
         return call("lower", node.copy())
     if name == "URL_DECODE" and len(arguments) == 1:  # a plus sign is a blank
@@ -276,6 +278,31 @@ def _reverse(node: exp.Expr) -> exp.Expr:
     return call("list_reverse", of) if is_array else node
 
 
+def _array_join(node: exp.Expr) -> exp.Expr:
+    """Empty where all elements are NULL; DuckDB gives NULL."""
+    empty = exp.Coalesce(this=node.copy(), expressions=[exp.Literal.string("")])
+    return exp.Case().when(_is_given(node.this), empty)
+
+
+def _concat_ws(node: exp.Expr) -> exp.Expr:
+    """NULL of an array that is NULL; DuckDB gives an empty text, as for texts."""
+    return call("athena_join_with", *node.expressions) if len(node.expressions) == 2 else node
+
+
+def _null_of_null(node: exp.Expr) -> exp.Expr:
+    """NULL where an argument is; DuckDB goes on without it."""
+    return exp.Case().when(exp.and_(*(_is_given(one) for one in node.expressions)), node.copy())
+
+
+def _is_given(value: exp.Expr) -> exp.Expr:
+    return exp.not_(exp.Is(this=exp.paren(value.copy()), expression=exp.null()))
+
+
+def _distance(node: exp.Expr) -> exp.Expr:
+    """Counted in letters; DuckDB counts bytes."""
+    return call("athena_distance", node.this, node.expression)
+
+
 def _any_accuracy(node: exp.Expr) -> exp.Expr:
     node.set("accuracy", None)
     return node
@@ -288,8 +315,10 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ApproxQuantile: _percentile,
     exp.ArgMax: _max_by,
     exp.ArgMin: _max_by,
+    exp.ArrayIntersect: _null_of_null,
     exp.ArrayPosition: _position,
     exp.ArraySlice: _slice,
+    exp.ArrayToString: _array_join,
     exp.AtTimeZone: times.at_time_zone,
     exp.BitwiseAnd: _bitwise,
     exp.BitwiseNot: _bitwise,
@@ -297,6 +326,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Bracket: _bracket,
     exp.Cast: cast,
     exp.Ceil: _floor,
+    exp.ConcatWs: _concat_ws,
     exp.Corr: _finite,
     exp.CountIf: _count_if,
     exp.Date: date,
@@ -313,6 +343,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONExtract: _json_extract,
     exp.JSONExtractScalar: _json_scalar,
     exp.JSONValue: _no_sql_json,
+    exp.Levenshtein: _distance,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
     exp.RegrIntercept: _finite,
