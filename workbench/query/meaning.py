@@ -15,6 +15,7 @@ from workbench.query import times
 from workbench.query.calls import by_type, call
 from workbench.query.casts import cast, date
 from workbench.query.java_format import format_text
+from workbench.query.patterns import words
 
 _WHITESPACE = " \t\n\x0b\f\r"
 _PATH = (exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript)
@@ -56,7 +57,7 @@ def _max_by(node: exp.Expr) -> exp.Expr:
 def _regexp_extract(node: exp.Expr) -> exp.Expr:
     """NULL where nothing matches; DuckDB gives an empty text."""
     group = node.args.get("group") or exp.Literal.number(0)
-    return _first_of(call("regexp_extract_all", node.this, node.expression, group), exp.Literal.number(1))
+    return _first_of(call("regexp_extract_all", node.this, words(node).expression, group), exp.Literal.number(1))
 
 
 def _split_part(node: exp.Expr) -> exp.Expr:
@@ -70,6 +71,7 @@ def _first_of(found: exp.Expr, at: exp.Expr) -> exp.Expr:
 
 def _regexp_replace(node: exp.Expr) -> exp.Expr:
     """Groups are `$1` in Athena, `\\1` in DuckDB."""
+    words(node)
     given = node.args.get("replacement")
     if given is None:
         return node
@@ -344,8 +346,12 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONExtractScalar: _json_scalar,
     exp.JSONValue: _no_sql_json,
     exp.Levenshtein: _distance,
+    exp.RegexpCount: words,
     exp.RegexpExtract: _regexp_extract,
+    exp.RegexpExtractAll: words,
+    exp.RegexpLike: words,
     exp.RegexpReplace: _regexp_replace,
+    exp.RegexpSplit: words,
     exp.RegrIntercept: _finite,
     exp.RegrSlope: _finite,
     exp.Reverse: _reverse,

@@ -59,6 +59,11 @@ def test_no_other_function_passes(athena: LocalAthena, sql: str, told: str) -> N
         ("from_unixtime(1750000000123)", "divide milliseconds by 1000"),
         ("ARRAY[date_add('year', 9000, date '2026-01-01')]", "not in the years 1 to 9999"),
         ("regexp_replace('ab', 'a(?=b)', '')", "have no"),
+        ("regexp_split('a-b', '[\\W_]+')", "no .W in brackets"),
+        (
+            "levenshtein_distance(array_join(transform(sequence(300, 500), n -> chr(CAST(n AS integer))), ''), 'a')",
+            "no more than 127 different letters",
+        ),
         ("(SELECT sequence(min(x), max(x)) FROM (VALUES date '2026-01-01') AS t(x))", "INTERVAL '1' DAY"),
         ("(SELECT reverse(x) FROM (VALUES ARRAY[1, 2]) AS t(x))", "write reverse\\(filter"),
         (
