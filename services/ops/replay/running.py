@@ -161,9 +161,7 @@ class ByCopying:
         except (NotReopened, LostRace):
             return Result(candidate, Done.LEFT)
         except NotCopyable as error:
-            if (
-                candidate.verdict is Verdict.FORCED
-            ):  # it could be read: what S3 refuses is to write a copy, of any object
+            if candidate.verdict is Verdict.FORCED:  # it could be read: S3 refuses to write a copy, of any object
                 raise OperatorError(
                     f"{error}. Its rows, and perhaps those of a few objects beside it, have left Silver and are "
                     "not loaded again: `smelt reconcile --older-than-minutes 0` loads them. No others were taken out."
