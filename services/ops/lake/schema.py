@@ -132,26 +132,25 @@ def check_file(table: Schema, file: pa.Schema, key: str) -> None:
     """A file's columns are the table's, by name and id: a reader would find null in a column with another id.
 
     Raises:
-        SchemaConflict: a column has no id, another one, more digits than the table's, or is not in the table.
+        SchemaConflict: a column has no id, another id, another type, or more digits than the table's, or is not in the
+            table.
     """
     names = {table.find_column_name(id_): id_ for id_ in table.field_ids}
-    for path, id_, kind in _ids(file):
+    for path, id_ in _ids(file):
         if id_ is None:
             raise SchemaConflict(f"{key}: its column {path} has no field id; nothing that smelt wrote is like that")
         if path not in names:
             raise SchemaConflict(f"{key}: the table has no column {path}. {_NEWER}")
         if names[path] != id_:
             raise SchemaConflict(f"{key}: its column {path} has the field id {id_}, the table's {names[path]}")
-        has = table.find_type(id_)
-        if isinstance(has, DecimalType) and pa.types.is_decimal(kind) and kind.precision > has.precision:
-            raise SchemaConflict(
-                f"{key}: its column {path} has {kind.precision} digits, and the table's {has.precision}. {_NEWER}"
-            )
     read = pyarrow_to_schema(file)
     for id_ in read.field_ids:
-        was, is_ = read.find_type(id_), table.find_type(id_)
+        was, is_, name = read.find_type(id_), table.find_type(id_), read.find_column_name(id_)
+        if isinstance(was, DecimalType) and isinstance(is_, DecimalType) and was.precision > is_.precision:
+            raise SchemaConflict(
+                f"{key}: its column {name} has {was.precision} digits, and the table's {is_.precision}. {_NEWER}"
+            )
         if was.is_primitive != is_.is_primitive or (was.is_primitive and _stored(was) != _stored(is_)):
-            name = read.find_column_name(id_)
             raise SchemaConflict(
                 f"{key}: its column {name} is {was}, and the table's {is_}. A column keeps its type: give the new "
                 "field another name, drop the table from the catalog (docs/lake.md), and publish again with --backfill"
@@ -278,12 +277,12 @@ def _optional(field: NestedField, type_: IcebergType) -> NestedField:
     return NestedField(field.field_id, field.name, type_, required=False, doc=field.doc)
 
 
-def _ids(schema: Sequence[pa.Field], above: str = "") -> Iterator[tuple[str, int | None, pa.DataType]]:
-    """The path of each column, those inside of others included, its field id and its type."""
+def _ids(schema: Sequence[pa.Field], above: str = "") -> Iterator[tuple[str, int | None]]:
+    """The path of each column, those inside of others included, and its field id."""
     for field in schema:
         path = f"{above}{field.name}"
         id_ = (field.metadata or {}).get(FIELD_ID)
-        yield path, None if id_ is None else int(id_), field.type
+        yield path, None if id_ is None else int(id_)
         if pa.types.is_struct(field.type):
             yield from _ids([field.type.field(at) for at in range(field.type.num_fields)], f"{path}.")
         elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
