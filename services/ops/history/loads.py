@@ -141,8 +141,9 @@ def files_of(ledger: Ledger, history: History, lots: Iterable[LotId]) -> dict[Lo
 
 def _all(ledger: Ledger, history: History, choice: Choice) -> Iterator[Outcome]:
     identity = _whole_identity(choice.object)
-    if identity and any(ledger.find_objects([identity])):  # or it is a key with a `#` of its own
-        yield from _one(ledger, history, identity)
+    known = next(ledger.find_objects([identity]), None) if identity else None
+    if known:  # else the text is a key with a `#` of its own
+        yield from _one(ledger, history, known)
         return
     today = ledger.archive.now_ms() // _DAY_MS * _DAY_MS
     rewritten = rewritten_lots(ledger, history, today, choice.since)
@@ -205,13 +206,12 @@ def _open(ledger: Ledger) -> Iterator[Outcome]:
         yield from _finished(ledger, map(_as_it_is, known))
 
 
-def _one(ledger: Ledger, history: History, identity: ObjectId) -> Iterator[Outcome]:
+def _one(ledger: Ledger, history: History, known: LedgerObject) -> Iterator[Outcome]:
     """The latest outcome of one content, without reading others."""
-    for known in ledger.find_objects([identity]):
-        if known.is_archived:
-            yield from as_they_are(ledger, history, [history.outcome_of(identity, known.archived)])
-            return
-        yield from _finished(ledger, [ledger.archive.finished_object(identity) or _as_it_is(known)])
+    if known.is_archived:
+        yield from as_they_are(ledger, history, [history.outcome_of(known.id, known.archived)])
+    else:
+        yield from _finished(ledger, [ledger.archive.finished_object(known.id) or _as_it_is(known)])
 
 
 def _as_it_is(known: LedgerObject) -> FinishedObject:
