@@ -38,9 +38,15 @@ def test_partitions_that_start_at_the_same_moment_wait_for_glue_to_take_them(err
     assert 1800 < _waits_for(error) < 2 * 3600
 
 
-def _waits_for(error: str) -> float:
-    """Seconds, on average, for which the job's start is asked for again after this error."""
-    retry = next(one for one in DEFINITION["States"]["RunJob"]["Retry"] if error in one["ErrorEquals"])
+@pytest.mark.parametrize("state", ["Plan", "Finish"])
+def test_a_year_of_partitions_waits_for_the_functions_of_a_new_account(state: str) -> None:
+    """Ten invocations at once, in all: 365 of ten seconds and more take six minutes, beside what else is at work."""
+    assert 4 * 360 < _waits_for("Lambda.TooManyRequestsException", state) < 2 * 3600
+
+
+def _waits_for(error: str, state: str = "RunJob") -> float:
+    """Seconds, on average, for which a state's task is tried again after this error."""
+    retry = next(one for one in DEFINITION["States"][state]["Retry"] if error in one["ErrorEquals"])
     assert retry["JitterStrategy"] == "FULL"  # a wait is anything from nothing to the delay: half of it, on average
     delays = [retry["IntervalSeconds"] * retry["BackoffRate"] ** min(n, 50) for n in range(retry["MaxAttempts"])]
     return float(sum(min(delay, retry["MaxDelaySeconds"]) for delay in delays) / 2)
