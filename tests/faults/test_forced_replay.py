@@ -79,12 +79,16 @@ def test_forced_what_is_committed_is_retracted_and_loaded_again_once(desk: Desk)
     desk.check()
 
 
-def test_forced_what_was_retracted_comes_back(desk: Desk) -> None:
+def test_forced_what_was_retracted_comes_back_only_by_its_whole_key(desk: Desk) -> None:
     loaded(desk)
-    (first, *_) = {unit.object.id for unit in desk.rig.units}
+    (first, second) = dict.fromkeys(unit.object.id for unit in desk.rig.units)
     retraction_of(desk).run(first, Deadline.endless())
     assert desk.replay_by_copy().objects == {(Verdict.COMMITTED, Done.SKIPPED): 1, (Verdict.RETRACTED, Done.SKIPPED): 1}
-    desk.replay_by_sending(FORCED, force=forcing(desk))
+    summary = desk.replay_by_sending(FORCED, force=forcing(desk))
+    assert summary.objects == {(Verdict.FORCED, Done.SENT): 1, (Verdict.RETRACTED, Done.SKIPPED): 1}
+    desk.deliver()
+    assert {source for source, _ in in_silver(desk)} == {str(second)}
+    desk.replay_by_sending(replace(FORCED, prefix=first.key), force=forcing(desk))
     desk.deliver()
     desk.check()
 

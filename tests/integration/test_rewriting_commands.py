@@ -231,16 +231,26 @@ class TestRetract:
         assert ("readers may miss rows: `smelt audit --unfinished`" in told) is forced
         assert pipeline.run(*command)[0] == 0
 
-    def test_a_forced_replay_says_that_what_was_retracted_comes_back(self, pipeline: Pipeline) -> None:
-        wrong, _ = pipeline.load(("wrong.jsonl", [shipment(1)]), ("right.jsonl", [shipment(2)]))
+    def test_a_forced_replay_brings_back_what_was_retracted_only_by_its_whole_key(self, pipeline: Pipeline) -> None:
+        wrong, right = pipeline.load(("wrong.jsonl", [shipment(1)]), ("right.jsonl", [shipment(2)]))
         assert pipeline.run("retract", str(wrong.id), "--reason", "wrong", "--yes")[0] == 0
         queue = pipeline.clients.sqs.create_queue(QueueName=f"units-{uuid.uuid4().hex[:8]}")["QueueUrl"]
         names = ["--bucket", pipeline.bronze, "--prefix", "bronze/shipments/", "--queue-url", queue]
         command = ["replay", *names, "--force", "--reason", "x", "--yes"]
-        assert "1 of these had been retracted: their rows would come back" in pipeline.run(*command, "--dry-run")[1]
-        assert pipeline.run_json(*command, "--dry-run")[1]["retracted_before"] == 1
-        assert "1 of these had been retracted: their rows come back" in pipeline.run(*command)[1]
-        assert "had been retracted" not in pipeline.run(*command)[1]
+        for arguments in ([*command, "--dry-run"], command):
+            code, told, _ = pipeline.run(*arguments)
+            assert code == 0
+            assert "1 of these were retracted, and stay so." in told
+        assert self._states(pipeline, wrong, right) == [ObjectState.RETRACTED, ObjectState.PLANNED]
+        names[3] = wrong.key
+        code, told = pipeline.run_json("replay", *names, "--force", "--reason", "x", "--yes")
+        assert (code, told["objects"], told["done"]) == (0, {"forced": 1}, {"sent": 1})
+        assert self._states(pipeline, wrong, right) == [ObjectState.PLANNED, ObjectState.PLANNED]
+
+    @staticmethod
+    def _states(pipeline: Pipeline, *objects: BronzeObject) -> list[ObjectState]:
+        found = {known.id: known.state for known in pipeline.ledger.find_objects(one.id for one in objects)}
+        return [found[one.id] for one in objects]
 
     def test_wants_a_reason(self, pipeline: Pipeline) -> None:
         code, _, err = pipeline.run("retract", "s3://bucket/bronze/x.jsonl", "--yes")

@@ -65,8 +65,8 @@ _NEXT = {
         "Or run smelt retract for it, if its rows are to stay away."
     ),
     Outcome.UPLOADED_AGAIN: (
-        "If its rows are wanted after all, run smelt replay --force for it. If they are not, run smelt retract for it "
-        "again: this is then settled."
+        "If its rows are wanted after all, run smelt replay --force with its whole key as --prefix. If they are not, "
+        "run smelt retract for it again: this is then settled."
     ),
 }
 

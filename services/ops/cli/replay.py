@@ -70,7 +70,10 @@ _Destination = Annotated[
     str, typer.Option(help="Where copies go: bronze/replay/ and the name of this run. The same again goes on.")
 ]
 _Force = Annotated[
-    bool, typer.Option("--force", help="Load what is committed or retracted once more: it is retracted first.")
+    bool,
+    typer.Option(
+        "--force", help="Load committed objects once more; a retracted one only where --prefix is its whole key."
+    ),
 ]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be done.")]
 _Rate = Annotated[float, typer.Option(metavar="N", help="At most so many objects a second; 0 for no limit.")]
@@ -282,8 +285,7 @@ def _check_force(asked: _Asked, table: str) -> None:
         raise OperatorError("No reason given: pass --reason; the ledger keeps it for whoever asks later.")
     if not asked.dry_run:
         where = f"s3://{asked.bucket}/{asked.prefix}"
-        what = f"Take the rows of all objects below {where} out of Silver, and load them again"
-        confirm(f"{what}, also those that were retracted?", asked.force.yes)
+        confirm(f"Take the rows of all objects below {where} out of Silver, and load them again?", asked.force.yes)
 
 
 def _force(asked: _Forcing, ledger: Ledger, s3: Any) -> Force:

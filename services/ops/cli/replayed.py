@@ -15,7 +15,6 @@ def as_document(dry_run: bool, destination: str, resumed: str, summary: Summary)
         "copies_to": destination or None,
         "resumed_behind": resumed or None,
         **summary.to_json(),
-        "retracted_before": summary.brought_back,
         "listed": [
             {
                 "object": str(result.candidate.source.id),
@@ -61,11 +60,10 @@ def show_summary(
         what = _WOULD.get(verdict, "skipped") if dry_run else str(done)
         table.add_row(f"{number:,}", str(verdict), what)
     show(table)
-    if summary.brought_back:
-        come = "would come" if dry_run else "come"
+    if forced and (retracted := summary.number(Verdict.RETRACTED)):
         show(
-            f"{summary.brought_back:,} of these had been retracted: their rows {come} back, too. They are listed as "
-            "`forced (retracted)`; `smelt retract` takes them away again",
+            f"{retracted:,} of these were retracted, and stay so. To load one of them after all, pass its whole key as "
+            "--prefix",
             style="yellow",
         )
     if dry_run:

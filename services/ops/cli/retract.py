@@ -37,8 +37,8 @@ def retract_objects(
 ) -> None:
     """Take all rows of wrong files out of Silver and quarantine; rows of other files stay.
 
-    From then on, the same bytes uploaded again load nothing; `smelt replay --force` loads them after all. Stopped, it
-    goes on when it is run again.
+    From then on, the same bytes uploaded again load nothing; `smelt replay --force` with the object's whole key as
+    --prefix loads them after all. Stopped, it goes on when it is run again.
 
     Example: smelt retract s3://bronze/bronze/shipments/a.jsonl --reason "sent twice"
     """

@@ -38,10 +38,10 @@ class Verdict(StrEnum):
     NEVER_ANNOUNCED = "never announced"  # the ledger does not know it: announced
     REJECTED = "rejected"  # judged again
     NOT_TAKEN = "not taken"  # its key says that smelt does not read it: skipped
-    RETRACTED = "retracted"  # its rows were taken out again: refused, unless forced
+    RETRACTED = "retracted"  # its rows were taken out again: refused
     UNKNOWN_ORIGIN = "unknown origin"  # a copy of nothing that the ledger knows: skipped
     NOT_LOOKED_UP = "not looked up"  # without the ledger: ingest decides
-    FORCED = "forced"  # it is committed or retracted: retracted, then loaded again
+    FORCED = "forced"  # it is committed, or named though it is retracted: taken out, then loaded again
 
     @property
     def needs_work(self) -> bool:
@@ -58,6 +58,9 @@ class ReplayRequest:
     """Which objects: those whose key begins so and that were last modified in `[start, end)`.
 
     A copy under `bronze/replay/` is meant only where the prefix says so; it stands for its origin.
+
+    With `force`, what is committed is loaded once more. What somebody has retracted for good is not, unless the prefix
+    is its whole key: who names a folder does not mean the wrong files that were taken out of it.
     """
 
     prefix: str
@@ -138,7 +141,7 @@ def _look_up(
         if origin := _origin(ledger, copy, origin_etag):
             known[copy] = origin
     missing = _count_missing(ledger, [one for one in known.values() if not one.is_finished])
-    return [_judged(source, known.get(source), missing, request.force) for source in meant]
+    return [_judged(source, known.get(source), missing, request) for source in meant]
 
 
 def _origin(ledger: Ledger, copy: BronzeObject, origin_etag: OriginEtag | None) -> LedgerObject | None:
@@ -167,7 +170,10 @@ def _count_missing(ledger: Ledger, objects: list[LedgerObject]) -> dict[ObjectId
 
 
 def _judged(
-    source: BronzeObject, known: LedgerObject | None, missing: dict[ObjectId, tuple[int, int]], force: bool
+    source: BronzeObject,
+    known: LedgerObject | None,
+    missing: dict[ObjectId, tuple[int, int]],
+    request: ReplayRequest,
 ) -> Candidate:
     if known is None:
         if CopyKey.is_copy(source.key):
@@ -175,7 +181,8 @@ def _judged(
         return Candidate(source, source.id, Verdict.NEVER_ANNOUNCED if _is_taken(source.key) else Verdict.NOT_TAKEN)
     free, working = missing.get(known.id, (0, 0))
     verdict = _verdict(known, free, working)
-    if force and verdict in (Verdict.COMMITTED, Verdict.RETRACTED):
+    is_meant = verdict is Verdict.RETRACTED and (known.is_to_be_reloaded or source.key == request.prefix)
+    if request.force and (verdict is Verdict.COMMITTED or is_meant):
         verdict = Verdict.FORCED
     return Candidate(source, known.id, verdict, free, known)
 

@@ -82,15 +82,12 @@ class Summary:
     units: int = 0  # sent
     missing: int = 0  # units that nobody took care of
     bytes: int = 0  # of what was copied, sent or announced
-    brought_back: int = 0  # that somebody had retracted for good, and `--force` loads again
     listed: list[Result] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         self.objects[result.candidate.verdict, result.done] += 1
         self.units += result.units
         self.missing += result.candidate.missing
-        is_forced = result.candidate.verdict is Verdict.FORCED and result.done in (Done.SKIPPED, Done.COPIED, Done.SENT)
-        self.brought_back += is_forced and result.candidate.is_kept_away
         if result.done in (Done.COPIED, Done.SENT, Done.ANNOUNCED):
             self.bytes += result.candidate.source.size
         if result.candidate.verdict is not Verdict.COMMITTED and len(self.listed) < MAX_LISTED:

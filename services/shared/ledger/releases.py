@@ -36,7 +36,7 @@ from services.shared.units import BronzeObject, Plan
 REASON = "retracted"
 ADVICE = (
     "An operator took its rows away: uploading the same bytes again loads nothing. If the rows are wanted after all, "
-    "run `smelt replay --force` for this object."
+    "run `smelt replay --force` with its whole key as --prefix."
 )
 MAX_NOTE = 1000  # characters of an operator's words that are kept
 UNITS_AT_ONCE = 99  # of a transaction beside their object, and of a read
@@ -316,7 +316,9 @@ def _let_in_again(id_: ObjectId) -> LetInAgain:
 
 
 def _for_good(id_: ObjectId) -> KeptAway:
-    return KeptAway(f"{id_}: somebody has retracted it for good meanwhile. `smelt replay --force` loads it after all.")
+    return KeptAway(
+        f"{id_}: somebody has retracted it for good meanwhile. `smelt replay --force` of its key loads it after all."
+    )
 
 
 def _same(retraction: Retraction | None) -> Condition:
