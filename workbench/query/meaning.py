@@ -261,6 +261,14 @@ def _bitwise(node: exp.Expr) -> exp.Expr:
     return exp.paren(node.copy())
 
 
+def _field(node: exp.Expr) -> exp.Expr:
+    """A field of a lambda's name; DuckDB looks for a column of that name first."""
+    of, field = node.this, node.expression
+    if isinstance(of, exp.Identifier) and isinstance(field, exp.Identifier):
+        return call("struct_extract", of, exp.Literal.string(field.name))
+    return node
+
+
 def _bracket(node: exp.Expr) -> exp.Expr:
     """An element of what stands together, `a || b`, which sqlglot writes without brackets."""
     of = node.this
@@ -335,6 +343,7 @@ _CHANGES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.DateAdd: times.date_add,
     exp.DateDiff: times.date_diff,
     exp.DateTrunc: times.date_trunc,
+    exp.Dot: _field,
     exp.Extract: times.extract,
     exp.Fetch: _fetch,
     exp.Floor: _floor,

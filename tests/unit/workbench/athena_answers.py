@@ -248,6 +248,11 @@ ANSWERS: list[tuple[str, object]] = [
     ("concat(ARRAY[1], ARRAY[2])", [1, 2]),
     ("ARRAY[1] || ARRAY[2]", [1, 2]),
     ("transform(ARRAY[1, 2], x -> x + 1)", [2, 3]),
+    (
+        "(SELECT transform(b, a -> a.n) FROM (VALUES (CAST(ROW(1) AS ROW(n bigint)), "
+        "ARRAY[CAST(ROW(2) AS ROW(n bigint))])) AS t(a, b))",
+        [2],
+    ),
     ("filter(ARRAY[1, 2], x -> x > 1)", [2]),
     ("sequence(1, 3)", [1, 2, 3]),
     ("slice(ARRAY[1, 2, 3], 1, 2)", [1, 2]),
