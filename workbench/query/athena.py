@@ -233,18 +233,19 @@ def _is_query(text: str) -> bool:
 
 
 def _without_databases(statement: exp.Expr, tables: Sequence[str]) -> exp.Expr:
-    """The statement with our tables by their names alone: `"lake".silver` is `silver`, whatever the database's name."""
+    """The statement with our tables under DuckDB's own `main`: `"lake".silver` is never a `WITH silver AS (...)`."""
     left_out = set()
     for table in statement.find_all(exp.Table):
-        if table.db and table.name in tables and table.db != "information_schema":
-            left_out.add((table.db, table.name))
-            table.set("db", None)
+        if table.db and table.name.lower() in tables and table.db.lower() != "information_schema":
+            left_out.add((table.db.lower(), table.name.lower()))
+            table.set("db", exp.to_identifier("main"))
             table.set("catalog", None)
     for column in statement.find_all(exp.Column):
-        if (column.text("db"), column.table) in left_out:
+        catalog, database, table_name = (column.text(part).lower() for part in ("catalog", "db", "table"))
+        if (database, table_name) in left_out:
             column.set("db", None)
             column.set("catalog", None)
-        elif (column.text("catalog"), column.text("db")) in left_out:  # a field of a row: "lake".silver.customer.city
+        elif (catalog, database) in left_out:  # a field of a row: "lake".silver.customer.city
             column.set("catalog", None)
     return statement
 

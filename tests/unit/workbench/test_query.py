@@ -44,6 +44,11 @@ def asked(smelt: Smelt, *arguments: object) -> list[dict[str, object]]:
             'SELECT "lake".orders.order_id FROM "lake".orders WHERE lake.orders.dt = \'2026-01-02\'',
             [{"order_id": "o1"}],
         ),
+        (
+            "WITH orders AS (SELECT * FROM LAKE.Orders WHERE dt = '2026-01-02') "
+            "SELECT COUNT(*) AS n, (SELECT COUNT(*) FROM lake.orders) AS of FROM orders",
+            [{"n": 1, "of": 3}],
+        ),
         ("SELECT CAST(ROW(COUNT(*)) AS ROW(a BIGINT)).a FROM silver", [{"a": 3}]),
         ("SELECT record_type, dt FROM silver ORDER BY dt LIMIT 1", [{"record_type": "orders", "dt": "2026-01-01"}]),
         ("SELECT order_id FROM orders WHERE dt = '2026-01-02'", [{"order_id": "o1"}]),
