@@ -43,12 +43,6 @@ def test_publishes_into_glue_and_says_what_it_did(published: Pipeline) -> None:
     assert out.splitlines()[-1] == "0 lots published: 0 files in 0 snapshots"
 
 
-def test_only_glue_s_own_request_is_repeated_never_a_commit(published: Pipeline) -> None:
-    catalog, _ = open_lake(published.clients.s3, published.silver, "x")
-    config = catalog._catalog.glue.meta.config  # type: ignore[attr-defined]
-    assert config.retries["total_max_attempts"] == 1
-
-
 def test_of_two_commits_on_one_snapshot_one_fails(published: Pipeline) -> None:
     published.run("publish", *options(published))
     catalog, store = open_lake(published.clients.s3, published.silver, options(published)[1])

@@ -9,6 +9,8 @@ there. No file is in a table before it is partitioned.
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.utils import get_environ_proxies
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.glue import GlueCatalog
@@ -42,6 +45,7 @@ from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from services.ops.lake.clocks import InOrder
 from services.ops.lake.schema import evolved, partition_spec, table_schema
+from services.shared.aws import aws_client
 from services.shared.contract.model import Contract
 from services.shared.errors import Terminal
 from services.shared.identities import LAKE_ROOT
@@ -71,22 +75,41 @@ _ARROW_FINDS = {
     "iam-role",
 }
 
+_WAITS = (1, 2, 4)  # seconds at most, before a commit that Glue has throttled is sent again
+
 
 class _Glue(InOrder, GlueCatalog):
-    """AWS Glue's catalog. boto3's credentials are those of its files, too."""
+    """AWS Glue's catalog. boto3's credentials are those of its files, too.
+
+    What it asks is asked again where Glue throttles or a connection is gone, as always. But a commit whose answer was
+    lost is never sent again: the second one looks like a lost race, and then PyIceberg deletes the manifests of what
+    has landed. One that Glue has throttled has not landed.
+    """
+
+    def __init__(self, region: str | None) -> None:
+        client = aws_client("glue", region)
+        region = client.meta.region_name
+        super().__init__("smelt", client=client, **file_settings(region))
+        once = client.meta.config.merge(Config(retries={"total_max_attempts": 1}, read_timeout=60))
+        self._commits = GlueCatalog("smelt", client=boto3.client("glue", region_name=region, config=once))
+
+    def _update_glue_table(self, database_name: str, table_name: str, table_input: Any, version_id: str) -> None:
+        for wait in (*_WAITS, None):
+            try:
+                return self._commits._update_glue_table(database_name, table_name, table_input, version_id)
+            except ClientError as error:
+                if wait is None or error.response["Error"]["Code"] != "ThrottlingException":
+                    raise
+            time.sleep(wait * random.uniform(0.5, 1))
+        return None
 
     def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
         return super()._load_file_io({**_credentials(), **properties}, location)
 
 
 def glue_catalog(region: str | None = None) -> Catalog:
-    """AWS Glue's catalog, at AWS_ENDPOINT_URL if that is set.
-
-    Each request is sent once: a commit whose answer was lost and that is sent again looks like a lost race, and then
-    PyIceberg deletes the manifests of what has landed.
-    """
-    client: Any = boto3.client("glue", region_name=region, config=Config(retries={"total_max_attempts": 1}))
-    return _Glue("smelt", client=client, **file_settings(client.meta.region_name))
+    """AWS Glue's catalog, at AWS_ENDPOINT_URL if that is set."""
+    return _Glue(region)
 
 
 def file_settings(region: str = "") -> dict[str, str]:
