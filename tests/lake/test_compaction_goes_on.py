@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from services.ops.compacting.table import compact_table
+from services.ops.compacting.table import Patience, compact_table
 from services.ops.lake.compaction import Outdated, Swap
 from services.ops.lake.maintenance import Maintenance
 from services.shared.compaction import CompactionPlan
+from services.shared.ledger.records import LeaseHeld
 from tests.faults.rig import crash
 from tests.lake.compacting import compaction_of, run_job
 from tests.lake.rig import ENDLESS, LakeRig, Make, day
@@ -105,6 +106,30 @@ def test_wherever_it_dies_running_it_again_ends_well(make: Make, before: bool) -
         assert len(jobs) <= 2
         assert set(ids(lake)) == latest(lake)
         assert ids(lake).total() == 11
+
+
+def test_while_somebody_publishes_a_compaction_waits(lake: LakeRig) -> None:
+    leases, told = published(lake).rig.ledger.leases, list[str]()
+    lease = leases.take("lake#shipments", 60)
+
+    def job(plan: CompactionPlan) -> None:
+        nonlocal lease
+        run_job(lake, plan)
+        lease = leases.take("lake#shipments", 60)
+
+    patience = Patience(told.append, lambda _seconds: leases.return_lease(lease))
+    swap = compact_table(compaction_of(lake), day(1), job, patience)
+    assert swap is not None
+    assert ids(lake).total() == 11
+    assert told == ["somebody else works on lake#shipments: waiting for its end"]
+
+
+def test_who_never_ends_is_not_waited_for(lake: LakeRig) -> None:
+    published(lake).rig.ledger.leases.take("lake#shipments", 10_000)
+    slept: list[float] = []
+    with pytest.raises(LeaseHeld):
+        compact_table(compaction_of(lake), day(1), lambda _plan: None, Patience(lambda _text: None, slept.append))
+    assert sum(slept) == 1000
 
 
 def test_a_run_that_maintenance_may_be_deleting_is_not_committed(

@@ -147,9 +147,9 @@ def _of_table(
 
 
 def _show_swap(compaction: Compaction, dt: str, run_job: Callable[[CompactionPlan], None], as_json: bool) -> None:
-    from services.ops.compacting.table import compact_table
+    from services.ops.compacting.table import Patience, compact_table
 
-    swap = compact_table(compaction, dt, run_job)
+    swap = compact_table(compaction, dt, run_job, Patience(say))
     if as_json:
         told = {"run": str(swap.run), "rows_in": swap.rows_in, "rows_out": swap.rows_out} if swap else {}
         counts = {"files_in": swap.done.removed, "files_out": swap.done.added} if swap else {}
