@@ -85,6 +85,25 @@ def test_a_table_that_cannot_be_opened_keeps_no_other_from_maintenance(lake: Lak
     assert not done.busy
 
 
+@pytest.mark.parametrize("turns", [1, 100])
+def test_a_table_that_is_worked_on_has_another_turn(lake: LakeRig, turns: int) -> None:
+    """The publisher and the maintenance may start in the same second, each hour."""
+    lake.backfill()
+    lease, slept = lake.rig.ledger.leases.take("lake#shipments", 10_000), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == turns:
+            lake.rig.ledger.leases.return_lease(lease)
+
+    maintenance = Maintenance(*lake.parts(), ENDLESS, sleep=sleep)
+    done = maintenance.run_each(sorted(lake.contracts))
+    busy = [] if turns == 1 else ["shipments"]
+    assert (done.busy, done.problems, done.finished) == (busy, [], True)
+    assert sorted(one.dataset for one in done.tables) == sorted(lake.contracts.keys() - set(busy))
+    assert 0 < sum(slept) < 120
+
+
 def test_where_we_may_not_look_at_a_table_without_a_contract_it_is_said_who_may(lake: LakeRig) -> None:
     """As the publisher on AWS, whose role is made for the tables of contracts."""
     catalog = sqlite_catalog(lake.folder / "catalog.db")

@@ -12,6 +12,7 @@ at the beginning, before the table is looked at: whoever is paused in between mu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ KEEP_ALL = timedelta(days=1)
 KEEP_DAILY = timedelta(days=30)
 UNNAMED_METADATA = timedelta(seconds=4 * LONGEST_COMMIT)
 UNNAMED_RUN = timedelta(days=1)  # from then on nobody may name it any more: see `Compaction.find_ended`
+_PAUSES = (7, 15, 25, 40)  # seconds, before those have another turn that somebody else worked on
 
 
 @dataclass(slots=True)
@@ -71,25 +73,44 @@ class Maintenance:
         store: Store,
         deadline: Deadline,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger, self._catalog, self._store, self._deadline, self._now = ledger, catalog, store, deadline, now
+        self._sleep = sleep
 
     def run_each(
         self, datasets: Iterable[str], keep_all: timedelta = KEEP_ALL, keep_daily: timedelta = KEEP_DAILY
     ) -> Tidied:
-        """Look after tables, one after the other. What is wrong with one concerns no other."""
-        done = Tidied()
-        for dataset in datasets:
+        """Look after tables, one after the other. What is wrong with one concerns no other.
+
+        Those that somebody else works on have another turn, and another: the publisher may start in the same second as
+        we do, each time.
+        """
+        done = Tidied(busy=list(datasets))
+        for pause in (0, *_PAUSES):
+            if not done.busy:
+                break
             try:
-                done.tables.append(self.run(dataset, keep_all, keep_daily))
+                if pause:
+                    self._deadline.check()
+                    self._sleep(pause)
+                turn, done.busy = done.busy, []
+                for dataset in turn:
+                    self._run_one(dataset, keep_all, keep_daily, done)
             except OutOfTime:
                 done.finished = False
                 break
-            except Transient:
-                done.busy.append(dataset)
-            except Exception as error:  # noqa: BLE001 (whatever catalog or bucket answer for one table)
-                done.problems.append(f"{dataset}: {type(error).__name__}: {error}")
         return done
+
+    def _run_one(self, dataset: str, keep_all: timedelta, keep_daily: timedelta, done: Tidied) -> None:
+        try:
+            done.tables.append(self.run(dataset, keep_all, keep_daily))
+        except OutOfTime:
+            raise
+        except Transient:
+            done.busy.append(dataset)
+        except Exception as error:  # noqa: BLE001 (whatever catalog or bucket answer for one table)
+            done.problems.append(f"{dataset}: {type(error).__name__}: {error}")
 
     def run(self, dataset: str, keep_all: timedelta = KEEP_ALL, keep_daily: timedelta = KEEP_DAILY) -> Maintained:
         """Look after one table. Whoever stops in between starts again.
