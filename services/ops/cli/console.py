@@ -205,6 +205,9 @@ def explain(error: Exception) -> str | None:
         return f"{where}: {error.strerror}. Free some space, or write elsewhere; then run this again."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and " AWS Error " in str(error):  # of the lake's files, which Arrow reads
+        said = str(error).splitlines()[0].rstrip(".")
+        return f"{said}. Check the network, and whether these credentials may read the file; then run this again."
     return None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.ministack import ROOT
+from services.ops.cli.console import explain
 
 SMELT = ["-m", "services.ops.cli"]
 DEPLOY = ["-m", "infra.deploy"]
@@ -65,3 +66,11 @@ def test_contracts_are_checked_as_json() -> None:
         "smoke",
         "tracking_events",
     ]
+
+
+def test_what_s3_says_to_the_reader_of_the_lake_s_files_is_no_bug() -> None:
+    said = "When reading information for key 'lake/x' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject"
+    assert explain(OSError(said)) == (
+        f"{said}. Check the network, and whether these credentials may read the file; then run this again."
+    )
+    assert explain(OSError("something else")) is None
