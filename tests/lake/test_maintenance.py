@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.table.snapshots import Snapshot
 
 from services.ops.lake.maintenance import Maintenance
 from services.shared.compaction import CompactionPlan
+from services.shared.deadline import Deadline, OutOfTime
 from services.shared.identities import CompactionRun
 from services.shared.recompute import RecomputePlan
 from tests.faults.rig import crash
@@ -48,6 +53,26 @@ def test_the_same_rows_before_and_after_in_the_table_and_in_silver(lake: LakeRig
     assert {file: file.read_bytes() for file in plain_silver(lake)} == before
     assert lake.in_silver() == rows
     assert lake.rows().sort_by("shipment_id") == table
+
+
+def test_many_manifests_are_read_at_once_and_only_while_there_is_time(
+    lake: LakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 takes some time for each: a table with a commit a minute has 3,000 of them a day."""
+    for number in (1, 2):
+        load(lake, number)
+        lake.publish()
+    together, read = threading.Barrier(2, timeout=10), Snapshot.manifests
+
+    def manifests(snapshot: Snapshot, io: FileIO) -> list[ManifestFile]:
+        together.wait()
+        return read(snapshot, io)
+
+    monkeypatch.setattr(Snapshot, "manifests", manifests)
+    maintenance = Maintenance(*lake.parts(), ENDLESS)
+    assert maintenance.run("shipments").kept == []
+    with pytest.raises(OutOfTime):
+        Maintenance(*lake.parts(), Deadline(lambda: 10.0, reserve=15.0)).run("shipments")
 
 
 def test_the_table_as_of_a_young_time_is_told_right(lake: LakeRig) -> None:

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
+from services.ops.grid import batched
 from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.committer import LONGEST_COMMIT, TableBusy, names_of_snapshots
 from services.ops.lake.live import key_of, record_key
@@ -38,6 +41,8 @@ KEEP_ALL = timedelta(days=1)
 KEEP_DAILY = timedelta(days=30)
 UNNAMED_METADATA = timedelta(seconds=4 * LONGEST_COMMIT)
 UNNAMED_RUN = timedelta(days=1)  # from then on nobody may name it any more: see `Compaction.find_ended`
+_READERS = 8  # a large manifest is some 100 MB in memory
+_READ_AT_ONCE = 64  # manifests, between two looks at the time
 _PAUSES = (7, 15, 25, 40)  # seconds, before those have another turn that somebody else worked on
 
 
@@ -124,7 +129,7 @@ class Maintenance:
             if table is None:
                 return done
             table = self._expire(table, began, keep_all, keep_daily, done)
-            named = _Named.of(table, self._store.root)
+            named = _Named.of(table, self._store.root, self._deadline)
             self._delete_metadata(began - UNNAMED_METADATA, named, done)
             self._delete_runs(began - UNNAMED_RUN, named, done)
         return done
@@ -187,21 +192,33 @@ class _Named:
     runs: set[CompactionRun] = field(default_factory=set)
 
     @classmethod
-    def of(cls, table: Table, root: str) -> _Named:
-        named, seen = cls(), set[str]()
+    def of(cls, table: Table, root: str, deadline: Deadline) -> _Named:
+        """A busy table has some thousand manifests, which S3 gives one after the other in minutes.
+
+        Raises:
+            OutOfTime: it has too many for what is left.
+        """
+        manifests: dict[str, ManifestFile] = {}
+        runs: set[CompactionRun] = set()
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as pool:
+            for snapshots in batched(table.snapshots(), _READ_AT_ONCE):
+                deadline.check()
+                for found in pool.map(lambda snapshot: snapshot.manifests(table.io), snapshots):
+                    manifests |= {manifest.manifest_path: manifest for manifest in found}
+            for some in batched(manifests.values(), _READ_AT_ONCE):
+                deadline.check()
+                runs.update(*pool.map(lambda manifest: _runs_in(manifest, table, root), some))
         addresses = [table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)]
-        for snapshot in table.snapshots():
-            addresses.append(snapshot.manifest_list)
-            for manifest in snapshot.manifests(table.io):
-                if manifest.manifest_path in seen:
-                    continue
-                seen.add(manifest.manifest_path)
-                for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-                    key = key_of(entry.data_file.file_path, root)
-                    if key.startswith(f"{COMPACTED_ROOT}/"):
-                        named.runs.add(CompactionRun.parse(key))
-        named.metadata = {key_of(address, root) for address in (*addresses, *seen)}
-        return named
+        addresses += [*(snapshot.manifest_list for snapshot in table.snapshots()), *manifests]
+        return cls({key_of(address, root) for address in addresses}, runs)
+
+
+def _runs_in(manifest: ManifestFile, table: Table, root: str) -> set[CompactionRun]:
+    keys = (
+        key_of(entry.data_file.file_path, root)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    )
+    return {CompactionRun.parse(key) for key in keys if key.startswith(f"{COMPACTED_ROOT}/")}
 
 
 def _expirable(table: Table, now: datetime, keep_all: timedelta, keep_daily: timedelta) -> Iterator[int]:
