@@ -39,8 +39,8 @@ def object_named(name: str, ledger: Ledger, s3: S3Client) -> ObjectId:
     if not known and whole:
         raise OperatorError(
             f"The ledger does not know {plain(name)}. Check bucket, key, ETag and --table: "
-            f"`smelt history --object '{plain(name.rpartition('#')[0])}'` tells what it has of this key. If nothing, its "
-            "event was lost, or its record was deleted: `smelt reconcile --dry-run` tells which."
+            f"`smelt history --object '{plain(name.rpartition('#')[0])}'` tells what it has of this key. If nothing, "
+            "its event was lost, or its record was deleted: `smelt reconcile --dry-run` tells which."
         )
     if not known:
         raise OperatorError(
