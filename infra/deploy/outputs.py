@@ -26,6 +26,10 @@ VARIABLES = {
 }
 # Queues that exist already are not always named; quarantine may be kept for ever; jobs and lake are as one likes.
 _MAY_BE_EMPTY = {"glue_job_name", "lake_database", "dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
+STATE_ELSEWHERE = (
+    "If it is deployed, this checkout does not see its state yet: run `make tf-init` (infra/terraform/README.md). If it "
+    "is not, run `make tf-apply`."
+)
 
 
 class NoOutputs(OperatorError):
@@ -74,7 +78,5 @@ def pipeline_environment(created: Mapping[str, Any]) -> dict[str, str]:
     """
     missing = [name for name in VARIABLES if not created.get(name) and name not in _MAY_BE_EMPTY]
     if missing:
-        raise NoOutputs(
-            f"Terraform has created no pipeline: no output {', '.join(missing)}. Run `make tf-apply` first."
-        )
+        raise NoOutputs(f"Terraform has created no pipeline: no output {', '.join(missing)}. {STATE_ELSEWHERE}")
     return {variable: str(created.get(name) or "") for name, variable in VARIABLES.items()}

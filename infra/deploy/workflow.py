@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra.deploy.outputs import STATE_ELSEWHERE
 from services.ops.errors import OperatorError
 
 DESTINATION = "bronze/replay/manual"
@@ -60,6 +61,8 @@ def machine_of(outputs: Mapping[str, Any], kind: Kind = OPS) -> str:
         NoWorkflow: Terraform has created none.
     """
     arn = outputs.get(kind.output)
+    if not arn and not outputs.get("bronze_bucket"):
+        raise NoWorkflow(f"Terraform has created no pipeline, and no state machine. {STATE_ELSEWHERE}")
     if not arn:
         raise NoWorkflow(
             f"Terraform has created no state machine: set {kind.toggle} in the environment's tfvars, then run "

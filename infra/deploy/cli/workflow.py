@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy.outputs import NoOutputs, outputs
+from infra.deploy.outputs import STATE_ELSEWHERE, NoOutputs, outputs
 from infra.deploy.workflow import GATE, OPS, Ended, Kind, described, input_of, latest, machine_of, states_entered
 from services.ops.cli.console import JsonFlag, explain, finish, make_table, show, show_json
 from services.ops.errors import OperatorError
@@ -191,7 +191,7 @@ def _show_history(kind: Kind, directory: Path, execution: str, executions: int, 
 def _states(created: dict[str, Any]) -> Any:
     region = created.get("region")
     if not region:
-        raise NoOutputs("Terraform has created no pipeline: no output region. Run `make tf-apply` first.")
+        raise NoOutputs(f"Terraform has created no pipeline: no output region. {STATE_ELSEWHERE}")
     return aws_client("stepfunctions", str(region))
 
 

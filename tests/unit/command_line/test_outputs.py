@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.outputs import VARIABLES, NoOutputs, pipeline_environment
+from infra.deploy.workflow import NoWorkflow, machine_of
 from local.ministack import ROOT
 
 CREATED = {name: f"the {name}" for name in VARIABLES} | {"dashboard_url": ""}
@@ -52,6 +53,7 @@ def test_where_nothing_is_created_no_command_is_run(run: Exec) -> None:
     done = run("echo", "ran", created={})
     assert (done.returncode, done.stdout) == (2, "")
     assert "Terraform has created no pipeline" in done.stderr
+    assert "run `make tf-init`" in done.stderr  # a second operator's checkout has no state before
 
 
 def test_where_terraform_fails_its_reason_is_given(run: Exec) -> None:
@@ -68,3 +70,10 @@ def test_a_command_that_does_not_exist_is_named(run: Exec) -> None:
 def test_a_missing_output_is_named() -> None:
     with pytest.raises(NoOutputs, match="no output ledger_table"):
         pipeline_environment({name: value for name, value in CREATED.items() if name != "ledger_table"})
+
+
+def test_a_checkout_without_a_state_is_not_told_to_enable_a_workflow() -> None:
+    with pytest.raises(NoWorkflow, match="run `make tf-init`"):
+        machine_of({})
+    with pytest.raises(NoWorkflow, match="set ops_enabled = true"):
+        machine_of(CREATED)
