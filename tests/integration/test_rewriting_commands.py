@@ -191,6 +191,18 @@ class TestRetract:
         assert code == 2
         assert "Traceback" not in err
 
+    def test_says_that_the_ledger_does_not_know_a_whole_name(self, pipeline: Pipeline) -> None:
+        (known,) = pipeline.load(("a.jsonl", [shipment(1)]))
+        unknown = f"s3://{known.bucket}/{known.key}#{'0' * 32}"
+        code, _, err = pipeline.run("retract", unknown, "--reason", "x", "--yes")
+        told = " ".join(err.split())
+        assert code == 2
+        assert f"The ledger does not know {unknown}." in told
+        assert "pass s3://bucket/key#etag" not in told
+        code, out, _ = pipeline.run("history", "--object", unknown.partition("#")[0])
+        assert code == 0
+        assert str(known.id) in out
+
     def test_changes_nothing_in_a_wrong_bucket(self, pipeline: Pipeline) -> None:
         (wrong,) = pipeline.load(("wrong.jsonl", [shipment(1)]))
         right, pipeline.silver = pipeline.silver, pipeline.bronze

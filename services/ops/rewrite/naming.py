@@ -25,10 +25,9 @@ def object_named(name: str, ledger: Ledger, s3: S3Client) -> ObjectId:
         OperatorError: it is not such a name, or no content of the key is known, or several are: they are listed.
         ClientError, BotoCoreError: Bronze cannot be listed.
     """
-    if re.fullmatch(r"s3://[^/]+/.+#[0-9a-fA-F-]{8,}", name, re.DOTALL):
-        id_ = ObjectId.parse(name)
-        if any(ledger.find_objects([id_])):
-            return id_
+    whole = re.fullmatch(r"s3://[^/]+/.+#[0-9a-fA-F-]{8,}", name, re.DOTALL) is not None
+    if whole and any(ledger.find_objects([ObjectId.parse(name)])):
+        return ObjectId.parse(name)
     found = re.fullmatch(r"s3://([^/]+)/(.+)", name, re.DOTALL)
     if found is None:
         raise OperatorError(f"{name!r} is not an object. Pass s3://bucket/key, or s3://bucket/key#etag.")
@@ -37,6 +36,12 @@ def object_named(name: str, ledger: Ledger, s3: S3Client) -> ObjectId:
     known = sorted(object_.id for object_ in ledger.find_objects(candidates))
     if len(known) == 1:
         return known[0]
+    if not known and whole:
+        raise OperatorError(
+            f"The ledger does not know {plain(name)}. Check bucket, key, ETag and --table: "
+            f"`smelt history --object '{plain(name.rpartition('#')[0])}'` tells what it has of this key. If nothing, "
+            "its event was lost, or its record was deleted: `smelt reconcile --dry-run` tells which."
+        )
     if not known:
         raise OperatorError(
             f"The ledger knows no content of {name} that is in Bronze now. Check bucket and key; for a content that "
