@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
 from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.types import DateType
 
+from services.ops.grid import batched
 from services.ops.lake.store import Store
 from services.shared.errors import Terminal
 from services.shared.identities import LAKE_ROOT, SILVER_ROOT, CompactionRun, LakeKey, LotId
@@ -26,6 +28,7 @@ from services.shared.identities import LAKE_ROOT, SILVER_ROOT, CompactionRun, La
 _EPOCH = date(1970, 1, 1)
 _FORMAT = 1
 _DAYS_AT_ONCE = 30
+MANIFESTS_AT_ONCE = 8  # that are read; a large one is some 100 MB in memory
 
 
 class LakeDamaged(Terminal):
@@ -150,14 +153,22 @@ def live_files(table: Table, root: str, days: Collection[str] | None = None) -> 
     if snapshot is None:
         return
     numbers = None if days is None else {day_number(day) for day in days}
-    for manifest in snapshot.manifests(table.io):
-        if numbers is not None and not _may_hold(manifest, numbers):
-            continue
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-            data = entry.data_file
-            if numbers is None or day_of(data) in numbers:
-                key = key_of(data.file_path, root)
-                yield LiveFile(key, data.record_count, data.file_size_in_bytes, entry.sequence_number or 0, data)
+    manifests = [one for one in snapshot.manifests(table.io) if numbers is None or _may_hold(one, numbers)]
+
+    def read(manifest: ManifestFile) -> list[LiveFile]:
+        entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+        return [_live_file(entry, root) for entry in entries if numbers is None or day_of(entry.data_file) in numbers]
+
+    with ThreadPoolExecutor(MANIFESTS_AT_ONCE, thread_name_prefix="manifest") as pool:
+        for some in batched(manifests, MANIFESTS_AT_ONCE):
+            for files in pool.map(read, some):
+                yield from files
+
+
+def _live_file(entry: ManifestEntry, root: str) -> LiveFile:
+    data = entry.data_file
+    key = key_of(data.file_path, root)
+    return LiveFile(key, data.record_count, data.file_size_in_bytes, entry.sequence_number or 0, data)
 
 
 def read_days(table: Table, store: Store) -> Iterator[tuple[frozenset[str], Live]]:
