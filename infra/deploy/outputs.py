@@ -27,8 +27,8 @@ VARIABLES = {
 # Queues that exist already are not always named; quarantine may be kept for ever; jobs and lake are as one likes.
 _MAY_BE_EMPTY = {"glue_job_name", "lake_database", "dlq_url", "ingest_failures_queue_url", "quarantine_expiry_days"}
 STATE_ELSEWHERE = (
-    "If it is deployed, this checkout does not see its state yet: run `make tf-init` (infra/terraform/README.md). If it "
-    "is not, run `make tf-apply`."
+    "If it is deployed, this checkout does not see its state yet: run `make tf-init` (infra/terraform/README.md). If "
+    "it is not, run `make tf-apply`."
 )
 
 
