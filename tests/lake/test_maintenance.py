@@ -11,6 +11,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestFile
 from pyiceberg.table.snapshots import Snapshot
 
+from services.ops.lake.live import side_by_side
 from services.ops.lake.maintenance import Maintenance
 from services.shared.compaction import CompactionPlan
 from services.shared.deadline import Deadline, OutOfTime
@@ -73,6 +74,20 @@ def test_many_manifests_are_read_at_once_and_only_while_there_is_time(
     assert maintenance.run("shipments").kept == []
     with pytest.raises(OutOfTime):
         Maintenance(*lake.parts(), Deadline(lambda: 10.0, reserve=15.0)).run("shipments")
+
+
+def test_of_large_manifests_one_is_read_at_a_time() -> None:
+    mb = 1024 * 1024
+    lengths = [1, 2, 8 * mb, 8 * mb, *[3] * 9, mb, mb]
+    batches = side_by_side([ManifestFile(str(at), length) for at, length in enumerate(lengths)])
+    assert [[one.manifest_length for one in some] for some in batches] == [
+        [1, 2],
+        [8 * mb],
+        [8 * mb],
+        [3] * 8,
+        [3, mb],
+        [mb],
+    ]
 
 
 def test_the_table_as_of_a_young_time_is_told_right(lake: LakeRig) -> None:

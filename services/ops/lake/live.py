@@ -9,7 +9,7 @@ that was written and never committed changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -20,7 +20,6 @@ from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.types import DateType
 
-from services.ops.grid import batched
 from services.ops.lake.store import Store
 from services.shared.errors import Terminal
 from services.shared.identities import LAKE_ROOT, SILVER_ROOT, CompactionRun, LakeKey, LotId
@@ -28,7 +27,8 @@ from services.shared.identities import LAKE_ROOT, SILVER_ROOT, CompactionRun, La
 _EPOCH = date(1970, 1, 1)
 _FORMAT = 1
 _DAYS_AT_ONCE = 30
-MANIFESTS_AT_ONCE = 8  # that are read; a large one is some 100 MB in memory
+READERS = 8  # of manifests
+_BYTES_AT_ONCE = 2 * 1024 * 1024  # of manifests that are read side by side: some 30 MB in memory
 
 
 class LakeDamaged(Terminal):
@@ -159,10 +159,23 @@ def live_files(table: Table, root: str, days: Collection[str] | None = None) -> 
         entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
         return [_live_file(entry, root) for entry in entries if numbers is None or day_of(entry.data_file) in numbers]
 
-    with ThreadPoolExecutor(MANIFESTS_AT_ONCE, thread_name_prefix="manifest") as pool:
-        for some in batched(manifests, MANIFESTS_AT_ONCE):
+    with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+        for some in side_by_side(manifests):
             for files in pool.map(read, some):
                 yield from files
+
+
+def side_by_side(manifests: Iterable[ManifestFile]) -> Iterator[list[ManifestFile]]:
+    """Manifests that memory holds together: several small ones, or a large one."""
+    some, size = list[ManifestFile](), 0
+    for manifest in manifests:
+        if some and (len(some) == READERS or size + manifest.manifest_length > _BYTES_AT_ONCE):
+            yield some
+            some, size = [], 0
+        some.append(manifest)
+        size += manifest.manifest_length
+    if some:
+        yield some
 
 
 def _live_file(entry: ManifestEntry, root: str) -> LiveFile:

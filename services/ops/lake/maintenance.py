@@ -26,7 +26,7 @@ from pyiceberg.table.snapshots import Snapshot
 from services.ops.grid import batched
 from services.ops.lake.catalog import LakeCatalog
 from services.ops.lake.committer import LONGEST_COMMIT, TableBusy, names_of_snapshots
-from services.ops.lake.live import MANIFESTS_AT_ONCE, key_of, record_key
+from services.ops.lake.live import READERS, key_of, record_key, side_by_side
 from services.ops.lake.publish import table_lease
 from services.ops.lake.store import Store, StoredFile
 from services.shared.compaction import CompactionPlan
@@ -41,7 +41,7 @@ KEEP_ALL = timedelta(days=1)
 KEEP_DAILY = timedelta(days=30)
 UNNAMED_METADATA = timedelta(seconds=4 * LONGEST_COMMIT)
 UNNAMED_RUN = timedelta(days=1)  # from then on nobody may name it any more: see `Compaction.find_ended`
-_READ_AT_ONCE = 64  # manifests, between two looks at the time
+_READ_AT_ONCE = 64  # lists of manifests, between two looks at the time
 _PAUSES = (7, 15, 25, 40)  # seconds, before those have another turn that somebody else worked on
 
 
@@ -199,12 +199,12 @@ class _Named:
         """
         manifests: dict[str, ManifestFile] = {}
         runs: set[CompactionRun] = set()
-        with ThreadPoolExecutor(MANIFESTS_AT_ONCE, thread_name_prefix="manifest") as pool:
+        with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
             for snapshots in batched(table.snapshots(), _READ_AT_ONCE):
                 deadline.check()
                 for found in pool.map(lambda snapshot: snapshot.manifests(table.io), snapshots):
                     manifests |= {manifest.manifest_path: manifest for manifest in found}
-            for some in batched(manifests.values(), _READ_AT_ONCE):
+            for some in side_by_side(manifests.values()):
                 deadline.check()
                 runs.update(*pool.map(lambda manifest: _runs_in(manifest, table, root), some))
         addresses = [table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)]
