@@ -95,6 +95,7 @@ def _replayed(state: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         ReplayRequest(request.src_prefix, request.start, request.end),
         state["place"],
         pipeline.deadline_of(context, _RESERVE_SECONDS),
+        lambda why: logger.warning("not copied", error=why),
     )
     logger.info("replayed", at_end=place is None, chunk=chunk)
     count("ObjectsCopied", chunk["done"].get(Done.COPIED, 0))

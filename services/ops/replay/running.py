@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DEFAULT_JOBS = 16  # the connections that a client keeps (services/shared/aws.py)
 MAX_LISTED = 1000
+_MAX_REFUSALS = 20
 _NO_HURRY = Deadline(lambda: float("inf"), 0)
 
 Force = Callable[[Candidate], None]  # takes its rows out and lets it in again; may raise Unreadable before that
@@ -83,6 +84,7 @@ class Summary:
     missing: int = 0  # units that nobody took care of
     bytes: int = 0  # of what was copied, sent or announced
     listed: list[Result] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # why S3 does not copy objects, at most _MAX_REFUSALS
 
     def add(self, result: Result) -> None:
         self.objects[result.candidate.verdict, result.done] += 1
@@ -92,6 +94,8 @@ class Summary:
             self.bytes += result.candidate.source.size
         if result.candidate.verdict is not Verdict.COMMITTED and len(self.listed) < MAX_LISTED:
             self.listed.append(result)
+        if result.why and len(self.refusals) < _MAX_REFUSALS:
+            self.refusals.append(result.why)
 
     @property
     def all_right(self) -> bool:
@@ -366,12 +370,21 @@ def checked_destination(prefix: str) -> str:
 
 
 def replay_chunk(
-    replay: Replay, request: ReplayRequest, place: Mapping[str, Any] | None, deadline: Deadline
+    replay: Replay,
+    request: ReplayRequest,
+    place: Mapping[str, Any] | None,
+    deadline: Deadline,
+    tell: Callable[[str], None] = lambda _why: None,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """A part of a replay for Step Functions: as much as fits before the deadline.
+
+    Args:
+        tell: hears why S3 does not copy objects, of the first ones of this part.
 
     Returns:
         Counts of this part, and where the next one goes on (None at the end): both small, and what JSON can hold.
     """
     summary, further = replay.run(request, place, deadline)
+    for why in summary.refusals:
+        tell(why)
     return summary.to_json(), further

@@ -162,7 +162,7 @@ def test_the_workflow_waits_as_long_as_a_command_for_s3_to_copy(monkeypatch: pyt
     clients: list[Any] = []
     deadlines: list[Deadline] = []
 
-    def chunk(_replay: Any, _request: Any, _place: Any, deadline: Deadline) -> tuple[dict[str, Any], None]:
+    def chunk(_replay: Any, _request: Any, _place: Any, deadline: Deadline, _tell: Any) -> tuple[dict[str, Any], None]:
         deadlines.append(deadline)
         return {"done": {}}, None
 

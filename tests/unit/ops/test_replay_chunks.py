@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from services.ops.bronze import Versions
-from services.ops.replay.planning import ReplayRequest
-from services.ops.replay.running import DryRun, Replay, replay_chunk
+from services.ops.replay.planning import Candidate, ReplayRequest
+from services.ops.replay.running import Done, DryRun, Replay, Result, replay_chunk
 from services.shared.deadline import Deadline
 from services.shared.units import BronzeObject
 
@@ -64,3 +64,15 @@ def test_a_command_that_is_stopped_keeps_its_place_where_nothing_was_asked_for()
     Replay(SlowListing(), None, DryRun()).run(ReplayRequest("bronze/shipments/", NEW), keep=kept.append)
     assert kept[0] == {"after": f"bronze/shipments/{KEYS - 1:04}.jsonl"}
     assert len(kept) <= PAGES + 1
+
+
+def test_why_objects_are_not_copied_is_told_of_the_first_ones() -> None:
+    class Refused:
+        def handle(self, candidate: Candidate, deadline: Deadline) -> Result:  # noqa: ARG002 (a Way)
+            return Result(candidate, Done.NOT_COPYABLE, why=f"{candidate.origin}: S3 forbids it")
+
+    told: list[str] = []
+    request = ReplayRequest("bronze/shipments/")
+    summary, _ = replay_chunk(Replay(SlowListing(), None, Refused()), request, None, Deadline.endless(), told.append)
+    assert summary["done"] == {"not copyable": PAGES * KEYS}
+    assert [why.partition("#")[0] for why in told] == [f"s3://bronze/bronze/shipments/{n:04}.jsonl" for n in range(20)]
