@@ -68,7 +68,7 @@ def test_a_command_that_is_stopped_keeps_its_place_where_nothing_was_asked_for()
 
 def test_why_objects_are_not_copied_is_told_of_the_first_ones() -> None:
     class Refused:
-        def handle(self, candidate: Candidate, deadline: Deadline) -> Result:  # noqa: ARG002 (a Way)
+        def handle(self, candidate: Candidate, deadline: Deadline) -> Result:
             return Result(candidate, Done.NOT_COPYABLE, why=f"{candidate.origin}: S3 forbids it")
 
     told: list[str] = []
