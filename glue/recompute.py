@@ -180,7 +180,8 @@ class _Judging:
             if codec is not None:
                 data = _whole(Decompressed(io.BytesIO(data), codec, Unit(source, 0, len(data)), lambda: None))
         except (ObjectGone, UnreadableUnit) as error:
-            return _Content(row[SOURCE], None, str(error), "")
+            why = error.what if isinstance(error, ObjectGone) else str(error)
+            return _Content(row[SOURCE], None, why, "")
         except _TooLarge:
             return _Content(row[SOURCE], None, f"the object has more than {LARGEST_BYTES:,} bytes", "")
         return _Content(row[SOURCE], data, "", source.bronze_key.dataset)

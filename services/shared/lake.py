@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 
 class ObjectGone(Terminal):
-    """The bytes that a unit names do not exist any more, or never did, or must be restored by somebody."""
+    """The bytes that a unit names do not exist any more, or never did, or must be restored by somebody.
+
+    `advice` is for an object that waits to be loaded. Whoever has its rows in Silver would lose them by it.
+    """
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"{what}; {advice}" if advice else what)
+        self.what = what
+        self.advice = advice
 
 
 class LakeUnavailable(Transient):
@@ -79,20 +87,24 @@ def open_pinned(lake: Lake, source: BronzeObject, start: int, end: int) -> ByteS
         try:
             return lake.open(source.at(source.copy), start, end)
         except ObjectGone as second:
-            raise ObjectGone(f"{gone}. Nor can its copy be read: {second}") from second
+            raise ObjectGone(f"{gone.what}. Nor can its copy be read: {second.what}", gone.advice) from second
 
 
 _UPLOAD_AGAIN = "upload the same bytes again or, where they are lost, give it up with `smelt retract`"
-_GONE = {
-    "NoSuchKey": f"it was deleted; {_UPLOAD_AGAIN}",
-    "404": f"it was deleted; {_UPLOAD_AGAIN}",
-    "NoSuchVersion": f"this version was deleted; {_UPLOAD_AGAIN}",
-    "PreconditionFailed": "its content is another one than was announced, which has a message of its own",
-    "412": "its content is another one than was announced, which has a message of its own",
-    "InvalidObjectState": "it is archived; restore it, then run this again, or redrive its dead letter",
-    "InvalidRequest": "S3 cannot serve it to us, as an object that is encrypted with its uploader's own key (SSE-C); "
-    "upload it without that",
-    "InvalidRange": f"it is shorter than was announced; {_UPLOAD_AGAIN}",
+_OTHER = "its content is another one than was announced, which has a message of its own"
+_GIVE_UP = "give this one up with `smelt retract`"
+_GONE = {  # what happened, and the advice
+    "NoSuchKey": ("it was deleted", _UPLOAD_AGAIN),
+    "404": ("it was deleted", _UPLOAD_AGAIN),
+    "NoSuchVersion": ("this version was deleted", _UPLOAD_AGAIN),
+    "PreconditionFailed": (_OTHER, _GIVE_UP),
+    "412": (_OTHER, _GIVE_UP),
+    "InvalidObjectState": ("it is archived; restore it, then run this again, or redrive its dead letter", ""),
+    "InvalidRequest": (
+        "S3 cannot serve it to us, as an object that is encrypted with its uploader's own key (SSE-C)",
+        "upload it without that",
+    ),
+    "InvalidRange": ("it is shorter than was announced", _UPLOAD_AGAIN),
 }
 # S3's answer about a missing object, too, unless it takes us for somebody who may list the bucket (see `_lists_key`).
 _DENIED = {"AccessDenied", "403"}
@@ -135,7 +147,8 @@ class S3Lake:
             if code in _DENIED and self._lists_nothing(source):
                 code = "NoSuchVersion" if source.version_id else "NoSuchKey"
             if code in _GONE:
-                raise ObjectGone(f"{source.id} cannot be read ({code}): {_GONE[code]}") from error
+                what, advice = _GONE[code]
+                raise ObjectGone(f"{source.id} cannot be read ({code}): {what}", advice) from error
             raise _refused(str(source.id), "read", error) from error
         except BotoCoreError as error:
             raise LakeUnavailable(f"{source.id} cannot be read now: {error}") from error

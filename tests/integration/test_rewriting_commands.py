@@ -322,3 +322,6 @@ class TestQuarantine:
         code, told = pipeline.run_json("quarantine", "retry", "--contracts", str(fixed), "--yes")
         assert (code, told["unreadable"], told["passed"]) == (1, 1, {})
         assert told["unreadable_listed"][0]["source"] == str(source.id)
+        why = told["unreadable_listed"][0]["why"]
+        assert "was deleted. What is loaded of it stays" in why
+        assert "retract" not in why  # it would take the object's good rows out of Silver, for ever

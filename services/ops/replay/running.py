@@ -232,7 +232,9 @@ def check_readable(lake: Lake, source: BronzeObject) -> None:
         return
     try:
         lake.open(source, 0, 1).close()
-    except (ObjectGone, LakeForbidden) as error:
+    except ObjectGone as error:  # its advice would take away what is left of it
+        raise Unreadable(error.what) from error
+    except LakeForbidden as error:
         raise Unreadable(str(error)) from error
 
 

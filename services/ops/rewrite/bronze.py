@@ -23,6 +23,7 @@ from services.shared.lake import ByteStream, Lake, LakeForbidden, LakeSignedOut,
 from services.shared.units import BronzeObject, Unit
 
 _STEP = 64 * 1024
+_STAYS = "What is loaded of it stays; with the same bytes under its key again, this row can be retried"
 _LONGEST_GAP = 1024 * 1024  # bytes between two rows that are read and left, rather than asked for by a new request
 _BLANKS = 64 * 1024  # before a row, that one range surely holds
 
@@ -89,7 +90,10 @@ class Rereader:
                 yield row
         except LakeSignedOut:
             raise
-        except (ObjectGone, UnreadableUnit, LakeForbidden) as error:
+        except ObjectGone as error:  # its advice would take the rows away that are in Silver
+            for _ in rows[answered:]:
+                yield Unreadable(f"{error.what}. {_STAYS}")
+        except (UnreadableUnit, LakeForbidden) as error:
             for _ in rows[answered:]:
                 yield Unreadable(str(error))
 
