@@ -15,7 +15,7 @@ from services.ops.audit.open_work import unfinished
 from services.ops.reconcile import Found
 from services.ops.replay.forcing import take_out
 from services.ops.replay.planning import Candidate, Verdict
-from services.ops.replay.running import Done, Force
+from services.ops.replay.running import Done, Force, Unreadable, check_readable
 from services.ops.rewrite.retraction import Retraction
 from services.ops.sweep import sweep
 from services.shared.contract.model import Contract
@@ -268,3 +268,17 @@ def test_forced_no_row_leaves_that_could_not_come_back(desk: Desk, monkeypatch: 
     for run in (desk.replay_by_copy, desk.replay_by_sending):
         assert run(FORCED, force=forcing(desk)).objects == {(Verdict.FORCED, Done.CHANGED): 2}
     desk.check()
+
+
+def test_nobody_is_told_to_retract_what_cannot_be_loaded_again(desk: Desk) -> None:
+    """The advice is for what was never loaded; what is left of this object would go."""
+
+    class Empty:
+        def open(self, source: BronzeObject, start: int, end: int) -> ByteStream:
+            raise ObjectGone(f"{source.key} was deleted", "give it up with `smelt retract`")
+
+    source = desk.upload("shipments", ROWS)
+    lake: Any = Empty()
+    with pytest.raises(Unreadable) as raised:
+        check_readable(lake, source)
+    assert str(raised.value) == f"{source.key} was deleted"
