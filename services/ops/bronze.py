@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from services.shared.identities import ObjectId
 from services.shared.units import BronzeObject
 
 if TYPE_CHECKING:
@@ -19,12 +20,20 @@ class Versions(NamedTuple):
 
     contents: list[BronzeObject]
     whole: str  # all that the listing has up to this key was in this page, or before it; empty where that is no key
+    gone: frozenset[ObjectId] = frozenset()  # contents that were overwritten or deleted
 
     @classmethod
-    def of(cls, contents: list[BronzeObject], keys: Iterable[str]) -> Versions:
-        """`keys` are those of all of the page's entries, in order. The last one may go on in the next page."""
+    def of(
+        cls, contents: list[BronzeObject], keys: Iterable[str], current: Iterable[ObjectId] | None = None
+    ) -> Versions:
+        """
+        Args:
+            keys: those of all of the page's entries, in order. The last one may go on in the next page.
+            current: contents that readers of the bucket see; all where there is none.
+        """
         different = list(dict.fromkeys(keys))
-        return cls(contents, different[-2] if len(different) > 1 else "")
+        gone = frozenset[ObjectId]() if current is None else frozenset(one.id for one in contents) - set(current)
+        return cls(contents, different[-2] if len(different) > 1 else "", gone)
 
 
 class Listing(Protocol):
@@ -62,7 +71,8 @@ class S3Bronze:
         for page in pages:
             found, gone = page.get("Versions", []), page.get("DeleteMarkers", [])
             keys = [*(entry["Key"] for entry in found), *(entry["Key"] for entry in gone)]
-            yield Versions.of([self._object(entry) for entry in found], sorted(keys, key=str.encode))
+            current = [self._object(entry).id for entry in found if entry.get("IsLatest", True)]
+            yield Versions.of([self._object(entry) for entry in found], sorted(keys, key=str.encode), current)
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
         for page in self.versions(source.key):  # its own versions come first, the newest before the others

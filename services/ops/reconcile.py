@@ -341,12 +341,13 @@ class _Run:
         for batch in batched(meant, _IDS_PER_READ):
             known |= {one.id: one for one in self._ledger.find_objects(batch)}
         found = [(source, known.get(id_)) for id_, source in meant.items()]
-        return [(source, one) for source, one in found if self._needs_a_look(source, one)], page
+        return [(source, one) for source, one in found if self._needs_a_look(source, one, page)], page
 
-    def _needs_a_look(self, source: BronzeObject, known: LedgerObject | None) -> bool:
+    def _needs_a_look(self, source: BronzeObject, known: LedgerObject | None, page: Versions) -> bool:
         if known is None:
             return not CopyKey.is_copy(source.key)
-        return self._scope.rejected and known.state is ObjectState.REJECTED
+        given_up = source.id in page.gone and not CopyKey.is_copy(source.key)  # its rows came in another form
+        return self._scope.rejected and known.state is ObjectState.REJECTED and not given_up
 
     def _push(self, found: tuple[BronzeObject, LedgerObject | None]) -> Repair:
         """A content that the ledger does not know, or has rejected."""

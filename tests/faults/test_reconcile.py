@@ -22,7 +22,7 @@ from services.shared.lake import ObjectGone
 from services.shared.ledger import items
 from services.shared.ledger.records import ObjectState
 from services.shared.planning.planner import Outcome
-from services.shared.units import BronzeObject, UnitMessage
+from services.shared.units import BronzeObject, Plan, UnitMessage
 from tests.faults.rig import Rig, crash, shipment
 from tests.support.faults import Crash, Interrupter
 from tests.support.lake import CREATED
@@ -179,6 +179,24 @@ class TestRejected:
         desk.deliver()
         assert desk.rig.state_of(taken) is ObjectState.DONE
         assert desk.rig.state_of(other) is ObjectState.REJECTED
+
+    def test_what_was_deleted_or_overwritten_since_is_given_up(self, desk: Desk) -> None:
+        """Its rows came in smaller files, as the advice says. The bucket keeps its version all the same."""
+        desk.rig.unit_bytes = 1 << 20
+        large = desk.rig.lake.upload(f"bronze/shipments/{desk.rig.name}-large.jsonl", b"".join(r + b"\n" for r in ROWS))
+        desk.ingest(large)
+        desk.queue = []
+        (unit,) = Plan.of(large, desk.rig.unit_bytes)
+        assert desk.rig.ledger.objects.reject_known(unit.id, "too_large", "upload several smaller files")
+        half = len(ROWS) // 2
+        for rows in (ROWS[:half], ROWS[half:]):
+            desk.ingest(desk.upload("shipments", rows))
+        desk.deliver()
+        desk.bronze.old.add(large.id)
+        desk.hours(2)
+        assert desk.reconcile(scope=Scope(rejected=True)).objects == {}
+        desk.deliver()
+        assert sum(desk.rig.lake.positions().values()) == len(ROWS)
 
     def test_what_was_let_in_and_retracted_since_it_was_looked_up_stays_away(self, desk: Desk) -> None:
         """Another operator was faster, saw that the rows are wrong, and has taken them out."""

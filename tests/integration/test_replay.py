@@ -418,6 +418,23 @@ class TestReconcile:
         assert execute(app, self.names(plain)) == 0
         assert plain.known(source).source.version_id is None
 
+    def test_what_was_rejected_and_is_deleted_or_overwritten_is_not_judged_again(
+        self, world: World, capsys: Output
+    ) -> None:
+        deleted, overwritten, there = (
+            world.upload("a.jsonl"),
+            world.upload("b.jsonl", b"bad" * 10),
+            world.upload("c.jsonl"),
+        )
+        for source in (deleted, overwritten, there):
+            Ledger(world.clients.dynamodb, world.table).objects.reject(source, "unsupported_format", "not yet")
+        world.clients.s3.delete_object(Bucket=world.bucket, Key=deleted.key)
+        world.upload("b.jsonl", b"good" * 10)
+        assert execute(app, self.names(world, "--rejected", "--json")) == 0
+        assert json.loads(capsys.readouterr().out)["objects"] == {"rejected": 1, "never announced": 1}
+        states = [world.known(source).state for source in (deleted, overwritten, there)]
+        assert states == [ObjectState.REJECTED, ObjectState.REJECTED, ObjectState.PLANNED]
+
     def test_copies_are_no_data_and_keys_that_are_not_taken_are_recorded(self, world: World, capsys: Output) -> None:
         source = world.upload("a.jsonl")
         Copier(world.clients.s3, RUN).copy(source, source.id)

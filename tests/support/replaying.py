@@ -31,15 +31,20 @@ EVERYTHING = ReplayRequest("bronze/")
 
 @dataclass
 class MemoryBronze:
-    """The rig's Bronze as a listing, and as the S3 client that copies. Keeps no versions."""
+    """The rig's Bronze as a listing, and as the S3 client that copies. `old` are overwritten or deleted versions."""
 
     rig: Rig
     bucket: str = BRONZE
     metadata: dict[str, str] = field(default_factory=dict)  # key -> the etag that the copy names
     copied: list[BronzeObject] = field(default_factory=list)
     page: int = 2
+    old: set[ObjectId] = field(default_factory=set)
 
     def objects(self, prefix: str, after: str = "") -> Iterator[list[BronzeObject]]:
+        for page in self._contents(prefix, after):
+            yield [one for one in page if one.id not in self.old]
+
+    def _contents(self, prefix: str, after: str) -> Iterator[list[BronzeObject]]:
         found = [self._listed(ObjectId.parse(id_), data) for id_, data in self.rig.lake.objects.items()]
         found = [one for one in found if one.key.startswith(prefix) and one.key.encode() > after.encode()]
         found = [one for one in found if self.rig.name in one.key]
@@ -48,8 +53,8 @@ class MemoryBronze:
             yield found[first : first + self.page]
 
     def versions(self, prefix: str, after: str = "") -> Iterator[Versions]:
-        for page in self.objects(prefix, after):
-            yield Versions.of(page, [one.key for one in page])
+        for page in self._contents(prefix, after):
+            yield Versions.of(page, [one.key for one in page], [one.id for one in page if one.id not in self.old])
 
     def pinned(self, source: BronzeObject) -> BronzeObject | None:
         return source if str(source.id) in self.rig.lake.objects else None

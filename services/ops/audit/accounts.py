@@ -58,7 +58,7 @@ _NEXT = {
         "Read the error, remove its cause, then run smelt redrive. If it finds no letter of these units (it was "
         "deleted, or is older than 14 days), run smelt replay for the object. A unit that is sent twice does no harm."
     ),
-    Outcome.NOT_LOADED: "Upload the rows in a file that smelt accepts.",
+    Outcome.NOT_LOADED: "Upload the rows in a file that smelt accepts, and delete this one.",
     Outcome.RETRACTING: "If nobody is at it, run smelt retract for it again: it goes on where it stopped.",
     Outcome.RELOADING: (
         "If nobody is at it, run the same command again (smelt replay --force, or smelt reload): it is loaded again. "

@@ -49,7 +49,7 @@ def reconcile_pipeline(
         int, typer.Option(metavar="N", help="Younger work is left alone: it is on its way.")
     ] = OLDER_THAN // _MINUTE,
     rejected: Annotated[
-        bool, typer.Option("--rejected", help="Judge again what was rejected, where today's code takes its key.")
+        bool, typer.Option("--rejected", help="Judge again what was rejected and is in Bronze still.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be done.")] = False,
     as_json: JsonFlag = False,

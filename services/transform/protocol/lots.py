@@ -228,7 +228,8 @@ def too_large(unit: Unit) -> TooLarge:
     if unit.is_whole_object:
         return TooLarge(
             f"{found} Nothing of it is in Silver. Upload the same rows as plain JSON lines, which are read in ranges "
-            "side by side, or as several smaller files. A longer timeout of the function helps objects that come later"
+            "side by side, or as several smaller files, and delete this one, or it may be loaded beside them some day. "
+            "A longer timeout of the function helps objects that come later"
         )
     return TooLarge(
         f"{found} Other units of its object may be in Silver: do not upload its rows again. Raise the function's "

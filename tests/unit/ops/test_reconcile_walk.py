@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from services.ops.bronze import S3Bronze, Versions
 from services.ops.reconcile import reconcile
 from services.shared.deadline import Deadline
+from services.shared.identities import ObjectId
 
 PAGES, KEYS = 20, 10
 
@@ -46,3 +48,18 @@ def test_the_last_key_of_a_page_is_not_whole_yet() -> None:
     assert Versions.of([], ["a", "a", "b", "b"]).whole == "a"
     assert Versions.of([], ["a", "a"]).whole == ""
     assert Versions.of([], []).whole == ""
+
+
+def test_a_content_is_gone_where_no_version_of_it_is_the_latest() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    listed = [("a", "new", True), ("a", "old", False), ("b", "same", True), ("b", "same", False), ("c", "last", False)]
+    page = {
+        "Versions": [
+            {"Key": key, "ETag": f'"{etag}"', "IsLatest": latest, "VersionId": "v", "Size": 1, "LastModified": at}
+            for key, etag, latest in listed
+        ],
+        "DeleteMarkers": [{"Key": "c", "VersionId": "mark", "IsLatest": True}],
+    }
+    client: Any = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: iter([page])))
+    (versions,) = S3Bronze(client, "bronze").versions("")
+    assert versions.gone == {ObjectId("bronze", "a", "old"), ObjectId("bronze", "c", "last")}
