@@ -17,6 +17,7 @@ from services.ops.lake.publish import Publisher
 from services.ops.lake.run import publish
 from services.ops.lake.schema import table_schema
 from services.shared.contract.model import Contract, Field, FieldType
+from services.shared.deadline import Deadline
 from tests.faults.rig import shipment
 from tests.lake.rig import ENDLESS, LakeRig, day
 
@@ -102,6 +103,19 @@ def test_a_table_that_is_worked_on_has_another_turn(lake: LakeRig, turns: int) -
     assert (done.busy, done.problems, done.finished) == (busy, [], True)
     assert sorted(one.dataset for one in done.tables) == sorted(lake.contracts.keys() - set(busy))
     assert 0 < sum(slept) < 120
+
+
+def test_maintenance_waits_for_no_table_beyond_its_deadline(lake: LakeRig) -> None:
+    lake.backfill()
+    lake.rig.ledger.leases.take("lake#shipments", 10_000)
+    left = [30.0]
+
+    def sleep(seconds: float) -> None:
+        left[0] -= seconds
+
+    done = Maintenance(*lake.parts(), Deadline(lambda: left[0], 0), sleep=sleep).run_each(["shipments"])
+    assert (done.busy, done.finished) == (["shipments"], False)
+    assert left[0] > 0
 
 
 def test_where_we_may_not_look_at_a_table_without_a_contract_it_is_said_who_may(lake: LakeRig) -> None:

@@ -96,7 +96,8 @@ class Maintenance:
                 break
             try:
                 if pause:
-                    self._deadline.check()
+                    if self._deadline.left <= pause:
+                        raise OutOfTime(f"{done.busy[0]} is worked on, and no time is left to wait for its end")
                     self._sleep(pause)
                 turn, done.busy = done.busy, []
                 for dataset in turn:
