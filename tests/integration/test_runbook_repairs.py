@@ -6,19 +6,21 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from local.ministack import ROOT
+from services.ops.audit.accounts import Outcome
 from services.shared.ledger.ledger import Ledger
 from services.shared.ledger.records import ObjectState
 from services.shared.units import BronzeObject
 from tests.integration.test_audit_runbook import found
-from tests.integration.test_runbook import set_ledger
+from tests.integration.test_runbook import keep_failed_events, set_ledger
 from tests.integration.test_runbook_recipes import ROWS, OnCall, data, failures, on_call, pipeline  # noqa: F401
-from tests.support.running import Running, await_true, json_lines, request
+from tests.support.running import Running, await_true, deployed, json_lines, request
 
 
 def some_key() -> str:
@@ -92,6 +94,21 @@ def test_objects_that_are_not_loaded(on_call: OnCall, data: bytes) -> None:  # n
     said = on_call.follow("rejected")
     assert "unsupported_format" in said
     on_call.check(source)
+
+
+def test_rows_that_came_again_in_another_file(emulator: str, data: bytes, tmp_path: Path) -> None:  # noqa: F811
+    """The refused object is deleted, as its advice says. The audit lists it all the same, and is asked from then on."""
+    pipe = deployed(emulator)
+    on_call = OnCall(pipe, keep_failed_events(pipe), emulator, tmp_path)  # noqa: F811
+    refused_one = pipe.upload(some_key().replace(".jsonl", ".csv"), b"a,b\n")
+    await_true(lambda: state_of(pipe, refused_one) is ObjectState.REJECTED)
+    pipe.clients.s3.delete_object(Bucket=pipe.names.bronze_bucket, Key=refused_one.key)
+    since = datetime.now(UTC)
+    good = pipe.upload(some_key(), data)
+    await_true(lambda: state_of(pipe, good) is ObjectState.DONE)
+    audited = found(pipe.clients, pipe.names)
+    assert (audited.objects, audited.all_right) == ({Outcome.NOT_LOADED: 1, Outcome.DONE: 1}, False)
+    assert "1 objects: 1 done" in on_call.follow("since", SINCE=since.strftime("%Y-%m-%dT%H:%M:%S.%f"))
 
 
 def test_a_changed_contract(on_call: OnCall, contracts: dict[str, Any], tmp_path: Path) -> None:  # noqa: F811
