@@ -6,8 +6,8 @@ The ledger is in memory. Every call to it, to the catalog and to the folder can 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from services.ops.lake.catalog import LakeCatalog, sqlite_catalog
 from services.ops.lake.maintenance import Maintained, Maintenance
 from services.ops.lake.publish import Published, Publisher
 from services.ops.lake.run import publish
-from services.ops.lake.store import FolderStore
+from services.ops.lake.store import FolderStore, StoredFile
 from services.shared.contract.model import Contract
 from services.shared.deadline import Deadline
 from services.shared.ledger.ledger import Ledger
@@ -74,6 +74,20 @@ class BreakableCatalog:
             return found
 
         return call
+
+
+class Ahead:
+    """The store for somebody whose clock is ahead: what is written from now on is as new to them as it is to us."""
+
+    def __init__(self, store: Any, known: Iterable[StoredFile], ahead: timedelta) -> None:
+        self._store, self._known, self._ahead = store, {file.key for file in known}, ahead
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[StoredFile]:
+        for file in self._store.list(prefix, after):
+            yield file if file.key in self._known else replace(file, modified=file.modified + self._ahead)
 
 
 @dataclass
@@ -136,9 +150,9 @@ class LakeRig:
     def maintain(self, after: timedelta = timedelta(0), interrupter: Interrupter | None = None) -> Maintained | None:
         """Maintenance of the table `after` some time; None where it crashed."""
         ledger, catalog, store = self.parts(interrupter)
-        now = datetime.now(UTC) + after
+        now, ahead = datetime.now(UTC) + after, Ahead(store, self.store.list(""), after)
         try:
-            return Maintenance(ledger, catalog, store, ENDLESS, lambda: now).run("shipments")
+            return Maintenance(ledger, catalog, ahead, ENDLESS, lambda: now).run("shipments")
         except Crash:
             return None
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.ops.lake.committer import TableBusy, WrongFile
@@ -120,6 +120,7 @@ class Story:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(steps=STEPS)
+@example([Step("publish", 0, True, "", 0), Step("load", 0, True, "", 0), Step("maintain", 3, True, "publish", 0)])
 def test_every_committed_row_is_in_the_table_once_after_any_history(make: Make, steps: list[Step]) -> None:
     story = Story(make())
     for step in steps:
