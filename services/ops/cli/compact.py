@@ -102,7 +102,7 @@ def compact_partition(
                 raise OperatorError(f"The job ended, and {planned.plan.run.manifest_key} is not there: run this again.")
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(
-            f"The compaction of {record_type}, dt={dt}, stopped: {explain(error)} Nothing was replaced; run it again."
+            f"The compaction of {record_type}, dt={dt}, stopped: {explain(error)} Run it again: it goes on from there."
         ) from error
     if as_json:
         show_json(_document(planned, result, dry_run))
